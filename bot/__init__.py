@@ -1,0 +1,1 @@
+"""Who speaks, and the place where the whole program is put together."""

@@ -1,0 +1,55 @@
+"""What comes in from a chat, whatever the platform. Pure values."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from storage.records import Identity, Origin
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mention:
+    """Somebody named in a message. In the text stands `@<name>`, the bot's own mention already removed."""
+
+    identity: Identity
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChatEvent:
+    """A message or a button press, verified and decoded, safe to keep and to work on later."""
+
+    platform: str
+    key: str  # unique per platform: the message id, or for a press an id of the press
+    kind: str  # "message" | "action" | "recall" | "ignored"
+    sender: Identity
+    sender_name: str  # empty when the platform does not tell
+    origin: Origin
+    at: datetime
+    text: str = ""  # message: what was written; ignored: why
+    action: str = ""  # action: which button (redo, reseed, cancel)
+    value: dict[str, Any] = field(default_factory=dict)  # action: the button's value, e.g. {"job": 17}
+    mentions: tuple[Mention, ...] = ()
+    mentioned: bool = False  # the bot itself was mentioned (always true in a direct chat)
+
+    def to_json(self) -> dict[str, Any]:
+        data = asdict(self)
+        data["at"] = self.at.isoformat()
+        data["origin"] = self.origin.to_json()
+        return data
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> ChatEvent:
+        return cls(
+            **{
+                **data,
+                "at": datetime.fromisoformat(data["at"]),
+                "sender": Identity(**data["sender"]),
+                "origin": Origin.from_json(data["origin"]),
+                "mentions": tuple(
+                    Mention(identity=Identity(**m["identity"]), name=m["name"]) for m in data["mentions"]
+                ),
+            }
+        )

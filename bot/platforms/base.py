@@ -1,0 +1,76 @@
+"""What a chat platform is to the rest of Moqi.
+
+Inbound, a platform verifies and decodes what arrives into a ChatEvent and hands it to the inbox (bot/inbox.py).
+Outbound it posts and updates replies. Everything else (queue, quotas, words) is the same for all platforms.
+
+PlatformError
+├── Retry        try again after `after` seconds; the outcome may be unknown, so only under the same key
+├── Undelivered  will never work for this target (gone, forbidden, too old); `reason` is kept and shown to admins
+└── Unconfigured the platform itself is wrong (secret, scope): tell the operator, keep the message
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from bot.reply import Reply
+from storage.records import Origin
+
+
+class PlatformError(Exception):
+    """A platform did not take a message."""
+
+
+class Retry(PlatformError):
+    """Try again later, under the same key."""
+
+    def __init__(self, message: str, after: float | None = None) -> None:
+        super().__init__(message)
+        self.after = after  # seconds the platform asked for
+
+
+class Undelivered(PlatformError):
+    """This message can never be delivered there."""
+
+
+class Unconfigured(PlatformError):
+    """The platform refuses us altogether."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outgoing:
+    """One message to send. `key` is stable over retries; `receipt` is what earlier tries already achieved."""
+
+    key: str  # <= 50 characters
+    origin: Origin
+    reply: Reply
+    receipt: Mapping[str, Any]
+
+
+#: Keeps what was achieved so far (an uploaded picture's key) before the next step is tried.
+Keep = Callable[[Mapping[str, Any]], Any]
+
+
+class ChatPlatform(Protocol):
+    """A place where people talk to Moqi."""
+
+    @property
+    def name(self) -> str:
+        """feishu, wecom, web, terminal: the `platform` of its identities and origins."""
+
+    @property
+    def progress_interval(self) -> float:
+        """Seconds between two updates of one running card; 0 = as they come."""
+
+    async def post(self, message: Outgoing, images: Mapping[int, bytes]) -> dict[str, Any]:
+        """Send a new message answering `message.origin`; returns the receipt ({"message_id": …, …}).
+
+        `images` maps asset ids of the reply's pictures to encoded bytes. Must be safe to repeat with the same key.
+        """
+
+    async def update(self, receipt: Mapping[str, Any], message: Outgoing, images: Mapping[int, bytes]) -> dict[str, Any]:
+        """Replace an earlier message (its `receipt`) by this one; returns the new receipt."""
+
+    async def close(self) -> None: ...

@@ -1,0 +1,1 @@
+"""What the GPU computes: values in, values out; no database, no chat."""

@@ -1,0 +1,53 @@
+"""Errors of the engines.
+
+InferenceError
+├── ModelUnavailable      no usable model: the checkpoint is missing or broken (tell the user, tell the operator)
+├── ImageError            a picture could not be drawn
+│   ├── BadImageRequest   the request does not fit the model (tell the user; never try again)
+│   ├── OutOfMemory       the batch did not fit (try again with fewer pictures, then fail the job)
+│   └── NotFinite         the model produced NaN (fail the job; never post a black picture)
+└── TextError             an answer could not be written (fall back to quotations)
+
+Each class answers "now what?": `transient` says whether the same request may succeed later.
+"""
+
+from __future__ import annotations
+
+
+class InferenceError(Exception):
+    """An engine could not do what was asked."""
+
+    transient = False
+
+    def __init__(self, message: str, next_step: str = "") -> None:
+        super().__init__(message if not next_step else f"{message} {next_step}")
+        self.problem = message
+        self.next_step = next_step
+
+
+class ModelUnavailable(InferenceError):
+    """The model's files are missing or broken."""
+
+
+class ImageError(InferenceError):
+    """A picture could not be drawn."""
+
+
+class BadImageRequest(ImageError):
+    """The request does not fit the model's card."""
+
+
+class OutOfMemory(ImageError):
+    """The device ran out of memory."""
+
+    transient = True
+
+
+class NotFinite(ImageError):
+    """The model produced values that are not numbers."""
+
+
+class TextError(InferenceError):
+    """An answer could not be written."""
+
+    transient = True

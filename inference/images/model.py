@@ -1,0 +1,56 @@
+"""What an image model is: its card (what it offers) and one method. See zimage.py for the implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from inference.requests import ImageRequest
+from inference.results import ImageResult
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelCard:
+    """What a loaded model is and offers. Sizes in pixels."""
+
+    name: str  # e.g. "Z-Image-Turbo" or "builtin"
+    path: str  # the checkpoint folder
+    builtin: bool  # the practice model that ships with Moqi
+    device: str  # cpu | cuda:0 | mps
+    dtype: str
+    default_steps: int = 8
+    max_steps: int = 50
+    min_side: int = 64
+    max_side: int = 2048
+    multiple: int = 16  # sides must be multiples of this
+    max_pixels: int = 2048 * 2048
+    guidance: bool = False  # whether cfg > 0 and negative prompts do anything
+    adapters: tuple[str, ...] = ()
+
+
+class Watch(Protocol):
+    """How a running batch talks to its members. Called on the engine's thread: must only post and return."""
+
+    def cancelled(self, index: int) -> bool:
+        """Whether member `index` of the batch no longer wants its picture."""
+
+    def step(self, index: int, done: int, total: int) -> None:
+        """Member `index` has finished `done` of `total` denoising steps."""
+
+
+class ImageModel(Protocol):
+    """A loaded model. Not thread-safe: exactly one thread calls it (see inference/device.py)."""
+
+    @property
+    def card(self) -> ModelCard: ...
+
+    def generate(self, batch: Sequence[ImageRequest], watch: Watch) -> list[ImageResult | None]:
+        """Draw the batch in one forward pass; all members share size, steps, cfg and adapters.
+
+        Returns one result per member in order; None for a member that was cancelled on the way.
+        Raises inference.errors.ImageError (out of memory, non-finite latents, bad request).
+        """
+
+    def close(self) -> None:
+        """Free the device."""

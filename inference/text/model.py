@@ -1,0 +1,34 @@
+"""What a text engine is: one streaming method."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from inference.requests import AnswerRequest
+from inference.results import Answer, Delta
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextCard:
+    """What a text engine is."""
+
+    name: str  # extractive | vllm | transformers | openai
+    model: str  # checkpoint or served model; empty for extractive
+    generative: bool  # writes sentences of its own (False: quotes only)
+
+
+class TextModel(Protocol):
+    """A text engine. Safe for concurrent streams."""
+
+    @property
+    def card(self) -> TextCard: ...
+
+    def stream(self, request: AnswerRequest) -> AsyncIterator[Delta | Answer]:
+        """Write the answer: Deltas, then exactly one Answer whose text is their concatenation.
+
+        Leaving the iterator early cancels the work. Raises inference.errors.TextError.
+        """
+
+    async def close(self) -> None: ...

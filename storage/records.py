@@ -1,0 +1,279 @@
+"""The nouns of Moqi as frozen values. Pure: queries live in the sibling modules, one per noun.
+
+Times are timezone-aware UTC datetimes; a naive one is refused at construction. Money does not exist here:
+what is counted are *units* (see `Unit`), always whole numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+
+def utcnow() -> datetime:
+    """The current instant, aware, in UTC. The one clock of the process; tests pass their own instants."""
+    return datetime.now(UTC)
+
+
+def aware(value: datetime | None, name: str) -> None:
+    """Refuse a naive datetime, which would silently mean another instant on another machine."""
+    if value is not None and value.tzinfo is None:
+        raise ValueError(f"{name} must be timezone-aware, got {value!r}")
+
+
+class Role(StrEnum):
+    """What a person may do."""
+
+    USER = "user"  # draws and asks within the quota
+    REVIEWER = "reviewer"  # also decides on pictures held for review
+    ADMIN = "admin"  # also sets quotas, roles, settings
+
+
+class ChatType(StrEnum):
+    """Who reads along where a message was written."""
+
+    DIRECT = "direct"  # one person and the bot
+    GROUP = "group"  # everybody in the group sees the answer
+
+
+class Kind(StrEnum):
+    """What kind of work a job is; each kind has its own lane of workers."""
+
+    DRAW = "draw"
+    ASK = "ask"
+
+
+class Unit(StrEnum):
+    """What a quota counts."""
+
+    DRAW = "draw"  # 1 = one picture up to 1024x1024 at the default steps
+    ASK = "ask"  # 1 = one answer
+
+
+class JobState(StrEnum):
+    """Where a job stands. The last three are terminal: they are entered once and never left."""
+
+    QUEUED = "queued"  # waits for its turn
+    RUNNING = "running"  # a worker holds its lease
+    DONE = "done"  # has its result
+    FAILED = "failed"  # has its error; cost nothing
+    CANCELLED = "cancelled"  # stopped by its owner or an admin; cost nothing
+
+    @property
+    def terminal(self) -> bool:
+        return self in (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+
+
+class EntryKind(StrEnum):
+    """Why a balance changed. The ledger is append-only."""
+
+    GRANT = "grant"  # a period began, or an admin gave units (amount > 0), or lowered a quota (amount < 0)
+    HOLD = "hold"  # a job was accepted (amount < 0)
+    SETTLE = "settle"  # its result was kept: the hold stands (amount = 0)
+    REFUND = "refund"  # it failed, was cancelled or refused: the hold is given back (amount > 0)
+
+
+class DeliveryState(StrEnum):
+    """Where an outgoing message stands."""
+
+    PENDING = "pending"  # waits for the sender, or for its next try
+    SENT = "sent"  # the platform confirmed it
+    SKIPPED = "skipped"  # a later message took its place before it was ever sent
+    FAILED = "failed"  # given up; `reason` says why
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class User:
+    """A person, however many platforms they come from."""
+
+    id: int
+    name: str  # as shown to others
+    role: Role
+    department: str  # empty when the platform does not tell
+    banned: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Identity:
+    """One platform's name for a person."""
+
+    platform: str  # web, terminal, feishu, wecom
+    external_id: str  # the platform's own id (open_id, userid, chosen name)
+
+    def __post_init__(self) -> None:
+        if not self.platform or not self.external_id:
+            raise ValueError("an identity needs a platform and an external id")
+
+    def __str__(self) -> str:
+        return f"{self.platform}:{self.external_id}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """Where to answer. Opaque below `bot`: carried along, never looked into."""
+
+    platform: str
+    chat_id: str
+    chat_type: ChatType
+    message_id: str  # the message answered to; empty for work nobody wrote a message for
+    sender: str  # the platform's id of the person
+    thread_id: str = ""
+
+    def to_json(self) -> dict[str, str]:
+        return {
+            "platform": self.platform,
+            "chat_id": self.chat_id,
+            "chat_type": self.chat_type.value,
+            "message_id": self.message_id,
+            "sender": self.sender,
+            "thread_id": self.thread_id,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Origin:
+        return cls(**{**data, "chat_type": ChatType(data["chat_type"])})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """One piece of work: a set of pictures, or one answer."""
+
+    id: int
+    kind: Kind
+    user_id: int
+    state: JobState
+    params: dict[str, Any]  # what to compute; see scheduler/runners/<kind>.py
+    origin: Origin
+    cost: int  # units held
+    weight: float  # predicted seconds of engine time, for places and waiting times
+    priority: int  # 0 interactive, 10 reserved, 20 batch
+    vtag: float  # start-time fair queueing tag: the order within a priority
+    batch_key: str  # equal keys may share a forward pass; empty = alone
+    attempt: int  # how often it was started
+    lost: int  # how often its worker vanished
+    token: str  # fencing token of the present lease
+    cancel_requested: bool
+    parent_id: int | None  # the job this one redoes
+    result: dict[str, Any] | None  # seeds, timings, assets, answer
+    error: str | None  # stable code of bot.replies; the operator's cause is in `cause`
+    cause: str | None
+    created_at: datetime
+    not_before: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    def __post_init__(self) -> None:
+        for name in ("created_at", "not_before", "started_at", "finished_at"):
+            aware(getattr(self, name), name)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LedgerEntry:
+    """One change of one account."""
+
+    id: int
+    account: str  # subject, e.g. "user:12"
+    unit: Unit
+    bucket: str  # "day:2026-11-21" for a period's allowance, "extra" for granted units that do not lapse
+    kind: EntryKind
+    amount: int
+    job_id: int | None
+    actor: str  # who caused it
+    note: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asset:
+    """A file the platform made, by content."""
+
+    id: int
+    sha256: str
+    media_type: str
+    size: int  # bytes
+    width: int
+    height: int
+    job_id: int
+    index: int  # which picture of the job
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Document:
+    """A text the knowledge base holds."""
+
+    id: int
+    name: str  # path relative to what was added: how people and measurements name it
+    title: str
+    sha256: str
+    updated_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Passage:
+    """A quotable piece of a document."""
+
+    id: int
+    document_id: int
+    document: str  # the document's name
+    heading: str  # headings above it, joined by " › "
+    ordinal: int
+    start: int  # character offset in the document's text
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScoredPassage:
+    """A passage that was found, best first; a larger score is better."""
+
+    passage: Passage
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivery:
+    """One outgoing message of the outbox."""
+
+    id: int
+    key: str  # unique; the platform's idempotency key is derived from it
+    origin: Origin
+    job_id: int | None
+    slot: str  # "card" = first answer, "outcome" = the end of the job, "reply" = an answer without a job
+    body: dict[str, Any]  # bot.replies.Reply as JSON; empty where the job's row says it all
+    state: DeliveryState
+    attempts: int
+    receipt: dict[str, Any]  # what the platform gave back (message id, image keys): kept before the next step
+    reason: str
+    created_at: datetime
+    sent_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AuditEntry:
+    """One line of the audit log. Sealed entries carry the chain's hash."""
+
+    id: int
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    detail: dict[str, Any]
+    seq: int | None = None
+    hash: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InboxEntry:
+    """One accepted event, kept before it was acknowledged."""
+
+    id: int
+    platform: str
+    key: str  # the platform's message id: unique per platform
+    event: dict[str, Any] = field(default_factory=dict)
+    received_at: datetime
+    handled_at: datetime | None = None
+    outcome: str = ""  # job:<id> | reply | refused:<code> | ignored:<why>

@@ -1,0 +1,327 @@
+"""Every table, key and constraint on one page. Queries live in the module of their noun.
+
+Full-text indexes differ by database and are created beside these tables (storage/fulltext.py).
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class Utc(TypeDecorator[datetime]):
+    """An aware instant, kept as fixed-width UTC text: sorts right and means the same on both databases."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"naive datetime {value!r} refused: pass an aware one")
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else datetime.strptime(value, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+
+
+class Json(TypeDecorator[Any]):
+    """A JSON value as text, the same on both databases; characters stay readable."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else json.loads(value)
+
+
+# --- people -----------------------------------------------------------------------------------------------------
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("department", Text, nullable=False, default=""),
+    Column("banned", Boolean, nullable=False, default=False),
+    Column("created_at", Utc, nullable=False),
+    CheckConstraint("role in ('user', 'reviewer', 'admin')", name="role"),
+)
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("platform", Text, primary_key=True),
+    Column("external_id", Text, primary_key=True),
+    Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
+)
+
+# Sessions of the web chat and API tokens: only the SHA-256 of the secret is kept.
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("hash", Text, nullable=False, unique=True),
+    Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
+    Column("purpose", Text, nullable=False),  # session | api | login
+    Column("note", Text, nullable=False, default=""),
+    Column("created_at", Utc, nullable=False),
+    Column("expires_at", Utc),
+    Column("revoked_at", Utc),
+)
+
+# --- in and out -------------------------------------------------------------------------------------------------
+
+# Kept before the acknowledgement: the unique key is what makes a redelivered event harmless.
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("platform", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("event", Json, nullable=False),
+    Column("received_at", Utc, nullable=False),
+    Column("handled_at", Utc),
+    Column("outcome", Text, nullable=False, default=""),
+    UniqueConstraint("platform", "key"),
+    Index("ix_inbox_open", "id", sqlite_where=Column("handled_at").is_(None), postgresql_where=Column("handled_at").is_(None)),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("key", Text, nullable=False, unique=True),
+    Column("origin", Json, nullable=False),
+    Column("job_id", ForeignKey("jobs.id"), index=True),
+    Column("slot", Text, nullable=False),
+    Column("body", Json, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_at", Utc, nullable=False),
+    Column("lease_until", Utc),
+    Column("receipt", Json, nullable=False),
+    Column("reason", Text, nullable=False, default=""),
+    Column("created_at", Utc, nullable=False),
+    Column("sent_at", Utc),
+    CheckConstraint("state in ('pending', 'sent', 'skipped', 'failed')", name="state"),
+    Index("ix_outbox_due", "state", "next_at"),
+)
+
+# The web chat's own history: what a platform like Feishu keeps for us elsewhere.
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("key", Text, nullable=False, unique=True),  # delivery key, or the browser's id of what was written
+    Column("user_id", ForeignKey("users.id"), nullable=False),
+    Column("author", Text, nullable=False),  # user | bot
+    Column("body", Json, nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("updated_at", Utc, nullable=False),
+    Index("ix_messages_user", "user_id", "id"),
+)
+
+# Where a conversation began: /new moves the mark, older turns are no longer part of it.
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("key", Text, primary_key=True),  # platform:chat[:thread]:user
+    Column("started_at", Utc, nullable=False),
+)
+
+# --- work -------------------------------------------------------------------------------------------------------
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("key", Text, nullable=False, unique=True),  # one event makes at most one job
+    Column("kind", Text, nullable=False),
+    Column("user_id", ForeignKey("users.id"), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("params", Json, nullable=False),
+    Column("origin", Json, nullable=False),
+    Column("cost", Integer, nullable=False),
+    Column("weight", Float, nullable=False),
+    Column("priority", Integer, nullable=False, default=0),
+    Column("vtag", Float, nullable=False),
+    Column("batch_key", Text, nullable=False, default=""),
+    Column("attempt", Integer, nullable=False, default=0),
+    Column("lost", Integer, nullable=False, default=0),
+    Column("token", Text, nullable=False, default=""),
+    Column("lease_until", Utc),
+    Column("cancel_requested", Boolean, nullable=False, default=False),
+    Column("parent_id", ForeignKey("jobs.id")),
+    Column("result", Json),
+    Column("error", Text),
+    Column("cause", Text),
+    Column("created_at", Utc, nullable=False),
+    Column("not_before", Utc),
+    Column("started_at", Utc),
+    Column("finished_at", Utc),
+    CheckConstraint("state in ('queued', 'running', 'done', 'failed', 'cancelled')", name="state"),
+    CheckConstraint("cost >= 0", name="cost"),
+    Index("ix_jobs_turn", "kind", "state", "priority", "vtag", "id"),
+    Index("ix_jobs_user", "user_id", "id"),
+    Index("ix_jobs_lease", "state", "lease_until"),
+)
+
+# Start-time fair queueing: the virtual time of each lane and where each person's last job ends in it.
+lanes = Table(
+    "lanes",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("vtime", Float, nullable=False, default=0.0),
+    Column("rate", Float, nullable=False, default=1.0),  # measured seconds per predicted second
+    Column("failures", Integer, nullable=False, default=0),  # consecutive; opens the circuit
+    Column("open_until", Utc),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("user_id", ForeignKey("users.id"), primary_key=True),
+    Column("vfinish", Float, nullable=False, default=0.0),
+)
+
+# --- quotas -----------------------------------------------------------------------------------------------------
+
+# What somebody may spend per period; no row = the default of policy.yaml.
+allowances = Table(
+    "allowances",
+    metadata,
+    Column("subject", Text, primary_key=True),  # user:12
+    Column("unit", Text, primary_key=True),
+    Column("amount", Integer, nullable=False),
+    Column("period", Text, nullable=False),  # day | week | month
+    CheckConstraint("amount >= 0", name="amount"),
+)
+
+# The running balance; always the sum of the ledger's entries of the same account, unit and bucket.
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("unit", Text, primary_key=True),
+    Column("bucket", Text, primary_key=True),
+    Column("balance", Integer, nullable=False, default=0),
+)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("unit", Text, nullable=False),
+    Column("bucket", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("amount", Integer, nullable=False),
+    Column("job_id", ForeignKey("jobs.id")),
+    Column("actor", Text, nullable=False),
+    Column("note", Text, nullable=False, default=""),
+    Column("created_at", Utc, nullable=False),
+    CheckConstraint("kind in ('grant', 'hold', 'settle', 'refund')", name="kind"),
+    UniqueConstraint("job_id", "bucket", "kind"),
+    Index("ix_ledger_account", "account", "unit", "bucket"),
+)
+
+# --- what was made and what is known ----------------------------------------------------------------------------
+
+assets = Table(
+    "assets",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("sha256", Text, nullable=False, index=True),
+    Column("media_type", Text, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("job_id", ForeignKey("jobs.id"), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("created_at", Utc, nullable=False),
+    UniqueConstraint("job_id", "position"),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("title", Text, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("recipe", Text, nullable=False),  # versions of parser, chunker, tokenizer: another recipe = index again
+    Column("updated_at", Utc, nullable=False),
+)
+
+document_access = Table(
+    "document_access",
+    metadata,
+    Column("principal", Text, primary_key=True),  # everyone, user:12, chat:feishu:oc_1, role:admin
+    Column("document_id", ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True),
+)
+
+passages = Table(
+    "passages",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("document_id", ForeignKey("documents.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("ordinal", Integer, nullable=False),
+    Column("heading", Text, nullable=False),
+    Column("start", Integer, nullable=False),
+    Column("end", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("embedding", LargeBinary),
+    UniqueConstraint("document_id", "ordinal"),
+)
+
+# --- audit ------------------------------------------------------------------------------------------------------
+
+# Appended unsealed in the transaction of the act; one sealer links them into the hash chain, in the order it sees.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Utc, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("detail", Json, nullable=False),
+    Column("seq", Integer, unique=True),
+    Column("prev", Text),
+    Column("hash", Text),
+)
