@@ -2,6 +2,7 @@
 
 InferenceError
 ├── ModelUnavailable      no usable model: the checkpoint is missing or broken (tell the user, tell the operator)
+│   └── DeviceClosed      the engine is being shut down (leave the job: it runs after the restart)
 ├── ImageError            a picture could not be drawn
 │   ├── BadImageRequest   the request does not fit the model (tell the user; never try again)
 │   ├── OutOfMemory       the batch did not fit (try again with fewer pictures, then fail the job)
@@ -29,8 +30,16 @@ class ModelUnavailable(InferenceError):
     """The model's files are missing or broken."""
 
 
+class DeviceClosed(ModelUnavailable):
+    """The engine is being shut down."""
+
+    transient = True
+
+
 class ImageError(InferenceError):
     """A picture could not be drawn."""
+
+    member: int | None = None  # index of the one at fault: the others of its batch may be tried again; None = all
 
 
 class BadImageRequest(ImageError):

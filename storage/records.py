@@ -73,6 +73,7 @@ class EntryKind(StrEnum):
     HOLD = "hold"  # a job was accepted (amount < 0)
     SETTLE = "settle"  # its result was kept: the hold stands (amount = 0)
     REFUND = "refund"  # it failed, was cancelled or refused: the hold is given back (amount > 0)
+    RETURN = "return"  # settled, but its result could never be delivered: the price is given back (amount > 0)
 
 
 class DeliveryState(StrEnum):
@@ -148,7 +149,7 @@ class Job:
     params: dict[str, Any]  # what to compute; see scheduler/runners/<kind>.py
     origin: Origin
     cost: int  # units held
-    weight: float  # predicted seconds of engine time, for places and waiting times
+    weight: float  # predicted work (megapixel-steps, answers): fairness and waiting times count in it
     priority: int  # 0 interactive, 10 reserved, 20 batch
     vtag: float  # start-time fair queueing tag: the order within a priority
     batch_key: str  # equal keys may share a forward pass; empty = alone
@@ -168,6 +169,22 @@ class Job:
     def __post_init__(self) -> None:
         for name in ("created_at", "not_before", "started_at", "finished_at"):
             aware(getattr(self, name), name)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Allowance:
+    """What somebody may spend of a unit in each period."""
+
+    amount: int
+    period: str  # day | week | month
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where a queued job stands: 1 = it is next. `seconds` until its result, None before anything was measured."""
+
+    place: int
+    seconds: float | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -227,11 +244,31 @@ class Passage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SearchTerms:
+    """A text cut for the full-text index: the same cutting for what is kept and for what is asked."""
+
+    words: tuple[str, ...]
+    bigrams: tuple[str, ...]  # neighbouring Chinese characters, where words are cut differently on both sides
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewPassage:
+    """A passage before it is kept."""
+
+    heading: str
+    start: int  # character offset in the document's text
+    end: int
+    text: str
+    terms: SearchTerms  # of title, heading and text
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ScoredPassage:
     """A passage that was found, best first; a larger score is better."""
 
     passage: Passage
     score: float
+    coverage: float = 1.0  # 0..1: how much of what the question asks about occurs here, rare words counting more
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

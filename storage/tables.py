@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
@@ -117,7 +118,7 @@ inbox = Table(
     Column("handled_at", Utc),
     Column("outcome", Text, nullable=False, default=""),
     UniqueConstraint("platform", "key"),
-    Index("ix_inbox_open", "id", sqlite_where=Column("handled_at").is_(None), postgresql_where=Column("handled_at").is_(None)),
+    Index("ix_inbox_open", "id", sqlite_where=text("handled_at is null"), postgresql_where=text("handled_at is null")),
 )
 
 outbox = Table(
@@ -206,9 +207,11 @@ lanes = Table(
     metadata,
     Column("kind", Text, primary_key=True),
     Column("vtime", Float, nullable=False, default=0.0),
-    Column("rate", Float, nullable=False, default=1.0),  # measured seconds per predicted second
+    Column("rate", Float, nullable=False, default=0.0),  # measured seconds per unit of work, smoothed
+    Column("samples", Integer, nullable=False, default=0),  # how many runs that rate was learned from
     Column("failures", Integer, nullable=False, default=0),  # consecutive; opens the circuit
     Column("open_until", Utc),
+    Column("paused", Boolean, nullable=False, default=False),  # by an admin: accepted work waits
 )
 
 turns = Table(
@@ -255,7 +258,7 @@ ledger = Table(
     Column("actor", Text, nullable=False),
     Column("note", Text, nullable=False, default=""),
     Column("created_at", Utc, nullable=False),
-    CheckConstraint("kind in ('grant', 'hold', 'settle', 'refund')", name="kind"),
+    CheckConstraint("kind in ('grant', 'hold', 'settle', 'refund', 'return')", name="kind"),
     UniqueConstraint("job_id", "bucket", "kind"),
     Index("ix_ledger_account", "account", "unit", "bucket"),
 )
@@ -285,6 +288,7 @@ documents = Table(
     Column("title", Text, nullable=False),
     Column("sha256", Text, nullable=False),
     Column("recipe", Text, nullable=False),  # versions of parser, chunker, tokenizer: another recipe = index again
+    Column("source", Text, nullable=False, default=""),  # the folder it is kept in step with; empty = added by hand
     Column("updated_at", Utc, nullable=False),
 )
 
@@ -324,4 +328,14 @@ audit = Table(
     Column("seq", Integer, unique=True),
     Column("prev", Text),
     Column("hash", Text),
+)
+
+# The end of the chain, one row: without it, cutting off the last entries would leave a chain that looks whole.
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("seq", Integer, nullable=False),
+    Column("hash", Text, nullable=False),
+    CheckConstraint("id = 1", name="single"),
 )

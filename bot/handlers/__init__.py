@@ -1,0 +1,29 @@
+"""One module per command; TABLE says which handles what. A handler runs inside its event's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from bot import commands
+from bot.context import Context, Handled
+from bot.handlers import ask, draw, inform, jobs, manage
+
+#: Command -> handler. `Any`: each handler names its own command type.
+TABLE: dict[type, Callable[[Context, Any], Handled]] = {
+    commands.Draw: draw.draw,
+    commands.Redo: draw.redo,
+    commands.Ask: ask.ask,
+    commands.Conversation: ask.converse,
+    commands.New: ask.new,
+    commands.Jobs: jobs.listing,
+    commands.Cancel: jobs.cancel,
+    commands.QuotaShow: inform.quota_show,
+    commands.Help: inform.help_,
+    commands.Status: inform.status,
+    commands.QuotaSet: manage.quota_set,
+    commands.QuotaGrant: manage.quota_grant,
+    commands.SetRole: manage.set_role,
+    commands.Pause: manage.pause,
+    commands.Resume: manage.resume,
+}

@@ -11,7 +11,7 @@ PlatformError
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,6 +21,10 @@ from storage.records import Origin
 
 class PlatformError(Exception):
     """A platform did not take a message."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.receipt: dict[str, Any] = {}  # what was achieved before it failed: to be kept before the next try
 
 
 class Retry(PlatformError):
@@ -47,10 +51,6 @@ class Outgoing:
     origin: Origin
     reply: Reply
     receipt: Mapping[str, Any]
-
-
-#: Keeps what was achieved so far (an uploaded picture's key) before the next step is tried.
-Keep = Callable[[Mapping[str, Any]], Any]
 
 
 class ChatPlatform(Protocol):

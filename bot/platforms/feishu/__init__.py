@@ -1,0 +1,1 @@
+"""Feishu (飞书): events by webhook, answers as cards."""

@@ -1,0 +1,1 @@
+"""The terminal as a chat: `moqi draw`, `moqi ask`."""

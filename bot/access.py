@@ -1,0 +1,49 @@
+"""Who may do what: roles for commands, ownership for jobs. Pure."""
+
+from __future__ import annotations
+
+from bot.commands import Command, Conversation, Pause, QuotaGrant, QuotaSet, QuotaShow, Resume, SetRole
+from scheduler.policy import Refusal
+from storage.records import Job, Kind, Role, User
+
+#: Commands that need more than being a user, and how people call them. Everything else is for everybody.
+NEEDED: dict[type, tuple[Role, str]] = {
+    QuotaSet: (Role.ADMIN, "/quota set"),
+    QuotaGrant: (Role.ADMIN, "/quota grant"),
+    SetRole: (Role.ADMIN, "/role"),
+    Pause: (Role.ADMIN, "/pause"),
+    Resume: (Role.ADMIN, "/resume"),
+}
+_RANK = {Role.USER: 0, Role.REVIEWER: 1, Role.ADMIN: 2}
+
+
+def allowed(user: User, command: Command | Conversation) -> Refusal | None:
+    """Whether this person may use this command at all; None = yes."""
+    if user.banned:
+        return Refusal(code="banned")
+    if isinstance(command, QuotaShow) and command.who:
+        needed, name = Role.ADMIN, "/quota show"
+    else:
+        needed, name = NEEDED.get(type(command), (Role.USER, ""))
+    if _RANK[user.role] < _RANK[needed]:
+        return Refusal(code="not_admin", detail={"command": name})
+    return None
+
+
+def cancel(user: User, job: Job | None) -> Refusal | None:
+    """Whether this person may stop this job."""
+    if job is None:
+        return None  # the caller knows the number it looked for, and says that there is no such job
+    return None if _owns(user, job) else Refusal(code="not_yours", detail={"job": job.id})
+
+
+def redo(user: User, job: Job | None) -> Refusal | None:
+    """Whether this person may have this job done again."""
+    refusal = cancel(user, job)
+    if refusal is None and job is not None and job.kind is not Kind.DRAW:
+        return Refusal(code="not_a_picture", detail={"job": job.id})
+    return refusal
+
+
+def _owns(user: User, job: Job) -> bool:
+    return job.user_id == user.id or user.role is Role.ADMIN

@@ -1,0 +1,155 @@
+"""The HTTP server: every route, and the program's start and stop around it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from fastapi import FastAPI, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from bot.console.console import CommandHint, Console, Look
+from bot.console.routes import build_router
+from bot.console.security import SecurityHeaders
+from bot.console.words import of as page_words
+from bot.current import Current
+from bot.events import ChatEvent
+from bot.health import metrics, readiness
+from bot.opening import open_database
+from bot.platforms.feishu.platform import FeishuPlatform
+from bot.services import Services, serving
+from bot.settings import Environment
+from scheduler.runners.ask import audience
+from storage.errors import StorageError
+from storage.records import ChatType, Origin, User
+
+log = logging.getLogger("moqi")
+
+MAX_BODY = 1_000_000  # bytes of a webhook
+
+
+def build(current: Current, environment: Environment) -> FastAPI:
+    """The application. Nothing is opened before the server starts it."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_database(environment) as db:
+            services = Services(current, environment, db)
+            app.state.services = services
+            _add_routes(app, services)
+            _reload_on_sighup(current)
+            async with serving(services):
+                yield
+
+    app = FastAPI(title="Moqi", docs_url="/api/docs", openapi_url="/api/openapi.json", redoc_url=None, lifespan=lifespan)
+    app.add_middleware(SecurityHeaders)
+    app.add_exception_handler(StorageError, _storage_failed)
+    return app
+
+
+def _add_routes(app: FastAPI, services: Services) -> None:
+    _add_health(app, services)
+    feishu = services.platforms.get("feishu")
+    if isinstance(feishu, FeishuPlatform):
+        _add_feishu(app, services, feishu)
+    if "web" in services.platforms:
+        app.include_router(build_router(_console(services)))
+
+
+def _add_health(app: FastAPI, services: Services) -> None:
+    @app.get("/healthz", include_in_schema=False)
+    async def healthz() -> Response:
+        return PlainTextResponse("ok\n")
+
+    @app.get("/readyz", include_in_schema=False)
+    async def readyz() -> Response:
+        reasons = await readiness(services)
+        return JSONResponse({"ready": not reasons, "reasons": reasons}, status_code=503 if reasons else 200)
+
+    @app.get("/metrics", include_in_schema=False)
+    async def scrape() -> Response:
+        body, media_type = await metrics(services)
+        return Response(body, media_type=media_type)
+
+
+def _add_feishu(app: FastAPI, services: Services, feishu: FeishuPlatform) -> None:
+    @app.post("/feishu/events", include_in_schema=False)
+    async def events(request: Request) -> Response:
+        body = await _limited(request)
+        if body is None:
+            return JSONResponse({"code": 413, "msg": "too large"}, status_code=413)
+        status, answer = await feishu.handle(request.headers, body, _keep(services), services.act)
+        return JSONResponse(answer, status_code=status)
+
+
+async def _limited(request: Request) -> bytes | None:
+    """The body, or None once it is larger than any event: nobody may fill the memory."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY:
+            return None
+    return bytes(body)
+
+
+def _keep(services: Services) -> Callable[[ChatEvent], Awaitable[None]]:
+    async def keep(event: ChatEvent) -> None:
+        await services.inbox.accept(event)
+
+    return keep
+
+
+def _console(services: Services) -> Console:
+    settings = services.current.settings
+    words = services.house().words
+    return Console(
+        db=services.db,
+        files=services.files,
+        feed=services.web,
+        look=Look(
+            title=settings.interface.title, language=settings.interface.language, theme=settings.interface.theme
+        ),
+        web=settings.platforms.web,
+        words=page_words(settings.interface.language),
+        commands=tuple(CommandHint(name=f"/{name}", zh=f"/{zh}", help=line) for name, zh, line in words.hints()),
+        accept=_keep(services),
+        act=services.act,
+        principals=_principals,
+        thumbnail=_thumbnail,
+    )
+
+
+def _principals(user: User) -> frozenset[str]:
+    """Whose documents somebody may open on the web: the same as in their direct chat."""
+    origin = Origin(platform="web", chat_id=str(user.id), chat_type=ChatType.DIRECT, message_id="", sender=user.name)
+    return audience(user.id, origin)
+
+
+def _thumbnail(data: bytes) -> tuple[bytes, str]:
+    from inference.images.finish import thumbnail
+
+    return thumbnail(data)
+
+
+async def _storage_failed(request: Request, error: Exception) -> Response:
+    """Nothing was kept: say so, so that the sender comes again. 503 is what every platform repeats."""
+    log.error("%s %s: %s", request.method, request.url.path, error, extra={"action": "storage-failed"})
+    body: dict[str, Any] = {"error": {"code": "storage", "text": "暂时无法保存,请稍后再试。 Not saved, please try again."}}
+    return JSONResponse(body, status_code=503, headers={"Retry-After": "5"})
+
+
+def _reload_on_sighup(current: Current) -> None:
+    loop = asyncio.get_running_loop()
+    pending: set[asyncio.Task[list[str]]] = set()
+
+    def reload() -> None:
+        task = loop.create_task(current.reload())
+        pending.add(task)  # the loop keeps only a weak reference
+        task.add_done_callback(pending.discard)
+
+    with suppress(NotImplementedError, RuntimeError, ValueError):  # not in the main thread: tests
+        loop.add_signal_handler(signal.SIGHUP, reload)

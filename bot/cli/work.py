@@ -1,0 +1,231 @@
+"""`moqi draw` and `moqi ask`: the chat's commands, through the same queue and quotas, from a terminal.
+
+While a server runs on the data folder, it does the work and this process watches the job's row; otherwise this process
+serves the queue itself until its own job is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+import sys
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bot.cli import common
+from bot.cli.common import Exit, Failed
+
+if TYPE_CHECKING:
+    from bot.services import Services
+    from storage.records import Job, Kind
+
+LOOK = 0.05  # seconds between two looks at the job's row
+
+
+def add(app: typer.Typer) -> None:
+    """Add the words of this module."""
+    app.command("draw", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(draw)
+    app.command("ask")(ask)
+
+
+def draw(
+    context: typer.Context,
+    prompt: Annotated[str, typer.Argument(help="What to draw, with the chat's flags: 一只猫 --size 512x512 --seed 7")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write; several pictures become NAME-1, NAME-2 …")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result for a program.")] = False,
+) -> None:
+    """Draw a picture into a file."""
+    text = " ".join(["/draw", prompt, *context.args])
+    job, services_files = asyncio.run(_order(text, not as_json, _read_pictures))
+    files = _write(out, services_files)
+    result = job.result or {}
+    summary = {
+        "job": job.id,
+        "seed": result["seeds"][0],
+        "size": f"{job.params['width']}x{job.params['height']}",
+        "steps": job.params["steps"],
+        "model": result["model"],
+        "seconds": result["seconds"],
+        "files": [str(path) for path in files],
+    }
+    if as_json:
+        common.show_json(summary)
+    else:
+        print(f"{', '.join(summary['files'])}  ({summary['size']}, seed {summary['seed']}, {summary['seconds']} s)")
+
+
+def ask(
+    question: Annotated[str, typer.Argument(help="What to ask the knowledge base.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result for a program.")] = False,
+) -> None:
+    """Answer a question from the knowledge base, with sources."""
+    job, _ = asyncio.run(_order(f"/ask {question}", not as_json, _read_nothing))
+    result = job.result or {}
+    if as_json:
+        marks = ("mark", "document", "passage", "quote")
+        cited = [{name: citation[name] for name in marks} for citation in result["citations"]]
+        common.show_json({"answer": result["text"], "grounded": result["grounded"], "citations": cited})
+        return
+    print(result["text"])
+    for citation in result["citations"]:
+        heading = f" › {citation['heading']}" if citation["heading"] else ""
+        print(f"  [{citation['mark']}] {citation['document']}{heading}")
+
+
+async def _order(text: str, chatty: bool, fetch: Callable[[Services, Job], list[bytes]]) -> tuple[Job, list[bytes]]:
+    """Say `text` as the terminal's person, wait for the job it makes, and return it with what `fetch` reads."""
+    async with _open() as services:
+        job_id = await _say(services, text)
+        with _shown(chatty) as show:
+            job = await _wait(services, job_id, show)
+        return job, await asyncio.to_thread(fetch, services, job)
+
+
+@asynccontextmanager
+async def _open() -> AsyncIterator[Services]:
+    """The program's parts; with its loops running when nobody else serves this data folder."""
+    from bot.current import Current
+    from bot.opening import open_database
+    from bot.services import Services, serving
+    from storage.database import data_lock
+    from storage.errors import Locked, StorageError
+
+    environment = common.environment()
+    try:
+        async with AsyncExitStack() as stack:
+            db = await stack.enter_async_context(open_database(environment))
+            services = Services(Current(common.settings(), os.environ), environment, db)
+            try:
+                stack.enter_context(data_lock(environment.data))
+            except Locked:
+                yield services  # a server is at work: it takes the job from the shared rows
+            else:
+                await stack.enter_async_context(serving(services))
+                yield services
+    except StorageError as error:
+        raise Failed(str(error), Exit.UNAVAILABLE) from error
+
+
+async def _say(services: Services, text: str) -> int:
+    """Put the command through the inbox like any other message; returns the job it made, or ends the command."""
+    from bot.events import ChatEvent
+    from storage import inbox
+    from storage.records import ChatType, Identity, Origin, utcnow
+
+    name = getpass.getuser()
+    key = uuid.uuid4().hex
+    event = ChatEvent(
+        platform="terminal",
+        key=key,
+        kind="message",
+        sender=Identity(platform="terminal", external_id=name),
+        sender_name=name,
+        origin=Origin(platform="terminal", chat_id=name, chat_type=ChatType.DIRECT, message_id=key, sender=name),
+        at=utcnow(),
+        text=text,
+        mentioned=True,
+    )
+    await services.inbox.accept(event)
+    while True:
+        entry = await services.db.read(inbox.find, "terminal", key)
+        if entry is not None and entry.handled_at is not None:
+            break
+        await asyncio.sleep(LOOK)
+    if entry.outcome.startswith("job:"):
+        return int(entry.outcome.removeprefix("job:"))
+    raise Failed(await _said(services, entry.id), _exit_of(services, entry.outcome))
+
+
+async def _said(services: Services, entry_id: int) -> str:
+    """What the chat would have been told instead of a job."""
+    from sqlalchemy import Connection, select
+
+    from bot.reply import Reply
+    from storage.tables import outbox
+
+    def body(conn: Connection) -> Any:
+        return conn.execute(select(outbox.c.body).where(outbox.c.key == f"event-{entry_id}")).scalar_one()
+
+    reply = Reply.from_json(await services.db.read(body))
+    return "\n".join(filter(None, (reply.title, reply.text)))
+
+
+def _exit_of(services: Services, outcome: str) -> Exit:
+    code = outcome.removeprefix("refused:")
+    if services.house().words.knows(f"usage.{code}"):
+        return Exit.USAGE
+    return Exit.UNAVAILABLE if code == "image_model_unavailable" else Exit.REFUSED
+
+
+async def _wait(services: Services, job_id: int, show: Callable[[Any], None]) -> Job:
+    """The job once it has ended well; anything else ends the command."""
+    from storage import jobs
+    from storage.records import JobState
+
+    while True:
+        job = await services.db.read(jobs.get, job_id)
+        if job is None:
+            raise Failed(f"job {job_id} does not exist any more", Exit.UNAVAILABLE)
+        if job.state is JobState.DONE:
+            return job
+        if job.state.terminal:
+            raise Failed(_why(services, job), Exit.UNAVAILABLE)
+        if (problem := services.device.problem) and job.kind == "draw":
+            raise Failed(str(problem), Exit.UNAVAILABLE)
+        show(services.feed.latest(job_id))
+        await asyncio.sleep(LOOK)
+
+
+def _why(services: Services, job: Job) -> str:
+    from bot.replies import job_reply
+
+    reply = job_reply(job, services.house().words)
+    return "\n".join(filter(None, (reply.title, reply.text, job.cause or "")))
+
+
+@contextmanager
+def _shown(chatty: bool) -> Any:
+    """A progress bar on a terminal; nothing else where a program reads."""
+    if not (chatty and sys.stderr.isatty()):
+        yield lambda item: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=Console(stderr=True), transient=True
+    ) as bar:
+        task = bar.add_task("排队中", total=None)
+
+        def show(item: Any) -> None:
+            if item is not None and item.total:
+                bar.update(task, description="绘制中", completed=item.done, total=item.total)
+
+        yield show
+
+
+def _read_pictures(services: Services, job: Job) -> list[bytes]:
+    from storage import assets
+
+    return [services.files.read(asset.sha256) for asset in services.db.read_sync(assets.of_job, job.id)]
+
+
+def _read_nothing(services: Services, job: Job) -> list[bytes]:
+    return []
+
+
+def _write(out: Path, pictures: list[bytes]) -> list[Path]:
+    """Write the pictures; a format other than PNG by the file's ending."""
+    paths = [out] if len(pictures) == 1 else [out.with_stem(f"{out.stem}-{n}") for n in range(1, len(pictures) + 1)]
+    try:
+        for path, data in zip(paths, pictures, strict=True):
+            path.write_bytes(data)
+    except OSError as error:
+        raise Failed(f"cannot write {error.filename}: {error.strerror}", Exit.UNAVAILABLE) from error
+    return paths

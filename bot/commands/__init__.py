@@ -1,0 +1,56 @@
+"""Commands in chat: what can be said (values), what is allowed (rules), and what was said (parse). All pure."""
+
+from __future__ import annotations
+
+from bot.commands.flags import clip
+from bot.commands.names import ADMIN_COMMANDS, COMMANDS, LATER
+from bot.commands.parse import parse
+from bot.commands.rules import SEED_MAX, Bounds, Rules, SizeRule
+from bot.commands.values import (
+    Ask,
+    Cancel,
+    Command,
+    Conversation,
+    Draw,
+    Help,
+    Jobs,
+    New,
+    Pause,
+    QuotaGrant,
+    QuotaSet,
+    QuotaShow,
+    Redo,
+    Resume,
+    SetRole,
+    Status,
+    UsageError,
+)
+
+__all__ = [
+    "ADMIN_COMMANDS",
+    "COMMANDS",
+    "LATER",
+    "SEED_MAX",
+    "Ask",
+    "Bounds",
+    "Cancel",
+    "Command",
+    "Conversation",
+    "Draw",
+    "Help",
+    "Jobs",
+    "New",
+    "Pause",
+    "QuotaGrant",
+    "QuotaSet",
+    "QuotaShow",
+    "Redo",
+    "Resume",
+    "Rules",
+    "SetRole",
+    "SizeRule",
+    "Status",
+    "UsageError",
+    "clip",
+    "parse",
+]

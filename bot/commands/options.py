@@ -1,0 +1,184 @@
+"""The flags of /draw and /redo as checked numbers. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from bot.commands.clean import half_width
+from bot.commands.flags import clip, take_flags
+from bot.commands.rules import SEED_MAX, Bounds, Rules
+from bot.commands.values import Draw, Mistake, Redo
+
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+_DECIMAL = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{0,9})?")
+_SIZE = re.compile(r"([+-]?[0-9]+)(?:\s*[xX*×✕✖]\s*([+-]?[0-9]+))?(?:px)?")
+_RATIO = re.compile(r"([0-9]{1,5}(?:\.[0-9]{1,5})?)\s*[:xX*×/]\s*([0-9]{1,5}(?:\.[0-9]{1,5})?)")
+#: Parameters /help explains -> their key in parameters.yaml.
+TOPICS = {"size": "size", "ar": "size", "n": "count", "count": "count", "seed": "seed", "steps": "steps"}
+TOPICS |= {"cfg": "cfg_scale", "cfg_scale": "cfg_scale", "neg": "prompt", "prompt": "prompt"}
+_ANY_SEED = frozenset({"random", "rand", "随机"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """What was written; None = nothing."""
+
+    prompt: str
+    size: tuple[int, int] | None
+    count: int | None
+    seed: int | None
+    any_seed: bool
+    steps: int | None
+    cfg: float | None
+    negative: str | None
+
+
+def draw(text: str, rules: Rules) -> Draw:
+    """A prompt with flags as a Draw. Raises Mistake."""
+    options = _options(text, rules)
+    if not options.prompt:
+        raise Mistake("prompt_in_neg" if options.negative else "empty_prompt")
+    width, height = options.size or rules.size.default
+    seed = None if options.any_seed else rules.seed if options.seed is None else options.seed
+    return Draw(
+        prompt=options.prompt,
+        width=width,
+        height=height,
+        count=int(rules.count.default) if options.count is None else options.count,
+        seed=seed,
+        steps=int(rules.steps.default) if options.steps is None else options.steps,
+        cfg=rules.cfg.default if options.cfg is None else options.cfg,
+        negative=options.negative or "",
+    )
+
+
+def redo(job: int, text: str, rules: Rules) -> Redo:
+    """The changes written after a job's number. Raises Mistake."""
+    options = _options(text, rules)
+    width, height = options.size or (None, None)
+    return Redo(
+        job=job,
+        prompt=options.prompt or None,
+        width=width,
+        height=height,
+        count=options.count,
+        seed=options.seed,
+        reseed=options.any_seed,
+        steps=options.steps,
+        cfg=options.cfg,
+        negative=options.negative,
+    )
+
+
+def check_length(text: str, limit: int) -> str:
+    """`text`, unless it is longer than `limit` characters."""
+    if len(text) > limit:
+        raise Mistake("too_long", length=len(text), limit=limit, over=len(text) - limit)
+    return text
+
+
+def _options(text: str, rules: Rules) -> Options:
+    # Refused before it is scanned: the flags themselves never take a thousand characters.
+    check_length(text, rules.prompt_max + 1000)
+    taken = take_flags(text)
+    flags = taken.flags
+    any_seed = flags.get("seed", "").lower() in _ANY_SEED
+    negative = flags.get("neg")
+    return Options(
+        prompt=check_length(taken.text, rules.prompt_max),
+        size=_picture_size(flags, rules),
+        count=_integer("--n", flags.get("n"), rules.count),
+        seed=None if any_seed else _integer("--seed", flags.get("seed"), Bounds(low=0, high=SEED_MAX, default=0)),
+        any_seed=any_seed,
+        steps=_integer("--steps", flags.get("steps"), rules.steps),
+        cfg=_cfg(flags.get("cfg"), rules),
+        negative=None if negative is None else check_length(negative, rules.prompt_max),
+    )
+
+
+def _picture_size(flags: dict[str, str], rules: Rules) -> tuple[int, int] | None:
+    if "size" in flags and "ar" in flags:
+        raise Mistake("size_and_ar")
+    if "size" in flags:
+        return _size(flags["size"], rules)
+    return _ratio(flags["ar"], rules) if "ar" in flags else None
+
+
+def _size(written: str, rules: Rules) -> tuple[int, int]:
+    match = _SIZE.fullmatch(half_width(written))
+    rule = rules.size
+    if match is None:
+        raise Mistake("size_form", given=clip(written), example=_show(rule.default))
+    width, height = _number(match[1]), _number(match[2] or match[1])
+    problem = rule.problem(width, height)
+    if problem:
+        raise Mistake(
+            f"size_{problem}",
+            given=clip(written),
+            nearest=_show(rule.nearest(width, height)),
+            low=rule.min_side,
+            high=rule.max_side,
+            multiple=rule.multiple,
+            pixels=rule.max_pixels,
+            choices=", ".join(_show(c) for c in rule.choices),
+        )
+    return width, height
+
+
+def _ratio(written: str, rules: Rules) -> tuple[int, int]:
+    match = _RATIO.fullmatch(half_width(written))
+    sides = (float(match[1]), float(match[2])) if match else (0.0, 0.0)
+    if not all(sides):
+        raise Mistake("ratio_form", given=clip(written))
+    size = rules.size.for_ratio(sides[0] / sides[1])
+    if size is None:
+        raise Mistake("ratio_range", given=clip(written), low=rules.size.min_side, high=rules.size.max_side)
+    return size
+
+
+def _show(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def _number(digits: str) -> int:
+    """An integer of any length; one that no computer needs becomes a number out of every bound."""
+    return int(digits) if len(digits) <= 15 else (-(10**15) if digits.startswith("-") else 10**15)
+
+
+def _integer(flag: str, written: str | None, bounds: Bounds) -> int | None:
+    if written is None:
+        return None
+    plain = half_width(written)
+    if not _INTEGER.fullmatch(plain):
+        raise Mistake("not_a_number", flag=flag, given=clip(written), **_limits(bounds))
+    value = _number(plain)
+    if not bounds.allows(value):
+        raise _out_of_bounds(flag, written, value, bounds)
+    return value
+
+
+def _cfg(written: str | None, rules: Rules) -> float | None:
+    if written is None:
+        return None
+    plain = half_width(written)
+    if not _DECIMAL.fullmatch(plain):
+        raise Mistake("not_a_number", flag="--cfg", given=clip(written), **_limits(rules.cfg))
+    value = float(plain) + 0.0  # -0.0 is 0
+    if value and not rules.guidance:
+        raise Mistake("no_guidance", given=clip(written))
+    if rules.guidance and not rules.cfg.allows(value):
+        raise _out_of_bounds("--cfg", written, value, rules.cfg)
+    return value
+
+
+def _limits(bounds: Bounds) -> dict[str, str]:
+    return {"low": f"{bounds.low:.10g}", "high": f"{bounds.high:.10g}"}
+
+
+def _out_of_bounds(flag: str, written: str, value: float, bounds: Bounds) -> Mistake:
+    nearest = f"{bounds.nearest(value):.10g}"
+    if bounds.choices:
+        choices = ", ".join(f"{c:g}" for c in bounds.choices)
+        return Mistake("not_a_choice", flag=flag, given=clip(written), choices=choices, nearest=nearest)
+    return Mistake("out_of_range", flag=flag, given=clip(written), nearest=nearest, **_limits(bounds))

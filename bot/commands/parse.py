@@ -1,0 +1,176 @@
+"""What somebody means by a message: `parse(text, rules)`. Pure, and it never raises."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from bot.commands import intent, names, options, people
+from bot.commands.clean import clean, half_width
+from bot.commands.flags import LATER_FLAGS, clip
+from bot.commands.rules import Rules
+from bot.commands.values import (
+    Ask,
+    Cancel,
+    Command,
+    Conversation,
+    Help,
+    Jobs,
+    Mistake,
+    New,
+    Pause,
+    Redo,
+    Resume,
+    Status,
+    UsageError,
+)
+
+_MENTIONS = re.compile(r"^(?:[@＠]\S+\s+)+(?=[/／、])")
+_NAME = re.compile(r"[A-Za-z_]+|[^\sA-Za-z_\d,:;.#@\"，：；。]+")
+_JOB = re.compile(r"^(?:任务|job)?\s*[#＃]?\s*([0-9]+)(?![0-9A-Za-z])", re.IGNORECASE)
+#: The largest id both databases can hold.
+_JOB_MAX = 2**31 - 1
+
+
+def parse(text: str, rules: Rules) -> Command | UsageError | Conversation:
+    """The command, question or mistake that `text` is. Numbers of a Draw lie within `rules`."""
+    text = clean(text)
+    text = _MENTIONS.sub("", text)
+    slash = _slash(text)
+    if slash is None:
+        return _plain(text, rules)
+    name, rest = slash
+    command = names.canonical(name)
+    try:
+        return _command(command, rest, rules) if command else _unknown(name, rest)
+    except Mistake as mistake:
+        return mistake.about(command or "")
+
+
+def _slash(text: str) -> tuple[str, str] | None:
+    """The command's name as written and what follows it; None for text without a slash."""
+    if not text or half_width(text[0]) not in "/、":
+        return None
+    body = text[1:].lstrip()
+    chinese = names.chinese_prefix(body)
+    if chinese:
+        return chinese, _after(body[len(chinese) :])
+    match = _NAME.match(body)
+    name = match[0] if match else body[:1]
+    if text[0] == "、" and names.canonical(name) is None:
+        return None  # the key that types a slash on a Chinese keyboard, but here it was a comma
+    return name, _after(body[len(name) :])
+
+
+def _after(rest: str) -> str:
+    """What follows a command's name, without the colon or comma some people put there."""
+    return re.sub(r"^[:：,，]", "", rest.strip()).strip()
+
+
+def _plain(text: str, rules: Rules) -> Command | UsageError | Conversation:
+    if not text:
+        return UsageError(code="nothing_said")
+    prompt = intent.order(text)
+    try:
+        if prompt is not None:
+            return options.draw(prompt, rules)
+        return Conversation(text=options.check_length(text, rules.prompt_max))
+    except Mistake as mistake:
+        return mistake.about("ask" if prompt is None else "draw")
+
+
+def _unknown(name: str, rest: str) -> UsageError:
+    if not name:
+        return UsageError(code="bare_slash")
+    near = names.suggestions(name)
+    values = {"given": f"/{clip(name, 20)}", "near": " ".join(f"/{n}" for n in near)}
+    if len(near) == 1:
+        values["corrected"] = clip(f"/{near[0]} {rest}".strip(), 200)
+        return UsageError(code="typo", values=values, topic=near[0])
+    return UsageError(code="ambiguous" if near else "unknown_command", values=values)
+
+
+def _command(name: str, rest: str, rules: Rules) -> Command:
+    if name in names.LATER:
+        raise Mistake("later_command", command=f"/{name}")
+    return _PARSERS[name](rest, rules)
+
+
+def _draw(rest: str, rules: Rules) -> Command:
+    return options.draw(rest, rules)
+
+
+def _ask(rest: str, rules: Rules) -> Command:
+    # Questions may be about flags, so only the one flag of /ask is looked for.
+    if re.search(r"(?:^|\s)(?:--|—+|–)kb(?=[\s=:：]|$)", rest, re.IGNORECASE):
+        raise Mistake("later_flag", flag="--kb")
+    if not rest:
+        raise Mistake("empty_question")
+    return Ask(question=options.check_length(rest, rules.prompt_max))
+
+
+def _cancel(rest: str, rules: Rules) -> Command:
+    job, after = _job(rest)
+    if after:
+        raise Mistake("one_job", given=clip(after))
+    return Cancel(job=job)
+
+
+def _redo(rest: str, rules: Rules) -> Redo:
+    job, changes = _job(rest)
+    return options.redo(job, changes, rules)
+
+
+def _job(rest: str) -> tuple[int, str]:
+    if not rest:
+        raise Mistake("no_job")
+    plain = half_width(rest)
+    match = _JOB.match(plain)
+    if match is None:
+        raise Mistake("bad_job", given=clip(rest))
+    number = match[1].lstrip("0")
+    if not number or len(number) > 10 or int(number) > _JOB_MAX:
+        raise Mistake("bad_job", given=clip(match[1]))
+    return int(number), rest[match.end() :].strip(" \n,，.。")
+
+
+def _help(rest: str, rules: Rules) -> Command:
+    topic = half_width(rest).strip().lstrip("/-—–").lower()
+    if not topic:
+        return Help()
+    name = names.canonical(topic)
+    if name in names.LATER:
+        raise Mistake("later_command", command=f"/{name}")
+    if topic in LATER_FLAGS:
+        raise Mistake("later_flag", flag=f"--{topic}")
+    if name is None and topic not in options.TOPICS:
+        near = names.suggestions(topic.split()[0]) or names.nearest(topic, options.TOPICS)
+        raise Mistake("unknown_topic", given=clip(rest), near=" ".join(f"/help {n}" for n in near))
+    return Help(topic=name or options.TOPICS[topic])
+
+
+def _alone(command: Command) -> Callable[[str, Rules], Command]:
+    """A command that takes nothing: words after it are a misunderstanding, not noise to drop."""
+
+    def parser(rest: str, rules: Rules) -> Command:
+        if rest.strip("?？!！.。~ "):
+            raise Mistake("takes_nothing", given=clip(rest))
+        return command
+
+    return parser
+
+
+_PARSERS: dict[str, Callable[[str, Rules], Command]] = {
+    "draw": _draw,
+    "ask": _ask,
+    "jobs": _alone(Jobs()),
+    "cancel": _cancel,
+    "redo": _redo,
+    "quota": people.quota,
+    "help": _help,
+    "new": _alone(New()),
+    "status": _alone(Status()),
+    "role": people.role,
+    "pause": _alone(Pause()),
+    "resume": _alone(Resume()),
+}

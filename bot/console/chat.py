@@ -1,0 +1,141 @@
+"""The conversation: history, what is written, buttons pressed, and the live stream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from starlette.responses import JSONResponse, StreamingResponse
+
+from bot.console.console import Console
+from bot.console.errors import ConsoleError
+from bot.console.sessions import person
+from bot.platforms.web import wire
+from bot.platforms.web.feed import Feed
+from storage import messages
+from storage.messages import Message
+from storage.records import User, utcnow
+
+TEXT_LIMIT = 20_000  # characters of a message; what a prompt may be is the model's business
+HEARTBEAT = 15.0  # seconds between two signs of life, below the usual 60 s of a proxy
+BrowserId = Annotated[str, Field(pattern=rf"\A{wire.ID_PATTERN.pattern}\z")]
+
+
+class Written(BaseModel):
+    """A message, under an id the browser made: sending it again changes nothing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: BrowserId
+    text: str
+
+    @field_validator("text")
+    @classmethod
+    def _utf8(cls, text: str) -> str:
+        """JSON can spell half a surrogate pair, which no database and no other platform could carry."""
+        text.encode()  # UnicodeEncodeError is a ValueError: refused as malformed
+        return text
+
+
+class Pressed(BaseModel):
+    """A button press, under an id the browser made."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: BrowserId
+    job: int = Field(ge=1, lt=2**31)
+    action: str = Field(pattern="^[a-z_]{1,32}$")
+    message: int = Field(ge=1, lt=2**31)  # the card it was pressed on
+
+
+def add_chat(router: APIRouter, console: Console) -> None:
+    @router.get("/api/messages")
+    async def history(
+        request: Request,
+        before: Annotated[int | None, Query(ge=1, lt=2**31)] = None,
+        limit: Annotated[int, Query(ge=1, le=100)] = 50,
+    ) -> Response:
+        user = await person(console, request)
+        found = await console.db.read(messages.page, user.id, before=before, limit=limit + 1)
+        page = found[-limit:]
+        return JSONResponse({"messages": [wire.message_json(m) for m in page], "more": len(found) > limit})
+
+    @router.post("/api/messages")
+    async def write(body: Written, request: Request) -> Response:
+        user = await person(console, request)
+        _check_text(body.text)
+        message = await _keep(console, user, body)
+        return JSONResponse(wire.message_json(message), status_code=202)
+
+    @router.post("/api/actions")
+    async def press(body: Pressed, request: Request) -> Response:
+        user = await person(console, request)
+        event = wire.action_event(
+            user_id=user.id,
+            name=user.name,
+            browser_id=body.id,
+            action=body.action,
+            job=body.job,
+            message=body.message,
+            at=utcnow(),
+        )
+        kind, text = await console.act(event)
+        return JSONResponse({"toast": {"kind": kind, "text": text}})
+
+    @router.get("/api/stream")
+    async def stream(request: Request) -> Response:
+        user = await person(console, request)
+        return StreamingResponse(
+            _news(console.feed, user.id),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+
+    @router.get("/api/commands")
+    async def commands() -> Response:
+        return JSONResponse([{"name": c.name, "zh": c.zh, "help": c.help} for c in console.commands])
+
+
+def _check_text(text: str) -> None:
+    if not text.strip():
+        raise ConsoleError(422, "empty")
+    if len(text) > TEXT_LIMIT:
+        raise ConsoleError(422, "too_long", limit=TEXT_LIMIT)
+
+
+async def _keep(console: Console, user: User, body: Written) -> Message:
+    """The person's own bubble first, then the event: its answer must stand below it. Both are idempotent."""
+    now = utcnow()
+    message, new = await console.db.run(
+        messages.add,
+        key=wire.own_key(user.id, body.id),
+        user_id=user.id,
+        author="user",
+        body={"text": body.text},
+        now=now,
+    )
+    if new:
+        console.feed.message(user.id, wire.message_json(message))
+    event = wire.message_event(
+        user_id=user.id, name=user.name, browser_id=body.id, text=message.body["text"], at=message.created_at
+    )
+    await console.accept(event)
+    return message
+
+
+async def _news(feed: Feed, user_id: int, heartbeat: float = HEARTBEAT) -> AsyncIterator[str]:
+    """The stream of one page. `ready` comes after subscribing: a history fetched then misses nothing."""
+    with feed.subscribe(user_id) as page:
+        yield "retry: 1000\nevent: ready\ndata: {}\n\n"
+        while True:
+            try:
+                news = await asyncio.wait_for(page.get(), heartbeat)
+            except TimeoutError:
+                yield ": still here\n\n"
+                continue
+            if news is None:
+                return
+            yield wire.server_sent(news)

@@ -1,0 +1,48 @@
+"""What the web pages need from the rest of Moqi, as one value that the composition root fills in."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from bot.events import ChatEvent
+from bot.platforms.web.feed import Feed
+from bot.platforms.web.settings import WebSettings
+from storage.database import Database
+from storage.files import Files
+from storage.records import User
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CommandHint:
+    """A line of the list that opens when somebody types a slash."""
+
+    name: str  # /draw
+    zh: str  # /画
+    help: str  # one line
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """How the page presents itself (interface.yaml)."""
+
+    title: str
+    language: str  # zh | en
+    theme: str = "auto"  # auto | light | dark: before a person chooses
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Console:
+    """The doors of the web chat."""
+
+    db: Database
+    files: Files
+    feed: Feed
+    look: Look
+    web: WebSettings
+    words: Mapping[str, str]  # words.of(language)
+    commands: tuple[CommandHint, ...]
+    accept: Callable[[ChatEvent], Awaitable[object]]  # returns once the event is kept
+    act: Callable[[ChatEvent], Awaitable[tuple[str, str]]]  # toast: kind (info, success, warning, error) and text
+    principals: Callable[[User], frozenset[str]]  # whose documents this person may read
+    thumbnail: Callable[[bytes], tuple[bytes, str]]  # encoded picture -> small encoded picture, its media type

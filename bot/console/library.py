@@ -1,0 +1,117 @@
+"""What the answers point to: pictures by asset id, passages in their document. Each only for who may see it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, Response
+from jinja2 import Environment
+from sqlalchemy import Connection
+
+from bot.console.console import Console
+from bot.console.errors import ConsoleError
+from bot.console.sessions import person
+from storage import assets, documents, jobs
+from storage.records import Asset, Passage, Role, User
+
+Id = Annotated[int, Path(ge=1, lt=2**31)]
+
+# The bytes behind an asset id never change; `private` because they are one person's.
+FOREVER = "private, max-age=31536000, immutable"
+
+
+def add_library(router: APIRouter, console: Console, pages: Environment) -> None:
+    @router.get("/api/assets/{asset_id}")
+    async def picture(asset_id: Id, request: Request) -> Response:
+        asset = await _allowed(console, request, asset_id)
+        if _unchanged(request, asset):
+            return Response(status_code=304)
+        return _picture(await asyncio.to_thread(console.files.read, asset.sha256), asset.media_type, asset)
+
+    @router.get("/api/assets/{asset_id}/thumbnail")
+    async def thumbnail(asset_id: Id, request: Request) -> Response:
+        asset = await _allowed(console, request, asset_id)
+        if _unchanged(request, asset):
+            return Response(status_code=304)
+        small, media_type = await asyncio.to_thread(console.thumbnail, await asyncio.to_thread(console.files.read, asset.sha256))
+        return _picture(small, media_type, asset)
+
+    @router.get("/passages/{passage_id}")
+    async def passage(passage_id: Id, request: Request) -> Response:
+        user = await person(console, request)
+        found = await console.db.read(_excerpt, passage_id, console.principals(user))
+        if found is None:
+            raise ConsoleError(404, "not_found")
+        page = pages.get_template("passage.html").render(excerpt=found, words=console.words, look=console.look)
+        return Response(page, media_type="text/html", headers={"Cache-Control": "no-store"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Excerpt:
+    """A passage with what stands around it in its document."""
+
+    passage: Passage
+    before: str
+    after: str
+
+
+def excerpt(cited: Passage, neighbours: Iterable[Passage]) -> Excerpt:
+    """The passage between its neighbours. Passages overlap, so each gives only what the next does not say again."""
+    near = {one.ordinal: one for one in neighbours if one.document_id == cited.document_id}
+    before, after = "", ""
+    below = above = cited
+    while (previous := near.get(below.ordinal - 1)) is not None:
+        before = _joined(previous.text[: max(0, below.start - previous.start)], before, below.start > previous.end)
+        below = previous
+    while (following := near.get(above.ordinal + 1)) is not None:
+        after = _joined(after, following.text[max(0, above.end - following.start) :], following.start > above.end)
+        above = following
+    return Excerpt(passage=cited, before=before.strip("\n"), after=after.strip("\n"))
+
+
+def _joined(first: str, second: str, gap: bool) -> str:
+    return f"{first}\n\n{second}" if gap and first and second else first + second
+
+
+def _excerpt(conn: Connection, passage_id: int, principals: frozenset[str]) -> Excerpt | None:
+    """A document's passages are kept in one go, so its neighbours have the ids around it."""
+    cited = documents.get_passage(conn, passage_id, principals)
+    if cited is None:
+        return None
+    around = (documents.get_passage(conn, passage_id + step, principals) for step in (-2, -1, 1, 2))
+    return excerpt(cited, (one for one in around if one is not None))
+
+
+async def _allowed(console: Console, request: Request, asset_id: int) -> Asset:
+    user = await person(console, request)
+    asset = await console.db.read(_visible, asset_id, user)
+    if asset is None:
+        raise ConsoleError(404, "not_found")
+    return asset
+
+
+def _visible(conn: Connection, asset_id: int, user: User) -> Asset | None:
+    """The asset if its job is this person's own, or for an admin; somebody else's looks as if it were not there."""
+    asset = assets.get(conn, asset_id)
+    job = jobs.get(conn, asset.job_id) if asset is not None else None
+    return asset if job is not None and (job.user_id == user.id or user.role is Role.ADMIN) else None
+
+
+def _unchanged(request: Request, asset: Asset) -> bool:
+    return request.headers.get("if-none-match") == f'"{asset.sha256}"'
+
+
+def _picture(content: bytes, media_type: str, asset: Asset) -> Response:
+    headers = {
+        "Cache-Control": FOREVER,
+        "ETag": f'"{asset.sha256}"',
+        "Content-Disposition": f'inline; filename="moqi-{asset.job_id}-{asset.index + 1}.{_ending(media_type)}"',
+    }
+    return Response(content, media_type=media_type, headers=headers)
+
+
+def _ending(media_type: str) -> str:
+    return media_type.rpartition("/")[2].replace("jpeg", "jpg")

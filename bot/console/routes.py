@@ -1,0 +1,66 @@
+"""The web chat as one router: the page, its own files, and the API behind it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup
+
+from bot.console.chat import add_chat
+from bot.console.console import Console
+from bot.console.errors import ConsoleError, guarded
+from bot.console.library import add_library
+from bot.console.sessions import add_sessions
+
+_HERE = Path(__file__).parent
+_MEDIA = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".webmanifest": "application/manifest+json",
+}
+
+
+def build_router(console: Console) -> APIRouter:
+    """Every route of the web chat. Add `SecurityHeaders` to the application that includes it."""
+    router = APIRouter(route_class=guarded(console.words), tags=["console"])
+    pages = Environment(loader=FileSystemLoader(_HERE / "templates"), autoescape=True)
+    add_sessions(router, console)
+    add_chat(router, console)
+    add_library(router, console, pages)
+    _add_page(router, console, pages)
+    _add_static(router)
+    return router
+
+
+def _add_page(router: APIRouter, console: Console, pages: Environment) -> None:
+    boot = Markup(_data_block({"words": dict(console.words), "title": console.look.title}))
+    page = pages.get_template("chat.html").render(look=console.look, words=console.words, boot=boot)
+
+    @router.get("/", include_in_schema=False)
+    async def chat() -> Response:
+        return Response(page, media_type="text/html", headers={"Cache-Control": "no-cache"})
+
+
+def _add_static(router: APIRouter) -> None:
+    """The page's own files, read once: there are a dozen, and a name outside the dictionary is simply unknown."""
+    known = {path.name: path.read_bytes() for path in (_HERE / "static").iterdir() if path.suffix in _MEDIA}
+    tags = {name: f'"{hashlib.sha256(content).hexdigest()[:16]}"' for name, content in known.items()}
+
+    @router.get("/static/{name}", include_in_schema=False)
+    async def static(name: str, request: Request) -> Response:
+        if name not in known:
+            raise ConsoleError(404, "not_found")
+        headers = {"Cache-Control": "no-cache", "ETag": tags[name]}
+        if request.headers.get("if-none-match") == tags[name]:
+            return Response(status_code=304, headers=headers)
+        return Response(known[name], media_type=_MEDIA[Path(name).suffix], headers=headers)
+
+
+def _data_block(value: object) -> str:
+    """JSON that may stand inside <script type="application/json">: no character can end the element."""
+    return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")

@@ -1,0 +1,45 @@
+// The server, as functions. A refusal becomes an ApiError with the server's own sentence.
+
+export class ApiError extends Error {
+  constructor(status, code, text) {
+    super(text);
+    this.status = status; // 0: the server was not reached
+    this.code = code;
+  }
+}
+
+async function call(method, path, body) {
+  const options = { method, headers: {} };
+  if (body !== undefined) {
+    options.headers["Content-Type"] = "application/json";
+    options.body = JSON.stringify(body);
+  }
+  let response;
+  try {
+    response = await fetch(path, options);
+  } catch {
+    throw new ApiError(0, "unreachable", "");
+  }
+  const text = await response.text();
+  const data = parsed(text);
+  if (response.ok) return data;
+  throw new ApiError(response.status, data?.error?.code ?? "unknown", data?.error?.text ?? `HTTP ${response.status}`);
+}
+
+function parsed(text) {
+  try {
+    return text ? JSON.parse(text) : null;
+  } catch {
+    return null; // a proxy's own error page
+  }
+}
+
+export const api = {
+  session: () => call("GET", "/api/session"),
+  signIn: (body) => call("POST", "/api/session", body),
+  signOut: () => call("DELETE", "/api/session"),
+  history: (before) => call("GET", `/api/messages${before ? `?before=${before}` : ""}`),
+  write: (id, text) => call("POST", "/api/messages", { id, text }),
+  press: (id, job, action, message) => call("POST", "/api/actions", { id, job, action, message }),
+  commands: () => call("GET", "/api/commands"),
+};

@@ -1,0 +1,166 @@
+// Puts the page together: door, conversation, desk, stream.
+
+import { api } from "./api.js";
+import { Composer } from "./composer.js";
+import { Door } from "./door.js";
+import { byId, el, icon, newId, toast, word } from "./dom.js";
+import { Lightbox } from "./lightbox.js";
+import { Log } from "./log.js";
+import { Stream } from "./stream.js";
+
+const OFFLINE_AFTER = 1200; // ms without a stream before the banner appears
+
+let session = null;
+let offline = null; // timer or true once the banner is shown
+
+const lightbox = new Lightbox();
+const log = new Log({ press, enlarge: (list, index) => lightbox.open(list, index), retry: write });
+const composer = new Composer((text) => write(newId(), text), () => log.written);
+const stream = new Stream({
+  ready: resume,
+  lost,
+  message: (message) => log.upsert(message),
+  progress: (news) => log.progress(news),
+  delta: (news) => log.delta(news),
+});
+const door = new Door(enter);
+
+/** Any refusal: signed out goes to the door, everything else is said. */
+function refused(error) {
+  if (error.status === 401 && session) return leave();
+  toast("error", error.message || word("offline"));
+}
+
+async function write(id, text) {
+  log.sketch(id, text, "sending");
+  try {
+    log.upsert(await api.write(id, text));
+  } catch (error) {
+    log.sketch(id, text, "failed");
+    refused(error);
+  }
+}
+
+async function press(job, action, message) {
+  try {
+    const { toast: said } = await api.press(newId(), job, action, message);
+    if (said.text) toast(said.kind, said.text);
+  } catch (error) {
+    refused(error);
+  }
+}
+
+/** After every (re)connection: whatever happened meanwhile is in the history. */
+async function resume() {
+  online();
+  try {
+    const { messages, more } = await api.history();
+    for (const message of messages) log.upsert(message);
+    if (!messages.length) byId("empty").hidden = false;
+    byId("older").hidden = byId("older").dataset.done === "true" || !more;
+    document.body.classList.remove("loading");
+    for (const { id, text } of log.unsent) write(id, text);
+  } catch (error) {
+    refused(error);
+  }
+}
+
+function online() {
+  if (offline === true) toast("success", word("back_online"));
+  clearTimeout(offline);
+  offline = null;
+  byId("banner").hidden = true;
+}
+
+async function lost(refusedByServer) {
+  offline ??= setTimeout(() => {
+    offline = true;
+    byId("banner").hidden = false;
+  }, OFFLINE_AFTER);
+  if (!refusedByServer) return;
+  try {
+    if ((await api.session()) === null) leave();
+  } catch {
+    // the server is away: the stream keeps trying
+  }
+}
+
+async function older() {
+  try {
+    const { messages, more } = await api.history(log.oldest);
+    log.prepend(messages);
+    byId("older").hidden = !more;
+    byId("older").dataset.done = String(!more);
+  } catch (error) {
+    refused(error);
+  }
+}
+
+async function enter(who) {
+  session = who;
+  byId("who").textContent = who.name;
+  byId("room").hidden = false;
+  stream.open();
+  composer.focus();
+  composer.commands = await api.commands();
+}
+
+function leave() {
+  session = null;
+  stream.close();
+  clearTimeout(offline);
+  offline = null;
+  byId("banner").hidden = true;
+  byId("older").dataset.done = "false";
+  log.clear();
+  door.show();
+}
+
+async function signOut() {
+  if (!confirm(word("sign_out_confirm", { name: session.name }))) return;
+  try {
+    await api.signOut();
+    leave();
+  } catch (error) {
+    refused(error);
+  }
+}
+
+function showTheme(choice) {
+  byId("theme").replaceChildren(icon(choice));
+  byId("theme").title = word(`theme_${choice}`);
+  byId("theme").setAttribute("aria-label", word(`theme_${choice}`));
+}
+
+function examples() {
+  for (const name of ["draw", "ask", "help"]) {
+    const text = word(`example_${name}`);
+    const card = el("button", { type: "button", class: "example" }, el("span", { class: "example-note" }, word(`example_${name}_note`)), el("span", { class: "example-text" }, text));
+    card.addEventListener("click", () => composer.fill(text));
+    byId("examples").append(card);
+  }
+}
+
+async function start() {
+  examples();
+  showTheme(window.moqiTheme.choice);
+  byId("theme").addEventListener("click", () => showTheme(window.moqiTheme.next()));
+  byId("leave").append(icon("leave"));
+  byId("leave").addEventListener("click", signOut);
+  byId("older").addEventListener("click", older);
+  await arrive();
+}
+
+/** Into the room with a valid session, else to the door; a server that is not there yet is asked again. */
+async function arrive() {
+  try {
+    const who = await api.session();
+    if (who) await enter(who);
+    else door.show();
+  } catch (error) {
+    if (error.status === 403) door.show();
+    else setTimeout(arrive, 2000);
+  }
+}
+
+start();

@@ -1,0 +1,142 @@
+// One message as an element: the person's own bubble, the bot's plain text, or a card about a job.
+
+import { el, icon, word } from "./dom.js";
+import { rendered, sourceLink } from "./markup.js";
+
+/** A job's message that may still change. */
+export function isOpen(body) {
+  return body.state === "queued" || body.state === "running" || body.streaming;
+}
+
+/** What the person wrote. status: "" (kept) | "sending" | "failed". */
+export function ownBubble(text, at, status, retry) {
+  const trouble =
+    status === "failed"
+      ? el("p", { class: "unsent", role: "alert" }, word("send_failed"), " ", el("button", { type: "button", class: "quiet", onclick: retry }, word("retry")))
+      : null;
+  const bubble = el("div", { class: "bubble" }, text);
+  return el("article", { class: `message own ${status}`, "aria-label": word("you"), title: clock(at) }, bubble, trouble);
+}
+
+/** What the bot said. live: {progress, text} of a running job; doors: {press(job, action, message), enlarge(pictures, index)}. */
+export function botMessage(message, live, doors) {
+  const body = message.body;
+  const card = Boolean(body.title || body.state || body.pictures.length || body.buttons.length);
+  const node = el(
+    "article",
+    { class: `message bot ${card ? "card" : "plain"} ${body.state}`, "aria-label": word("bot"), title: clock(message.at), "aria-busy": body.streaming ? "true" : null },
+    el("header", { class: "head" }),
+    el("div", { class: "text" }),
+    pictures(body.pictures, doors),
+    fields(body.fields),
+    sources(body.sources),
+    buttons(message, doors),
+    body.note ? el("p", { class: "note" }, body.note) : null,
+  );
+  showLive(node, body, live);
+  return node;
+}
+
+/** Bring headline, progress and streaming text of a message up to date without touching the rest. */
+export function showLive(node, body, live) {
+  const running = { state: "running", done: 0, total: 0 };
+  const progress = isOpen(body) ? (live?.text ? running : live?.progress) : null;
+  node.querySelector(".head").replaceChildren(...head(body, progress, Boolean(live?.text)));
+  const typed = isOpen(body) && live?.text.length > body.text.length ? live.text : body.text;
+  const text = node.querySelector(".text");
+  text.replaceChildren(rendered(typed, body.sources));
+  text.classList.toggle("typing", Boolean(isOpen(body) && (body.streaming || live?.text)));
+  text.hidden = !typed && !text.classList.contains("typing");
+}
+
+function head(body, progress, writing) {
+  const state = progress?.state ?? body.state;
+  const line = progress ? (writing ? word("state_writing") : headline(progress)) : body.title;
+  if (!line) return [];
+  const [done, total] = progress?.total ? [progress.done, progress.total] : (body.progress ?? [0, 0]);
+  return [
+    el("h3", { class: `state state-${state || "none"}` }, state ? el("span", { class: "dot", "aria-hidden": "true" }) : null, el("span", {}, line)),
+    isOpen(body) && state ? bar(state === "running" ? done : 0, state === "running" ? total : 0) : null,
+  ].filter(Boolean);
+}
+
+function headline({ state, done, total, place, seconds }) {
+  const parts = [word(state === "running" && total ? "state_drawing" : `state_${state}`)];
+  if (state === "queued" && place) parts.push(word("place", { n: place }));
+  if (state === "running" && total) parts.push(word("steps", { done, total }));
+  if (seconds !== null && seconds !== undefined) parts.push(waiting(seconds));
+  return parts.join(" · ");
+}
+
+function waiting(seconds) {
+  if (seconds >= 90) return word("about_minutes", { n: Math.round(seconds / 60) });
+  return word("about_seconds", { n: Math.max(1, Math.round(seconds)) });
+}
+
+function bar(done, total) {
+  return total ? el("progress", { max: total, value: done, "aria-label": word("steps", { done, total }) }) : el("div", { class: "waiting", "aria-hidden": "true" });
+}
+
+function pictures(list, doors) {
+  if (!list.length) return null;
+  return el("div", { class: `pictures ${list.length > 1 ? "several" : ""}` }, ...list.map((one, index) => picture(one, index, list, doors)));
+}
+
+function picture(one, index, list, doors) {
+  const image = el("img", { src: `/api/assets/${one.asset}/thumbnail`, width: one.width, height: one.height, alt: one.alt, decoding: "async" });
+  const frame = el(
+    "figure",
+    {},
+    el("button", { type: "button", class: "frame", "aria-label": word("open_picture", { alt: one.alt }), onclick: () => doors.enlarge(list, index) }, image),
+    el("a", { class: "save", href: `/api/assets/${one.asset}`, download: `moqi-${one.asset}`, title: word("download"), "aria-label": word("download") }, icon("download")),
+  );
+  frame.style.setProperty("--w", one.width);
+  frame.style.setProperty("--h", one.height);
+  image.addEventListener("load", () => {
+    if (image.naturalWidth < image.clientWidth) image.src = `/api/assets/${one.asset}`; // too coarse for this screen
+  }, { once: true });
+  image.addEventListener("error", () => frame.replaceChildren(el("p", { class: "gone" }, word("picture_gone"))), { once: true });
+  return frame;
+}
+
+function fields(list) {
+  if (!list.length) return null;
+  return el("dl", { class: "fields" }, ...list.map(([label, value]) => el("div", {}, el("dt", {}, label), el("dd", {}, value))));
+}
+
+function sources(list) {
+  if (!list.length) return null;
+  const items = list.map((one) =>
+    el(
+      "li",
+      {},
+      sourceLink(
+        one,
+        { class: "source" },
+        el("span", { class: "mark", "aria-hidden": "true" }, String(one.mark)),
+        el("span", { class: "where" }, one.document, one.heading ? el("span", { class: "heading" }, one.heading) : null),
+        one.quote ? el("q", {}, one.quote) : null,
+      ),
+    ),
+  );
+  return el("section", { class: "sources", "aria-label": word("sources") }, el("h4", {}, word("sources")), el("ol", {}, ...items));
+}
+
+function buttons(message, doors) {
+  const list = message.body.buttons;
+  if (!list.length) return null;
+  const made = list.map((one) => {
+    const button = el("button", { type: "button", class: `action ${one.style}`, "data-action": one.action }, one.label);
+    button.addEventListener("click", async () => {
+      button.disabled = true; // one press at a time; a second one is a new press with its own id
+      await doors.press(one.value.job ?? message.body.job, one.action, message.id);
+      button.disabled = false;
+    });
+    return button;
+  });
+  return el("div", { class: "actions" }, ...made);
+}
+
+function clock(at) {
+  return new Date(at).toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+}

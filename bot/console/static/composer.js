@@ -1,0 +1,146 @@
+// The writing desk: Enter sends, Shift+Enter breaks the line, ↑ recalls, "/" opens the list of commands.
+
+import { byId, el, icon } from "./dom.js";
+
+const SLASH = /^[/／]([^\s]*)$/;
+
+export class Composer {
+  #input = byId("input");
+  #hints = byId("hints");
+  #commands = [];
+  #shown = [];
+  #chosen = 0;
+  #recalled = -1;
+
+  /** send(text); written() -> own messages, newest first. */
+  constructor(send, written) {
+    this.send = send;
+    this.written = written;
+    byId("send").append(icon("send"));
+    byId("composer").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#submit();
+    });
+    this.#input.addEventListener("keydown", (event) => this.#key(event));
+    this.#input.addEventListener("input", () => {
+      this.#recalled = -1;
+      this.#changed();
+    });
+    this.#input.addEventListener("blur", () => setTimeout(() => this.#close(), 150));
+    this.#changed();
+  }
+
+  set commands(list) {
+    this.#commands = list;
+  }
+
+  /** Put a text into the input, caret at its end. */
+  fill(text) {
+    this.#input.value = text;
+    this.#input.focus();
+    this.#input.setSelectionRange(text.length, text.length);
+    this.#changed(false);
+  }
+
+  focus() {
+    this.#input.focus({ preventScroll: true });
+  }
+
+  #submit() {
+    const text = this.#input.value;
+    if (!text.trim()) return;
+    this.#input.value = "";
+    this.#recalled = -1;
+    this.#changed();
+    this.focus();
+    this.send(text);
+  }
+
+  #key(event) {
+    if (event.isComposing || event.keyCode === 229) return; // Enter inside an input method chooses a word
+    if (!this.#hints.hidden && this.#hintKey(event)) return;
+    if (event.key === "Enter" && !event.shiftKey) {
+      event.preventDefault();
+      this.#submit();
+    } else if (event.key === "ArrowUp" && this.#mayRecall()) {
+      event.preventDefault();
+      this.#recall(this.#recalled + 1);
+    } else if (event.key === "ArrowDown" && this.#recalled >= 0) {
+      event.preventDefault();
+      this.#recall(this.#recalled - 1);
+    }
+  }
+
+  #hintKey(event) {
+    const move = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (move) this.#choose((this.#chosen + move + this.#shown.length) % this.#shown.length);
+    else if (event.key === "Escape") this.#close();
+    else if (event.key === "Tab" || (event.key === "Enter" && !event.shiftKey && !this.#complete())) this.#take(this.#shown[this.#chosen]);
+    else return false;
+    event.preventDefault();
+    return true;
+  }
+
+  /** The input already is a command: Enter sends it. */
+  #complete() {
+    const text = this.#input.value.replace("／", "/");
+    return this.#commands.some((one) => text === one.name || text === one.zh);
+  }
+
+  #mayRecall() {
+    return this.#input.value === "" || (this.#recalled >= 0 && this.#input.selectionStart === this.#input.value.length);
+  }
+
+  #recall(index) {
+    const written = this.written();
+    if (index >= written.length) return;
+    this.#recalled = index;
+    this.fill(index < 0 ? "" : written[index]);
+    this.#close();
+  }
+
+  #changed(suggest = true) {
+    this.#input.style.height = "auto";
+    if (this.#input.scrollHeight) this.#input.style.height = `${this.#input.scrollHeight}px`; // 0 while not shown
+    byId("send").disabled = !this.#input.value.trim();
+    const match = suggest ? SLASH.exec(this.#input.value) : null;
+    if (match) this.#open(match[1].toLowerCase());
+    else this.#close();
+  }
+
+  #open(typed) {
+    this.#shown = this.#commands.filter((one) => one.name.slice(1).startsWith(typed) || one.zh.slice(1).startsWith(typed));
+    if (!this.#shown.length) return this.#close();
+    this.#hints.replaceChildren(...this.#shown.map((one, index) => this.#hint(one, index)));
+    this.#hints.hidden = false;
+    this.#input.setAttribute("aria-expanded", "true");
+    this.#choose(0);
+  }
+
+  #hint(one, index) {
+    const row = el("div", { class: "hint-row", role: "option", id: `hint-${index}` }, el("b", {}, one.name), el("i", {}, one.zh), el("span", {}, one.help));
+    row.addEventListener("pointerdown", (event) => {
+      event.preventDefault(); // keep the focus, and a phone's keyboard, where they are
+      this.#take(one);
+    });
+    return row;
+  }
+
+  #choose(index) {
+    this.#chosen = index;
+    [...this.#hints.children].forEach((row, at) => row.setAttribute("aria-selected", String(at === index)));
+    this.#hints.children[index].scrollIntoView({ block: "nearest" });
+    this.#input.setAttribute("aria-activedescendant", `hint-${index}`);
+  }
+
+  #take(one) {
+    this.fill(`${one.name} `);
+    this.#close();
+  }
+
+  #close() {
+    this.#hints.hidden = true;
+    this.#input.setAttribute("aria-expanded", "false");
+    this.#input.removeAttribute("aria-activedescendant");
+  }
+}

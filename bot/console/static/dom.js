@@ -1,0 +1,61 @@
+// Elements from values. Text becomes text nodes: nothing a person or a model wrote is ever parsed as HTML.
+
+const boot = JSON.parse(document.getElementById("boot").textContent);
+
+export const title = boot.title;
+
+/** The words of the page, with `{name}` filled in. */
+export function word(key, values = {}) {
+  return boot.words[key].replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+}
+
+export function byId(id) {
+  return document.getElementById(id);
+}
+
+/** el("a", {class: "mark", href: "/x", onclick: f}, "text", otherElement, null) */
+export function el(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else node.setAttribute(name, value === true ? "" : String(value));
+  }
+  node.append(...children.filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+const PATHS = {
+  auto: "M12 3a9 9 0 1 0 0 18a9 9 0 0 0 0-18Zm0 0v18M12 7.5h6M12 12h8.6M12 16.5h6",
+  light: "M12 8a4 4 0 1 0 0 8a4 4 0 0 0 0-8ZM12 2.5v2M12 19.5v2M2.5 12h2M19.5 12h2M5.3 5.3l1.4 1.4M17.3 17.3l1.4 1.4M18.7 5.3l-1.4 1.4M6.7 17.3l-1.4 1.4",
+  dark: "M20 14.2A8.2 8.2 0 0 1 9.8 4a8.2 8.2 0 1 0 10.2 10.2Z",
+  leave: "M14 4.5H6.5v15H14M11 12h9.5M17 8.2l3.8 3.8l-3.8 3.8",
+  send: "M12 19.5V5M5.8 11.2L12 5l6.2 6.2",
+  close: "M5.5 5.5l13 13M18.5 5.5l-13 13",
+  download: "M12 4v11.5M6.8 10.8L12 16l5.2-5.2M5 20h14",
+  previous: "M14.5 5.5L8 12l6.5 6.5",
+  next: "M9.5 5.5L16 12l-6.5 6.5",
+};
+
+export function icon(name) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("aria-hidden", "true");
+  const path = document.createElementNS(SVG, "path");
+  path.setAttribute("d", PATHS[name]);
+  svg.append(path);
+  return svg;
+}
+
+/** An id for something this browser sends. `crypto.randomUUID` would not exist on plain http in a local network. */
+export function newId() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+export function toast(kind, text) {
+  const node = el("p", { class: `toast toast-${kind}` }, text);
+  byId("toasts").append(node);
+  setTimeout(() => node.classList.add("leaving"), 4500);
+  setTimeout(() => node.remove(), 5000);
+}

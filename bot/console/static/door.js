@@ -1,0 +1,54 @@
+// Signing in: a name to choose, or a login code to come back with.
+
+import { api } from "./api.js";
+import { byId, word } from "./dom.js";
+
+export class Door {
+  #code = false;
+
+  /** enter(session) is called once somebody is in. */
+  constructor(enter) {
+    byId("sign-in").addEventListener("submit", async (event) => {
+      event.preventDefault();
+      await this.#try(enter);
+    });
+    byId("door-switch").addEventListener("click", () => {
+      this.#code = !this.#code;
+      this.#label();
+      byId("door-input").value = "";
+      byId("door-input").focus();
+    });
+  }
+
+  show() {
+    byId("door").hidden = false;
+    byId("room").hidden = true;
+    byId("door-input").focus();
+  }
+
+  async #try(enter) {
+    const value = byId("door-input").value;
+    try {
+      const session = await api.signIn(this.#code ? { login: value } : { name: value });
+      this.#complain("");
+      byId("door-input").value = "";
+      byId("door").hidden = true;
+      await enter(session);
+    } catch (error) {
+      this.#complain(error.message || word("offline"));
+    }
+  }
+
+  #label() {
+    byId("door-label").textContent = word(this.#code ? "code_label" : "name_label");
+    byId("door-input").placeholder = word(this.#code ? "code_placeholder" : "name_placeholder");
+    byId("door-switch").textContent = word(this.#code ? "have_name" : "have_code");
+    byId("door-hint").hidden = this.#code;
+    this.#complain("");
+  }
+
+  #complain(text) {
+    byId("door-error").textContent = text;
+    byId("door-input").setAttribute("aria-invalid", String(Boolean(text)));
+  }
+}

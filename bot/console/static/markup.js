@@ -1,0 +1,31 @@
+// The whole markup there is: **bold**, `code`, and [n] where source n exists. Everything else stays text.
+
+import { el } from "./dom.js";
+
+const TOKEN = /\*\*([^*\n]+)\*\*|`([^`\n]+)`|\[(\d{1,3})\]/g;
+
+/** Text as nodes. `sources` are the numbered sources that [n] may lead to. */
+export function rendered(text, sources = []) {
+  const fragment = document.createDocumentFragment();
+  let end = 0;
+  for (const match of text.matchAll(TOKEN)) {
+    const node = token(match, sources);
+    if (node === null) continue;
+    fragment.append(text.slice(end, match.index), node);
+    end = match.index + match[0].length;
+  }
+  fragment.append(text.slice(end));
+  return fragment;
+}
+
+function token([, bold, code, mark], sources) {
+  if (bold !== undefined) return el("strong", {}, bold);
+  if (code !== undefined) return el("code", {}, code);
+  const source = sources.find((one) => one.mark === Number(mark));
+  return source ? sourceLink(source, { class: "mark", title: source.document }, mark) : null;
+}
+
+export function sourceLink(source, attributes, ...children) {
+  const href = `/passages/${Number(source.passage)}`;
+  return el("a", { href, target: "_blank", rel: "noopener", ...attributes }, ...children);
+}

@@ -1,0 +1,66 @@
+"""What a handler has at hand, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from bot.commands import Rules
+from bot.events import ChatEvent
+from bot.replies import Words
+from bot.reply import Reply
+from inference.images.model import ModelCard
+from scheduler.policy import Policy
+from storage.records import User
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Engine:
+    """How an engine stands, as told to people."""
+
+    name: str
+    state: str  # loading | ready | failed | closed
+    builtin: bool = False
+    problem: str = ""  # what is wrong and what to do next
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class House:
+    """What is the same for everybody at this moment: words, rules, engines."""
+
+    words: Words
+    policy: Policy
+    rules: Rules
+    card: ModelCard | None  # None: no usable image model
+    engines: Mapping[str, Engine]
+    started_at: datetime
+    first_is_admin: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Context:
+    """One event being dealt with, inside its transaction."""
+
+    conn: Connection
+    house: House
+    event: ChatEvent
+    user: User
+    now: datetime
+
+    @property
+    def key(self) -> str:
+        """The key under which this event may make one job."""
+        return f"{self.event.platform}:{self.event.key}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Handled:
+    """What became of an event."""
+
+    outcome: str  # job:<id> | reply | refused:<code> | ignored:<why>
+    reply: Reply | None = None  # None: the outbox has it already (a job's card), or nothing is said
+    toast: tuple[str, str] = ("info", "")  # for a pressed button: kind and text
+    stop: tuple[int, ...] = ()  # running jobs whose workers are to be told once this is committed

@@ -1,0 +1,275 @@
+"""Events out: drains the outbox. Sends under a stable key, marks once confirmed, keeps what a failed try achieved.
+
+What a message says is rendered when it is sent, from the job's row as it stands then: a card that was held up shows
+the present, and an outcome that overtakes its card makes the card unnecessary.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from bot.platforms.base import ChatPlatform, Outgoing, PlatformError, Retry, Unconfigured, Undelivered
+from bot.reply import Reply
+from scheduler import quota
+from scheduler.progress import Signal
+from storage import audit, outbox
+from storage.database import Database
+from storage.errors import StorageError
+from storage.faults import point
+from storage.records import Delivery, DeliveryState, Origin, utcnow
+
+log = logging.getLogger("moqi.delivery")
+
+IDLE = 1.0
+PARALLEL = 16  # messages on their way at once
+LEASE = timedelta(seconds=90)  # longer than any single try
+WINDOW = timedelta(minutes=50)  # a platform forgets an idempotency key after an hour: no blind try beyond
+TURN = timedelta(milliseconds=50)  # an outcome waits this long for its card's answer, again and again
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Send a new message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Replace the earlier message of this receipt."""
+
+    receipt: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """A later message says it all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Its card is on its way; whether it arrived decides between a new message and an update."""
+
+
+def decide(delivery: Delivery, siblings: Mapping[str, Delivery]) -> Post | Update | Skip | Wait:
+    """What to do with a message, given the other messages of its job."""
+    outcome, card = siblings.get("outcome"), siblings.get("card")
+    if delivery.slot == "card":
+        untried = delivery.attempts <= 1
+        return Skip() if outcome is not None and untried else Post()
+    if delivery.slot != "outcome" or card is None:
+        return Post()
+    match card.state:
+        case DeliveryState.SENT:
+            return Update(card.receipt)
+        case DeliveryState.PENDING:
+            return Wait()
+        case _:
+            return Post()
+
+
+def next_try(attempts: int, asked: float | None, spread: float) -> timedelta:
+    """How long until the next try: what the platform asked for, else doubling to a minute, spread by ±20 %."""
+    wait = asked if asked is not None else min(60.0, 0.5 * 2.0 ** min(attempts - 1, 10))
+    return timedelta(seconds=wait * (0.8 + 0.4 * spread))
+
+
+class Cards:
+    """One writer per card, so that a late progress update never covers the outcome."""
+
+    def __init__(self) -> None:
+        self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._ended: set[int] = set()
+
+    @asynccontextmanager
+    async def outcome(self, job_id: int) -> Any:
+        """Write the last state of a card; from here on nobody updates it any more."""
+        self._ended.add(job_id)
+        async with self._locks[job_id]:
+            yield
+        self._locks.pop(job_id, None)
+
+    @asynccontextmanager
+    async def progress(self, job_id: int) -> Any:
+        """Write a passing state; yields False when the outcome was or is being written."""
+        if job_id in self._ended:
+            yield False
+            return
+        async with self._locks[job_id]:
+            yield job_id not in self._ended
+
+
+class LazyImages(Mapping[int, bytes]):
+    """The pictures of a reply, read when a platform asks for them."""
+
+    def __init__(self, reply: Reply, read: Callable[[int], bytes]) -> None:
+        self._ids = [picture.asset for picture in reply.pictures]
+        self._read = read
+
+    def __getitem__(self, asset: int) -> bytes:
+        if asset not in self._ids:
+            raise KeyError(asset)
+        return self._read(asset)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+
+class Sender:
+    """Sends what the outbox holds."""
+
+    def __init__(
+        self,
+        db: Database,
+        platforms: Mapping[str, ChatPlatform],
+        render: Callable[[Connection, Delivery], Reply],
+        read_image: Callable[[int], bytes],
+        cards: Cards,
+    ) -> None:
+        self._db = db
+        self._platforms = platforms
+        self._render = render
+        self._read_image = read_image
+        self._cards = cards
+        self.wake = Signal()
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Send until `stop`."""
+        self.wake.attach(asyncio.get_running_loop())
+        while not self._stopping:
+            room = PARALLEL - len(self._under_way)
+            try:
+                claimed = await self._claim(room) if room else []
+                pause = await self._pause() if not claimed else 0.0
+            except StorageError:
+                log.exception("cannot read the outbox; trying again", extra={"action": "outbox-failed"})
+                claimed, pause = [], IDLE
+            for delivery in claimed:
+                self._start(delivery)
+            if not claimed:
+                await self.wake.wait(pause)
+
+    async def stop(self, grace: float) -> None:
+        """Claim nothing more and let messages under way finish; what is cut keeps its key and is tried again."""
+        self._stopping = True
+        self.wake.give()
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=grace)
+        for task in list(self._under_way):
+            task.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+
+    async def _claim(self, room: int) -> list[Delivery]:
+        due = await self._db.read(outbox.next_due)
+        if due is None or due > utcnow():
+            return []
+        return await self._db.run(outbox.claim, utcnow(), LEASE, room)
+
+    async def _pause(self) -> float:
+        due = await self._db.read(outbox.next_due)
+        return IDLE if due is None else min(IDLE, max(0.01, (due - utcnow()).total_seconds()))
+
+    def _start(self, delivery: Delivery) -> None:
+        point("delivery-claimed")
+        task = asyncio.create_task(self._deliver(delivery), name=f"delivery {delivery.key}")
+        self._under_way.add(task)
+
+        def ended(done: asyncio.Task[None]) -> None:
+            self._under_way.discard(done)
+            self.wake.give()
+
+        task.add_done_callback(ended)
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        try:
+            await self._step(delivery)
+        except StorageError:
+            # The lease runs out and the message is due again, under the same key.
+            log.exception("delivery %s not marked", delivery.key, extra={"action": "mark-failed"})
+        except Exception as defect:  # the loop's one net: a defect in one message does not stop the others
+            log.exception("delivery %s failed", delivery.key, extra={"action": "delivery-failed"})
+            await self._db.run(self._give_up, delivery, f"internal: {defect!r}", dict(delivery.receipt))
+
+    async def _step(self, delivery: Delivery) -> None:
+        siblings, reply = await self._db.read(self._look, delivery)
+        match decide(delivery, siblings):
+            case Skip():
+                await self._db.run(outbox.skipped, delivery.id, "the outcome came first")
+            case Wait():
+                await self._db.run(outbox.hand_back, delivery.id, utcnow() + TURN)
+            case Post():
+                await self._send(delivery, reply, None)
+            case Update(receipt):
+                await self._send(delivery, reply, receipt)
+
+    def _look(self, conn: Connection, delivery: Delivery) -> tuple[dict[str, Delivery], Reply]:
+        siblings = outbox.of_job(conn, delivery.job_id) if delivery.job_id is not None else {}
+        return siblings, self._render(conn, delivery)
+
+    async def _send(self, delivery: Delivery, reply: Reply, earlier: Mapping[str, Any] | None) -> None:
+        platform = self._platforms.get(delivery.origin.platform)
+        if platform is None:
+            reason = f"platform {delivery.origin.platform!r} is not enabled on this server"
+            await self._db.run(self._give_up, delivery, reason, {})
+            return
+        try:
+            receipt = await self._transmit(platform, delivery, reply, earlier)
+        except PlatformError as error:
+            await self._after_error(delivery, error)
+            return
+        point("delivery-sent")
+        await self._db.run(outbox.sent, delivery.id, receipt, utcnow())
+        point("delivery-kept")
+
+    async def _transmit(
+        self, platform: ChatPlatform, delivery: Delivery, reply: Reply, earlier: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        message = Outgoing(key=delivery.key, origin=delivery.origin, reply=reply, receipt=delivery.receipt)
+        images = LazyImages(reply, self._read_image)
+        if delivery.slot != "outcome" or delivery.job_id is None:
+            return await platform.post(message, images)
+        async with self._cards.outcome(delivery.job_id):
+            if earlier is None:
+                return await platform.post(message, images)
+            return await platform.update(earlier, message, images)
+
+    async def _after_error(self, delivery: Delivery, error: PlatformError) -> None:
+        now = utcnow()
+        first = datetime.fromisoformat(delivery.receipt.get("first_try", now.isoformat()))
+        receipt = {**delivery.receipt, **error.receipt, "first_try": first.isoformat()}
+        match error:
+            case Undelivered():
+                await self._db.run(self._give_up, delivery, str(error), receipt)
+            case _ if now - first > WINDOW and not isinstance(error, Unconfigured):
+                reason = f"no confirmation within {WINDOW}: {error}"
+                await self._db.run(self._give_up, delivery, reason, receipt)
+            case _:
+                asked = error.after if isinstance(error, Retry) else 60.0
+                until = now + next_try(delivery.attempts, asked, random.random())
+                log.warning("delivery %s: %s", delivery.key, error, extra={"action": "delivery-retry"})
+                await self._db.run(outbox.postpone, delivery.id, until, str(error), receipt)
+
+    def _give_up(self, conn: Connection, delivery: Delivery, reason: str, receipt: dict[str, Any]) -> None:
+        log.error("delivery %s given up: %s", delivery.key, reason, extra={"action": "delivery-failed"})
+        outbox.gave_up(conn, delivery.id, reason, receipt)
+        if delivery.slot == "outcome" and delivery.job_id is not None:
+            quota.give_back(conn, delivery.job_id, utcnow(), reason)
+        audit.append(conn, "delivery", "delivery.failed", delivery.key, {"reason": reason}, utcnow())
+
+
+def reply_row(conn: Connection, key: str, origin: Origin, reply: Reply, now: datetime) -> None:
+    """Put an answer that belongs to no job into the outbox."""
+    outbox.add(conn, key, origin, slot="reply", body=reply.to_json(), now=now)

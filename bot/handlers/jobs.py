@@ -1,0 +1,37 @@
+"""/jobs and /cancel."""
+
+from __future__ import annotations
+
+from bot import access
+from bot.commands import Cancel, Jobs
+from bot.context import Context, Handled
+from bot.handlers.draw import refused
+from scheduler import queue
+from scheduler.policy import Refusal
+from storage import jobs
+from storage.records import JobState, Place
+
+SHOWN = 10
+
+
+def listing(ctx: Context, command: Jobs) -> Handled:
+    """The person's newest jobs with where they stand."""
+    mine = jobs.recent(ctx.conn, user_id=ctx.user.id, limit=SHOWN)
+    places: dict[int, Place] = {
+        job.id: queue.place(ctx.conn, job) for job in mine if job.state is JobState.QUEUED
+    }
+    return Handled(outcome="reply", reply=ctx.house.words.jobs(mine, places))
+
+
+def cancel(ctx: Context, command: Cancel) -> Handled:
+    """Stop a job: at once while it waits, at its next step while it runs."""
+    job = jobs.get(ctx.conn, command.job)
+    refusal = access.cancel(ctx.user, job)
+    if refusal is not None or job is None:
+        return refused(ctx, refusal or Refusal(code="unknown_job", detail={"job": command.job}))
+    state = queue.cancel(ctx.conn, job, f"user:{ctx.user.id}", ctx.now)
+    if state in (JobState.DONE, JobState.FAILED):
+        return refused(ctx, Refusal(code="already_ended", detail={"job": job.id, "state": state.value}))
+    reply = ctx.house.words.cancelled(job.id, running=state is JobState.RUNNING)
+    stop = (job.id,) if state is JobState.RUNNING else ()
+    return Handled(outcome="reply", reply=reply, toast=("success", reply.text), stop=stop)

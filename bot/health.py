@@ -1,0 +1,53 @@
+"""Whether work can be accepted, and the numbers a monitor reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection
+
+from inference.device import DeviceState
+from storage import jobs, outbox
+from storage.errors import StorageError
+from storage.records import JobState, Kind, utcnow
+
+if TYPE_CHECKING:
+    from bot.services import Services
+
+
+async def readiness(services: Services) -> list[str]:
+    """Why work cannot be done now; empty = it can. A model that still loads is a reason: jobs wait for it."""
+    reasons = []
+    try:
+        await services.db.read(jobs.count, JobState.QUEUED)
+    except StorageError as error:
+        reasons.append(f"database: {error}")
+    device = services.device
+    if device.state is not DeviceState.READY:
+        reasons.append(f"image model: {device.problem or device.state.value}")
+    return reasons
+
+
+async def metrics(services: Services) -> tuple[bytes, str]:
+    """The state of the queues in Prometheus' text format. Gauges are read from the rows at each scrape."""
+    from prometheus_client import CollectorRegistry, Gauge, generate_latest
+    from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+    registry = CollectorRegistry()
+    depth = Gauge("moqi_jobs", "Jobs by kind and state.", ["kind", "state"], registry=registry)
+    rate = Gauge("moqi_seconds_per_work", "Measured seconds per unit of work.", ["kind"], registry=registry)
+    ready = Gauge("moqi_image_model_ready", "1 when the image model is loaded.", registry=registry)
+    pending = Gauge("moqi_outbox_oldest_seconds", "Age of the oldest message that is due.", registry=registry)
+    found = await services.db.read(_numbers)
+    for (kind, state), count in found.items():
+        depth.labels(kind.value, state.value).set(count)
+    for kind in Kind:
+        rate.labels(kind.value).set((await services.db.read(jobs.peek_lane, kind)).rate)
+    ready.set(services.device.state is DeviceState.READY)
+    due = await services.db.read(outbox.next_due)
+    pending.set(max(0.0, (utcnow() - due).total_seconds()) if due else 0.0)
+    return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+def _numbers(conn: Connection) -> dict[tuple[Kind, JobState], int]:
+    return {(kind, state): jobs.count(conn, state, kind=kind) for kind in Kind for state in JobState}

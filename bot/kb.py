@@ -1,0 +1,312 @@
+"""The knowledge base as a service: what `moqi kb …`, `/kb` and the start of the server call.
+
+Reading and cutting documents takes processor time and happens in a thread; each document is then kept in one short
+transaction of its own, so that a failed one leaves the others.
+
+KnowledgeError
+├── NoFolder       there is no such folder to keep in step with; nothing was changed
+└── BadQuestions   the file of questions for `evaluate` is not what it should be; says which line
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from inference.grounding import chunk, parse, tokens
+from inference.grounding.parse import ParseError
+from inference.grounding.search import index_terms, terms
+from inference.text.extractive import answerable
+from storage import documents
+from storage.database import Database
+from storage.documents import EVERYONE, Holding
+from storage.records import NewPassage, ScoredPassage
+
+#: How the passages were made. A document kept under another recipe is indexed again at the next occasion.
+RECIPE = f"parse {parse.VERSION}, chunk {chunk.VERSION}, tokens {tokens.VERSION}"
+
+#: The mark of documents that `sync` keeps in step with its folder; those added by hand have none and it leaves them.
+SYNCED = "folder"
+
+#: Who may read a document when nobody says otherwise.
+PUBLIC = frozenset({EVERYONE})
+
+#: Passages looked at to find ten different documents.
+DEPTH = 30
+
+
+class KnowledgeError(Exception):
+    """Something about the knowledge base cannot be done as asked."""
+
+
+class NoFolder(KnowledgeError):
+    """There is no such folder. Emptying the knowledge base for a mistyped path would be worse than refusing."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"There is no folder {folder}. Create it, or correct the path.")
+
+
+class BadQuestions(KnowledgeError):
+    """A line of the questions is not {"question": "…", "documents": ["…"]}."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__(f'Line {line} is not a JSON object {{"question": "…", "documents": ["name", …]}}. Correct it.')
+        self.line = line
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What became of one document."""
+
+    name: str
+    status: str  # added | updated | unchanged | removed | failed
+    passages: int = 0
+    problem: str = ""  # failed: what is wrong and what to do
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """One line of an evaluation: the documents that answer it; none = must be refused."""
+
+    question: str
+    documents: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Prepared:
+    """A document read and cut, ready to be kept."""
+
+    name: str
+    title: str
+    sha256: str
+    pieces: tuple[NewPassage, ...]
+
+
+Report = Callable[[Outcome], None]
+
+
+def _silent(outcome: Outcome) -> None:
+    """Nobody watches."""
+
+
+# --- putting in and taking out ----------------------------------------------------------------------------------
+
+
+async def add(
+    db: Database, paths: Iterable[Path], *, principals: frozenset[str] = PUBLIC, report: Report = _silent
+) -> list[Outcome]:
+    """Add or update files and whole folders. `report` hears of each document as it is done.
+
+    A document is named by its path relative to the folder given, or by its file name.
+    """
+    held = await _held(db)
+    outcomes = []
+    for name, path in await asyncio.to_thread(lambda: list(_named(paths))):
+        outcomes.append(await _put(db, name, path, held.get(name), principals, source=""))
+        report(outcomes[-1])
+    return outcomes
+
+
+async def remove(db: Database, name: str) -> bool:
+    """Take a document out. False when there is none of this name."""
+    return await db.run(documents.delete_document, name)
+
+
+async def sync(
+    db: Database, folder: Path, *, principals: frozenset[str] = PUBLIC, report: Report = _silent
+) -> list[Outcome]:
+    """Make the documents of the folder equal to its files; documents added by hand stay as they are.
+
+    A file that cannot be read any more keeps the version that is in, and its outcome says what is wrong.
+    Raises `NoFolder`.
+    """
+    if not await asyncio.to_thread(folder.is_dir):
+        raise NoFolder(folder)
+    held = await _held(db)
+    files = dict(await asyncio.to_thread(lambda: list(_named([folder]))))
+    gone = [name for name, holding in held.items() if holding.source == SYNCED and name not in files]
+    outcomes = []
+    for name in gone:
+        await remove(db, name)
+        outcomes.append(Outcome(name=name, status="removed"))
+        report(outcomes[-1])
+    for name, path in files.items():
+        outcomes.append(await _put(db, name, path, held.get(name), principals, source=SYNCED))
+        report(outcomes[-1])
+    return outcomes
+
+
+async def overview(db: Database) -> list[Holding]:
+    """Every document with its readers, for operators."""
+    return await db.read(documents.holdings)
+
+
+async def _held(db: Database) -> dict[str, Holding]:
+    return {holding.document.name: holding for holding in await overview(db)}
+
+
+async def _put(
+    db: Database, name: str, path: Path, held: Holding | None, principals: frozenset[str], source: str
+) -> Outcome:
+    try:
+        data = await asyncio.to_thread(_read, path, name)
+        sha256 = hashlib.sha256(data).hexdigest()
+        if held is not None and (held.document.sha256, held.recipe, held.source) == (sha256, RECIPE, source):
+            if held.principals != principals:
+                await db.run(documents.set_access, name, principals)
+            return Outcome(name=name, status="unchanged", passages=held.passages)
+        prepared = await asyncio.to_thread(_prepare, data, name, sha256)
+    except (ParseError, OSError) as error:
+        return Outcome(name=name, status="failed", problem=str(error))
+    await db.run(_keep, prepared, principals, source)
+    return Outcome(name=name, status="updated" if held else "added", passages=len(prepared.pieces))
+
+
+def _keep(conn: Connection, prepared: _Prepared, principals: frozenset[str], source: str) -> None:
+    documents.put_document(
+        conn,
+        name=prepared.name,
+        title=prepared.title,
+        sha256=prepared.sha256,
+        recipe=RECIPE,
+        pieces=prepared.pieces,
+        principals=principals,
+        source=source,
+    )
+
+
+def _read(path: Path, name: str) -> bytes:
+    parse.check_size(path.stat().st_size, name)
+    return path.read_bytes()
+
+
+def _prepare(data: bytes, name: str, sha256: str) -> _Prepared:
+    parsed = parse.parse(data, name)
+    title = parsed.title or chunk.title(parsed.markdown, Path(name).stem)
+    pieces = tuple(
+        NewPassage(
+            heading=piece.heading,
+            start=piece.start,
+            end=piece.end,
+            text=piece.text,
+            terms=index_terms(_indexed(title, piece)),
+        )
+        for piece in chunk.chunk(parsed.markdown)
+    )
+    return _Prepared(name=name, title=title, sha256=sha256, pieces=pieces)
+
+
+def _indexed(title: str, piece: chunk.Chunk) -> str:
+    """What a passage is found by: its text and the headings it stands under, the document's title once."""
+    heading = piece.heading if piece.heading.startswith(title) else f"{title}\n{piece.heading}"
+    return f"{heading}\n{piece.text}"
+
+
+def _named(paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+    """Names and files of what was given; of folders those that can be read, without hidden ones, in order."""
+    for path in paths:
+        if not path.is_dir():
+            yield path.name, path
+            continue
+        for found in sorted(path.rglob("*")):
+            relative = found.relative_to(path)
+            hidden = any(part.startswith(".") for part in relative.parts)
+            if found.is_file() and not hidden and found.suffix.lower() in parse.supported():
+                yield relative.as_posix(), found
+
+
+# --- asking and measuring ---------------------------------------------------------------------------------------
+
+
+async def search(
+    db: Database, question: str, *, k: int = 10, principals: frozenset[str] = PUBLIC
+) -> list[ScoredPassage]:
+    """The passages that fit a question best among those the principals may read, best first."""
+    asked = await asyncio.to_thread(terms, question)
+    return await db.read(documents.search, asked, principals, k)
+
+
+def to_json(found: Sequence[ScoredPassage]) -> list[dict[str, object]]:
+    """Found passages as `moqi kb search --json` prints them."""
+    return [
+        {
+            "document": one.passage.document,
+            "passage": one.passage.id,
+            "score": round(one.score, 4),
+            "text": one.passage.text,
+        }
+        for one in found
+    ]
+
+
+def read_questions(lines: Iterable[str]) -> list[Question]:
+    """Questions from JSON lines; blank lines do not count. Raises `BadQuestions`."""
+    return [_question(line, number) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+async def evaluate(
+    db: Database, questions: Sequence[Question], *, principals: frozenset[str] = PUBLIC
+) -> dict[str, float]:
+    """Recall, rank and time of the search over questions whose documents are known.
+
+    Ranks count different documents. Questions without documents must be refused; where there are any, there is also
+    `refusal_precision` (of what was refused, how much had to be) and `refusal_recall` (of what had to be, how much
+    was).
+    """
+    ranks, times, refused = [], [], []
+    for one in questions:
+        began = time.perf_counter()
+        found = await search(db, one.question, k=DEPTH, principals=principals)
+        times.append(time.perf_counter() - began)
+        refused.append(not answerable(found))
+        if one.documents:
+            ranks.append(_rank(found, one.documents))
+    metrics: dict[str, float] = {"n": len(questions), **_ranking(ranks), **_timing(times)}
+    if len(ranks) < len(questions):
+        metrics |= _refusal(refused, [not one.documents for one in questions])
+    return metrics
+
+
+def _question(line: str, number: int) -> Question:
+    try:
+        data = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise BadQuestions(number) from error
+    match data:
+        case {"question": str(question), "documents": list(names)} if all(isinstance(name, str) for name in names):
+            return Question(question=question, documents=frozenset(names))
+    raise BadQuestions(number)
+
+
+def _rank(found: Sequence[ScoredPassage], right: frozenset[str]) -> int:
+    """Where the first right document stands among the different documents found, from 1; 0 = nowhere."""
+    names = dict.fromkeys(one.passage.document for one in found)
+    return next((rank for rank, name in enumerate(names, 1) if name in right), 0)
+
+
+def _ranking(ranks: Sequence[int]) -> dict[str, float]:
+    count = max(len(ranks), 1)
+    recall = {f"recall@{k}": round(sum(1 <= rank <= k for rank in ranks) / count, 4) for k in (1, 5, 10)}
+    return {**recall, "mrr@10": round(sum(1 / rank for rank in ranks if 1 <= rank <= 10) / count, 4)}
+
+
+def _timing(seconds: Sequence[float]) -> dict[str, float]:
+    ordered = sorted(seconds) or [0.0]
+    at = {name: ordered[min(int(len(ordered) * share), len(ordered) - 1)] for name, share in _QUANTILES}
+    return {name: round(value * 1000, 3) for name, value in at.items()}
+
+
+_QUANTILES = (("p50_ms", 0.50), ("p99_ms", 0.99))
+
+
+def _refusal(refused: Sequence[bool], unanswerable: Sequence[bool]) -> dict[str, float]:
+    right = sum(a and b for a, b in zip(refused, unanswerable, strict=True))
+    precision = right / sum(refused) if any(refused) else 0.0
+    return {"refusal_precision": round(precision, 4), "refusal_recall": round(right / sum(unanswerable), 4)}

@@ -1,0 +1,194 @@
+"""Calls to Feishu's API: one pooled client, one tenant token, two rate budgets, every failure translated.
+
+Nothing is tried twice in here but a call refused for its token: when to try again is the delivery loop's to decide.
+A lost connection, a timeout, a page of HTML leave open whether Feishu acted; such a call raises Retry and is safe to
+repeat because every message carries its `uuid`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+import httpx
+
+from bot.platforms.base import Retry, Unconfigured
+from bot.platforms.feishu.budget import Budget
+from bot.platforms.feishu.codes import Answer, Busy, Verdict, error_of
+from bot.platforms.feishu.settings import FeishuSettings
+
+log = logging.getLogger(__name__)
+
+PATIENCE: Final = 2.0  # seconds to wait for a budget in place; a longer wait goes back to the caller's queue
+_WINDOW: Final = 1.05  # a second, and what the network may push together
+_MARGIN: Final = 300.0  # seconds before its end at which a token is renewed
+
+Files = Mapping[str, tuple[str, bytes, str]]
+
+
+def pooled(settings: FeishuSettings, timeout: float = 10.0) -> httpx.AsyncClient:
+    """The HTTP client to use: connections are kept, nothing waits longer than `timeout` seconds for an answer."""
+    return httpx.AsyncClient(
+        base_url=settings.domain,
+        timeout=httpx.Timeout(timeout, connect=min(timeout, 3.0)),
+        limits=httpx.Limits(max_connections=50, max_keepalive_connections=20, keepalive_expiry=30.0),
+    )
+
+
+class FeishuClient:
+    """The five calls a bot needs. Every method raises Retry, Undelivered (MessageGone) or Unconfigured."""
+
+    def __init__(
+        self,
+        settings: FeishuSettings,
+        http: httpx.AsyncClient | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._settings = settings
+        self._http = http or pooled(settings)
+        self._clock = clock
+        self._sleep = sleep
+        self._app = Budget(50, _WINDOW)
+        self._targets = Budget(5, _WINDOW)  # a chat for new messages, a message for its changes
+        self._token = ""
+        self._token_until = 0.0
+        self._renewing = asyncio.Lock()
+
+    async def send(self, receiver: str, receiver_type: str, msg_type: str, content: str, uuid: str) -> str:
+        """A new message into a chat (`chat_id`) or to a person (`open_id`); returns its message id."""
+        body = {"receive_id": receiver, "msg_type": msg_type, "content": content, "uuid": uuid}
+        params = {"receive_id_type": receiver_type}
+        return _named(await self._call("POST", "/im/v1/messages", receiver, json=body, params=params), "message_id")
+
+    async def reply(self, message_id: str, chat: str, msg_type: str, content: str, uuid: str) -> str:
+        """An answer to a message, in its topic if it is in one; returns the new message's id."""
+        body = {"msg_type": msg_type, "content": content, "uuid": uuid}
+        path = f"/im/v1/messages/{quote(message_id)}/reply"
+        return _named(await self._call("POST", path, chat, json=body), "message_id")
+
+    async def patch(self, message_id: str, content: str) -> None:
+        """Replace a card."""
+        await self._call("PATCH", f"/im/v1/messages/{quote(message_id)}", message_id, json={"content": content})
+
+    async def upload_image(self, data: bytes) -> str:
+        """Give Feishu a picture to show in messages; returns its image key."""
+        files = {"image": ("picture", data, "application/octet-stream")}
+        fields = {"image_type": "message"}
+        return _named(await self._call("POST", "/im/v1/images", "", data=fields, files=files), "image_key")
+
+    async def bot_info(self) -> str:
+        """The bot's own open_id."""
+        answer = await self._call("GET", "/bot/v3/info", "")
+        bot = answer.body.get("bot")
+        return str(bot.get("open_id") or "") if isinstance(bot, dict) else ""
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        target: str,
+        *,
+        json: Mapping[str, Any] | None = None,
+        params: Mapping[str, str] | None = None,
+        data: Mapping[str, str] | None = None,
+        files: Files | None = None,
+    ) -> Answer:
+        """One call within the budgets, with a valid token, tried once more when the token is refused."""
+        await self._pace(target)
+        token = await self._tenant_token()
+        for last in (False, True):
+            headers = {"Authorization": f"Bearer {token}"}
+            answer = await self._exchange(method, path, headers, json=json, params=params, data=data, files=files)
+            if answer.ok:
+                return answer
+            if answer.verdict is not Verdict.RENEW or last:
+                break
+            token = await self._tenant_token(refused=token)
+        error = error_of(answer)
+        if isinstance(error, Busy):
+            self._slow_down(answer, target)
+        raise error
+
+    async def _exchange(self, method: str, path: str, headers: Mapping[str, str], **what: Any) -> Answer:
+        given = {name: value for name, value in what.items() if value is not None}
+        try:
+            response = await self._http.request(method, f"/open-apis{path}", headers=headers, **given)
+        except httpx.HTTPError as error:
+            raise Retry(f"Feishu did not answer {method} {path.split('/')[3]}: {type(error).__name__}") from error
+        return _read(response)
+
+    async def _pace(self, target: str) -> None:
+        now = self._clock()
+        wait = max(self._app.wait("", now), self._targets.wait(target, now) if target else 0.0)
+        if wait > PATIENCE:
+            raise Busy(f"as many calls as Feishu allows are already waiting, {wait:.1f} s of them", after=wait)
+        self._app.take("", now + wait)
+        if target:
+            self._targets.take(target, now + wait)
+        if wait > 0:
+            await self._sleep(wait)
+
+    def _slow_down(self, answer: Answer, target: str) -> None:
+        budget, key = (self._targets, target) if answer.code == 230020 and target else (self._app, "")
+        budget.hold(key, self._clock() + answer.wait)
+
+    async def _tenant_token(self, refused: str = "") -> str:
+        """The tenant token, renewed when it is missing, near its end or `refused`; callers share one renewal."""
+        if self._usable(refused):
+            return self._token
+        async with self._renewing:
+            if not self._usable(refused):
+                await self._renew()
+            return self._token
+
+    def _usable(self, refused: str) -> bool:
+        return bool(self._token) and self._token != refused and self._clock() < self._token_until
+
+    async def _renew(self) -> None:
+        credentials = {"app_id": self._settings.app_id, "app_secret": self._settings.app_secret.get_secret_value()}
+        asked = self._clock()
+        answer = await self._exchange("POST", "/auth/v3/tenant_access_token/internal", {}, json=credentials)
+        if not answer.ok:
+            error = error_of(answer)
+            if isinstance(error, Retry):
+                raise error
+            raise Unconfigured(str(error))
+        self._token = str(answer.body.get("tenant_access_token") or "")
+        expire = answer.body.get("expire")
+        seconds = float(expire) if isinstance(expire, int) else 0.0
+        self._token_until = asked + seconds - min(_MARGIN, seconds / 10)
+        if not self._token:
+            raise Retry("Feishu's token answer has no token")
+        log.debug("a new tenant token, good for %.0f s", seconds)
+
+
+def _read(response: httpx.Response) -> Answer:
+    try:
+        body = response.json()
+    except (ValueError, RecursionError):
+        body = None
+    code = body.get("code") if isinstance(body, dict) else None
+    return Answer(
+        status=response.status_code,
+        code=code if isinstance(code, int) else None,
+        body=body if isinstance(body, dict) else {},
+        reset=response.headers.get("x-ogw-ratelimit-reset", ""),
+    )
+
+
+def _named(answer: Answer, name: str) -> str:
+    """A field of `data` that a success must have."""
+    data = answer.body.get("data")
+    value = data.get(name) if isinstance(data, dict) else None
+    if not isinstance(value, str) or not value:
+        raise Retry(f"Feishu said success without a {name}")
+    return value

@@ -1,0 +1,281 @@
+"""A verified Feishu envelope as a ChatEvent: message contents, mentions, button presses, recalls. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from bot.events import ChatEvent, Mention
+from storage.records import ChatType, Identity, Origin
+
+PLATFORM = "feishu"
+NOBODY = "nobody"  # the sender of a recall: Feishu does not say who took the message back
+
+_PLACEHOLDER = re.compile(r"@_user_[0-9]+")
+_OWN = "\ue000"  # stands where the bot's own mention stood, until the spaces around it are joined
+_SPACES = dict.fromkeys(map(ord, "\u00a0\u2007\u202f"), " ")
+# Invisible marks that break a command word. The joiners U+200C/D stay: they hold emoji and scripts together.
+_INVISIBLE = dict.fromkeys([0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+_CONTROLS = dict.fromkeys([*(c for c in range(32) if c not in (9, 10)), *range(127, 160), ord(_OWN)])
+_SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")  # half a character from JSON: no database takes it
+_TABLE = {**_SPACES, **_INVISIBLE, **_CONTROLS, **_SURROGATES}
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ignored:
+    """A genuine event that is acknowledged and then forgotten."""
+
+    event_type: str
+    key: str  # event_id
+    reason: str
+
+
+class _NotForUs(Exception):
+    """A genuine event without anything to act on."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Context:
+    """What a decoder knows besides the event."""
+
+    event_id: str
+    at: datetime  # when it happened, else when it arrived
+    bot: str  # the bot's own open_id; empty while unknown
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Named:
+    """One entry of `mentions`."""
+
+    placeholder: str
+    open_id: str
+    name: str
+    own: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Content:
+    """What a message says, or why it says nothing to us."""
+
+    text: str = ""
+    images: tuple[str, ...] = ()
+    ignored: str = ""
+
+
+def decode(envelope: Json, bot: str, now: datetime) -> ChatEvent | Ignored:
+    """Decode a v2 envelope (and acknowledge an old v1 one); `bot` is the bot's open_id, empty while unknown."""
+    header, event = _object(envelope.get("header")), _object(envelope.get("event"))
+    kind = _line(header.get("event_type")) or f"v1:{_line(event.get('type'))}"
+    key = _line(header.get("event_id") or envelope.get("uuid"))
+    decoder = _DECODERS.get(kind)
+    if decoder is None:
+        return Ignored(event_type=kind, key=key, reason="nobody listens to this event")
+    context = _Context(event_id=key, at=instant(header.get("create_time")) or now, bot=bot)
+    try:
+        return decoder(event, context)
+    except _NotForUs as why:
+        return Ignored(event_type=kind, key=key, reason=str(why))
+
+
+def instant(raw: object) -> datetime | None:
+    """A time as Feishu writes it: seconds, milliseconds or microseconds, or a Go time; None when it is none."""
+    text = str(raw).strip()
+    if re.fullmatch(r"[0-9]{1,20}", text):
+        seconds = float(text)
+        while seconds > 1e11:  # published samples have 10, 13 and 16 digits
+            seconds /= 1000
+        return datetime.fromtimestamp(seconds, UTC)
+    found = re.match(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.\d+)? ?(Z|[+-]\d\d:?\d\d)?", text)
+    if found is None:
+        return None
+    try:
+        return datetime.fromisoformat(f"{found[1]}T{found[2]}{found[3] or 'Z'}").astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _message(event: Json, context: _Context) -> ChatEvent:
+    sender, message = _object(event.get("sender")), _object(event.get("message"))
+    if sender.get("sender_type") != "user":
+        raise _NotForUs("not written by a person")  # two bots answering each other never stop
+    key = _needed(message, "message_id")
+    person = Identity(platform=PLATFORM, external_id=_needed(_object(sender.get("sender_id")), "open_id"))
+    direct = message.get("chat_type") == "p2p"
+    content = _content(_line(message.get("message_type")), message.get("content"))
+    named = [_named(item, context.bot) for item in _list(message.get("mentions"))]
+    return ChatEvent(
+        platform=PLATFORM,
+        key=key,  # not event_id: Feishu repeats a message under another event_id
+        kind="ignored" if content.ignored else "message",
+        sender=person,
+        sender_name="",
+        origin=Origin(
+            platform=PLATFORM,
+            chat_id=_needed(message, "chat_id"),
+            chat_type=ChatType.DIRECT if direct else ChatType.GROUP,
+            message_id=key,
+            sender=person.external_id,
+            thread_id=_line(message.get("thread_id")),
+        ),
+        at=instant(message.get("create_time")) or context.at,
+        text=content.ignored or _resolve(content.text, named),
+        value={"images": list(content.images)} if content.images else {},
+        mentions=tuple(
+            Mention(identity=Identity(platform=PLATFORM, external_id=item.open_id), name=item.name)
+            for item in named
+            if item.open_id and not item.own
+        ),
+        mentioned=direct or any(item.own for item in named),
+    )
+
+
+def _action(event: Json, context: _Context) -> ChatEvent:
+    place, value = _object(event.get("context")), _object(_object(event.get("action")).get("value"))
+    if not context.event_id:
+        raise _NotForUs("a press without an id")
+    # Who pressed is the operator, never what the button's value says; anyone in the group can press.
+    person = Identity(platform=PLATFORM, external_id=_needed(_object(event.get("operator")), "open_id"))
+    action = _needed(value, "action")
+    # The callback does not tell a direct chat from a group: our buttons carry it. Unknown counts as read by all.
+    direct = value.get("chat") == ChatType.DIRECT.value
+    return ChatEvent(
+        platform=PLATFORM,
+        key=f"press:{context.event_id}",
+        kind="action",
+        sender=person,
+        sender_name="",
+        origin=Origin(
+            platform=PLATFORM,
+            chat_id=_line(place.get("open_chat_id")),
+            chat_type=ChatType.DIRECT if direct else ChatType.GROUP,
+            message_id=_line(place.get("open_message_id")),
+            sender=person.external_id,
+        ),
+        at=context.at,
+        action=action,
+        value={name: _plain(item) for name, item in value.items() if name not in ("action", "chat")},
+        mentioned=True,
+    )
+
+
+def _recall(event: Json, context: _Context) -> ChatEvent:
+    message_id = _needed(event, "message_id")
+    return ChatEvent(
+        platform=PLATFORM,
+        key=f"recall:{message_id}",
+        kind="recall",
+        sender=Identity(platform=PLATFORM, external_id=NOBODY),
+        sender_name="",
+        origin=Origin(
+            platform=PLATFORM,
+            chat_id=_line(event.get("chat_id")),
+            chat_type=ChatType.GROUP,
+            message_id=message_id,
+            sender=NOBODY,
+        ),
+        at=instant(event.get("recall_time")) or context.at,
+        value={"message_id": message_id},
+    )
+
+
+_DECODERS: Mapping[str, Callable[[Json, _Context], ChatEvent]] = {
+    "im.message.receive_v1": _message,
+    "im.message.recalled_v1": _recall,
+    "card.action.trigger": _action,
+}
+
+
+def _content(kind: str, raw: object) -> _Content:
+    """The content of a message, which is JSON inside a JSON string."""
+    if kind not in ("text", "post"):
+        return _Content(ignored=f"message type {kind or 'missing'}")
+    try:
+        content = json.loads(raw if isinstance(raw, str) else "")
+    except (ValueError, RecursionError):
+        return _Content(ignored="content is not JSON")
+    if not isinstance(content, dict):
+        return _Content(ignored="content is not an object")
+    if kind == "text":
+        return _Content(text=_clean(content.get("text")))
+    return _post(content)
+
+
+def _post(content: Json) -> _Content:
+    """Formatted text as plain text, paragraph by paragraph; its pictures by their keys."""
+    if "content" not in content:  # as sent by bots: one version per language
+        content = next((item for item in content.values() if isinstance(item, dict)), {})
+    paragraphs = [[_object(run) for run in _list(paragraph)] for paragraph in _list(content.get("content"))]
+    lines = [_clean(content.get("title")), *("".join(map(_run, paragraph)) for paragraph in paragraphs)]
+    images = tuple(_line(run.get("image_key")) for paragraph in paragraphs for run in paragraph if run.get("image_key"))
+    text = "\n".join(line for line in lines if line.strip())
+    if not text and images:
+        return _Content(ignored="message type post, pictures only")
+    return _Content(text=text, images=images)
+
+
+def _run(run: Json) -> str:
+    """One piece of a paragraph. Pictures, rules and tags we do not know say nothing."""
+    if run.get("tag") == "at":
+        user = _line(run.get("user_id"))
+        if user in ("all", "@_all"):
+            return "@_all"
+        return user if _PLACEHOLDER.fullmatch(user) else f"@{_line(run.get('user_name'))}"
+    if run.get("tag") == "emotion":
+        return f"[{_line(run.get('emoji_type'))}]"
+    return _clean(run.get("text"))
+
+
+def _named(item: object, bot: str) -> _Named:
+    entry = _object(item)
+    open_id = _line(_object(entry.get("id")).get("open_id"))
+    # By id, never by name. Until our own id is known, a mentioned bot is taken for us: only then do events arrive.
+    own = open_id == bot if bot else entry.get("mentioned_type") == "bot"
+    return _Named(placeholder=_line(entry.get("key")), open_id=open_id, name=_line(entry.get("name")), own=own)
+
+
+def _resolve(text: str, named: list[_Named]) -> str:
+    """Write names for placeholders and take the bot's own mention out."""
+    words = {item.placeholder: _OWN if item.own else f"@{item.name}" for item in named}
+    words["@_all"] = "@all"  # may have no entry of its own
+    longest_first = sorted(filter(None, words), key=len, reverse=True)  # @_user_1 is a prefix of @_user_10
+    text = re.sub("|".join(map(re.escape, longest_first)), lambda found: words[found[0]], text)
+    return re.sub(rf"(^|\n)?[ \t]*{_OWN}[ \t]*", lambda found: " " if found[1] is None else found[1], text).strip()
+
+
+def _clean(value: object) -> str:
+    """Text without what no reader sees and no database keeps; its words untouched."""
+    return value.replace("\r\n", "\n").translate(_TABLE) if isinstance(value, str) else ""
+
+
+def _line(value: object) -> str:
+    return _clean(value).replace("\n", " ").strip()
+
+
+def _plain(value: Any) -> Any:
+    """A button's value with its texts cleaned."""
+    if isinstance(value, dict):
+        return {_line(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return _clean(value) if isinstance(value, str) else value
+
+
+def _needed(source: Json, name: str) -> str:
+    value = _line(source.get(name))
+    if not value:
+        raise _NotForUs(f"{name} is missing")
+    return value
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> Iterator[Any]:
+    return iter(value if isinstance(value, list) else [])

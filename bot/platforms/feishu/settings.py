@@ -1,0 +1,78 @@
+"""What an operator sets for Feishu, and what is still missing before it can be served."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+_CONSOLE = {
+    "app_id": "Credentials & Basic Info (凭证与基础信息) > App ID",
+    "app_secret": "Credentials & Basic Info (凭证与基础信息) > App Secret",
+    "encrypt_key": "Events & Callbacks (事件与回调) > Encryption Strategy (加密策略) > Encrypt Key",
+    "verification_token": "Events & Callbacks (事件与回调) > Encryption Strategy (加密策略) > Verification Token",
+}
+_NOT_YET = (
+    "feishu.mode is long_connection, which this version cannot serve yet: set `mode: webhook` in platforms.yaml and "
+    "give the console the request address https://<your host>/feishu/events, for events and for callbacks"
+)
+_ORIGIN = re.compile(r"https://[^/\s]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?")
+
+
+class Mode(StrEnum):
+    """How Feishu's events reach us."""
+
+    LONG_CONNECTION = "long_connection"  # we dial out; no public address needed
+    WEBHOOK = "webhook"  # Feishu posts to /feishu/events
+
+
+class FeishuSettings(BaseModel):
+    """The `feishu` section of platforms.yaml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    enabled: bool = Field(False, description="Serve Feishu.")
+    mode: Mode = Field(Mode.LONG_CONNECTION, description="How events arrive: long_connection or webhook.")
+    domain: str = Field("https://open.feishu.cn", description="The open platform; Lark: https://open.larksuite.com.")
+    accounts_domain: str = Field("https://accounts.feishu.cn", description="Where people log in.")
+    app_id: str = Field("", description="App ID of the self-built app, cli_….")
+    app_secret: SecretStr = Field(SecretStr(""), description="App Secret.")
+    encrypt_key: SecretStr = Field(SecretStr(""), description="Encrypt Key; signs and encrypts what Feishu posts.")
+    verification_token: SecretStr = Field(SecretStr(""), description="Verification Token; stands in every event.")
+
+    @field_validator("domain", "accounts_domain")
+    @classmethod
+    def _is_origin(cls, value: str) -> str:
+        value = value.rstrip("/")
+        if not _ORIGIN.fullmatch(value):
+            raise ValueError("must be https://host without a path (plain http only on this machine)")
+        return value
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        missing = [name for name in self._needed() if not self._plain(name)]
+        if missing:
+            raise ValueError(
+                "; ".join(f"{name} is empty, find it in the developer console: {_CONSOLE[name]}" for name in missing)
+            )
+        return self
+
+    def _needed(self) -> tuple[str, ...]:
+        if not self.enabled:
+            return ()
+        credentials = ("app_id", "app_secret")
+        # Without an Encrypt Key the webhook's only proof is a token that travels in every request: not enough.
+        return (*credentials, "encrypt_key", "verification_token") if self.mode is Mode.WEBHOOK else credentials
+
+    def _plain(self, name: str) -> str:
+        value = getattr(self, name)
+        return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+
+
+def check(settings: FeishuSettings) -> list[str]:
+    """What keeps the server from opening Feishu with these settings; empty when nothing does."""
+    if settings.enabled and settings.mode is Mode.LONG_CONNECTION:
+        return [_NOT_YET]
+    return []

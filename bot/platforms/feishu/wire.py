@@ -1,0 +1,190 @@
+"""The gate of Feishu's webhook: headers and bytes in, a verified event out. No I/O, no clock of its own.
+
+WireError
+├── Forged     401  not from our app: wrong or missing signature, encryption, token or app id
+├── Stale      401  signed, but longer ago than the last redelivery can be
+├── Malformed  400  not what Feishu sends
+└── TooLarge   413  more than Feishu ever sends
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+
+from bot.events import ChatEvent
+from bot.platforms.feishu.decode import Ignored, decode, instant
+from bot.platforms.feishu.settings import FeishuSettings
+
+MAX_BODY = 1_000_000  # bytes
+# Feishu repeats an event after 15 s, 5 min, 1 h and 6 h: the last push comes 7 h 5 min after the first, and nothing
+# says whether a repetition is stamped anew. Within the window a replay changes nothing: the inbox keeps each key once.
+WINDOW = timedelta(hours=8)
+CLOCK_ERROR = timedelta(minutes=10)  # how far our clock may be behind Feishu's
+
+Toast = dict[str, Any]
+
+
+class WireError(Exception):
+    """A request that did not pass. The text is for our log; the sender only ever sees the status."""
+
+    status: ClassVar[int]
+
+
+class Forged(WireError):
+    """Nothing proves that our Feishu app sent this: compare encrypt_key, verification_token and app_id."""
+
+    status = 401
+
+
+class Stale(WireError):
+    """A genuine request of another time: replayed, or this machine's clock is wrong (check NTP)."""
+
+    status = 401
+
+
+class Malformed(WireError):
+    """Not the JSON that Feishu sends."""
+
+    status = 400
+
+
+class TooLarge(WireError):
+    """A body beyond 1 MB."""
+
+    status = 413
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Challenge:
+    """The console asks whether we are there; the text goes back as it came."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """Something somebody did."""
+
+    event: ChatEvent
+
+
+Received = Challenge | Event | Ignored
+
+
+def receive(
+    headers: Mapping[str, str], body: bytes, settings: FeishuSettings, now: datetime, bot: str = ""
+) -> Received:
+    """Verify, decrypt and decode one request; `bot` is the bot's own open_id, empty while unknown.
+
+    Raises Forged, Stale, Malformed or TooLarge, each with its HTTP `status`.
+    """
+    if len(body) > MAX_BODY:
+        raise TooLarge(f"{len(body)} bytes")
+    names = {name.lower(): value for name, value in headers.items()}  # servers and proxies change the case
+    key = settings.encrypt_key.get_secret_value()
+    signed = _signed(names, body, key)
+    envelope = _envelope(_sealed(body), key, signed)
+    header = _mapping(envelope.get("header"))
+    _check_token(header.get("token") or envelope.get("token"), settings)
+    if envelope.get("type") == "url_verification":
+        # The one request Feishu does not sign; that it decrypts and carries our token is its proof.
+        return Challenge(text=str(envelope.get("challenge", "")))
+    if not signed:
+        raise Forged("the signature is missing or wrong: is feishu.encrypt_key the app's Encrypt Key?")
+    _check_fresh(instant(names.get("x-lark-request-timestamp")) or instant(header.get("create_time")), now)
+    if header and header.get("app_id") != settings.app_id:
+        raise Forged(f"the event is for app {header.get('app_id')!r}, feishu.app_id is {settings.app_id!r}")
+    decoded = decode(envelope, bot, now)
+    return decoded if isinstance(decoded, Ignored) else Event(event=decoded)
+
+
+def signature(timestamp: str, nonce: str, encrypt_key: str, body: bytes) -> str:
+    """What X-Lark-Signature must say, over the bytes as they came."""
+    return hashlib.sha256(f"{timestamp}{nonce}{encrypt_key}".encode() + body).hexdigest()
+
+
+def decrypt(sealed: str, encrypt_key: str) -> bytes:
+    """Undo Feishu's AES-256-CBC; raises Forged when it was not made with this key."""
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+    try:
+        blob = base64.b64decode(sealed, validate=True)
+    except ValueError as error:
+        raise Malformed("encrypt is not base64") from error
+    if len(blob) < 32 or len(blob) % 16:
+        raise Malformed("encrypt is cut short")
+    key = hashlib.sha256(encrypt_key.encode()).digest()
+    decryptor = Cipher(algorithms.AES(key), modes.CBC(blob[:16])).decryptor()
+    padded = decryptor.update(blob[16:]) + decryptor.finalize()
+    padding = padded[-1]
+    if not 1 <= padding <= 16 or padded[-padding:] != bytes([padding]) * padding:
+        raise Forged("encrypt was not made with feishu.encrypt_key")
+    return padded[:-padding]
+
+
+def answer_toast(kind: str, text: str, card: Mapping[str, Any] | None = None) -> Toast:
+    """The answer to a button press: a short notice (info, success, warning, error), and the card it becomes."""
+    answer: Toast = {"toast": {"type": kind, "content": text}} if text else {}
+    if card is not None:
+        answer["card"] = {"type": "raw", "data": dict(card)}
+    return answer
+
+
+def _signed(names: Mapping[str, str], body: bytes, encrypt_key: str) -> bool:
+    claimed = names.get("x-lark-signature", "")
+    timestamp, nonce = names.get("x-lark-request-timestamp", ""), names.get("x-lark-request-nonce", "")
+    expected = signature(timestamp, nonce, encrypt_key, body)
+    return hmac.compare_digest(expected.encode(), claimed.encode("utf-8", "replace"))
+
+
+def _sealed(body: bytes) -> str:
+    sealed = _load(body).get("encrypt")
+    if not isinstance(sealed, str):
+        # Also a plaintext challenge: with an Encrypt Key in the console everything comes encrypted.
+        raise Forged("not encrypted: set the Encrypt Key of feishu.encrypt_key in the console")
+    return sealed
+
+
+def _envelope(sealed: str, encrypt_key: str, signed: bool) -> dict[str, Any]:
+    plain = decrypt(sealed, encrypt_key)
+    try:
+        return _load(plain)
+    except Malformed as error:
+        if signed:
+            raise
+        # To a stranger, wrong padding and wrong contents look alike: a difference would let them read by guessing.
+        raise Forged("encrypt was not made with feishu.encrypt_key") from error
+
+
+def _load(raw: bytes) -> dict[str, Any]:
+    try:
+        loaded = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise Malformed("not JSON, or cut short") from error
+    if not isinstance(loaded, dict):
+        raise Malformed("not a JSON object")
+    return loaded
+
+
+def _check_token(claimed: object, settings: FeishuSettings) -> None:
+    expected = settings.verification_token.get_secret_value().encode()
+    if not isinstance(claimed, str) or not hmac.compare_digest(expected, claimed.encode("utf-8", "replace")):
+        raise Forged("the verification token is another one: compare feishu.verification_token")
+
+
+def _check_fresh(stamped: datetime | None, now: datetime) -> None:
+    if stamped is None:
+        raise Stale("it does not say when it was sent")
+    if not -CLOCK_ERROR <= now - stamped <= WINDOW:
+        raise Stale(f"stamped {stamped:%Y-%m-%d %H:%M:%S}Z, more than {WINDOW} old or from the future: check the clock")
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

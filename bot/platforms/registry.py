@@ -1,0 +1,25 @@
+"""Which platforms this server speaks. A new one is a line here."""
+
+from __future__ import annotations
+
+from bot.platforms.base import ChatPlatform
+from bot.platforms.feishu.platform import FeishuPlatform
+from bot.platforms.feishu.settings import check
+from bot.platforms.terminal.platform import TerminalPlatform
+from bot.platforms.web.feed import Feed
+from bot.platforms.web.platform import WebPlatform
+from bot.settings import Platforms, Problem, SettingsError
+from storage.database import Database
+
+
+def open_platforms(settings: Platforms, db: Database, web: Feed) -> dict[str, ChatPlatform]:
+    """Every enabled platform by name. Raises SettingsError for one that cannot be served."""
+    opened: list[ChatPlatform] = [TerminalPlatform()]
+    if settings.web.enabled:
+        opened.append(WebPlatform(db, web))
+    if settings.feishu.enabled:
+        problems = [Problem(file="platforms.yaml", line=1, key="feishu", message=text) for text in check(settings.feishu)]
+        if problems:
+            raise SettingsError(problems)
+        opened.append(FeishuPlatform(settings.feishu))
+    return {platform.name: platform for platform in opened}

@@ -1,0 +1,38 @@
+"""From rows to replies: what a message says at the moment it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection
+
+from bot.context import House
+from bot.replies import job_reply
+from bot.reply import Reply
+from scheduler import queue
+from scheduler.progress import Progress
+from storage import assets, jobs
+from storage.records import Delivery, Job, JobState
+
+
+class Renderer:
+    """Renders jobs and stored replies in the words in force."""
+
+    def __init__(self, house: Callable[[], House]) -> None:
+        self._house = house
+
+    def delivery(self, conn: Connection, delivery: Delivery) -> Reply:
+        """What an outgoing message says now."""
+        if delivery.job_id is None:
+            return Reply.from_json(delivery.body)
+        job = jobs.get(conn, delivery.job_id)
+        if job is None:
+            raise LookupError(f"message {delivery.key} is about job {delivery.job_id}, which does not exist")
+        return self.job(conn, job, None)
+
+    def job(self, conn: Connection, job: Job, progress: Progress | None) -> Reply:
+        """A job's card as it stands."""
+        house = self._house()
+        place = queue.place(conn, job) if job.state is JobState.QUEUED else None
+        made = assets.of_job(conn, job.id) if job.state is JobState.DONE else ()
+        return job_reply(job, house.words, place=place, progress=progress, assets=tuple(made), card=house.card)

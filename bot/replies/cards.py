@@ -1,0 +1,179 @@
+"""A job as a card, in any state: the one place that decides what people see of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bot.replies.language import Language, short
+from bot.reply import Button, Picture, Reply, SourceLink
+from inference.images.model import ModelCard
+from scheduler.progress import Progress
+from storage.records import Asset, Job, JobState, Kind, Place
+
+PROMPT_SHOWN = 300  # characters of the prompt on a card
+ALT_SHOWN = 120
+
+
+def job_reply(
+    job: Job,
+    words: Language,
+    *,
+    place: Place | None = None,
+    progress: Progress | None = None,
+    assets: Sequence[Asset] = (),
+    card: ModelCard | None = None,
+) -> Reply:
+    """How `job` stands: its card while it waits and runs, its outcome once it has ended.
+
+    `place` matters while it is queued, `progress` while it runs, `assets` when it is done. `card` is the present
+    model's; a finished picture names the model that drew it instead.
+    """
+    if job.state is JobState.QUEUED:
+        return _queued(job, words, place, card)
+    if job.state is JobState.RUNNING:
+        return _running(job, words, progress, card)
+    if job.state is JobState.DONE:
+        return _answered(job, words) if job.kind is Kind.ASK else _drawn(job, words, assets, card)
+    return _ended(job, words)
+
+
+def queued_title(words: Language, place: Place | None) -> str:
+    """排队中 · 第 1 位 · 约 2 秒."""
+    if place is None:
+        return words.say("queued")
+    if place.seconds is None:
+        return words.say("queued.place", place=place.place)
+    return words.say("queued.seconds", place=place.place, time=words.duration(place.seconds))
+
+
+def what(job: Job, limit: int) -> str:
+    """What the job is about, in its owner's words."""
+    return short(str(job.params["prompt" if job.kind is Kind.DRAW else "question"]), limit)
+
+
+def _queued(job: Job, words: Language, place: Place | None, card: ModelCard | None) -> Reply:
+    return Reply(
+        title=queued_title(words, place),
+        state=job.state.value,
+        job=job.id,
+        text=what(job, PROMPT_SHOWN),
+        fields=_recipe(job, words),
+        buttons=(_button("cancel", job, words, "danger"),),
+        note=_model_note(job, words, card is not None and card.builtin, card),
+    )
+
+
+def _running(job: Job, words: Language, progress: Progress | None, card: ModelCard | None) -> Reply:
+    said = progress.text if progress else ""
+    steps = (progress.done, progress.total) if progress and progress.total else None
+    return Reply(
+        title="" if said else _running_title(job, words, steps),
+        state=job.state.value,
+        job=job.id,
+        text=said or what(job, PROMPT_SHOWN),
+        fields=_recipe(job, words),
+        progress=steps,
+        buttons=() if job.cancel_requested else (_button("cancel", job, words, "danger"),),
+        note=_model_note(job, words, card is not None and card.builtin, card),
+        streaming=bool(said),
+    )
+
+
+def _running_title(job: Job, words: Language, steps: tuple[int, int] | None) -> str:
+    if job.cancel_requested:
+        return words.say("stopping")
+    if job.kind is Kind.DRAW and steps:
+        return words.say("running.draw.step", done=steps[0], total=steps[1])
+    return words.say(f"running.{job.kind.value}")
+
+
+def _drawn(job: Job, words: Language, assets: Sequence[Asset], card: ModelCard | None) -> Reply:
+    result = job.result or {}
+    pictures = sorted(assets, key=lambda asset: asset.index)
+    builtin = bool(result.get("builtin", card is not None and card.builtin))
+    return Reply(
+        title=words.say("done.draw"),
+        state=job.state.value,
+        job=job.id,
+        text=what(job, PROMPT_SHOWN),
+        fields=(*_recipe(job, words), *_made(job, words)),
+        pictures=tuple(Picture(asset=a.id, width=a.width, height=a.height, alt=what(job, ALT_SHOWN)) for a in pictures),
+        buttons=(_button("redo", job, words), _button("reseed", job, words)),
+        note=_model_note(job, words, builtin, card),
+    )
+
+
+def _answered(job: Job, words: Language) -> Reply:
+    result = job.result or {}
+    grounded = bool(result.get("grounded"))
+    text = str(result.get("text") or "") or words.say("not_grounded")
+    nearest = [] if grounded else [str(name) for name in result.get("nearest", ())]
+    if nearest:
+        text = f"{text}\n{words.say('nearest', names=words.listed(nearest))}"
+    return Reply(
+        state=job.state.value,
+        job=job.id,
+        text=text,
+        sources=tuple(_source(citation) for citation in result.get("citations", ())),
+        note=words.say("note.quotes" if result.get("engine") == "extractive" else "note.check") if grounded else "",
+    )
+
+
+def _source(citation: dict[str, object]) -> SourceLink:
+    return SourceLink(
+        mark=int(str(citation["mark"])),
+        document=str(citation["document"]),
+        heading=str(citation["heading"]),
+        passage=int(str(citation["passage"])),
+        quote=str(citation["quote"]),
+    )
+
+
+def _ended(job: Job, words: Language) -> Reply:
+    subject = what(job, PROMPT_SHOWN)
+    if job.state is JobState.CANCELLED:
+        title, text = words.say("cancelled"), words.say("cancelled.text", what=subject)
+    else:
+        code = f"failure.{job.error}"
+        why = words.say(code if words.knows(code) else "failure.internal")
+        title = words.say(f"failed.{job.kind.value}")
+        text = words.say("failed.text", what=subject, why=why)
+    buttons = (_button("redo", job, words),) if job.kind is Kind.DRAW else ()
+    return Reply(title=title, state=job.state.value, job=job.id, text=text, buttons=buttons)
+
+
+def _recipe(job: Job, words: Language) -> tuple[tuple[str, str], ...]:
+    """Seed, size, steps: what it takes to draw the same again."""
+    if job.kind is not Kind.DRAW:
+        return ()
+    params, seeds = job.params, (job.result or {}).get("seeds")
+    fields = [
+        (words.say("field.seed"), ", ".join(str(seed) for seed in seeds or [params["seed"]])),
+        (words.say("field.size"), f"{params['width']}x{params['height']}"),
+        (words.say("field.steps"), str(params["steps"])),
+    ]
+    if params["count"] > 1:
+        fields.append((words.say("field.count"), str(params["count"])))
+    return tuple(fields)
+
+
+def _made(job: Job, words: Language) -> tuple[tuple[str, str], ...]:
+    """How long it took, and which model drew."""
+    result = job.result or {}
+    took = [(words.say("field.time"), words.took(float(result["seconds"])))] if "seconds" in result else []
+    model = [(words.say("field.model"), str(result["model"]))] if "model" in result else []
+    return (*took, *model)
+
+
+def _model_note(job: Job, words: Language, builtin: bool, card: ModelCard | None) -> str:
+    if job.kind is not Kind.DRAW:
+        return ""
+    parts = [words.say("note.ai")] if job.state is JobState.DONE else []
+    parts += [words.say("note.builtin")] if builtin else []
+    ignored = bool(job.params.get("negative")) and card is not None and not card.guidance
+    parts += [words.say("note.negative")] if ignored else []
+    return " · ".join(parts)
+
+
+def _button(action: str, job: Job, words: Language, style: str = "default") -> Button:
+    return Button(action=action, label=words.say(f"button.{action}"), value={"job": job.id}, style=style)

@@ -1,0 +1,71 @@
+"""/help: the commands and parameters that exist, with the bounds that hold now. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bot.commands import ADMIN_COMMANDS, COMMANDS, Bounds, Rules
+from bot.replies.language import Language
+from bot.reply import Reply
+from bot.settings.parameters import Parameters
+from storage.records import Role
+
+
+def overview(words: Language, role: Role) -> Reply:
+    """Every command this person may use, a line each."""
+    lines = [words.say("help.intro")]
+    lines += [words.say(f"help.{name}") for name in COMMANDS if name not in ADMIN_COMMANDS]
+    if role is Role.ADMIN:
+        lines += ["", words.say("help.admin"), words.say("help.quota.admin")]
+        lines += [words.say(f"help.{name}") for name in COMMANDS if name in ADMIN_COMMANDS]
+    lines += ["", words.say("help.more")]
+    return Reply(title=words.say("help.title"), text="\n".join(lines))
+
+
+def page(words: Language, topic: str, role: Role, rules: Rules, parameters: Parameters) -> Reply:
+    """One command with its options, or one parameter."""
+    if topic not in COMMANDS:
+        return Reply(title=topic, text=parameter(words, topic, rules, parameters))
+    lines = [words.say(f"help.{topic}"), words.say(f"help.{topic}.more")]
+    if topic == "draw":
+        lines += [parameter(words, name, rules, parameters) for name in type(parameters).model_fields]
+        lines.append(words.say("help.negative"))
+    if topic == "quota" and role is Role.ADMIN:
+        lines.append(words.say("help.quota.admin"))
+    lines.append(words.say("help.also", names=" ".join(f"`/{alias}`" for alias in COMMANDS[topic])))
+    return Reply(title=f"/{topic}", text="\n".join(lines))
+
+
+def parameter(words: Language, name: str, rules: Rules, parameters: Parameters) -> str:
+    """One parameter: its text from parameters.yaml and what it may be with the present model."""
+    text = getattr(getattr(parameters, name).description, words.code)
+    if name == "size":
+        return _size(words, text, rules)
+    if name == "prompt":
+        return words.say("help.prompt", text=text, limit=rules.prompt_max)
+    if name == "seed":
+        return words.say("help.seed", text=text)
+    bounds = _BOUNDS[name](rules)
+    return words.say(f"help.{name}", text=text, range=_range(bounds), default=f"{bounds.default:g}")
+
+
+def _size(words: Language, text: str, rules: Rules) -> str:
+    size = rules.size
+    default = f"{size.default[0]}x{size.default[1]}"
+    if size.choices:
+        choices = ", ".join(f"{w}x{h}" for w, h in size.choices)
+        return words.say("help.size.choices", text=text, choices=choices, default=default)
+    return words.say("help.size", text=text, low=size.min_side, high=size.max_side, default=default)
+
+
+def _range(bounds: Bounds) -> str:
+    if bounds.choices:
+        return ", ".join(f"{choice:g}" for choice in bounds.choices)
+    return f"{bounds.low:g}" if bounds.low == bounds.high else f"{bounds.low:g}–{bounds.high:g}"
+
+
+_BOUNDS: dict[str, Callable[[Rules], Bounds]] = {
+    "count": lambda rules: rules.count,
+    "steps": lambda rules: rules.steps,
+    "cfg_scale": lambda rules: rules.cfg,
+}

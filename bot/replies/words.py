@@ -1,0 +1,182 @@
+"""What Moqi answers to a command, as replies in one language. Jobs have their own page: cards.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from bot.commands import COMMANDS, UsageError
+from bot.commands.rules import Rules
+from bot.replies import manual
+from bot.replies.cards import queued_title, what
+from bot.replies.language import Language, short
+from bot.reply import Reply
+from bot.settings.parameters import Parameters
+from storage.records import Allowance, Job, Kind, Place, Role, Unit
+
+if TYPE_CHECKING:  # both import the replies
+    from bot.context import Engine
+    from scheduler.quota import Standing
+
+#: What a flag's value looks like, for a flag that has none.
+EXAMPLES = {
+    "--size": "--size 1024x768",
+    "--ar": "--ar 16:9",
+    "--n": "--n 2",
+    "--seed": "--seed 7",
+    "--steps": "--steps 8",
+    "--cfg": "--cfg 0",
+    "--neg": "--neg blurry",
+}
+
+
+class Words(Language):
+    """Every reply that is not a job's card. `parameters` holds the texts /help shows for parameters."""
+
+    def __init__(self, language: str = "zh", parameters: Parameters | None = None) -> None:
+        super().__init__(language)
+        self._parameters = parameters or Parameters()
+
+    # --- what cannot be done -------------------------------------------------------------------------------------
+
+    def usage(self, error: UsageError) -> Reply:
+        """What is wrong with a message, and how to write it."""
+        values = dict(error.values)
+        values["example"] = values.get("example") or self._example(error)
+        if self.knows(f"usage.{error.code}.near"):
+            ending = "near" if values.get("near") else "none"
+            values["hint"] = self.say(f"usage.{error.code}.{ending}", **values)
+        return Reply(text=self.say(f"usage.{error.code}", **values))
+
+    def refusal(self, code: str, detail: Mapping[str, Any] | None = None) -> Reply:
+        """Why something is not done, and what would help."""
+        values = dict(detail or {})
+        if code == "quota":
+            values["rate"] = self.rate(Allowance(amount=values["amount"], period=values["period"]))
+            values["renews"] = self.moment(datetime.fromisoformat(values["renews"]))
+        if code == "already_ended":
+            values["state"] = self.say(f"state.{values['state']}")
+        if "names" in values:
+            values["names"] = self.listed(values["names"])
+        return Reply(text=self.say(f"refusal.{code}", **values))
+
+    def _example(self, error: UsageError) -> str:
+        return EXAMPLES.get(error.values.get("flag", ""), f"/{error.topic or 'redo'} 17")
+
+    # --- what was done -------------------------------------------------------------------------------------------
+
+    def new_conversation(self) -> Reply:
+        return Reply(text=self.say("new"))
+
+    def cancelled(self, job: int, *, running: bool) -> Reply:
+        return Reply(text=self.say("cancel.running" if running else "cancel.done", job=job))
+
+    def paused(self) -> Reply:
+        return Reply(text=self.say("paused"))
+
+    def resumed(self) -> Reply:
+        return Reply(text=self.say("resumed"))
+
+    def role_set(self, who: str, role: Role) -> Reply:
+        return Reply(text=self.say("role_set", who=short(who, 40), role=self.say(f"role.{role.value}")))
+
+    def quota_set(self, who: str, standing: Standing) -> Reply:
+        return Reply(
+            text=self.say(
+                "quota.set",
+                who=short(who, 40),
+                unit=self.unit(standing.unit),
+                rate=self.rate(standing.allowance),
+                left=standing.total,
+            )
+        )
+
+    def quota_granted(self, who: str, amount: int, standing: Standing) -> Reply:
+        unit = self.unit(standing.unit)
+        return Reply(text=self.say("quota.granted", who=short(who, 40), amount=amount, unit=unit, left=standing.total))
+
+    def already_done(self) -> str:
+        return self.say("already_done")
+
+    def toast_queued(self, job: int) -> str:
+        return self.say("toast.queued", job=job)
+
+    def cut(self) -> str:
+        """Follows a text that a platform had no room for."""
+        return self.say("cut")
+
+    def late(self) -> str:
+        """Stands under an answer that arrives long after its question."""
+        return self.say("late")
+
+    # --- what there is -------------------------------------------------------------------------------------------
+
+    def help(self, topic: str, role: Role, rules: Rules) -> Reply:
+        """All commands of this person, or one command or parameter in detail."""
+        if not topic:
+            return manual.overview(self, role)
+        return manual.page(self, topic, role, rules, self._parameters)
+
+    def hints(self) -> list[tuple[str, str, str]]:
+        """Name, Chinese name and one line of every command, for a page that suggests them."""
+        return [(name, aliases[0], self.say(f"help.{name}")) for name, aliases in COMMANDS.items()]
+
+    def quota(self, who: str, standings: Sequence[Standing]) -> Reply:
+        """What is left of each unit; `who` is empty for one's own."""
+        return Reply(
+            title=self.say("quota.of", who=short(who, 40)) if who else self.say("quota.own"),
+            fields=tuple((self.unit(standing.unit), self._standing(standing)) for standing in standings),
+            note=self.say("quota.note"),
+        )
+
+    def jobs(self, mine: Sequence[Job], places: Mapping[int, Place]) -> Reply:
+        """The person's jobs, newest first."""
+        if not mine:
+            return Reply(text=self.say("jobs.none"))
+        lines = [self._job(job, places.get(job.id)) for job in mine]
+        return Reply(title=self.say("jobs.title"), text="\n".join(lines), note=self.say("jobs.note"))
+
+    def status(
+        self,
+        engines: Mapping[str, Engine],
+        waiting: Mapping[Kind, int],
+        running: Mapping[Kind, int],
+        paused: Mapping[Kind, bool],
+        uptime: float,
+    ) -> Reply:
+        """Models, queues, and how long the program has been up (seconds)."""
+        fields = [(self.say(f"status.engine.{kind}"), self._engine(engine)) for kind, engine in engines.items()]
+        for kind in Kind:
+            queue = self.say("status.queue", waiting=waiting[kind], running=running[kind])
+            mark = self.say("status.paused") if paused[kind] else ""
+            fields.append((self.say(f"status.queue.{kind.value}"), queue + mark))
+        fields.append((self.say("status.uptime"), self.duration(uptime)))
+        return Reply(title=self.say("status.title"), fields=tuple(fields))
+
+    def unit(self, unit: Unit) -> str:
+        return self.say(f"quota.{unit.value}")
+
+    def _standing(self, standing: Standing) -> str:
+        row = self.say(
+            "quota.row",
+            left=max(0, standing.left),
+            amount=standing.allowance.amount,
+            rate=self.rate(standing.allowance),
+            renews=self.moment(standing.renews),
+        )
+        return row + (self.say("quota.extra", extra=standing.extra) if standing.extra > 0 else "")
+
+    def _job(self, job: Job, place: Place | None) -> str:
+        state = queued_title(self, place) if place else self.say(f"state.{job.state.value}")
+        kind = self.say(f"kind.{job.kind.value}")
+        return self.say("jobs.row", job=job.id, kind=kind, state=state, what=what(job, 40))
+
+    def _engine(self, engine: Engine) -> str:
+        name = engine.name
+        if engine.builtin:
+            name = self.say("status.builtin", name=name)
+        elif engine.name == "extractive":
+            name = self.say("status.extractive", name=name)
+        problem = engine.problem or self.say("status.no_cause")
+        return self.say(f"status.{engine.state}", name=name, problem=problem)

@@ -1,0 +1,97 @@
+"""From an event to what became of it: who is it, what do they want, may they, do it. Inside one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from bot import access, commands
+from bot.commands import Cancel, Command, Conversation, Redo, UsageError
+from bot.context import Context, Handled, House
+from bot.delivery import reply_row
+from bot.events import ChatEvent
+from bot.handlers import TABLE
+from bot.handlers.draw import refused
+from scheduler import queue
+from storage import inbox, jobs, users
+from storage.records import JobState
+from storage.tables import inbox as inbox_table
+
+#: What a button orders: its action and the job it stands under.
+BUTTONS: dict[str, Callable[[int], Command]] = {
+    "redo": lambda job: Redo(job=job),
+    "reseed": lambda job: Redo(job=job, reseed=True),
+    "cancel": lambda job: Cancel(job=job),
+}
+
+
+def handle(conn: Connection, house: House, entry_id: int, event: ChatEvent, now: datetime) -> Handled:
+    """Deal with a kept event, put the answer into the outbox and mark the event, all or nothing."""
+    handled = _deal(conn, house, event, now)
+    if not inbox.handled(conn, entry_id, handled.outcome, now):
+        raise AlreadyHandled(entry_id)
+    if handled.reply is not None:
+        reply_row(conn, f"event-{entry_id}", event.origin, handled.reply, now)
+    return handled
+
+
+def press(conn: Connection, house: House, event: ChatEvent, now: datetime) -> Handled:
+    """A pressed button: kept and dealt with at once; what is said goes into the toast. A repeat changes nothing."""
+    entry_id = inbox.accept(conn, event.platform, event.key, event.to_json(), now)
+    if entry_id is None:
+        return Handled(outcome="ignored:repeated", toast=("info", house.words.already_done()))
+    handled = _deal(conn, house, event, now)
+    inbox.handled(conn, entry_id, handled.outcome, now)
+    return handled
+
+
+class AlreadyHandled(Exception):
+    """Another process dealt with this event between our look and our turn; this transaction is undone."""
+
+
+def _deal(conn: Connection, house: House, event: ChatEvent, now: datetime) -> Handled:
+    if event.kind == "ignored":
+        return Handled(outcome=f"ignored:{event.text}")
+    if event.kind == "recall":
+        return _recall(conn, event, now)
+    user = users.resolve(conn, event.sender, event.sender_name, now, first_is_admin=_may_found(house, event))
+    ctx = Context(conn=conn, house=house, event=event, user=user, now=now)
+    wanted = _wanted(ctx)
+    if isinstance(wanted, UsageError):
+        reply = house.words.usage(wanted)
+        return Handled(outcome=f"refused:{wanted.code}", reply=reply, toast=("warning", reply.text))
+    refusal = access.allowed(user, wanted)
+    return refused(ctx, refusal) if refusal else TABLE[type(wanted)](ctx, wanted)
+
+
+def _may_found(house: House, event: ChatEvent) -> bool:
+    """In the embedded set-up the first person on the web page is the admin."""
+    return house.first_is_admin and event.platform == "web"
+
+
+def _wanted(ctx: Context) -> Command | Conversation | UsageError:
+    if ctx.event.kind == "action":
+        job = ctx.event.value.get("job")
+        make = BUTTONS.get(ctx.event.action)
+        if make is None or not isinstance(job, int):
+            return UsageError(code="unknown_button")
+        return make(job)
+    return commands.parse(ctx.event.text, ctx.house.rules)
+
+
+def _recall(conn: Connection, event: ChatEvent, now: datetime) -> Handled:
+    """The message was taken back: so is what it ordered."""
+    row = conn.execute(
+        select(inbox_table.c.outcome).where(
+            inbox_table.c.platform == event.platform, inbox_table.c.key == event.value.get("message_id", "")
+        )
+    ).one_or_none()
+    if row is None or not row.outcome.startswith("job:"):
+        return Handled(outcome="ignored:recall of nothing")
+    job = jobs.get(conn, int(row.outcome.removeprefix("job:")))
+    if job is None or job.state.terminal:
+        return Handled(outcome="ignored:recall of what is over")
+    state = queue.cancel(conn, job, f"{event.platform}:recall", now)
+    return Handled(outcome="ignored:recalled", stop=(job.id,) if state is JobState.RUNNING else ())

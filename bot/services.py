@@ -1,0 +1,242 @@
+"""The whole program on one page: made in order, started, stopped in reverse. Nothing else makes an engine, a client or
+a loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from bot import kb, router
+from bot.commands import Rules
+from bot.context import Engine, Handled, House
+from bot.current import Current
+from bot.delivery import Cards, Sender
+from bot.events import ChatEvent
+from bot.inbox import Inbox
+from bot.live import Live
+from bot.platforms.registry import open_platforms
+from bot.platforms.web.feed import Feed
+from bot.render import Renderer
+from bot.replies import Words
+from bot.settings import Environment
+from inference.device import DeviceState, ImageDevice
+from inference.errors import InferenceError
+from inference.images.registry import LoadOptions, resolve
+from inference.text.registry import open_text_model
+from scheduler import queue
+from scheduler.clock import Chore, Clock
+from scheduler.progress import ProgressFeed
+from scheduler.runners.ask import AskRunner
+from scheduler.runners.draw import DrawRunner
+from scheduler.worker import Worker
+from storage import assets, audit, documents, jobs, outbox
+from storage.database import Database
+from storage.files import Files
+from storage.records import InboxEntry, Kind, utcnow
+
+log = logging.getLogger("moqi")
+
+GRACE = 10.0  # seconds that running work gets when the program is asked to stop
+
+
+class Services:
+    """Everything that is open, and the few verbs that need several of them."""
+
+    def __init__(self, current: Current, environment: Environment, db: Database) -> None:
+        settings = current.settings
+        self.current = current
+        self.environment = environment
+        self.db = db
+        self.started_at = utcnow()
+        self.files = Files(environment.data / "files")
+        self.feed = ProgressFeed()
+        self.web = Feed()
+        self.device = open_device(current)
+        self.text = open_text_model(settings.model.text.engine)
+        self.platforms = open_platforms(settings.platforms, db, self.web)
+        cards = Cards()
+        render = Renderer(self.house)
+        self.sender = Sender(db, self.platforms, render.delivery, self._read_image, cards)
+        self.drawing = DrawRunner(self.device, self.files, self.feed)
+        self.asking = AskRunner(db, self.text, self.feed, settings.interface.language)
+        self.workers = {
+            Kind.DRAW: self._worker(self.drawing),
+            Kind.ASK: self._worker(self.asking),
+        }
+        self.live = Live(db, self.feed, self.web, self.platforms, render.job, cards)
+        self.inbox = Inbox(db, self.handle)
+        self.clock = Clock(self._chores())
+
+    def house(self) -> House:
+        """The rules, words and engines at this moment."""
+        settings = self.current.settings
+        card = None if self.device.problem else self.device.card
+        return House(
+            words=Words(settings.interface.language, settings.parameters),
+            policy=settings.policy.queue(),
+            rules=Rules.of(settings.parameters, settings.policy.limits, card),
+            card=card,
+            engines=self.engines(),
+            started_at=self.started_at,
+            first_is_admin=settings.platforms.web.first_is_admin,
+        )
+
+    def engines(self) -> dict[Kind, Engine]:
+        """How the engines stand."""
+        card, problem = self.device.card, self.device.problem
+        draw = Engine(
+            name=card.name, state=self.device.state.value, builtin=card.builtin, problem=str(problem) if problem else ""
+        )
+        return {Kind.DRAW: draw, Kind.ASK: Engine(name=self.text.card.name, state=DeviceState.READY.value)}
+
+    async def handle(self, entry: InboxEntry, event: ChatEvent) -> None:
+        """Deal with a kept event and wake whoever has work now."""
+        try:
+            handled = await self.db.run(router.handle, self.house(), entry.id, event, utcnow())
+        except router.AlreadyHandled:
+            return
+        self._wake(handled)
+
+    async def act(self, event: ChatEvent) -> tuple[str, str]:
+        """A pressed button: done at once, answered by a toast (kind, text)."""
+        handled = await self.db.run(router.press, self.house(), event, utcnow())
+        self._wake(handled)
+        return handled.toast
+
+    def _wake(self, handled: Handled) -> None:
+        self.sender.wake.give()
+        for worker in self.workers.values():
+            worker.wake.give()
+            for job in handled.stop:
+                worker.cancel(job)
+
+    def _worker(self, runner: Any) -> Worker:
+        return Worker(
+            self.db, runner, lambda: self.current.settings.policy.queue(), self.feed, lambda: self.sender.wake.give()
+        )
+
+    def _read_image(self, asset_id: int) -> bytes:
+        asset = self.db.read_sync(assets.get, asset_id)
+        if asset is None:
+            raise LookupError(f"asset {asset_id} does not exist")
+        return self.files.read(asset.sha256)
+
+    def _chores(self) -> dict[str, tuple[float, Chore]]:
+        """What recurs: name, seconds between two turns, what to do."""
+        return {
+            "seal the audit log": (2.0, lambda: self.db.run(audit.seal)),
+            "take back lost jobs": (5.0, self._recover),
+            "read changed settings": (5.0, self.current.reload),
+            "sweep half-written files": (3600.0, lambda: asyncio.to_thread(self.files.sweep, timedelta(hours=1))),
+        }
+
+    async def _recover(self) -> None:
+        await self.db.run(queue.recover, self.current.settings.policy.queue(), utcnow(), sole_owner=False)
+
+
+def open_device(current: Current) -> ImageDevice:
+    """The image engine that model.yaml asks for; nothing is loaded yet."""
+    wanted = current.settings.model.image
+    choice = resolve(str(current.settings.path(wanted.path)) if wanted.path else None, wanted.id if wanted.path else "")
+    options = LoadOptions(
+        dtype=wanted.dtype,
+        attention=wanted.attention or "native",
+        offload=wanted.offload,
+        memory_fraction=wanted.memory_fraction,
+    )
+    return ImageDevice.of(choice, options)
+
+
+@asynccontextmanager
+async def serving(services: Services, *, kinds: Iterable[Kind] = tuple(Kind)) -> AsyncIterator[None]:
+    """Run every loop, for the process that owns the data folder, and stop them in reverse.
+
+    Work that is under way gets `GRACE` seconds, then goes back to its place.
+    """
+    await services.db.run(_take_over, services)
+    services.feed.attach(asyncio.get_running_loop())
+    wanted = set(kinds)
+    if Kind.DRAW in wanted:
+        services.device.start()
+    tasks = [
+        _task("inbox", services.inbox.run()),
+        _task("sender", services.sender.run()),
+        _task("live", services.live.run()),
+        *(_task(f"worker {kind}", services.workers[kind].run()) for kind in wanted),
+        _task("knowledge", _sync_knowledge(services)),
+    ]
+    if Kind.DRAW in wanted:
+        tasks.append(_task("warm-up", _wake_when_ready(services)))
+    services.clock.start()
+    try:
+        yield
+    finally:
+        services.clock.stop()
+        services.inbox.stop()
+        await asyncio.gather(*(services.workers[kind].stop(GRACE) for kind in wanted))
+        await services.sender.stop(GRACE)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for platform in services.platforms.values():
+            await platform.close()
+        await services.text.close()
+        await services.device.close()
+        await services.db.run(audit.seal)
+
+
+def _take_over(conn: Connection, services: Services) -> None:
+    """Put back what the last process held. On PostgreSQL others may be at work: there the leases decide."""
+    sole_owner = conn.dialect.name == "sqlite"
+    queue.recover(conn, services.current.settings.policy.queue(), utcnow(), sole_owner=sole_owner)
+    if sole_owner:
+        outbox.release_all(conn)
+
+
+async def _wake_when_ready(services: Services) -> None:
+    """Once the model is loaded: measure it if that was never done, then look at the queue at once."""
+    try:
+        await services.device.ready()
+    except InferenceError:
+        return  # the device has logged it; /readyz, /status and every refusal say what is wrong
+    if not (await services.db.read(jobs.peek_lane, Kind.DRAW)).samples:
+        await services.db.run(queue.learn, Kind.DRAW, await services.drawing.measure())
+    services.workers[Kind.DRAW].wake.give()
+
+
+async def _sync_knowledge(services: Services) -> None:
+    settings = services.current.settings
+    # What was read before a restart is good enough to answer from while the changes are looked for.
+    services.asking.indexed = (await services.db.read(documents.stats)).documents > 0
+    for source in settings.knowledge.sources:
+        try:
+            outcomes = await kb.sync(services.db, settings.path(source.path), report=_log_document)
+        except kb.NoFolder as error:
+            log.error("%s", error, extra={"action": "knowledge-missing"})
+        else:
+            log.info("knowledge: %d documents in %s", len(outcomes), source.path, extra={"action": "knowledge"})
+    services.asking.indexed = True
+    services.workers[Kind.ASK].wake.give()
+
+
+def _log_document(outcome: kb.Outcome) -> None:
+    if outcome.problem:
+        log.warning("%s: %s", outcome.name, outcome.problem, extra={"action": "document-failed"})
+
+
+def _task(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(_report)
+    return task
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    """A loop must never end unnoticed."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("%s ended: %r", task.get_name(), error, exc_info=error, extra={"action": "loop-ended"})

@@ -1,0 +1,75 @@
+"""model.yaml: which models compute, and on what."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, SecretStr
+
+from bot.settings.base import LATER, Section, later
+
+
+class Adapter(Section):
+    """One LoRA adapter."""
+
+    path: str = Field(description="Folder or .safetensors file, relative to the settings folder.")
+    weight: float = Field(default=1.0, ge=-4, le=4, description="How strongly it acts unless a command says otherwise.")
+
+
+class ImageModel(Section):
+    """The model that draws."""
+
+    engine: Literal["auto", "zimage", "remote"] = Field(
+        default="auto",
+        description="auto = the checkpoint in `path`, else the built-in practice model.",
+        json_schema_extra=later("remote"),
+    )
+    id: str = Field(default="Tongyi-MAI/Z-Image-Turbo", description="Name of the model, as `moqi models` knows it.")
+    path: str = Field(default="", description="Folder of the checkpoint, relative to the settings folder.")
+    dtype: Literal["bfloat16", "float16", "float32"] = Field(default="bfloat16", description="Number format.")
+    attention: str = Field(default="", description="Attention backend of diffusers; empty = its own choice.")
+    compile: bool = Field(default=False, description="Compile the transformer: slow start, faster pictures.")
+    offload: Literal["auto", "none", "model", "group"] = Field(
+        default="auto", description="What to keep in main memory while it does not compute."
+    )
+    memory_fraction: float = Field(default=0.6, gt=0, le=1, description="Share of the GPU's memory it may use.")
+    adapters: dict[str, Adapter] = Field(default_factory=dict, description="LoRA adapters.", json_schema_extra=LATER)
+
+
+class TextModel(Section):
+    """The model that answers."""
+
+    engine: Literal["auto", "vllm", "transformers", "openai", "extractive"] = Field(
+        default="auto",
+        description="extractive quotes the best passages and needs no model; auto = the best one that is there.",
+        json_schema_extra=later("vllm", "transformers", "openai"),
+    )
+    id: str = Field(default="", description="Name of the model.")
+    path: str = Field(default="", description="Folder of the checkpoint, relative to the settings folder.")
+    gpu_memory_utilization: float = Field(default=0.3, gt=0, le=1, description="Share of the GPU's memory for vllm.")
+    max_model_len: int = Field(default=8192, ge=512, description="Longest question with its passages, in tokens.")
+    base_url: str = Field(default="", description="Address of an OpenAI-compatible server.")
+    api_key: SecretStr = Field(default=SecretStr(""), description="Its key.")
+
+
+class EmbeddingModel(Section):
+    """The model that makes vectors for the search."""
+
+    engine: Literal["none", "local", "openai"] = Field(
+        default="none", description="none = words alone.", json_schema_extra=later("local", "openai")
+    )
+    id: str = Field(default="", description="Name of the model.")
+    path: str = Field(default="", description="Folder of the checkpoint, relative to the settings folder.")
+    base_url: str = Field(default="", description="Address of an OpenAI-compatible server.")
+    api_key: SecretStr = Field(default=SecretStr(""), description="Its key.")
+
+
+class Model(Section):
+    """model.yaml"""
+
+    image: ImageModel = Field(default=ImageModel(), description="The model that draws.")
+    text: TextModel = Field(default=TextModel(), description="The model that answers.")
+    embedding: EmbeddingModel = Field(default=EmbeddingModel(), description="The model that makes vectors.")
+    fleet: Literal["local", "ray"] = Field(
+        default="local", description="Compute in this process, or on a Ray cluster.", json_schema_extra=later("ray")
+    )

@@ -1,0 +1,54 @@
+"""platforms.yaml: where people talk to Moqi."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, SecretStr
+
+from bot.platforms.feishu.settings import FeishuSettings
+from bot.platforms.web.settings import WebSettings
+from bot.settings.base import LATER, Section
+
+
+class WecomApp(Section):
+    """A self-built WeCom app."""
+
+    enabled: bool = Field(default=False, description="Serve the app.", json_schema_extra=LATER)
+    base_url: str = Field(default="https://qyapi.weixin.qq.com", description="Address of the WeCom API.")
+    corp_id: str = Field(default="", description="ID of the organisation.")
+    agent_id: str = Field(default="", description="ID of the app.")
+    secret: SecretStr = Field(default=SecretStr(""), description="Secret of the app.")
+    token: SecretStr = Field(default=SecretStr(""), description="Token of its callbacks.")
+    encoding_aes_key: SecretStr = Field(default=SecretStr(""), description="EncodingAESKey of its callbacks.")
+
+
+class WecomAibot(Section):
+    """A WeCom smart robot."""
+
+    enabled: bool = Field(default=False, description="Serve the robot.", json_schema_extra=LATER)
+    mode: Literal["long_connection", "callback"] = Field(default="long_connection", description="How events arrive.")
+    ws_url: str = Field(default="wss://openws.work.weixin.qq.com", description="Address of the long connection.")
+    bot_id: str = Field(default="", description="ID of the robot.")
+    secret: SecretStr = Field(default=SecretStr(""), description="Secret of the long connection.")
+    name: str = Field(default="", description="Name people mention.")
+    token: SecretStr = Field(default=SecretStr(""), description="Token of its callbacks.")
+    encoding_aes_key: SecretStr = Field(default=SecretStr(""), description="EncodingAESKey of its callbacks.")
+
+
+class Wecom(Section):
+    """WeCom, in its three forms."""
+
+    app: WecomApp = Field(default=WecomApp(), description="A self-built app.")
+    aibot: WecomAibot = Field(default=WecomAibot(), description="A smart robot.")
+    webhooks: dict[str, SecretStr] = Field(
+        default_factory=dict, description="Group robots that only post: name and address.", json_schema_extra=LATER
+    )
+
+
+class Platforms(Section):
+    """platforms.yaml"""
+
+    web: WebSettings = Field(default=WebSettings(), description="The web chat.")
+    feishu: FeishuSettings = Field(default=FeishuSettings(), description="Feishu (Lark).")
+    wecom: Wecom = Field(default=Wecom(), description="WeCom.")

@@ -1,0 +1,140 @@
+"""policy.yaml: who may do how much, and when."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
+
+from bot.settings.base import LATER, Section
+from scheduler.policy import Policy as QueuePolicy
+from storage.records import Allowance as Amount
+from storage.records import Role, Unit
+
+_AMOUNT = re.compile(r"(?P<amount>[0-9]{1,7}) ?/ ?(?P<period>day|week|month)")
+_IDENTITY = re.compile(r"[a-z]+:\S+")
+
+
+def _amount(value: Any) -> Any:
+    match = _AMOUNT.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("write units per period: 50/day, 200/week or 1000/month")
+    return Amount(amount=int(match["amount"]), period=match["period"])
+
+
+def _identity(value: str) -> str:
+    if not _IDENTITY.fullmatch(value):
+        raise ValueError("write <platform>:<user id>, for example feishu:ou_123 or web:alice")
+    return value
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("is no time zone: write a name such as Asia/Shanghai or UTC") from None
+    return value
+
+
+Allowance = Annotated[
+    Amount,
+    BeforeValidator(_amount),
+    PlainSerializer(lambda a: f"{a.amount}/{a.period}", return_type=str),
+    WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,7} ?/ ?(day|week|month)$", "examples": ["50/day"]}),
+]
+Identity = Annotated[str, AfterValidator(_identity)]
+Hours = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-4]):[0-5]\d$", examples=["22:00-07:00"])]
+
+
+class Spending(Section):
+    """What one account may spend."""
+
+    draw: Allowance = Field(
+        default=Amount(amount=50, period="day"),
+        description="Pictures: 1 unit is one picture up to 1024x1024 at the default steps.",
+    )
+    ask: Allowance = Field(default=Amount(amount=200, period="day"), description="Answers.")
+
+
+class Quotas(Section):
+    """What may be spent."""
+
+    user: Spending = Field(default=Spending(), description="Everybody who has no quota of their own.")
+    group: dict[str, Spending] = Field(default_factory=dict, description="By group chat.", json_schema_extra=LATER)
+    department: dict[str, Spending] = Field(default_factory=dict, description="By department.", json_schema_extra=LATER)
+
+
+class Limits(Section):
+    """What keeps one person from taking everything."""
+
+    concurrency: int = Field(default=3, ge=1, le=16, description="Jobs of one person that run at once.")
+    count: int = Field(default=2, ge=1, le=16, description="Pictures of one command.")
+    queue: int = Field(default=2000, ge=1, le=100_000, description="Jobs that may wait, of everybody together.")
+    queue_per_user: int = Field(default=200, ge=1, le=100_000, description="Jobs of one person that may wait.")
+    rate: int = Field(default=0, ge=0, description="Commands a minute; 0 = unlimited.", json_schema_extra=LATER)
+
+
+class OpeningHours(Section):
+    """When work may run."""
+
+    interactive: tuple[Hours, ...] = Field(default=(), description="Empty = always.")
+    reserved: tuple[Hours, ...] = Field(default=(), description="Empty = always.")
+
+
+class Moderation(Section):
+    """What is checked before it is shown."""
+
+    prompts: bool = Field(default=False, description="Check prompts.")
+    pictures: bool = Field(default=False, description="Check pictures.")
+    review: bool = Field(default=False, description="Hold pictures until a reviewer approves.")
+
+
+class Labels(Section):
+    """How pictures say that they are generated."""
+
+    visible: bool = Field(default=False, description="Print a mark into the picture.")
+    text: str = Field(default="AI 生成", description="The mark.")
+
+
+class Retention(Section):
+    """After how many days things are deleted; 0 = kept."""
+
+    pictures_days: int = Field(default=0, ge=0)
+    messages_days: int = Field(default=0, ge=0)
+    audit_days: int = Field(default=0, ge=0)
+
+
+class Policy(Section):
+    """policy.yaml"""
+
+    timezone: Annotated[str, AfterValidator(_zone)] = Field(
+        default="Asia/Shanghai", description="Where days, weeks and months begin."
+    )
+    roles: dict[Identity, Literal["admin", "reviewer", "user"]] = Field(
+        default_factory=dict, description="Roles of people by <platform>:<user id>, given when they first write."
+    )
+    quotas: Quotas = Field(default=Quotas(), description="What may be spent.")
+    limits: Limits = Field(default=Limits(), description="What keeps one person from taking everything.")
+    hours: OpeningHours = Field(default=OpeningHours(), description="When work may run.", json_schema_extra=LATER)
+    moderation: Moderation = Field(default=Moderation(), description="What is checked.", json_schema_extra=LATER)
+    labels: Labels = Field(default=Labels(), description="How pictures are marked.", json_schema_extra=LATER)
+    naming: str = Field(
+        default="{project}_{date}_{seq}", description="Names of downloaded files.", json_schema_extra=LATER
+    )
+    retention: Retention = Field(default=Retention(), description="What is deleted when.", json_schema_extra=LATER)
+
+    def queue(self) -> QueuePolicy:
+        """The rules as the scheduler wants them."""
+        return QueuePolicy(
+            timezone=ZoneInfo(self.timezone),
+            allowances={Unit.DRAW: self.quotas.user.draw, Unit.ASK: self.quotas.user.ask},
+            concurrency=self.limits.concurrency,
+            queue_per_user=self.limits.queue_per_user,
+            queue_total=self.limits.queue,
+        )
+
+    def role_of(self, identity: str) -> Role:
+        """The role somebody starts with."""
+        return Role(self.roles.get(identity, Role.USER.value))

@@ -1,0 +1,1 @@
+"""The practice checkpoint that ships with Moqi, and the script that rebuilds it."""

@@ -1,0 +1,66 @@
+"""Which image model is used, and how it is opened: the built-in one, or the folder that the settings name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from inference.images.model import ImageModel, ModelCard
+
+BUILTIN = Path(__file__).parent / "builtin" / "checkpoint"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """A checkpoint folder, and why it was taken."""
+
+    name: str
+    path: Path
+    builtin: bool
+    reason: str  # a sentence for /status and `moqi doctor`
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoadOptions:
+    """How to load it: the keys of `image:` in model.yaml."""
+
+    dtype: str = "bfloat16"
+    device: str = "auto"  # auto | cpu | cuda:N | mps
+    attention: str = "native"
+    offload: str = "auto"  # auto | none | model | group
+    memory_fraction: float | None = None  # share of the GPU's memory, 0 to 1
+
+
+def resolve(settings_path: str | None, name: str = "") -> Choice:
+    """The folder that model.yaml names, else the built-in model.
+
+    A folder that is named but broken is chosen all the same, so that loading it fails with its problems: quietly
+    drawing with the practice model instead would look like a bad model, not like a wrong path.
+    """
+    if not settings_path:
+        return Choice(name="builtin", path=BUILTIN, builtin=True, reason="model.yaml names no image.path")
+    path = Path(settings_path).expanduser()
+    return Choice(name=name or path.resolve().name, path=path, builtin=False, reason=f"model.yaml names {path}")
+
+
+def expected_card(choice: Choice, options: LoadOptions) -> ModelCard:
+    """What the model will offer, known before it is loaded: enough to check sizes and prices."""
+    return ModelCard(
+        name=choice.name, path=str(choice.path), builtin=choice.builtin, device=options.device, dtype=options.dtype
+    )
+
+
+def load(choice: Choice, options: LoadOptions) -> ImageModel:
+    """Load the model: seconds to minutes, on the thread that will use it. Raises ModelUnavailable."""
+    from inference.images.zimage import ZImageModel
+
+    return ZImageModel.load(
+        choice.path,
+        name=choice.name,
+        builtin=choice.builtin,
+        dtype=options.dtype,
+        device=options.device,
+        attention=options.attention,
+        offload=options.offload,
+        memory_fraction=options.memory_fraction,
+    )

@@ -1,0 +1,128 @@
+"""Pure decisions of the queue: admit or refuse, what a period is, when to try again. No clock, no database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, tzinfo
+from typing import Any
+
+from storage.records import Allowance, Kind, Unit
+
+#: The unit a kind of work is paid in.
+UNIT_OF = {Kind.DRAW: Unit.DRAW, Kind.ASK: Unit.ASK}
+
+#: Units granted by an admin beyond the allowance; they do not lapse.
+EXTRA = "extra"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Policy:
+    """The rules of policy.yaml that the queue enforces."""
+
+    timezone: tzinfo
+    allowances: Mapping[Unit, Allowance]  # of everybody who has none of their own
+    concurrency: int = 3  # jobs of one person running at once
+    queue_per_user: int = 200
+    queue_total: int = 2000
+    lease: timedelta = timedelta(seconds=30)
+    max_lost: int = 3  # a job whose worker vanished more often is a poison job
+    max_attempts: int = 3  # of a job that failed for a passing reason
+    breaker_failures: int = 5  # consecutive failures that open a lane's circuit
+    breaker_pause: timedelta = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """Why something was not accepted. `code` names the sentence, `detail` fills it."""
+
+    code: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Demand:
+    """What is known when a job is about to be accepted."""
+
+    cost: int
+    left: int  # of the period's allowance, after what was spent
+    extra: int  # granted units
+    waiting_user: int  # jobs of this person in the queue
+    waiting_total: int
+    banned: bool = False
+
+
+def admit(demand: Demand, allowance: Allowance, renews: datetime, policy: Policy) -> Refusal | None:
+    """Accept (None) or say why not."""
+    if demand.banned:
+        return Refusal(code="banned")
+    if demand.waiting_total >= policy.queue_total:
+        return Refusal(code="queue_full", detail={"limit": policy.queue_total})
+    if demand.waiting_user >= policy.queue_per_user:
+        return Refusal(code="too_many_waiting", detail={"limit": policy.queue_per_user})
+    if split(demand.cost, demand.left, demand.extra) is None:
+        detail = {
+            "cost": demand.cost,
+            "left": max(0, demand.left) + max(0, demand.extra),
+            "amount": allowance.amount,
+            "period": allowance.period,
+            "renews": renews.isoformat(),
+        }
+        return Refusal(code="quota", detail=detail)
+    return None
+
+
+def split(cost: int, left: int, extra: int) -> tuple[int, int] | None:
+    """Take a price from the period's allowance first, then from granted units; None when both do not reach."""
+    from_period = min(cost, max(0, left))
+    from_extra = cost - from_period
+    return None if from_extra > max(0, extra) else (from_period, from_extra)
+
+
+def bucket(period: str, now: datetime, zone: tzinfo) -> str:
+    """The name of the period that `now` lies in, in the team's zone: day:2026-11-21, week:2026-W47, month:2026-11."""
+    local = now.astimezone(zone)
+    if period == "day":
+        return f"day:{local:%Y-%m-%d}"
+    if period == "week":
+        year, week, _ = local.isocalendar()
+        return f"week:{year}-W{week:02d}"
+    if period == "month":
+        return f"month:{local:%Y-%m}"
+    raise ValueError(f"unknown period {period!r}: day, week or month")
+
+
+def renewal(period: str, now: datetime, zone: tzinfo) -> datetime:
+    """When the next period begins: local midnight, Monday, or the first of the month."""
+    day = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    if period == "day":
+        return day + timedelta(days=1)
+    if period == "week":
+        return day + timedelta(days=7 - day.weekday())
+    if period == "month":
+        return day.replace(year=day.year + day.month // 12, month=day.month % 12 + 1, day=1)
+    raise ValueError(f"unknown period {period!r}: day, week or month")
+
+
+def retry_after(attempt: int, policy: Policy) -> timedelta | None:
+    """How long to wait before a job that failed for a passing reason runs again; None = give up."""
+    return None if attempt >= policy.max_attempts else timedelta(seconds=2.0 ** (attempt - 1))
+
+
+def smoothed(rate: float, samples: int, measured: float) -> float:
+    """The lane's seconds per unit of work after one more measurement.
+
+    The first few count in full (a cold start is corrected quickly), later ones by a fifth.
+    """
+    share = max(0.2, 1.0 / (samples + 1))
+    return rate + share * (measured - rate)
+
+
+def seconds(work: float, rate: float, samples: int) -> float | None:
+    """Predicted seconds for an amount of work; None before anything was measured: better no number than a wrong one."""
+    return None if samples == 0 else work * rate
+
+
+def circuit(failures: int, now: datetime, policy: Policy) -> datetime | None:
+    """Until when a lane rests after so many consecutive failures; None = it goes on."""
+    return now + policy.breaker_pause if failures >= policy.breaker_failures else None

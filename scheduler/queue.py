@@ -1,0 +1,252 @@
+"""Submit, claim, finish, cancel: each one transaction over job, ledger, outbox and audit.
+
+Every function takes the caller's connection, so that a handler can put the event it deals with into the same
+transaction. Lock order on PostgreSQL: lane, then accounts, then rows; keep it, or two transactions wait for each other.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from scheduler import fairness, quota
+from scheduler import policy as rules
+from scheduler.policy import UNIT_OF, Demand, Policy, Refusal
+from storage import audit, jobs, outbox
+from storage.dialect import serialise
+from storage.records import Job, JobState, Kind, Origin, Place, User
+
+#: How many waiting jobs a claim looks at: enough to fill a batch past people at their limit.
+LOOK_AHEAD = 200
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Submission:
+    """A job about to be accepted."""
+
+    key: str  # the event's key: the same event submits once
+    kind: Kind
+    user: User
+    origin: Origin
+    params: dict[str, Any]
+    cost: int
+    work: float  # see Job.weight
+    batch_key: str = ""
+    parent_id: int | None = None
+    priority: int = 0
+    card: bool = True  # post a card that shows its place (the terminal shows its own)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """Jobs a worker holds under one fencing token."""
+
+    token: str
+    jobs: tuple[Job, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """How a job failed."""
+
+    error: str  # stable code, names the sentence for the person
+    cause: str  # for the operator
+    transient: bool = False  # the same request may succeed later
+    engine: bool = True  # the engine is at fault, not the request: counts towards the lane's circuit
+
+
+def submit(conn: Connection, wanted: Submission, policy: Policy, now: datetime) -> Job | Refusal:
+    """Admit, hold the price, queue the job and its card; or refuse, and nothing is changed."""
+    serialise(conn, f"lane:{wanted.kind}")
+    seen = jobs.by_key(conn, wanted.key)
+    if seen is not None:
+        return seen
+    have = quota.standing(conn, wanted.user.id, UNIT_OF[wanted.kind], policy, now)
+    active = (JobState.QUEUED,)
+    demand = Demand(
+        cost=wanted.cost,
+        left=have.left,
+        extra=have.extra,
+        waiting_user=jobs.count(conn, *active, kind=wanted.kind, user_id=wanted.user.id),
+        waiting_total=jobs.count(conn, *active, kind=wanted.kind),
+        banned=wanted.user.banned,
+    )
+    refusal = rules.admit(demand, have.allowance, have.renews, policy)
+    if refusal is not None:
+        return refusal
+    job_id = _enqueue(conn, wanted, now)
+    quota.hold(conn, wanted.user.id, job_id, wanted.cost, have, now)
+    if wanted.card:
+        outbox.add(conn, f"job-{job_id}-card", wanted.origin, slot="card", job_id=job_id, now=now)
+    _audit(conn, quota.subject(wanted.user.id), "submit", job_id, now, kind=wanted.kind.value, cost=wanted.cost)
+    return _expect(conn, job_id)
+
+
+def _enqueue(conn: Connection, wanted: Submission, now: datetime) -> int:
+    lane = jobs.lane(conn, wanted.kind)
+    tag = fairness.tag(lane.vtime, jobs.vfinish(conn, wanted.kind, wanted.user.id), wanted.work)
+    jobs.set_vfinish(conn, wanted.kind, wanted.user.id, tag.finish)
+    job_id = jobs.add(
+        conn,
+        key=wanted.key,
+        kind=wanted.kind,
+        user_id=wanted.user.id,
+        params=wanted.params,
+        origin=wanted.origin,
+        cost=wanted.cost,
+        weight=wanted.work,
+        priority=wanted.priority,
+        vtag=tag.start,
+        batch_key=wanted.batch_key,
+        parent_id=wanted.parent_id,
+        now=now,
+    )
+    if job_id is None:
+        raise RuntimeError(f"job key {wanted.key!r} appeared while its lane was locked")
+    return job_id
+
+
+def place(conn: Connection, job: Job) -> Place:
+    """Where a queued job stands and about how long until its result, from what was measured."""
+    count, work, running = jobs.ahead(conn, job)
+    lane = jobs.peek_lane(conn, job.kind)
+    # Half of what runs now is taken as done: unbiased when nothing better is known.
+    seconds = rules.seconds(work + running / 2 + job.weight, lane.rate, lane.samples)
+    return Place(place=count + 1, seconds=seconds)
+
+
+def claim(
+    conn: Connection, kind: Kind, room: Callable[[Job], int], policy: Policy, now: datetime
+) -> Claim | None:
+    """Lease the next batch of a lane; None when nothing may run now. `room`: how large a batch its head allows."""
+    serialise(conn, f"lane:{kind}")
+    lane = jobs.lane(conn, kind)
+    if lane.paused or (lane.open_until is not None and now < lane.open_until):
+        return None
+    waiting = jobs.waiting(conn, kind, now, LOOK_AHEAD)
+    batch = fairness.choose(waiting, jobs.running_per_user(conn, kind), policy.concurrency, room)
+    if not batch:
+        return None
+    token = secrets.token_hex(8)
+    jobs.lease(conn, [job.id for job in batch], token, now + policy.lease, now)
+    jobs.set_lane(conn, kind, vtime=max(lane.vtime, batch[0].vtag))
+    return Claim(token=token, jobs=tuple(_expect(conn, job.id) for job in batch))
+
+
+def succeed(conn: Connection, job: Job, result: dict[str, Any], took: float, now: datetime) -> bool:
+    """Keep a result: outcome, settlement, message. False when the lease was lost: somebody else has the job now.
+
+    A cancellation that was asked for meanwhile wins: nothing is posted and nothing is charged.
+    `took` is the engine's share of seconds for this job; the lane's rate learns from it.
+    """
+    if not jobs.end(conn, job.id, job.token, JobState.DONE, now, result=result):
+        return cancelled(conn, job, now)
+    quota.settle(conn, job.id, now)
+    learn(conn, job.kind, took / max(job.weight, 1e-6))
+    jobs.set_lane(conn, job.kind, failures=0, open_until=None)
+    _tell(conn, job, now)
+    _audit(conn, "scheduler", "done", job.id, now)
+    return True
+
+
+def learn(conn: Connection, kind: Kind, rate: float) -> None:
+    """Let a lane's seconds per unit of work learn from one more measurement."""
+    lane = jobs.lane(conn, kind)
+    jobs.set_lane(conn, kind, rate=rules.smoothed(lane.rate, lane.samples, rate), samples=lane.samples + 1)
+
+
+def fail(conn: Connection, job: Job, failure: Failure, policy: Policy, now: datetime) -> bool:
+    """Try again later when that may help, else end the job, give the price back and tell its owner."""
+    again = rules.retry_after(job.attempt, policy) if failure.transient else None
+    if failure.engine:
+        _count_failure(conn, job.kind, policy, now)
+    if again is not None:
+        return jobs.requeue(conn, job.id, job.token, not_before=now + again)
+    if not jobs.end(conn, job.id, job.token, JobState.FAILED, now, error=failure.error, cause=failure.cause):
+        return False
+    _refunded(conn, job, failure.error, now)
+    return True
+
+
+def _count_failure(conn: Connection, kind: Kind, policy: Policy, now: datetime) -> None:
+    lane = jobs.lane(conn, kind)
+    failures = lane.failures + 1
+    jobs.set_lane(conn, kind, failures=failures, open_until=rules.circuit(failures, now, policy))
+
+
+def cancel(conn: Connection, job: Job, actor: str, now: datetime) -> JobState:
+    """Stop a job: at once while it waits, at the next step while it runs. Returns the state it is in afterwards."""
+    serialise(conn, f"lane:{job.kind}")
+    if jobs.end_queued(conn, job.id, JobState.CANCELLED, now):
+        _refunded(conn, job, "cancelled", now, actor=actor)
+        return JobState.CANCELLED
+    if jobs.ask_to_cancel(conn, job.id):
+        _audit(conn, actor, "cancel-requested", job.id, now)
+    return _expect(conn, job.id).state
+
+
+def cancelled(conn: Connection, job: Job, now: datetime) -> bool:
+    """A running job's worker has stopped it."""
+    if not jobs.end(conn, job.id, job.token, JobState.CANCELLED, now):
+        return False
+    _refunded(conn, job, "cancelled", now)
+    return True
+
+
+def release(conn: Connection, job: Job) -> bool:
+    """Give a running job back unharmed because its worker stops: old place, no attempt counted."""
+    return jobs.requeue(conn, job.id, job.token, attempt=-1)
+
+
+def recover(conn: Connection, policy: Policy, now: datetime, *, sole_owner: bool) -> list[int]:
+    """Put jobs of vanished workers back, and end those that took too many workers with them.
+
+    A process that owns the data folder alone knows at its start that every running job is an orphan; otherwise the
+    lease decides. Returns the ids touched.
+    """
+    touched = jobs.expired(conn, None if sole_owner else now)
+    for job in touched:
+        if job.cancel_requested:
+            cancelled(conn, job, now)
+        elif job.lost >= policy.max_lost:
+            jobs.end(conn, job.id, job.token, JobState.FAILED, now, error="lost", cause="its worker vanished each time")
+            _refunded(conn, job, "lost", now)
+        else:
+            jobs.requeue(conn, job.id, job.token, lost=1)
+    return [job.id for job in touched]
+
+
+def lease_until(policy: Policy, now: datetime) -> datetime:
+    """When a lease taken or prolonged now runs out."""
+    return now + policy.lease
+
+
+def heartbeat_interval(policy: Policy) -> timedelta:
+    """How often a worker prolongs its lease: two may be missed."""
+    return policy.lease / 3
+
+
+def _refunded(conn: Connection, job: Job, why: str, now: datetime, actor: str = "scheduler") -> None:
+    quota.refund(conn, job.id, now, why)
+    _tell(conn, job, now)
+    _audit(conn, actor, "cancelled" if why == "cancelled" else "failed", job.id, now, why=why)
+
+
+def _tell(conn: Connection, job: Job, now: datetime) -> None:
+    outbox.add(conn, f"job-{job.id}-outcome", job.origin, slot="outcome", job_id=job.id, now=now)
+
+
+def _audit(conn: Connection, actor: str, action: str, job_id: int, now: datetime, **detail: Any) -> None:
+    audit.append(conn, actor, f"job.{action}", f"job:{job_id}", detail, now)
+
+
+def _expect(conn: Connection, job_id: int) -> Job:
+    job = jobs.get(conn, job_id)
+    if job is None:
+        raise LookupError(f"job {job_id} vanished inside its own transaction")
+    return job

@@ -1,0 +1,99 @@
+"""Answers: find the passages this asker may see, let the text engine write, keep the answer with its sources."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from inference.errors import InferenceError
+from inference.grounding.search import terms
+from inference.requests import AnswerRequest, Turn
+from inference.results import Answer, Delta
+from inference.text.model import TextModel
+from scheduler.progress import Progress, ProgressFeed
+from scheduler.queue import Failure
+from scheduler.work import Outcome, Stopped, Success, Task
+from storage import conversations, documents
+from storage.database import Database
+from storage.records import ChatType, Job, Kind, Origin, ScoredPassage
+
+#: Passages offered to the engine; the right one is among the first ten for 99 % of the questions measured.
+PASSAGES = 10
+TURNS = 4
+
+
+def audience(user_id: int, origin: Origin) -> frozenset[str]:
+    """Who will read the answer. In a group that is the group, not the asker: their private documents stay private."""
+    if origin.chat_type is ChatType.GROUP:
+        return frozenset({"everyone", f"chat:{origin.platform}:{origin.chat_id}"})
+    return frozenset({"everyone", f"user:{user_id}"})
+
+
+class AskRunner:
+    """Runs ask jobs one by one, several at a time."""
+
+    kind = Kind.ASK
+    parallel = 4
+
+    def __init__(self, db: Database, model: TextModel, feed: ProgressFeed, language: str) -> None:
+        self.indexed = False  # the first reading of the documents is over: before it, nothing would be found
+        self._db = db
+        self._model = model
+        self._feed = feed
+        self._language = language
+
+    def room(self, head: Job) -> int:
+        return 1
+
+    async def ready(self) -> bool:
+        return self.indexed
+
+    async def run(self, batch: Sequence[Task]) -> list[Outcome]:
+        return [await self._one(task) for task in batch]
+
+    async def _one(self, task: Task) -> Outcome:
+        began = time.monotonic()
+        try:
+            answer = await self._write(task, await self._request(task.job))
+        except InferenceError as error:
+            return Failure(error="model_unavailable", cause=str(error), transient=error.transient)
+        if answer is None:
+            return Stopped()
+        return Success(result=_kept(answer), took=time.monotonic() - began)
+
+    async def _request(self, job: Job) -> AnswerRequest:
+        question = str(job.params["question"])
+        # The first search loads the word segmenter: not on the event loop.
+        passages = await self._db.read(_find, question, audience(job.user_id, job.origin))
+        turns = await self._db.read(conversations.turns, job.user_id, conversations.key(job.origin), TURNS)
+        history = tuple(Turn(question=str(t.params["question"]), answer=str((t.result or {})["text"])) for t in turns)
+        return AnswerRequest(question=question, passages=tuple(passages), history=history, language=self._language)
+
+    async def _write(self, task: Task, request: AnswerRequest) -> Answer | None:
+        text = ""
+        async for piece in self._model.stream(request):
+            if task.stop:
+                return None
+            match piece:
+                case Delta():
+                    text += piece.text
+                    self._feed.publish(Progress(job=task.job.id, user_id=task.job.user_id, text=text))
+                case Answer():
+                    return piece
+        raise RuntimeError(f"text engine {self._model.card.name!r} ended without an answer")
+
+
+def _find(conn: Any, question: str, principals: frozenset[str]) -> list[ScoredPassage]:
+    return documents.search(conn, terms(question), principals, PASSAGES)
+
+
+def _kept(answer: Answer) -> dict[str, Any]:
+    return {
+        "text": answer.text,
+        "grounded": answer.grounded,
+        "citations": [asdict(citation) for citation in answer.citations],
+        "nearest": list(answer.nearest),
+        "engine": answer.engine,
+    }

@@ -1,0 +1,220 @@
+"""Pictures: jobs to members of forward passes, passes to files. What fails, fails alone; what fits, shares.
+
+A pass that runs out of memory is tried again in halves, and the size that worked is remembered. A pass that fails for
+another reason is tried again one picture at a time, so that nobody pays for a neighbour's defect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from inference.device import ImageDevice
+from inference.errors import BadImageRequest, ImageError, InferenceError, ModelUnavailable, NotFinite, OutOfMemory
+from inference.images.batching import BatchLimit
+from inference.images.finish import finish
+from inference.images.pricing import weight
+from inference.requests import ImageRequest
+from inference.results import ImageResult
+from scheduler.fairness import pictures
+from scheduler.progress import Progress, ProgressFeed
+from scheduler.queue import Failure
+from scheduler.work import NewAsset, Outcome, Stopped, Success, Task
+from storage.errors import DiskFull, StorageError
+from storage.faults import point
+from storage.files import Files
+from storage.records import Job, Kind
+
+#: The sentence a person gets for each error of the engine.
+CODES: dict[type[InferenceError], str] = {
+    BadImageRequest: "bad_request",
+    OutOfMemory: "out_of_memory",
+    NotFinite: "not_finite",
+    ModelUnavailable: "model_unavailable",
+}
+
+
+@dataclass(slots=True)
+class Member:
+    """One picture of one job."""
+
+    task: Task
+    index: int
+    request: ImageRequest
+    result: ImageResult | None = None
+    error: ImageError | None = None
+
+
+@dataclass(slots=True)
+class Strip:
+    """A job's pictures and the time the engine spent on them."""
+
+    task: Task
+    members: list[Member] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+class NobodyWatches:
+    """For a pass that belongs to no job."""
+
+    def cancelled(self, index: int) -> bool:
+        return False
+
+    def step(self, index: int, done: int, total: int) -> None:
+        """Nobody is told."""
+
+
+class PassWatch:
+    """Ties the members of one forward pass to their jobs: who left, how far it is."""
+
+    def __init__(self, members: Sequence[Member], feed: ProgressFeed) -> None:
+        self._members = members
+        self._feed = feed
+
+    def cancelled(self, index: int) -> bool:
+        return bool(self._members[index].task.stop)
+
+    def step(self, index: int, done: int, total: int) -> None:
+        member = self._members[index]
+        job = member.task.job
+        count = pictures(job)
+        self._feed.publish(
+            Progress(job=job.id, user_id=job.user_id, done=member.index * total + done, total=count * total)
+        )
+
+
+class DrawRunner:
+    """Runs draw jobs: one batch at a time, because one thread owns the device."""
+
+    kind = Kind.DRAW
+    parallel = 1
+
+    def __init__(self, device: ImageDevice, files: Files, feed: ProgressFeed) -> None:
+        self._device = device
+        self._files = files
+        self._feed = feed
+        self._limit = BatchLimit()
+
+    def room(self, head: Job) -> int:
+        return self._limit.max_batch(head.params["width"], head.params["height"])
+
+    async def ready(self) -> bool:
+        return self._device.state == "ready"
+
+    async def measure(self) -> float:
+        """Seconds per unit of work of one small picture on the loaded model: an honest first waiting time."""
+        request = ImageRequest(prompt="warm-up", width=256, height=256, steps=self._device.card.default_steps, seed=0)
+        began = time.monotonic()
+        await self._device.generate([request], NobodyWatches())
+        return (time.monotonic() - began) / weight(request.width, request.height, request.steps)
+
+    async def run(self, batch: Sequence[Task]) -> list[Outcome]:
+        strips = [Strip(task, _members(task)) for task in batch]
+        waiting = [member for strip in strips for member in strip.members]
+        while waiting:
+            room = self.room(waiting[0].task.job)
+            members, waiting = waiting[:room], waiting[room:]
+            began = time.monotonic()
+            await self._draw(members)
+            share = (time.monotonic() - began) / len(members)
+            for strip in strips:
+                strip.seconds += share * sum(member.task is strip.task for member in members)
+        return [await self._outcome(strip) for strip in strips]
+
+    async def _draw(self, members: list[Member]) -> None:
+        """One forward pass, or as many as it takes."""
+        members = [member for member in members if not member.task.stop]
+        if not members:
+            return
+        try:
+            results = await self._device.generate(
+                [member.request for member in members], PassWatch(members, self._feed)
+            )
+        except OutOfMemory as error:
+            await self._smaller(members, error)
+        except ImageError as error:
+            if len(members) == 1:
+                members[0].error = error
+                return
+            for member in members:
+                await self._draw([member])
+        else:
+            for member, result in zip(members, results, strict=True):
+                member.result = result
+
+    async def _smaller(self, members: list[Member], error: OutOfMemory) -> None:
+        if len(members) == 1:
+            members[0].error = error
+            return
+        request = members[0].request
+        self._limit = self._limit.halve(request.width, request.height, len(members))
+        half = (len(members) + 1) // 2
+        await self._draw(members[:half])
+        await self._draw(members[half:])
+
+    async def _outcome(self, strip: Strip) -> Outcome:
+        failed = next((member.error for member in strip.members if member.error), None)
+        if strip.task.stop:
+            return Stopped()
+        if failed is not None:
+            return _failure(failed)
+        point("picture-drawn")
+        try:
+            made = [await asyncio.to_thread(self._file, strip.task.job, member) for member in strip.members]
+        except StorageError as error:
+            code = "disk_full" if isinstance(error, DiskFull) else "internal"
+            return Failure(error=code, cause=str(error), transient=error.transient, engine=False)
+        point("asset-written")
+        return Success(result=self._result(strip), took=strip.seconds, assets=tuple(made))
+
+    def _file(self, job: Job, member: Member) -> NewAsset:
+        if member.result is None:
+            raise RuntimeError(f"job {job.id}: picture {member.index} has neither result nor error")
+        name = f"{job.id}-{member.index + 1}"
+        made = finish(
+            member.result, job=name, model=self._device.card.name, steps=member.request.steps
+        )
+        sha = self._files.put(made.data)
+        return NewAsset(
+            sha256=sha, media_type=made.media_type, size=len(made.data), width=made.width, height=made.height
+        )
+
+    def _result(self, strip: Strip) -> dict[str, object]:
+        card = self._device.card
+        drawn = [member.result for member in strip.members if member.result]
+        return {
+            "seeds": [result.seed for result in drawn],
+            "batch": [result.batch_size for result in drawn],
+            "seconds": round(strip.seconds, 3),
+            "model": card.name,
+            "builtin": card.builtin,
+        }
+
+
+def _members(task: Task) -> list[Member]:
+    params = task.job.params
+    return [
+        Member(
+            task,
+            index,
+            ImageRequest(
+                prompt=params["prompt"],
+                width=params["width"],
+                height=params["height"],
+                steps=params["steps"],
+                seed=(params["seed"] + index) % 2**32,
+                cfg=params["cfg"],
+                negative=params["negative"],
+            ),
+        )
+        for index in range(pictures(task.job))
+    ]
+
+
+def _failure(error: ImageError) -> Failure:
+    code = CODES.get(type(error), "internal")
+    return Failure(
+        error=code, cause=str(error), transient=error.transient, engine=not isinstance(error, BadImageRequest)
+    )

@@ -1,0 +1,80 @@
+"""What a worker and its runners agree on: the job at hand, its way to stop, and what running it may give back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from scheduler.queue import Failure
+from storage.records import Job, Kind
+
+
+class Stop:
+    """Whether a running job is no longer wanted. Set from the loop, read from any thread."""
+
+    def __init__(self) -> None:
+        self._set = False
+
+    def set(self) -> None:
+        """The job is to stop at its next step."""
+        self._set = True
+
+    def __bool__(self) -> bool:
+        return self._set
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One job being run."""
+
+    job: Job
+    stop: Stop = field(default_factory=Stop)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Success:
+    """The job's result: what its row keeps, and the engine's seconds for it."""
+
+    result: dict[str, Any]
+    took: float
+    assets: tuple[NewAsset, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewAsset:
+    """A file that was written and needs its row."""
+
+    sha256: str
+    media_type: str
+    size: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stopped:
+    """The job was stopped on its owner's wish."""
+
+
+Outcome = Success | Failure | Stopped
+
+
+class Runner(Protocol):
+    """Runs the jobs of one kind."""
+
+    @property
+    def kind(self) -> Kind: ...
+
+    @property
+    def parallel(self) -> int:
+        """How many batches may run at once."""
+
+    def room(self, head: Job) -> int:
+        """How many members a batch led by this job may have."""
+
+    async def ready(self) -> bool:
+        """Whether work may be claimed now (the engine is loaded)."""
+
+    async def run(self, batch: Sequence[Task]) -> list[Outcome]:
+        """Run a batch; one outcome per task, in order. Raises only for defects."""

@@ -1,0 +1,195 @@
+"""The worker: claims batches of one lane, keeps their leases alive, writes their outcomes.
+
+A lost wake-up costs at most `IDLE` seconds; a lost process costs its lease. An outcome is written shielded from
+cancellation: a picture that exists is not thrown away because the program stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from sqlalchemy import Connection
+
+from scheduler import queue
+from scheduler.policy import Policy
+from scheduler.progress import Progress, ProgressFeed, Signal
+from scheduler.queue import Claim, Failure
+from scheduler.work import NewAsset, Outcome, Runner, Stop, Stopped, Success, Task
+from storage import assets, jobs
+from storage.database import Database
+from storage.errors import StorageError
+from storage.faults import point
+from storage.records import Job, JobState, Kind, utcnow
+
+log = logging.getLogger("moqi.worker")
+
+IDLE = 2.0  # seconds between two looks at an apparently empty queue
+BACK_OFF = 1.0  # seconds after the database refused an outcome; tried again until it takes it
+
+
+class Worker:
+    """Serves one lane."""
+
+    def __init__(
+        self, db: Database, runner: Runner, policy: Callable[[], Policy], feed: ProgressFeed, told: Callable[[], None]
+    ) -> None:
+        self._db = db
+        self._runner = runner
+        self._policy = policy
+        self._feed = feed
+        self._told = told  # wakes the sender: there is something new in the outbox
+        self.wake = Signal()
+        self._tasks: dict[int, Task] = {}
+        self._batches: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Serve until `stop`. One failing batch does not end the lane."""
+        self.wake.attach(asyncio.get_running_loop())
+        while not self._stopping:
+            try:
+                claimed = await self._claim() if len(self._batches) < self._runner.parallel else None
+            except StorageError:
+                log.exception("cannot claim work; trying again", extra={"action": "claim-failed"})
+                claimed = None
+            if claimed is None:
+                await self.wake.wait(IDLE)
+            else:
+                self._start(claimed)
+
+    async def stop(self, grace: float) -> None:
+        """Claim nothing more; give running batches `grace` seconds, then put their jobs back unharmed."""
+        self._stopping = True
+        self.wake.give()
+        if self._batches:
+            await asyncio.wait(self._batches, timeout=grace)
+        for task in list(self._batches):
+            task.cancel()
+        for task in list(self._batches):
+            with suppress(asyncio.CancelledError):
+                await task
+
+    def cancel(self, job_id: int) -> None:
+        """Stop a job if this worker runs it; the row's flag does it for the workers of other processes."""
+        if job_id in self._tasks:
+            self._tasks[job_id].stop.set()
+
+    @property
+    def running(self) -> list[int]:
+        """The jobs at work now."""
+        return sorted(self._tasks)
+
+    async def _claim(self) -> Claim | None:
+        if not await self._runner.ready():
+            return None
+
+        if not await self._db.read(_anything_waits, self._runner.kind):
+            return None  # looking costs no write transaction
+        return await self._db.run(queue.claim, self._runner.kind, self._runner.room, self._policy(), utcnow())
+
+    def _start(self, claim: Claim) -> None:
+        point("job-claimed")
+        task = asyncio.create_task(self._serve(claim), name=f"batch {[job.id for job in claim.jobs]}")
+        self._batches.add(task)
+
+        def ended(done: asyncio.Task[None]) -> None:
+            self._batches.discard(done)
+            self.wake.give()
+
+        task.add_done_callback(ended)
+
+    async def _serve(self, claim: Claim) -> None:
+        tasks = [Task(job, Stop()) for job in claim.jobs]
+        self._tasks |= {task.job.id: task for task in tasks}
+        for task in tasks:
+            self._feed.publish(Progress(job=task.job.id, user_id=task.job.user_id))
+        beat = asyncio.create_task(self._heartbeat(claim.token, tasks))
+        try:
+            outcomes = await self._outcomes(tasks)
+            await asyncio.shield(self._keep(tasks, outcomes))
+        except asyncio.CancelledError:
+            await asyncio.shield(self._release(tasks))
+            raise
+        finally:
+            beat.cancel()
+            for task in tasks:
+                self._tasks.pop(task.job.id, None)
+                self._feed.publish(Progress(job=task.job.id, user_id=task.job.user_id, ended=True))
+
+    async def _outcomes(self, tasks: Sequence[Task]) -> list[Outcome]:
+        try:
+            return await self._runner.run(tasks)
+        except Exception as defect:  # the loop's one net: a defect fails its batch, never the lane
+            log.exception("batch failed", extra={"action": "batch-failed", "jobs": [t.job.id for t in tasks]})
+            return [Failure(error="internal", cause=repr(defect))] * len(tasks)
+
+    async def _keep(self, tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> None:
+        for task, outcome in zip(tasks, outcomes, strict=True):
+            await self._persist(task.job, outcome)
+            point("job-finished")
+            self._told()
+
+    async def _persist(self, job: Job, outcome: Outcome) -> None:
+        """A full disk or a busy database must not lose an outcome: wait and try again, while the lease lives on."""
+        while True:
+            try:
+                return await self._db.run(self._write, job, outcome)
+            except StorageError:
+                log.exception("outcome not kept yet; trying again", extra={"action": "keep-failed"})
+                await asyncio.sleep(BACK_OFF)
+
+    def _write(self, conn: Connection, job: Job, outcome: Outcome) -> None:
+        now = utcnow()
+        match outcome:
+            case Success():
+                kept = [_row(conn, job, index, item) for index, item in enumerate(outcome.assets)]
+                result = outcome.result | ({"assets": kept} if kept else {})
+                held = queue.succeed(conn, job, result, outcome.took, now)
+            case Stopped():
+                held = queue.cancelled(conn, job, now)
+            case Failure():
+                held = queue.fail(conn, job, outcome, self._policy(), now)
+                log.warning("job %d failed: %s", job.id, outcome.cause, extra={"action": "job-failed", "job": job.id})
+        if not held:
+            log.warning("job %d: lease lost, outcome dropped", job.id, extra={"action": "fenced", "job": job.id})
+
+    async def _release(self, tasks: Sequence[Task]) -> None:
+        def give_back(conn: Connection) -> None:
+            for task in tasks:
+                queue.release(conn, task.job)
+
+        await self._db.run(give_back)
+
+    async def _heartbeat(self, token: str, tasks: Sequence[Task]) -> None:
+        """Prolong the lease; learn of cancellations by other processes and of a lost lease."""
+        while True:
+            await asyncio.sleep(queue.heartbeat_interval(self._policy()).total_seconds())
+            try:
+                held = await self._db.run(jobs.heartbeat, token, queue.lease_until(self._policy(), utcnow()))
+            except StorageError:
+                log.exception("heartbeat failed; trying again", extra={"action": "heartbeat-failed"})
+                continue
+            for task in tasks:
+                if held.get(task.job.id, True):  # cancelled, or no longer ours
+                    task.stop.set()
+
+
+def _anything_waits(conn: Connection, kind: Kind) -> bool:
+    return jobs.count(conn, JobState.QUEUED, kind=kind) > 0
+
+
+def _row(conn: Connection, job: Job, index: int, item: NewAsset) -> int:
+    return assets.add(
+        conn,
+        sha256=item.sha256,
+        media_type=item.media_type,
+        size=item.size,
+        width=item.width,
+        height=item.height,
+        job_id=job.id,
+        index=index,
+        now=utcnow(),
+    )

@@ -1,0 +1,68 @@
+"""What was made: which file is which picture of which job. The bytes are in storage/files.py."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from storage.records import Asset
+from storage.tables import assets
+
+
+def add(
+    conn: Connection,
+    *,
+    sha256: str,
+    media_type: str,
+    size: int,
+    width: int,
+    height: int,
+    job_id: int,
+    index: int,
+    now: datetime,
+) -> int:
+    """Keep that a file is picture `index` of a job. Returns the asset's id."""
+    values = {
+        "sha256": sha256,
+        "media_type": media_type,
+        "size": size,
+        "width": width,
+        "height": height,
+        "job_id": job_id,
+        "position": index,
+        "created_at": now,
+    }
+    return int(conn.execute(assets.insert().values(values).returning(assets.c.id)).scalar_one())
+
+
+def get(conn: Connection, asset_id: int) -> Asset | None:
+    """The asset with this id."""
+    row = conn.execute(select(assets).where(assets.c.id == asset_id)).one_or_none()
+    return None if row is None else _asset(row)
+
+
+def of_job(conn: Connection, job_id: int) -> list[Asset]:
+    """The pictures of a job, in their order."""
+    rows = conn.execute(select(assets).where(assets.c.job_id == job_id).order_by(assets.c.position))
+    return [_asset(row) for row in rows]
+
+
+def shas(conn: Connection) -> set[str]:
+    """The SHA-256 of every file that is needed."""
+    return set(conn.execute(select(assets.c.sha256).distinct()).scalars())
+
+
+def _asset(row: Row[Any]) -> Asset:
+    return Asset(
+        id=row.id,
+        sha256=row.sha256,
+        media_type=row.media_type,
+        size=row.size,
+        width=row.width,
+        height=row.height,
+        job_id=row.job_id,
+        index=row.position,
+        created_at=row.created_at,
+    )

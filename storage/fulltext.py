@@ -1,0 +1,84 @@
+"""The full-text index of the passages, the one part of the schema that SQLite and PostgreSQL do not share.
+
+SQLite: an FTS5 table `passages_fts` with two columns, `w` (words) and `b` (bigrams), already cut by us; rowid is
+the passage's id. PostgreSQL: a table `passages_fts` with one tsvector per passage (words labelled A, bigrams B) and
+`passages_df` with the number of passages each term occurs in. On both, a passage that goes takes its entry along
+in the same statement, whoever deleted it.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text
+
+#: Names that Alembic must not compare with the tables of storage/tables.py.
+PREFIXES = ("passages_fts", "passages_df", "passages_vocab")
+
+# Our tokens are separated by blanks alone: the characters below are part of a token ("c++", "3.5%", "wi-fi").
+# secure-delete: without it the tokens of a deleted document stay in the file until pages are merged.
+_SQLITE = (
+    """create virtual table passages_fts using fts5(
+        w, b, tokenize = "unicode61 remove_diacritics 0 tokenchars '.-+#%_&'")""",
+    "insert into passages_fts (passages_fts, rank) values ('secure-delete', 1)",
+    "create virtual table passages_vocab using fts5vocab (passages_fts, 'row')",
+    """create trigger passages_fts_follow after delete on passages
+        begin delete from passages_fts where rowid = old.id; end""",
+)
+
+_POSTGRESQL = (
+    """create table passages_fts (
+        id integer primary key references passages (id) on delete cascade,
+        ts tsvector not null)""",
+    "create index passages_fts_ts on passages_fts using gin (ts) with (fastupdate = off)",
+    "create table passages_df (term text primary key, n integer not null)",
+    # Terms in order, so that two writers never wait for each other in a circle.
+    """create function passages_fts_added() returns trigger language plpgsql as $$
+        begin
+            insert into passages_df as df (term, n)
+                select lexeme, count(*) from fresh, unnest(tsvector_to_array(fresh.ts)) as lexeme
+                group by lexeme order by lexeme
+                on conflict (term) do update set n = df.n + excluded.n;
+            return null;
+        end $$""",
+    """create function passages_fts_removed() returns trigger language plpgsql as $$
+        begin
+            insert into passages_df as df (term, n)
+                select lexeme, -count(*) from gone, unnest(tsvector_to_array(gone.ts)) as lexeme
+                group by lexeme order by lexeme
+                on conflict (term) do update set n = df.n + excluded.n;
+            delete from passages_df where n <= 0 and term in (
+                select lexeme from gone, unnest(tsvector_to_array(gone.ts)) as lexeme);
+            return null;
+        end $$""",
+    """create trigger passages_fts_added after insert on passages_fts
+        referencing new table as fresh for each statement execute function passages_fts_added()""",
+    """create trigger passages_fts_removed after delete on passages_fts
+        referencing old table as gone for each statement execute function passages_fts_removed()""",
+)
+
+_SQLITE_DROP = (
+    "drop trigger if exists passages_fts_follow",
+    "drop table if exists passages_vocab",
+    "drop table if exists passages_fts",
+)
+
+_POSTGRESQL_DROP = (
+    "drop table if exists passages_fts",
+    "drop function if exists passages_fts_added",
+    "drop function if exists passages_fts_removed",
+    "drop table if exists passages_df",
+)
+
+
+def create(conn: Connection) -> None:
+    """Create the index, empty. The tables of storage/tables.py must exist."""
+    _execute(conn, _POSTGRESQL if conn.dialect.name == "postgresql" else _SQLITE)
+
+
+def drop(conn: Connection) -> None:
+    """Remove the index; harmless when there is none."""
+    _execute(conn, _POSTGRESQL_DROP if conn.dialect.name == "postgresql" else _SQLITE_DROP)
+
+
+def _execute(conn: Connection, statements: tuple[str, ...]) -> None:
+    for statement in statements:
+        conn.execute(text(statement))

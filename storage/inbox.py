@@ -1,0 +1,48 @@
+"""Accepted events: kept once, before the acknowledgement, and marked in the transaction that dealt with them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, update
+
+from storage.dialect import insert
+from storage.records import InboxEntry
+from storage.tables import inbox
+
+
+def accept(conn: Connection, platform: str, key: str, event: dict[str, Any], now: datetime) -> int | None:
+    """Keep an event. Returns its id, or None when this key was kept before (a redelivery)."""
+    statement = (
+        insert(conn, inbox)
+        .values(platform=platform, key=key, event=event, received_at=now, outcome="")
+        .on_conflict_do_nothing(index_elements=["platform", "key"])
+        .returning(inbox.c.id)
+    )
+    found = conn.execute(statement).scalar_one_or_none()
+    return None if found is None else int(found)
+
+
+def handled(conn: Connection, entry_id: int, outcome: str, now: datetime) -> bool:
+    """Mark an event as dealt with. False when somebody else did so already: then change nothing else."""
+    statement = update(inbox).where(inbox.c.id == entry_id, inbox.c.handled_at.is_(None))
+    return conn.execute(statement.values(handled_at=now, outcome=outcome)).rowcount == 1
+
+
+def waiting(conn: Connection, after: int, limit: int) -> list[InboxEntry]:
+    """Events not dealt with yet, oldest first, beyond id `after`."""
+    statement = (
+        select(inbox).where(inbox.c.handled_at.is_(None), inbox.c.id > after).order_by(inbox.c.id).limit(limit)
+    )
+    return [_entry(row) for row in conn.execute(statement)]
+
+
+def find(conn: Connection, platform: str, key: str) -> InboxEntry | None:
+    """The event kept under this key."""
+    row = conn.execute(select(inbox).where(inbox.c.platform == platform, inbox.c.key == key)).one_or_none()
+    return None if row is None else _entry(row)
+
+
+def _entry(row: Row[Any]) -> InboxEntry:
+    return InboxEntry(**row._mapping)

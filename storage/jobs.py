@@ -1,0 +1,232 @@
+"""Jobs and the lanes they wait in. Decisions (whose turn, what price) are made in scheduler/; here are the queries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, func, or_, select, update
+
+from storage.dialect import insert
+from storage.records import Job, JobState, Kind, Origin
+from storage.tables import jobs, lanes, turns
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lane:
+    """The state of one kind of work."""
+
+    kind: Kind
+    vtime: float
+    rate: float  # seconds per unit of work
+    samples: int
+    failures: int
+    open_until: datetime | None  # the circuit is open: nothing is claimed before this
+    paused: bool = False  # by an admin
+
+
+def add(conn: Connection, *, key: str, kind: Kind, now: datetime, origin: Origin, **values: Any) -> int | None:
+    """Insert a queued job; None when a job of this key exists (the event was seen before)."""
+    statement = (
+        insert(conn, jobs)
+        .values(key=key, kind=kind, state=JobState.QUEUED, created_at=now, origin=origin.to_json(), **values)
+        .on_conflict_do_nothing(index_elements=["key"])
+        .returning(jobs.c.id)
+    )
+    found = conn.execute(statement).scalar_one_or_none()
+    return None if found is None else int(found)
+
+
+def get(conn: Connection, job_id: int) -> Job | None:
+    """The job of this id."""
+    row = conn.execute(select(jobs).where(jobs.c.id == job_id)).one_or_none()
+    return None if row is None else _job(row)
+
+
+def by_key(conn: Connection, key: str) -> Job | None:
+    """The job an event made."""
+    row = conn.execute(select(jobs).where(jobs.c.key == key)).one_or_none()
+    return None if row is None else _job(row)
+
+
+def recent(
+    conn: Connection, *, user_id: int | None = None, states: Sequence[JobState] = (), limit: int = 20
+) -> list[Job]:
+    """The newest jobs first, of one person or of everybody."""
+    statement = select(jobs).order_by(jobs.c.id.desc()).limit(limit)
+    if user_id is not None:
+        statement = statement.where(jobs.c.user_id == user_id)
+    if states:
+        statement = statement.where(jobs.c.state.in_(states))
+    return [_job(row) for row in conn.execute(statement)]
+
+
+def waiting(conn: Connection, kind: Kind, now: datetime, limit: int) -> list[Job]:
+    """Queued jobs that may run now, in the order of their turn."""
+    statement = (
+        select(jobs)
+        .where(jobs.c.kind == kind, jobs.c.state == JobState.QUEUED, _may_run(now))
+        .order_by(jobs.c.priority, jobs.c.vtag, jobs.c.id)
+        .limit(limit)
+    )
+    return [_job(row) for row in conn.execute(statement)]
+
+
+def running_per_user(conn: Connection, kind: Kind) -> dict[int, int]:
+    """How many jobs of each person run now."""
+    statement = (
+        select(jobs.c.user_id, func.count())
+        .where(jobs.c.kind == kind, jobs.c.state == JobState.RUNNING)
+        .group_by(jobs.c.user_id)
+    )
+    return {user_id: count for user_id, count in conn.execute(statement)}
+
+
+def lease(conn: Connection, ids: Sequence[int], token: str, until: datetime, now: datetime) -> None:
+    """Hand queued jobs to the worker that holds `token`."""
+    conn.execute(
+        update(jobs)
+        .where(jobs.c.id.in_(ids), jobs.c.state == JobState.QUEUED)
+        .values(state=JobState.RUNNING, token=token, lease_until=until, attempt=jobs.c.attempt + 1, started_at=now)
+    )
+
+
+def heartbeat(conn: Connection, token: str, until: datetime) -> dict[int, bool]:
+    """Prolong a lease; returns the jobs still held, each with whether its cancellation was asked for."""
+    held = and_(jobs.c.token == token, jobs.c.state == JobState.RUNNING)
+    conn.execute(update(jobs).where(held).values(lease_until=until))
+    rows = conn.execute(select(jobs.c.id, jobs.c.cancel_requested).where(held))
+    return {row.id: row.cancel_requested for row in rows}
+
+
+def end(conn: Connection, job_id: int, token: str, state: JobState, now: datetime, **values: Any) -> bool:
+    """Write a running job's outcome. False when the lease was lost meanwhile: then nothing may be changed.
+
+    A result that comes after its cancellation was asked for is refused the same way.
+    """
+    statement = update(jobs).where(jobs.c.id == job_id, jobs.c.token == token, jobs.c.state == JobState.RUNNING)
+    if state is JobState.DONE:
+        statement = statement.where(jobs.c.cancel_requested.is_(False))
+    return conn.execute(statement.values(state=state, finished_at=now, lease_until=None, **values)).rowcount == 1
+
+
+def end_queued(conn: Connection, job_id: int, state: JobState, now: datetime, **values: Any) -> bool:
+    """End a job that never ran."""
+    statement = update(jobs).where(jobs.c.id == job_id, jobs.c.state == JobState.QUEUED)
+    return conn.execute(statement.values(state=state, finished_at=now, **values)).rowcount == 1
+
+
+def requeue(
+    conn: Connection, job_id: int, token: str, *, lost: int = 0, attempt: int = 0, not_before: datetime | None = None
+) -> bool:
+    """Put a running job back to its old place, moving its counters by `lost` and `attempt`."""
+    statement = update(jobs).where(jobs.c.id == job_id, jobs.c.token == token, jobs.c.state == JobState.RUNNING)
+    return (
+        conn.execute(
+            statement.values(
+                state=JobState.QUEUED,
+                token="",
+                lease_until=None,
+                not_before=not_before,
+                lost=jobs.c.lost + lost,
+                attempt=jobs.c.attempt + attempt,
+            )
+        ).rowcount
+        == 1
+    )
+
+
+def ask_to_cancel(conn: Connection, job_id: int) -> bool:
+    """Flag a running job; its worker sees it at the next step."""
+    statement = update(jobs).where(jobs.c.id == job_id, jobs.c.state == JobState.RUNNING)
+    return conn.execute(statement.values(cancel_requested=True)).rowcount == 1
+
+
+def expired(conn: Connection, now: datetime | None) -> list[Job]:
+    """Running jobs whose lease ran out; with None every running one (the data folder has a single owner)."""
+    statement = select(jobs).where(jobs.c.state == JobState.RUNNING)
+    if now is not None:
+        statement = statement.where(jobs.c.lease_until < now)
+    return [_job(row) for row in conn.execute(statement.order_by(jobs.c.id))]
+
+
+def ahead(conn: Connection, job: Job) -> tuple[int, float, float]:
+    """What is served before a queued job: how many wait, their work, and the work that runs now."""
+    before = or_(
+        jobs.c.priority < job.priority,
+        and_(jobs.c.priority == job.priority, jobs.c.vtag < job.vtag),
+        and_(jobs.c.priority == job.priority, jobs.c.vtag == job.vtag, jobs.c.id < job.id),
+    )
+    work = func.coalesce(func.sum(jobs.c.weight), 0.0)
+    queued = select(func.count(), work).where(jobs.c.kind == job.kind, jobs.c.state == JobState.QUEUED, before)
+    running = select(work).where(jobs.c.kind == job.kind, jobs.c.state == JobState.RUNNING)
+    count, weight = conn.execute(queued).one()
+    return int(count), float(weight), float(conn.execute(running).scalar_one())
+
+
+def count(conn: Connection, *states: JobState, kind: Kind | None = None, user_id: int | None = None) -> int:
+    """How many jobs are in these states."""
+    statement = select(func.count()).select_from(jobs).where(jobs.c.state.in_(states))
+    if kind is not None:
+        statement = statement.where(jobs.c.kind == kind)
+    if user_id is not None:
+        statement = statement.where(jobs.c.user_id == user_id)
+    return int(conn.execute(statement).scalar_one())
+
+
+def lane(conn: Connection, kind: Kind) -> Lane:
+    """The lane of a kind, made at first use."""
+    conn.execute(
+        insert(conn, lanes)
+        .values(kind=kind)
+        .on_conflict_do_nothing(index_elements=["kind"])
+    )
+    return Lane(**{**conn.execute(select(lanes).where(lanes.c.kind == kind)).one()._mapping, "kind": kind})
+
+
+def peek_lane(conn: Connection, kind: Kind) -> Lane:
+    """The lane of a kind as it stands, for readers."""
+    row = conn.execute(select(lanes).where(lanes.c.kind == kind)).one_or_none()
+    if row is None:
+        return Lane(kind=kind, vtime=0.0, rate=0.0, samples=0, failures=0, open_until=None)
+    return Lane(**{**row._mapping, "kind": kind})
+
+
+def set_lane(conn: Connection, kind: Kind, **values: Any) -> None:
+    """Change a lane's virtual time, rate or circuit."""
+    conn.execute(update(lanes).where(lanes.c.kind == kind).values(**values))
+
+
+def pause(conn: Connection, kind: Kind, paused: bool) -> None:
+    """Stop claiming from a lane, or go on."""
+    lane(conn, kind)
+    set_lane(conn, kind, paused=paused)
+
+
+def vfinish(conn: Connection, kind: Kind, user_id: int) -> float:
+    """Where the person's last job ends in the lane's virtual time."""
+    statement = select(turns.c.vfinish).where(turns.c.kind == kind, turns.c.user_id == user_id)
+    return float(conn.execute(statement).scalar_one_or_none() or 0.0)
+
+
+def set_vfinish(conn: Connection, kind: Kind, user_id: int, value: float) -> None:
+    """Remember where the person's last job ends."""
+    conn.execute(
+        insert(conn, turns)
+        .values(kind=kind, user_id=user_id, vfinish=value)
+        .on_conflict_do_update(index_elements=["kind", "user_id"], set_={"vfinish": value})
+    )
+
+
+def _may_run(now: datetime) -> Any:
+    return or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now)
+
+
+def _job(row: Row[Any]) -> Job:
+    data = {k: v for k, v in row._mapping.items() if k not in ("key", "lease_until")}
+    data["kind"] = Kind(data["kind"])
+    data["state"] = JobState(data["state"])
+    data["origin"] = Origin.from_json(data["origin"])
+    return Job(**data)

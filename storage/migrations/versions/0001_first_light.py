@@ -1,0 +1,342 @@
+"""First light: every table, the full-text index, and the triggers that keep sealed audit entries as they are."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+from storage import fulltext
+
+revision = "0001"
+down_revision = None
+
+# A sealed entry stays as it is, and the head of the chain only moves on. Whoever can drop a trigger can go round it:
+# that is what `storage.audit.verify` finds out.
+_SQLITE = (
+    """create trigger audit_sealed_update before update on audit when old.seq is not null
+        begin select raise(abort, 'sealed audit entries cannot be changed'); end""",
+    """create trigger audit_sealed_delete before delete on audit when old.seq is not null
+        begin select raise(abort, 'sealed audit entries cannot be deleted'); end""",
+    """create trigger audit_head_update before update on audit_head when new.seq <= old.seq
+        begin select raise(abort, 'the head of the audit chain only moves on'); end""",
+    """create trigger audit_head_delete before delete on audit_head
+        begin select raise(abort, 'the head of the audit chain cannot be deleted'); end""",
+)
+_POSTGRESQL = (
+    """create function audit_refuse() returns trigger language plpgsql as $$
+        begin raise exception 'sealed audit entries and the head of their chain cannot be changed or deleted'
+            using errcode = 'integrity_constraint_violation'; end $$""",
+    """create trigger audit_sealed before update or delete on audit
+        for each row when (old.seq is not null) execute function audit_refuse()""",
+    "create trigger audit_truncate before truncate on audit execute function audit_refuse()",
+    """create trigger audit_head_update before update on audit_head
+        for each row when (new.seq <= old.seq) execute function audit_refuse()""",
+    """create trigger audit_head_delete before delete on audit_head
+        for each row execute function audit_refuse()""",
+    "create trigger audit_head_truncate before truncate on audit_head execute function audit_refuse()",
+)
+
+
+def upgrade() -> None:
+    _create_tables()
+    conn = op.get_bind()
+    fulltext.create(conn)
+    for statement in _POSTGRESQL if conn.dialect.name == "postgresql" else _SQLITE:
+        conn.exec_driver_sql(statement)
+
+
+def downgrade() -> None:
+    conn = op.get_bind()
+    fulltext.drop(conn)
+    _drop_tables()
+    if conn.dialect.name == "postgresql":
+        conn.exec_driver_sql("drop function audit_refuse()")
+
+
+def _create_tables() -> None:
+    op.create_table(
+        "accounts",
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("unit", sa.Text(), nullable=False),
+        sa.Column("bucket", sa.Text(), nullable=False),
+        sa.Column("balance", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("account", "unit", "bucket", name=op.f("pk_accounts")),
+    )
+    op.create_table(
+        "allowances",
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("unit", sa.Text(), nullable=False),
+        sa.Column("amount", sa.Integer(), nullable=False),
+        sa.Column("period", sa.Text(), nullable=False),
+        sa.CheckConstraint("amount >= 0", name=op.f("ck_allowances_amount")),
+        sa.PrimaryKeyConstraint("subject", "unit", name=op.f("pk_allowances")),
+    )
+    op.create_table(
+        "audit",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("at", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("seq", sa.Integer()),
+        sa.Column("prev", sa.Text()),
+        sa.Column("hash", sa.Text()),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
+        sa.UniqueConstraint("seq", name=op.f("uq_audit_seq")),
+    )
+    op.create_table(
+        "audit_head",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("hash", sa.Text(), nullable=False),
+        sa.CheckConstraint("id = 1", name=op.f("ck_audit_head_single")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_head")),
+    )
+    op.create_table(
+        "conversations",
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("started_at", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_conversations")),
+    )
+    op.create_table(
+        "documents",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("recipe", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("updated_at", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_documents")),
+        sa.UniqueConstraint("name", name=op.f("uq_documents_name")),
+    )
+    op.create_table(
+        "inbox",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("platform", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("event", sa.Text(), nullable=False),
+        sa.Column("received_at", sa.Text(), nullable=False),
+        sa.Column("handled_at", sa.Text()),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_inbox")),
+        sa.UniqueConstraint("platform", "key", name=op.f("uq_inbox_platform_key")),
+    )
+    op.create_index(
+        "ix_inbox_open",
+        "inbox",
+        ["id"],
+        sqlite_where=sa.text("handled_at is null"),
+        postgresql_where=sa.text("handled_at is null"),
+    )
+    op.create_table(
+        "lanes",
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("vtime", sa.Float(), nullable=False),
+        sa.Column("rate", sa.Float(), nullable=False),
+        sa.Column("samples", sa.Integer(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("open_until", sa.Text()),
+        sa.Column("paused", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("kind", name=op.f("pk_lanes")),
+    )
+    op.create_table(
+        "users",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("department", sa.Text(), nullable=False),
+        sa.Column("banned", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.Text(), nullable=False),
+        sa.CheckConstraint("role in ('user', 'reviewer', 'admin')", name=op.f("ck_users_role")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
+    )
+    op.create_table(
+        "document_access",
+        sa.Column("principal", sa.Text(), nullable=False),
+        sa.Column("document_id", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["document_id"], ["documents.id"], name=op.f("fk_document_access_document_id_documents"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("principal", "document_id", name=op.f("pk_document_access")),
+    )
+    op.create_table(
+        "identities",
+        sa.Column("platform", sa.Text(), nullable=False),
+        sa.Column("external_id", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_identities_user_id_users")),
+        sa.PrimaryKeyConstraint("platform", "external_id", name=op.f("pk_identities")),
+    )
+    op.create_index(op.f("ix_identities_user_id"), "identities", ["user_id"])
+    op.create_table(
+        "jobs",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("params", sa.Text(), nullable=False),
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("cost", sa.Integer(), nullable=False),
+        sa.Column("weight", sa.Float(), nullable=False),
+        sa.Column("priority", sa.Integer(), nullable=False),
+        sa.Column("vtag", sa.Float(), nullable=False),
+        sa.Column("batch_key", sa.Text(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("lost", sa.Integer(), nullable=False),
+        sa.Column("token", sa.Text(), nullable=False),
+        sa.Column("lease_until", sa.Text()),
+        sa.Column("cancel_requested", sa.Boolean(), nullable=False),
+        sa.Column("parent_id", sa.Integer()),
+        sa.Column("result", sa.Text()),
+        sa.Column("error", sa.Text()),
+        sa.Column("cause", sa.Text()),
+        sa.Column("created_at", sa.Text(), nullable=False),
+        sa.Column("not_before", sa.Text()),
+        sa.Column("started_at", sa.Text()),
+        sa.Column("finished_at", sa.Text()),
+        sa.CheckConstraint("state in ('queued', 'running', 'done', 'failed', 'cancelled')", name=op.f("ck_jobs_state")),
+        sa.CheckConstraint("cost >= 0", name=op.f("ck_jobs_cost")),
+        sa.ForeignKeyConstraint(["parent_id"], ["jobs.id"], name=op.f("fk_jobs_parent_id_jobs")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_jobs_user_id_users")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
+        sa.UniqueConstraint("key", name=op.f("uq_jobs_key")),
+    )
+    op.create_index("ix_jobs_lease", "jobs", ["state", "lease_until"])
+    op.create_index("ix_jobs_turn", "jobs", ["kind", "state", "priority", "vtag", "id"])
+    op.create_index("ix_jobs_user", "jobs", ["user_id", "id"])
+    op.create_table(
+        "messages",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("author", sa.Text(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.Text(), nullable=False),
+        sa.Column("updated_at", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_messages_user_id_users")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_messages")),
+        sa.UniqueConstraint("key", name=op.f("uq_messages_key")),
+    )
+    op.create_index("ix_messages_user", "messages", ["user_id", "id"])
+    op.create_table(
+        "passages",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("document_id", sa.Integer(), nullable=False),
+        sa.Column("ordinal", sa.Integer(), nullable=False),
+        sa.Column("heading", sa.Text(), nullable=False),
+        sa.Column("start", sa.Integer(), nullable=False),
+        sa.Column("end", sa.Integer(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("embedding", sa.LargeBinary()),
+        sa.ForeignKeyConstraint(
+            ["document_id"], ["documents.id"], name=op.f("fk_passages_document_id_documents"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_passages")),
+        sa.UniqueConstraint("document_id", "ordinal", name=op.f("uq_passages_document_id_ordinal")),
+    )
+    op.create_index(op.f("ix_passages_document_id"), "passages", ["document_id"])
+    op.create_table(
+        "tokens",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("hash", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("purpose", sa.Text(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.Text(), nullable=False),
+        sa.Column("expires_at", sa.Text()),
+        sa.Column("revoked_at", sa.Text()),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_tokens_user_id_users")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_tokens")),
+        sa.UniqueConstraint("hash", name=op.f("uq_tokens_hash")),
+    )
+    op.create_index(op.f("ix_tokens_user_id"), "tokens", ["user_id"])
+    op.create_table(
+        "turns",
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("vfinish", sa.Float(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_turns_user_id_users")),
+        sa.PrimaryKeyConstraint("kind", "user_id", name=op.f("pk_turns")),
+    )
+    op.create_table(
+        "assets",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("media_type", sa.Text(), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("width", sa.Integer(), nullable=False),
+        sa.Column("height", sa.Integer(), nullable=False),
+        sa.Column("job_id", sa.Integer(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_assets_job_id_jobs")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_assets")),
+        sa.UniqueConstraint("job_id", "position", name=op.f("uq_assets_job_id_position")),
+    )
+    op.create_index(op.f("ix_assets_sha256"), "assets", ["sha256"])
+    op.create_table(
+        "ledger",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("unit", sa.Text(), nullable=False),
+        sa.Column("bucket", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("amount", sa.Integer(), nullable=False),
+        sa.Column("job_id", sa.Integer()),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.Text(), nullable=False),
+        sa.CheckConstraint("kind in ('grant', 'hold', 'settle', 'refund', 'return')", name=op.f("ck_ledger_kind")),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_ledger_job_id_jobs")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger")),
+        sa.UniqueConstraint("job_id", "bucket", "kind", name=op.f("uq_ledger_job_id_bucket_kind")),
+    )
+    op.create_index("ix_ledger_account", "ledger", ["account", "unit", "bucket"])
+    op.create_table(
+        "outbox",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("job_id", sa.Integer()),
+        sa.Column("slot", sa.Text(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_at", sa.Text(), nullable=False),
+        sa.Column("lease_until", sa.Text()),
+        sa.Column("receipt", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.Text(), nullable=False),
+        sa.Column("sent_at", sa.Text()),
+        sa.CheckConstraint("state in ('pending', 'sent', 'skipped', 'failed')", name=op.f("ck_outbox_state")),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_outbox_job_id_jobs")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
+        sa.UniqueConstraint("key", name=op.f("uq_outbox_key")),
+    )
+    op.create_index("ix_outbox_due", "outbox", ["state", "next_at"])
+    op.create_index(op.f("ix_outbox_job_id"), "outbox", ["job_id"])
+
+
+def _drop_tables() -> None:
+    op.drop_table("outbox")
+    op.drop_table("ledger")
+    op.drop_table("assets")
+    op.drop_table("turns")
+    op.drop_table("tokens")
+    op.drop_table("passages")
+    op.drop_table("messages")
+    op.drop_table("jobs")
+    op.drop_table("identities")
+    op.drop_table("document_access")
+    op.drop_table("users")
+    op.drop_table("lanes")
+    op.drop_table("inbox")
+    op.drop_table("documents")
+    op.drop_table("conversations")
+    op.drop_table("audit_head")
+    op.drop_table("audit")
+    op.drop_table("allowances")
+    op.drop_table("accounts")

@@ -1,0 +1,150 @@
+"""People and the names that platforms know them by."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, delete, exists, select, update
+
+from storage.dialect import insert, serialise
+from storage.errors import Missing
+from storage.records import Identity, Role, User
+from storage.tables import identities, users
+
+LONGEST_NAME = 64  # characters
+
+#: Control characters, lone surrogates, and what turns the direction of the text around it.
+_UNWANTED = frozenset({"Cc", "Cs"})
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def resolve(conn: Connection, identity: Identity, name: str, now: datetime, *, first_is_admin: bool = False) -> User:
+    """The person with this identity, made if unknown. With `first_is_admin`, one made while no admin exists is one.
+
+    Safe when two processes meet the same new person at once.
+    """
+    return of_identity(conn, identity) or _make(conn, identity, name, now, first_is_admin)
+
+
+def get(conn: Connection, user_id: int) -> User | None:
+    """The person with this id."""
+    row = conn.execute(select(users).where(users.c.id == user_id)).one_or_none()
+    return None if row is None else _user(row)
+
+
+def of_identity(conn: Connection, identity: Identity) -> User | None:
+    """The person with this identity."""
+    statement = select(users).join(identities).where(*_is(identity))
+    row = conn.execute(statement).one_or_none()
+    return None if row is None else _user(row)
+
+
+def find(conn: Connection, text: str) -> list[User]:
+    """Who may be meant by what a person wrote: `platform:id`, else an exact name, else names that begin so.
+
+    A leading @ and the case of letters do not matter in names. More than one means: ask back.
+    """
+    text = text.strip().removeprefix("@")
+    if not text:
+        return []
+    platform, colon, external_id = text.partition(":")
+    if colon and platform and external_id:
+        known = of_identity(conn, Identity(platform=platform.lower(), external_id=external_id))
+        if known is not None:
+            return [known]
+    exact = _where(conn, users.c.name == text) or _where(conn, users.c.name.ilike(_escaped(text), escape="/"))
+    return exact or _where(conn, users.c.name.istartswith(text, autoescape=True))
+
+
+def identities_of(conn: Connection, user_id: int) -> list[Identity]:
+    """Every name that platforms know this person by."""
+    statement = select(identities).where(identities.c.user_id == user_id)
+    found = conn.execute(statement.order_by(identities.c.platform, identities.c.external_id))
+    return [Identity(platform=row.platform, external_id=row.external_id) for row in found]
+
+
+def set_role(conn: Connection, user_id: int, role: Role) -> User:
+    """Give a person a role. Raises `Missing`."""
+    return _change(conn, user_id, role=role.value)
+
+
+def set_banned(conn: Connection, user_id: int, banned: bool) -> User:
+    """Shut a person out, or let them in again. Raises `Missing`."""
+    return _change(conn, user_id, banned=banned)
+
+
+def rename(conn: Connection, user_id: int, name: str) -> User:
+    """Change the name that others see. Raises `Missing`."""
+    return _change(conn, user_id, name=_shown(name) or f"user {user_id}")
+
+
+def _make(conn: Connection, identity: Identity, name: str, now: datetime, first_is_admin: bool) -> User:
+    if first_is_admin:  # two at once must not both find that there is no admin yet
+        serialise(conn, "moqi-first-admin")
+    role = Role.ADMIN if first_is_admin and not _has_admin(conn) else Role.USER
+    values = {
+        "name": _shown(name) or _shown(identity.external_id) or "?",
+        "role": role.value,
+        "department": "",
+        "banned": False,
+        "created_at": now,
+    }
+    made = _user(conn.execute(users.insert().values(values).returning(users)).one())
+    claim = insert(conn, identities).values(
+        platform=identity.platform, external_id=identity.external_id, user_id=made.id
+    )
+    if conn.execute(claim.on_conflict_do_nothing().returning(identities.c.user_id)).one_or_none() is not None:
+        return made
+    conn.execute(delete(users).where(users.c.id == made.id))
+    first = of_identity(conn, identity)
+    if first is None:
+        raise Missing(f"{identity} was made and deleted by somebody else in the same moment.", "Try again.")
+    return first
+
+
+def _change(conn: Connection, user_id: int, **values: Any) -> User:
+    row = conn.execute(update(users).where(users.c.id == user_id).values(values).returning(users)).one_or_none()
+    if row is None:
+        raise Missing(f"There is no user {user_id}.")
+    return _user(row)
+
+
+def _where(conn: Connection, condition: ColumnElement[bool]) -> list[User]:
+    return [_user(row) for row in conn.execute(select(users).where(condition).order_by(users.c.id))]
+
+
+def _has_admin(conn: Connection) -> bool:
+    return bool(conn.execute(select(exists().where(users.c.role == Role.ADMIN.value))).scalar())
+
+
+def _is(identity: Identity) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return identities.c.platform == identity.platform, identities.c.external_id == identity.external_id
+
+
+def _shown(name: str) -> str:
+    """A name as one short line, without characters that would change how the text around it reads."""
+    kept = (
+        " " if char.isspace() else char
+        for char in name
+        if char.isspace() or (unicodedata.category(char) not in _UNWANTED and char not in _TURNING)
+    )
+    return " ".join("".join(kept).split())[:LONGEST_NAME].rstrip()
+
+
+def _escaped(text: str) -> str:
+    for char in "/%_":
+        text = text.replace(char, "/" + char)
+    return text
+
+
+def _user(row: Row[Any]) -> User:
+    return User(
+        id=row.id,
+        name=row.name,
+        role=Role(row.role),
+        department=row.department,
+        banned=bool(row.banned),
+        created_at=row.created_at,
+    )

@@ -1,0 +1,69 @@
+"""Feishu's settings: what is refused, and that the refusal says where to look."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from bot.platforms.feishu.settings import FeishuSettings, Mode, check
+
+FULL: dict[str, Any] = {
+    "enabled": True,
+    "mode": "webhook",
+    "app_id": "cli_a1b2c3d4e5f60718",
+    "app_secret": "s3cret-app",
+    "encrypt_key": "s3cret-key",
+    "verification_token": "s3cret-token",
+}
+
+
+def test_defaults_are_the_contract() -> None:
+    settings = FeishuSettings.model_validate({})
+    assert not settings.enabled
+    assert settings.mode is Mode.LONG_CONNECTION
+    assert settings.domain == "https://open.feishu.cn"
+    assert check(settings) == []
+
+
+@pytest.mark.parametrize("name", ["app_id", "app_secret", "encrypt_key", "verification_token"])
+def test_webhook_needs_all_four_and_says_where_they_stand(name: str) -> None:
+    with pytest.raises(ValidationError, match=f"{name} is empty, find it in the developer console"):
+        FeishuSettings.model_validate({**FULL, name: ""})
+    FeishuSettings.model_validate({**FULL, name: "", "enabled": False})
+
+
+def test_long_connection_needs_no_encrypt_key_but_is_not_served() -> None:
+    settings = FeishuSettings.model_validate({**FULL, "mode": "long_connection", "encrypt_key": ""})
+    assert "mode: webhook" in check(settings)[0]
+    assert check(FeishuSettings.model_validate(FULL)) == []
+
+
+@pytest.mark.parametrize(
+    ("domain", "kept"),
+    [
+        ("https://open.larksuite.com", "https://open.larksuite.com"),
+        ("https://open.feishu.cn/", "https://open.feishu.cn"),
+        ("http://127.0.0.1:9000", "http://127.0.0.1:9000"),
+        ("http://localhost", "http://localhost"),
+        ("http://open.feishu.cn", None),
+        ("open.feishu.cn", None),
+        ("https://open.feishu.cn/open-apis", None),
+        ("", None),
+    ],
+)
+def test_trap_32_domain_is_a_setting(domain: str, kept: str | None) -> None:
+    if kept is None:
+        with pytest.raises(ValidationError, match="must be https://host"):
+            FeishuSettings.model_validate({**FULL, "domain": domain})
+    else:
+        assert FeishuSettings.model_validate({**FULL, "domain": domain}).domain == kept
+
+
+def test_typo_is_an_error_and_no_error_shows_a_secret() -> None:
+    with pytest.raises(ValidationError) as refused:
+        FeishuSettings.model_validate({**FULL, "encript_key": "s3cret-typo", "app_id": ["s3cret-list"]})
+    assert "encript_key" in str(refused.value)
+    assert "s3cret" not in str(refused.value)
+    assert "s3cret" not in repr(FeishuSettings.model_validate(FULL))

@@ -1,0 +1,166 @@
+"""The knowledge base as a service: adding, keeping in step with a folder, measuring."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bot import kb
+from storage.database import Database
+from storage.migrations import migrate
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Database]:
+    url = f"sqlite:///{tmp_path / 'moqi.db'}"
+    migrate(url)
+    with Database.open(url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "docs"
+    (made / "hr").mkdir(parents=True)
+    (made / "hr" / "年假.md").write_text("# 年假\n\n工龄满十年的，年假十五天。\n", encoding="utf-8")
+    (made / "报销.txt").write_text("发票抬头须写公司全称。", encoding="gb18030")
+    (made / ".hidden.md").write_text("不收。", encoding="utf-8")
+    (made / "photo.jpg").write_bytes(b"\xff\xd8")
+    return made
+
+
+async def names(db: Database) -> list[str]:
+    return [holding.document.name for holding in await kb.overview(db)]
+
+
+def statuses(outcomes: list[kb.Outcome]) -> dict[str, str]:
+    return {outcome.name: outcome.status for outcome in outcomes}
+
+
+async def test_documents_are_named_by_their_path_in_what_was_given(db: Database, folder: Path) -> None:
+    heard: list[kb.Outcome] = []
+    outcomes = await kb.add(db, [folder, folder / "hr" / "年假.md"], report=heard.append)
+    assert [(one.name, one.status) for one in outcomes] == [
+        ("hr/年假.md", "added"),
+        ("报销.txt", "added"),
+        ("年假.md", "added"),
+    ]
+    assert heard == outcomes
+    assert await names(db) == ["hr/年假.md", "年假.md", "报销.txt"]
+    first, *_ = await kb.search(db, "发票抬头", k=3)
+    assert kb.to_json([first])[0] == {
+        "document": "报销.txt",
+        "passage": first.passage.id,
+        "score": round(first.score, 4),
+        "text": "发票抬头须写公司全称。",
+    }
+
+
+async def test_headings_and_titles_are_searched_too(db: Database, tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("# 会议室守则\n\n## 预订\n\n提前十四天。", encoding="utf-8")
+    await kb.add(db, [tmp_path / "a.md"])
+    assert [one.passage.text for one in await kb.search(db, "会议室")] == ["提前十四天。"]
+
+
+async def test_only_what_changed_is_indexed_again(
+    db: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await kb.add(db, [folder])
+    (folder / "报销.txt").write_text("发票须盖章。", encoding="utf-8")
+    assert statuses(await kb.add(db, [folder])) == {"hr/年假.md": "unchanged", "报销.txt": "updated"}
+    monkeypatch.setattr(kb, "RECIPE", "another")
+    assert set(statuses(await kb.add(db, [folder])).values()) == {"updated"}
+
+
+async def test_adding_again_for_other_readers_changes_the_readers(db: Database, folder: Path) -> None:
+    file = folder / "报销.txt"
+    await kb.add(db, [file])
+    await kb.add(db, [file], principals=frozenset({"user:3"}))
+    assert await kb.search(db, "发票") == []
+    assert len(await kb.search(db, "发票", principals=frozenset({"user:3"}))) == 1
+
+
+async def test_one_bad_file_does_not_stop_the_others(db: Database, folder: Path) -> None:
+    (folder / "bad.docx").write_bytes(b"nothing of the kind")
+    outcomes = await kb.add(db, [folder, folder / "missing.md"])
+    assert statuses(outcomes) == {
+        "bad.docx": "failed",
+        "hr/年假.md": "added",
+        "报销.txt": "added",
+        "missing.md": "failed",
+    }
+    assert "damaged" in outcomes[0].problem
+
+
+async def test_sync_makes_the_documents_equal_to_the_folder(db: Database, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.md").write_text("自己加的。", encoding="utf-8")
+    await kb.add(db, [tmp_path / "own.md"])
+    assert set(statuses(await kb.sync(db, folder)).values()) == {"added"}
+    assert set(statuses(await kb.sync(db, folder)).values()) == {"unchanged"}
+    (folder / "报销.txt").unlink()
+    (folder / "新.md").write_text("新的内容。", encoding="utf-8")
+    assert statuses(await kb.sync(db, folder)) == {"报销.txt": "removed", "hr/年假.md": "unchanged", "新.md": "added"}
+    assert await names(db) == ["hr/年假.md", "own.md", "新.md"]
+
+
+async def test_sync_refuses_a_folder_that_is_not_there(db: Database, folder: Path) -> None:
+    await kb.sync(db, folder)
+    with pytest.raises(kb.NoFolder, match="elsewhere"):
+        await kb.sync(db, folder / "elsewhere")
+    assert len(await names(db)) == 2
+
+
+async def test_sync_keeps_the_version_that_is_in_when_the_new_one_is_broken(db: Database, folder: Path) -> None:
+    await kb.sync(db, folder)
+    (folder / "报销.txt").write_bytes(b"\xff\xff\x00\x81")
+    assert statuses(await kb.sync(db, folder))["报销.txt"] == "failed"
+    assert len(await kb.search(db, "发票")) == 1
+
+
+async def test_remove(db: Database, folder: Path) -> None:
+    await kb.add(db, [folder])
+    assert await kb.remove(db, "报销.txt")
+    assert not await kb.remove(db, "报销.txt")
+    assert await kb.search(db, "发票") == []
+
+
+async def test_the_sample_handbook_answers_and_refuses(db: Database) -> None:
+    """Floors a little under what was measured: recall 0.89 / 1.00, refusals 0.88 right, 0.95 of those needed."""
+    await kb.sync(db, ROOT / "deploy/knowledge")
+    with (ROOT / "tests/data/handbook_questions.jsonl").open(encoding="utf-8") as lines:
+        questions = kb.read_questions(lines)
+    metrics = await kb.evaluate(db, questions)
+    assert metrics["n"] == len(questions) >= 40
+    assert metrics["recall@1"] >= 0.86
+    assert metrics["recall@5"] >= 0.97
+    assert metrics["mrr@10"] >= 0.92
+    assert metrics["refusal_precision"] >= 0.82
+    assert metrics["refusal_recall"] >= 0.90
+    assert 0 < metrics["p50_ms"] <= metrics["p99_ms"]
+
+
+async def test_evaluation_counts_as_announced(db: Database, folder: Path) -> None:
+    await kb.add(db, [folder])
+    lines = [
+        '{"question": "年假十五天", "documents": ["hr/年假.md"]}',
+        "",
+        '{"question": "发票抬头", "documents": ["hr/年假.md"]}',  # found is another document
+        '{"question": "股票期权", "documents": []}',
+        '{"question": "发票", "documents": []}',  # wrongly answered
+    ]
+    metrics = await kb.evaluate(db, kb.read_questions(lines))
+    assert metrics["n"] == 4
+    assert metrics["recall@1"] == metrics["recall@10"] == metrics["mrr@10"] == 0.5
+    assert metrics["refusal_precision"] == 1.0
+    assert metrics["refusal_recall"] == 0.5
+    assert "refusal_recall" not in await kb.evaluate(db, kb.read_questions(lines[:1]))
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"question": "x"}', '{"question": "x", "documents": [1]}'])
+def test_a_bad_question_names_its_line(line: str) -> None:
+    with pytest.raises(kb.BadQuestions, match="Line 2"):
+        kb.read_questions(["", line])

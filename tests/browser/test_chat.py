@@ -1,0 +1,261 @@
+"""The web chat in a real browser, against a scripted bot."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from bot.platforms.base import Outgoing
+from bot.reply import Picture, Reply, SourceLink
+from storage.records import ChatType, Origin
+from tests.bot.console.harness import Stage, serving
+
+playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed")
+from tests.browser.page import ChatPage, expect  # noqa: E402
+
+pytestmark = pytest.mark.browser
+
+Opened = Callable[..., Awaitable[ChatPage]]
+PROBES = (
+    "<script>document.title='x'</script>",
+    "<img src=x onerror=\"document.title='x'\">",
+    "[a](javascript:alert(1)) **<b>粗</b>** `<i>`",
+    "</at><svg onload=alert(1)>",
+    "{{7*7}} ${7*7} &lt;",
+)
+
+
+async def test_a_picture_from_the_typed_line_to_the_wall(opened: Opened, made: Stage) -> None:
+    chat = await opened("小墨")
+    await expect(chat.page.locator("#empty")).to_be_visible()
+    await chat.page.locator(".example").first.click()
+    await expect(chat.input).to_have_value(re.compile("^/draw "))
+    await chat.say("/draw 一只戴红围巾的熊猫 --seed 7")
+    await expect(chat.own("一只戴红围巾的熊猫")).to_be_visible()
+    await expect(chat.headline("排队中 · 第 1 位 · 约 2 秒")).to_be_visible()
+    await expect(chat.headline(re.compile("正在画 · 第 [1-8] / 8 步"))).to_be_visible()
+    await expect(chat.page.locator("progress")).to_have_attribute("max", "8")
+    card = chat.finished()
+    await chat.shown(card.locator("img"))
+    await expect(card).to_contain_text("种子7")
+    await expect(card).to_contain_text("内容由 AI 生成")
+    await expect(card.locator("progress, .waiting, .typing")).to_have_count(0)
+    await expect(chat.input).to_be_focused()
+
+    await card.locator(".frame").click()
+    lightbox = chat.page.locator("#lightbox")
+    await chat.shown(lightbox.locator(".stage img"))
+    assert await lightbox.locator(".stage img").evaluate("image => image.naturalWidth") == 512
+    await chat.page.keyboard.press("Escape")
+    await expect(lightbox).to_be_hidden()
+
+    await chat.press(card, "换种子")
+    await expect(chat.page.locator(".toast")).to_have_text("已加入队列")
+    await chat.shown(chat.finished(1).locator("img"))
+    assert [event.action for event in made.script.pressed] == ["reseed"]
+
+    before = await chat.messages.all_inner_texts()
+    await chat.page.reload()
+    await expect(chat.messages).to_have_count(len(before))
+    assert await chat.messages.all_inner_texts() == before
+
+
+async def test_an_answer_is_typed_and_its_sources_open(opened: Opened, made: Stage) -> None:
+    made.script.step = 0.15
+    chat = await opened("小墨")
+    await chat.say("/ask 年假怎么休？")
+    typing = chat.page.locator(".card .typing")
+    await expect(typing).to_contain_text("入职")
+    await expect(chat.page.locator(".card")).to_have_attribute("aria-busy", "true")
+    await chat.page.reload()  # in the middle: what was typed so far is still there
+    await expect(typing).to_contain_text("入职满一年")
+    card = chat.finished()
+    await expect(card.locator("strong")).to_have_text("满一年")
+    await expect(card.locator(".source")).to_have_count(2)
+    async with chat.page.context.expect_page() as opening:
+        await card.locator(".text a.mark").first.click()
+    passage = await opening.value
+    await expect(passage.locator("mark")).to_contain_text("员工入职满一年后享有带薪年假")
+    await expect(passage.locator(".page")).to_contain_text("逾期作废")  # two passages on: the context
+
+
+async def test_two_people_see_nothing_of_each_other(opened: Opened) -> None:
+    first, second = await opened("小墨"), await opened("阿契")
+    await first.say("/draw 秘密")
+    await expect(first.finished()).to_be_visible()
+    await second.say("你好")
+    await expect(second.page.locator(".bot")).to_have_text("你说：你好")
+    await expect(second.messages).to_have_count(2)
+    await second.page.reload()
+    await expect(second.messages).to_have_count(2)
+    assert "秘密" not in await second.page.content()
+
+
+async def test_a_taken_name_gets_a_sentence(opened: Opened) -> None:
+    await opened("小墨")
+    late = await opened(None)
+    await late.page.fill("#door-input", "小墨")
+    await late.page.press("#door-input", "Enter")
+    await expect(late.page.locator("#door-error")).to_contain_text("“小墨”已经有人在用")
+    await late.enter("小墨二号")
+    late.watch.forgive("409")
+
+
+async def test_leaving_leads_to_the_door_and_leaves_nothing_on_the_page(opened: Opened) -> None:
+    chat = await opened("小墨")
+    await chat.say("你好")
+    await expect(chat.messages).to_have_count(2)
+    chat.page.once("dialog", lambda dialog: dialog.accept())
+    await chat.page.locator("#leave").click()
+    await expect(chat.page.locator("#door-input")).to_be_focused()
+    await expect(chat.messages).to_have_count(0)
+
+
+@pytest.mark.parametrize("probe", PROBES)
+async def test_markup_is_text(opened: Opened, made: Stage, probe: str) -> None:
+    chat = await opened("小墨")
+    who = await made.console.db.read(lambda conn: conn.exec_driver_sql("select id from users").scalar_one())
+    origin = Origin(platform="web", chat_id=str(who), chat_type=ChatType.DIRECT, message_id="x", sender="小墨")
+    source = SourceLink(mark=1, document=probe, heading=probe, passage=1, quote=probe)
+    reply = Reply(text=probe, title=probe, fields=((probe, probe),), sources=(source,), note=probe)
+    await made.script.platform.post(Outgoing(key="probe", origin=origin, reply=reply, receipt={}), {})
+    await expect(chat.cards).to_have_count(1)
+    await chat.say(probe)
+    await expect(chat.page.locator(".own .bubble")).to_have_text(probe)
+    assert await chat.page.locator("#log").locator("script, #log img, b:not(.hint-row b), svg[onload], i").count() == 0
+    for place in (".state", ".note", "dt", "dd", ".source q"):
+        await expect(chat.page.locator(f".card {place}")).to_have_text(probe)
+    assert await chat.page.title() == "墨契"
+
+
+async def test_the_keyboard(opened: Opened, made: Stage) -> None:
+    chat = await opened("小墨")
+    await chat.page.keyboard.type("第一行")
+    await chat.page.keyboard.press("Shift+Enter")
+    await chat.page.keyboard.type("第二行")
+    await chat.page.keyboard.press("Enter")
+    await expect(chat.page.locator(".bot")).to_have_text("你说：第一行\n第二行")
+    await chat.say("再来")
+    await expect(chat.page.locator(".bot")).to_have_count(2)
+    for expected in ("再来", "第一行\n第二行"):
+        await chat.page.keyboard.press("ArrowUp")
+        await expect(chat.input).to_have_value(expected)
+    for expected in ("再来", ""):
+        await chat.page.keyboard.press("ArrowDown")
+        await expect(chat.input).to_have_value(expected)
+    await chat.page.keyboard.press("Enter")  # nothing to send
+    assert len(made.script.accepted) == 2
+
+
+async def test_enter_in_an_input_method_chooses_a_word(opened: Opened, made: Stage) -> None:
+    chat = await opened("小墨")
+    await chat.input.fill("xiongmao")
+    event = {"key": "Enter", "isComposing": True, "bubbles": True, "cancelable": True}
+    await chat.input.dispatch_event("keydown", event)
+    await expect(chat.input).to_have_value("xiongmao")
+    assert made.script.accepted == []
+
+
+async def test_a_slash_lists_the_commands(opened: Opened) -> None:
+    chat = await opened("小墨")
+    rows = chat.page.locator(".hint-row")
+    await chat.page.keyboard.type("/")
+    await expect(rows).to_have_count(9)
+    await chat.page.keyboard.type("q")
+    await expect(rows).to_have_count(1)
+    await chat.page.keyboard.press("Tab")
+    await expect(chat.input).to_have_value("/quota ")
+    await expect(rows.first).to_be_hidden()
+    await chat.input.fill("／画")
+    await expect(rows).to_have_text(re.compile("/draw"))
+    await chat.page.keyboard.press("Escape")
+    await expect(rows.first).to_be_hidden()
+    await chat.say("/help")  # a whole command is sent by Enter, list or not
+    await expect(chat.page.locator(".bot code").first).to_have_text("/draw")
+
+
+async def test_a_cut_connection_is_said_and_made_good(opened: Opened, made: Stage, url: str) -> None:
+    chat = await opened("小墨")
+    await chat.say("之前")
+    await expect(chat.messages).to_have_count(2)
+    await chat.page.context.set_offline(True)
+    made.console.feed.close()  # the stream that is open ends
+    await expect(chat.page.locator("#banner")).to_be_visible()
+    await chat.say("断网时写的")
+    await expect(chat.page.locator(".own.failed")).to_contain_text("没有发出去")
+    made.console.feed.open()
+    await chat.page.context.set_offline(False)
+    await expect(chat.page.locator("#banner")).to_be_hidden()
+    await expect(chat.page.locator(".bot").nth(1)).to_have_text("你说：断网时写的")
+    await expect(chat.page.locator(".own.failed")).to_have_count(0)
+    assert [event.text for event in made.script.accepted] == ["之前", "断网时写的"]
+    chat.watch.forgive("ERR_INTERNET_DISCONNECTED")
+
+
+@pytest.mark.parametrize("dark", [False, True])
+async def test_a_phone_and_both_lights(opened: Opened, tmp_path: Path, dark: bool) -> None:
+    chat = await opened(None, phone=True, dark=dark)
+    assert await chat.overflow() == 0
+    await chat.enter("一个名字很长很长很长很长很长很长很长的人")
+    assert await chat.overflow() == 0
+    await chat.say("/draw 一只猫 " + "很长的词" * 40 + "w" * 200)
+    await chat.shown(chat.finished().locator("img"))
+    await chat.say("/ask 年假怎么休？")
+    await expect(chat.finished(1)).to_be_visible()
+    assert await chat.overflow() == 0
+    assert await chat.page.evaluate("document.getElementById('scroll').scrollWidth <= innerWidth")
+    box = await chat.finished(1).bounding_box()
+    assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= 390
+    paper = await chat.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert paper == ("rgb(22, 21, 20)" if dark else "rgb(247, 244, 238)")
+    await chat.page.locator("#theme").click()  # system -> light
+    await chat.page.locator("#theme").click()  # light -> dark
+    await chat.page.reload()
+    assert await chat.page.evaluate("document.documentElement.dataset.theme") == "dark"
+    await chat.shot(tmp_path / "phone.png")
+
+
+async def test_a_picture_that_is_gone_says_so(opened: Opened, made: Stage) -> None:
+    chat = await opened("小墨")
+    who = await made.console.db.read(lambda conn: conn.exec_driver_sql("select id from users").scalar_one())
+    origin = Origin(platform="web", chat_id=str(who), chat_type=ChatType.DIRECT, message_id="x", sender="小墨")
+    reply = Reply(state="done", pictures=(Picture(asset=99, width=64, height=64, alt="猫"),))
+    await made.script.platform.post(Outgoing(key="gone", origin=origin, reply=reply, receipt={}), {})
+    await expect(chat.page.locator(".gone")).to_contain_text("重画")
+    chat.watch.forgive("404")
+
+
+async def test_older_messages_come_on_demand_and_in_order(opened: Opened, made: Stage) -> None:
+    chat = await opened("小墨")
+    who = await made.console.db.read(lambda conn: conn.exec_driver_sql("select id from users").scalar_one())
+    origin = Origin(platform="web", chat_id=str(who), chat_type=ChatType.DIRECT, message_id="x", sender="小墨")
+    for n in range(60):
+        out = Outgoing(key=f"old-{n}", origin=origin, reply=Reply(text=f"第{n:02}条"), receipt={})
+        await made.script.platform.post(out, {})
+    await chat.page.reload()
+    await expect(chat.messages).to_have_count(50)
+    await expect(chat.messages.last).to_be_in_viewport()
+    await chat.page.locator("#older").click()
+    await expect(chat.messages).to_have_count(60)
+    assert await chat.messages.all_inner_texts() == [f"第{n:02}条" for n in range(60)]
+    await expect(chat.page.locator("#older")).to_be_hidden()
+
+
+async def test_the_server_comes_back(browser: object, made: Stage) -> None:
+    async with serving(made) as url:
+        port = int(url.rpartition(":")[2])
+        chat = await ChatPage.open(browser, url)  # type: ignore[arg-type]
+        await chat.enter("小墨")
+        await chat.say("之前")
+        await expect(chat.messages).to_have_count(2)
+    await expect(chat.page.locator("#banner")).to_be_visible()
+    made.console.feed.open()
+    async with serving(made, port):
+        await expect(chat.page.locator("#banner")).to_be_hidden()
+        await chat.say("之后")
+        await expect(chat.page.locator(".bot").nth(1)).to_have_text("你说：之后")
+        chat.watch.forgive("ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|ERR_EMPTY_RESPONSE")
+        await chat.leave()

@@ -1,0 +1,355 @@
+"""Submit, claim, finish, cancel and recover, each as one transaction, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import Connection, select
+
+from scheduler import queue, quota
+from scheduler.policy import EXTRA, Policy, Refusal
+from scheduler.queue import Claim, Failure, Submission
+from storage import jobs, ledger, outbox, users
+from storage.database import Database
+from storage.migrations import migrate
+from storage.records import (
+    Allowance,
+    ChatType,
+
+    Identity,
+    Job,
+    JobState,
+    Kind,
+    Origin,
+    Unit,
+    User,
+    utcnow,
+)
+from storage.tables import ledger as ledger_table
+
+POLICY = Policy(
+    timezone=ZoneInfo("Asia/Shanghai"),
+    allowances={Unit.DRAW: Allowance(amount=5, period="day"), Unit.ASK: Allowance(amount=50, period="day")},
+    queue_per_user=50,
+    queue_total=60,
+)
+
+
+@pytest.fixture
+def db(database_url: str) -> Iterator[Database]:
+    migrate(database_url)
+    with Database.open(database_url) as opened:
+        yield opened
+
+
+def person(db: Database, name: str) -> User:
+    return db.run_sync(users.resolve, Identity(platform="web", external_id=name), name, utcnow())
+
+
+def order(user: User, key: str, *, cost: int = 1, batch_key: str = "", kind: Kind = Kind.DRAW) -> Submission:
+    origin = Origin(platform="web", chat_id=str(user.id), chat_type=ChatType.DIRECT, message_id=key, sender=user.name)
+    return Submission(
+        key=key, kind=kind, user=user, origin=origin, params={"count": 1}, cost=cost, work=float(cost), batch_key=batch_key
+    )
+
+
+def submitted(db: Database, wanted: Submission, policy: Policy = POLICY) -> Job:
+    job = db.run_sync(queue.submit, wanted, policy, utcnow())
+    assert isinstance(job, Job), job
+    return job
+
+
+def claimed(db: Database, room: int = 1, policy: Policy = POLICY) -> Claim:
+    claim = db.run_sync(queue.claim, Kind.DRAW, lambda head: room, policy, utcnow())
+    assert claim is not None
+    return claim
+
+
+def left(db: Database, user: User) -> int:
+    return db.run_sync(quota.standing, user.id, Unit.DRAW, POLICY, utcnow()).total
+
+
+def entries(db: Database, job_id: int) -> list[tuple[str, int]]:
+    return [(entry.kind.value, entry.amount) for entry in db.read_sync(ledger.of_job, job_id)]
+
+
+def outcome(db: Database, job_id: int) -> list[str]:
+    return sorted(db.read_sync(outbox.of_job, job_id))
+
+
+def test_submitting_holds_the_price_queues_the_job_and_its_card(db: Database) -> None:
+    user = person(db, "anna")
+    job = submitted(db, order(user, "e1", cost=2))
+    assert (job.state, job.cost, job.user_id) == (JobState.QUEUED, 2, user.id)
+    assert left(db, user) == 3
+    assert entries(db, job.id) == [("hold", -2)]
+    assert outcome(db, job.id) == ["card"]
+
+
+def test_the_same_event_submits_once(db: Database) -> None:
+    user = person(db, "anna")
+    first, again = submitted(db, order(user, "e1")), submitted(db, order(user, "e1"))
+    assert first.id == again.id
+    assert left(db, user) == 4
+
+
+def test_a_refused_order_changes_nothing(db: Database) -> None:
+    user = person(db, "anna")
+    refusal = db.run_sync(queue.submit, order(user, "e1", cost=6), POLICY, utcnow())
+    assert isinstance(refusal, Refusal)
+    assert (refusal.code, refusal.detail["left"]) == ("quota", 5)
+    assert left(db, user) == 5
+    assert db.read_sync(jobs.by_key, "e1") is None
+
+
+async def test_two_orders_for_the_last_unit_at_the_same_instant_and_one_gets_it(db: Database) -> None:
+    user = await asyncio.to_thread(person, db, "anna")
+    for number in range(4):
+        await asyncio.to_thread(submitted, db, order(user, f"before-{number}"))
+    both = await asyncio.gather(*(db.run(queue.submit, order(user, f"last-{n}"), POLICY, utcnow()) for n in range(8)))
+    assert sum(isinstance(result, Job) for result in both) == 1
+    assert {result.code for result in both if isinstance(result, Refusal)} == {"quota"}
+
+
+def test_a_finished_job_is_settled_and_told_once(db: Database) -> None:
+    user = person(db, "anna")
+    submitted(db, order(user, "e1"))
+    job = claimed(db).jobs[0]
+    assert db.run_sync(queue.succeed, job, {"seeds": [7]}, 0.5, utcnow()) is True
+    assert db.run_sync(queue.succeed, job, {"seeds": [8]}, 0.5, utcnow()) is False  # a second worker changes nothing
+    kept = db.read_sync(jobs.get, job.id)
+    assert kept is not None
+    assert (kept.state, kept.result) == (JobState.DONE, {"seeds": [7]})
+    assert entries(db, job.id) == [("hold", -1), ("settle", 0)]
+    assert outcome(db, job.id) == ["card", "outcome"]
+    assert left(db, user) == 4
+
+
+def test_a_failed_job_costs_nothing(db: Database) -> None:
+    user = person(db, "anna")
+    submitted(db, order(user, "e1", cost=3))
+    job = claimed(db).jobs[0]
+    db.run_sync(queue.fail, job, Failure(error="not_finite", cause="NaN at step 8"), POLICY, utcnow())
+    kept = db.read_sync(jobs.get, job.id)
+    assert kept is not None
+    assert (kept.state, kept.error, kept.cause) == (JobState.FAILED, "not_finite", "NaN at step 8")
+    assert entries(db, job.id) == [("hold", -3), ("refund", 3)]
+    assert left(db, user) == 5
+
+
+def test_a_passing_failure_goes_back_to_its_place_and_fails_at_last(db: Database) -> None:
+    user = person(db, "anna")
+    submitted(db, order(user, "e1"))
+    now = utcnow()
+    for attempt in (1, 2, 3):
+        claim = db.run_sync(queue.claim, Kind.DRAW, lambda head: 1, POLICY, now)
+        assert claim is not None and claim.jobs[0].attempt == attempt
+        db.run_sync(queue.fail, claim.jobs[0], Failure(error="out_of_memory", cause="x", transient=True), POLICY, now)
+        now += timedelta(seconds=10)
+    kept = db.read_sync(jobs.recent)[0]
+    assert (kept.state, left(db, user)) == (JobState.FAILED, 5)
+
+
+def test_cancelling_a_waiting_job_is_immediate_and_free(db: Database) -> None:
+    user = person(db, "anna")
+    job = submitted(db, order(user, "e1"))
+    assert db.run_sync(queue.cancel, job, "user:1", utcnow()) is JobState.CANCELLED
+    assert entries(db, job.id) == [("hold", -1), ("refund", 1)]
+    assert db.run_sync(queue.claim, Kind.DRAW, lambda head: 1, POLICY, utcnow()) is None
+
+
+def test_a_result_that_comes_after_its_cancellation_is_dropped_and_free(db: Database) -> None:
+    user = person(db, "anna")
+    submitted(db, order(user, "e1"))
+    job = claimed(db).jobs[0]
+    assert db.run_sync(queue.cancel, job, "user:1", utcnow()) is JobState.RUNNING
+    assert db.run_sync(queue.succeed, job, {"seeds": [7]}, 0.5, utcnow()) is True
+    kept = db.read_sync(jobs.get, job.id)
+    assert kept is not None
+    assert (kept.state, kept.result) == (JobState.CANCELLED, None)
+    assert entries(db, job.id) == [("hold", -1), ("refund", 1)]
+
+
+async def test_twenty_simultaneous_cancels_refund_once(db: Database) -> None:
+    user = await asyncio.to_thread(person, db, "anna")
+    job = await asyncio.to_thread(submitted, db, order(user, "e1"))
+    states = await asyncio.gather(*(db.run(queue.cancel, job, "user:1", utcnow()) for _ in range(20)))
+    assert set(states) == {JobState.CANCELLED}
+    assert await asyncio.to_thread(entries, db, job.id) == [("hold", -1), ("refund", 1)]
+    assert await asyncio.to_thread(left, db, user) == 5
+
+
+def test_a_worker_whose_lease_was_taken_changes_nothing(db: Database) -> None:
+    user = person(db, "anna")
+    submitted(db, order(user, "e1"))
+    stale = claimed(db).jobs[0]
+    later = utcnow() + POLICY.lease * 2
+    assert db.run_sync(queue.recover, POLICY, later, sole_owner=False) == [stale.id]
+    fresh = claimed(db).jobs[0]
+    assert fresh.token != stale.token
+    assert db.run_sync(queue.succeed, stale, {"seeds": [1]}, 0.5, utcnow()) is False
+    assert db.run_sync(queue.fail, stale, Failure(error="x", cause="y"), POLICY, utcnow()) is False
+    assert db.run_sync(queue.release, stale) is False
+    assert db.run_sync(queue.succeed, fresh, {"seeds": [2]}, 0.5, utcnow()) is True
+
+
+def test_a_living_lease_is_left_alone_unless_the_folder_has_one_owner(db: Database) -> None:
+    submitted(db, order(person(db, "anna"), "e1"))
+    job = claimed(db).jobs[0]
+    assert db.run_sync(queue.recover, POLICY, utcnow(), sole_owner=False) == []
+    assert db.run_sync(queue.recover, POLICY, utcnow(), sole_owner=True) == [job.id]
+
+
+def test_a_job_that_takes_its_worker_with_it_each_time_is_given_up(db: Database) -> None:
+    user = person(db, "anna")
+    submitted(db, order(user, "e1"))
+    for _ in range(POLICY.max_lost + 1):
+        claimed(db)
+        db.run_sync(queue.recover, POLICY, utcnow(), sole_owner=True)
+    kept = db.read_sync(jobs.recent)[0]
+    assert (kept.state, kept.error, kept.lost) == (JobState.FAILED, "lost", POLICY.max_lost)
+    assert left(db, user) == 5
+
+
+def test_a_released_job_keeps_its_place_and_its_attempts(db: Database) -> None:
+    submitted(db, order(person(db, "anna"), "e1"))
+    job = claimed(db).jobs[0]
+    assert db.run_sync(queue.release, job) is True
+    again = claimed(db).jobs[0]
+    assert (again.id, again.attempt, again.lost) == (job.id, 1, 0)
+
+
+def test_heartbeats_prolong_only_the_own_lease_and_bring_cancellations(db: Database) -> None:
+    submitted(db, order(person(db, "anna"), "e1"))
+    claim = claimed(db)
+    job = claim.jobs[0]
+    later = utcnow() + POLICY.lease * 2
+    assert db.run_sync(jobs.heartbeat, claim.token, later + POLICY.lease) == {job.id: False}
+    assert db.run_sync(queue.recover, POLICY, later, sole_owner=False) == []
+    db.run_sync(queue.cancel, job, "user:1", utcnow())
+    assert db.run_sync(jobs.heartbeat, claim.token, later) == {job.id: True}
+    assert db.run_sync(jobs.heartbeat, "somebody-else", later) == {}
+
+
+async def test_one_person_never_runs_more_than_the_limit(db: Database) -> None:
+    policy = Policy(timezone=POLICY.timezone, allowances={u: Allowance(amount=99, period="day") for u in Unit})
+    for user in [await asyncio.to_thread(person, db, name) for name in ("anna", "ben")]:
+        for number in range(8):
+            await asyncio.to_thread(submitted, db, order(user, f"{user.name}-{number}"), policy)
+    claims = await asyncio.gather(
+        *(db.run(queue.claim, Kind.DRAW, lambda head: 1, policy, utcnow()) for _ in range(16))
+    )
+    running = [claim.jobs[0].user_id for claim in claims if claim]
+    assert sorted(running.count(user) for user in set(running)) == [3, 3]
+
+
+def test_one_person_with_many_jobs_does_not_hold_up_another(db: Database) -> None:
+    policy = Policy(timezone=POLICY.timezone, allowances={u: Allowance(amount=999, period="day") for u in Unit})
+    hog, guest = person(db, "hog"), person(db, "guest")
+    for number in range(40):
+        submitted(db, order(hog, f"hog-{number}"), policy)
+    claimed(db, policy=policy)
+    single = submitted(db, order(guest, "guest"), policy)
+    assert db.read_sync(queue.place, single).place == 1
+    assert claimed(db, policy=policy).jobs[0].id == single.id
+
+
+def test_equal_keys_share_a_batch(db: Database) -> None:
+    for name, key in (("anna", "a"), ("ben", "b"), ("carla", "a")):
+        submitted(db, order(person(db, name), name, batch_key=key))
+    assert [job.user_id for job in claimed(db, room=4).jobs] == [person(db, "anna").id, person(db, "carla").id]
+
+
+def test_waiting_times_come_from_what_was_measured(db: Database) -> None:
+    user = person(db, "anna")
+    first = submitted(db, order(user, "e1", cost=2))
+    assert db.read_sync(queue.place, first).seconds is None
+    db.run_sync(queue.succeed, claimed(db).jobs[0], {}, 3.0, utcnow())
+    second = submitted(db, order(user, "e2", cost=1))
+    place = db.read_sync(queue.place, second)
+    assert (place.place, place.seconds) == (1, 1.5)
+
+
+def test_the_circuit_opens_closes_and_a_bad_request_does_not_count(db: Database) -> None:
+    policy = Policy(
+        timezone=POLICY.timezone, allowances={u: Allowance(amount=99, period="day") for u in Unit}, breaker_failures=2
+    )
+    user = person(db, "anna")
+    for number in range(6):
+        submitted(db, order(user, f"e{number}"), policy)
+
+    def failing(engine: bool) -> None:
+        job = claimed(db, policy=policy).jobs[0]
+        db.run_sync(queue.fail, job, Failure(error="internal", cause="x", engine=engine), policy, utcnow())
+
+    failing(engine=False)
+    failing(engine=True)
+    failing(engine=True)
+    assert db.run_sync(queue.claim, Kind.DRAW, lambda head: 1, policy, utcnow()) is None
+    later = utcnow() + policy.breaker_pause
+    claim = db.run_sync(queue.claim, Kind.DRAW, lambda head: 1, policy, later)
+    assert claim is not None
+    db.run_sync(queue.succeed, claim.jobs[0], {}, 1.0, later)
+    assert db.read_sync(jobs.peek_lane, Kind.DRAW).open_until is None
+
+
+def test_a_paused_lane_accepts_and_waits(db: Database) -> None:
+    user = person(db, "anna")
+    db.run_sync(jobs.pause, Kind.DRAW, True)
+    submitted(db, order(user, "e1"))
+    assert db.run_sync(queue.claim, Kind.DRAW, lambda head: 1, POLICY, utcnow()) is None
+    db.run_sync(jobs.pause, Kind.DRAW, False)
+    assert claimed(db).jobs
+
+
+def test_granted_units_are_spent_after_the_allowance_and_refunded_where_they_came_from(db: Database) -> None:
+    user = person(db, "anna")
+    db.run_sync(quota.grant, user.id, Unit.DRAW, 3, "user:9", utcnow())
+    assert left(db, user) == 8
+    job = submitted(db, order(user, "e1", cost=7))
+    with_buckets = db.read_sync(ledger.of_job, job.id)
+    assert sorted((entry.bucket == EXTRA, entry.amount) for entry in with_buckets) == [(False, -5), (True, -2)]
+    db.run_sync(queue.cancel, job, "user:1", utcnow())
+    standing = db.run_sync(quota.standing, user.id, Unit.DRAW, POLICY, utcnow())
+    assert (standing.left, standing.extra) == (5, 3)
+
+
+def test_a_changed_allowance_counts_at_once_and_a_new_day_begins_afresh(db: Database) -> None:
+    user = person(db, "anna")
+    job = submitted(db, order(user, "e1", cost=4))
+    db.run_sync(queue.succeed, claimed(db).jobs[0], {}, 1.0, utcnow())
+    db.run_sync(ledger.set_allowance, quota.subject(user.id), Unit.DRAW, Allowance(amount=3, period="day"))
+    lowered = db.run_sync(quota.standing, user.id, Unit.DRAW, POLICY, utcnow())
+    assert (lowered.left, lowered.total, lowered.own) == (-1, 0, True)
+    tomorrow = db.run_sync(quota.standing, user.id, Unit.DRAW, POLICY, utcnow() + timedelta(days=1))
+    assert tomorrow.left == 3
+    assert job.cost == 4
+
+
+def test_what_could_never_be_delivered_is_given_back_once(db: Database) -> None:
+    user = person(db, "anna")
+    job = submitted(db, order(user, "e1", cost=2))
+    db.run_sync(queue.succeed, claimed(db).jobs[0], {}, 1.0, utcnow())
+    for _ in range(2):
+        db.run_sync(quota.give_back, job.id, utcnow(), "the group is gone")
+    assert entries(db, job.id) == [("hold", -2), ("settle", 0), ("return", 2)]
+    assert left(db, user) == 5
+
+
+def test_the_balance_is_the_sum_of_the_ledger(db: Database) -> None:
+    user = person(db, "anna")
+    for number in range(4):
+        submitted(db, order(user, f"e{number}"))
+    db.run_sync(queue.succeed, claimed(db).jobs[0], {}, 1.0, utcnow())
+    db.run_sync(queue.fail, claimed(db).jobs[0], Failure(error="x", cause="y"), POLICY, utcnow())
+
+    def summed(conn: Connection) -> dict[str, Any]:
+        rows = conn.execute(select(ledger_table.c.kind, ledger_table.c.amount))
+        return {"sum": sum(row.amount for row in rows)}
+
+    assert db.read_sync(summed)["sum"] == left(db, user) == 2

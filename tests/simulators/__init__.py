@@ -1,0 +1,1 @@
+"""Platforms of the outside world, simulated on 127.0.0.1."""

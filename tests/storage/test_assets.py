@@ -1,0 +1,83 @@
+"""Assets: which file is which picture of which job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
+
+from storage import assets, users
+from storage.database import Database
+from storage.migrations import migrate
+from storage.records import Asset, Identity
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+
+
+@pytest.fixture
+def db(database_url: str) -> Iterator[Database]:
+    """A database with the jobs 1 and 2."""
+    migrate(database_url)
+    with Database.open(database_url) as opened:
+        opened.run_sync(two_jobs)
+        yield opened
+
+
+def two_jobs(conn: Connection) -> None:
+    from storage.tables import jobs
+
+    user = users.resolve(conn, Identity(platform="web", external_id="ada"), "Ada", NOW)
+    values = {"kind": "draw", "user_id": user.id, "state": "done", "params": {}, "origin": {}, "cost": 1, "weight": 1.0}
+    for n in (1, 2):
+        conn.execute(jobs.insert().values(values | {"id": n, "key": str(n), "vtag": 0.0, "created_at": NOW}))
+
+
+def add(conn: Connection, job_id: int, index: int, sha256: str) -> int:
+    return assets.add(
+        conn,
+        sha256=sha256,
+        media_type="image/png",
+        size=1234,
+        width=64,
+        height=48,
+        job_id=job_id,
+        index=index,
+        now=NOW,
+    )
+
+
+def test_pictures_of_a_job_come_in_their_order(db: Database) -> None:
+    second, first, other = (db.run_sync(add, *row) for row in ((1, 1, "b"), (1, 0, "a"), (2, 0, "a")))
+    assert [asset.id for asset in db.read_sync(assets.of_job, 1)] == [first, second]
+    assert [asset.id for asset in db.read_sync(assets.of_job, 2)] == [other]
+    assert db.read_sync(assets.of_job, 3) == []
+    assert db.read_sync(assets.get, second) == Asset(
+        id=second,
+        sha256="b",
+        media_type="image/png",
+        size=1234,
+        width=64,
+        height=48,
+        job_id=1,
+        index=1,
+        created_at=NOW,
+    )
+    assert db.read_sync(assets.get, 99) is None
+
+
+def test_every_file_that_is_needed_is_named_once(db: Database) -> None:
+    assert db.read_sync(assets.shas) == set()
+    for row in ((1, 0, "a"), (1, 1, "b"), (2, 0, "a")):
+        db.run_sync(add, *row)
+    assert db.read_sync(assets.shas) == {"a", "b"}
+
+
+def test_a_job_has_one_picture_in_each_place(db: Database) -> None:
+    db.run_sync(add, 1, 0, "a")
+    for job_id, index in ((1, 0), (99, 0)):
+        with pytest.raises(IntegrityError):
+            db.run_sync(add, job_id, index, "b")
+    assert db.read_sync(lambda conn: conn.execute(text("select count(*) from assets")).scalar()) == 1

@@ -1,0 +1,225 @@
+"""The knowledge base's store: who finds what, and that the index never differs from the passages."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, text
+
+from inference.grounding.search import index_terms, terms
+from storage import documents
+from storage.database import Database
+from storage.migrations import migrate
+from storage.records import NewPassage, SearchTerms
+
+EVERYONE = frozenset({"everyone"})
+
+
+@pytest.fixture
+def db(database_url: str) -> Iterator[Database]:
+    migrate(database_url)
+    with Database.open(database_url) as opened:
+        yield opened
+
+
+def put(conn: Connection, name: str, *texts: str, principals: frozenset[str] = EVERYONE, source: str = "") -> int:
+    pieces = [NewPassage(heading="甲 › 乙", start=0, end=len(t), text=t, terms=index_terms(t)) for t in texts]
+    return documents.put_document(
+        conn, name=name, title=name, sha256="0", recipe="1", pieces=pieces, principals=principals, source=source
+    )
+
+
+def found(conn: Connection, question: str, principals: frozenset[str] = EVERYONE, k: int = 10) -> list[str]:
+    return [one.passage.document for one in documents.search(conn, terms(question), principals, k)]
+
+
+def entries(conn: Connection) -> int:
+    return int(conn.execute(text("select count(*) from passages_fts")).scalar_one())
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "报销",  # two characters: what trigram indexes cannot find
+        "差旅费用怎么報銷？",  # traditional, with asking words
+        "ＭａｃＢｏｏｋ",  # full width, other case
+        "c++ 培训",
+        "3.5%",
+        "请问 报销 \" OR * NEAR( ) ' \\ : ^ -",  # what a query language would choke on
+    ],
+)
+def test_questions_of_every_spelling_find_the_passage(db: Database, question: str) -> None:
+    db.run_sync(put, "a.md", "差旅费用凭发票报销，MacBook 与 C++ 培训按 3.5% 计提。")
+    db.run_sync(put, "b.md", "会议室最早提前十四天预订。")
+    assert db.read_sync(found, question)[:1] == ["a.md"]
+    assert db.read_sync(found, "食堂") == []
+
+
+def test_the_better_passage_comes_first_with_all_its_values(db: Database) -> None:
+    document = db.run_sync(put, "a.md", "年假可以结转。", "年假每年十天，工龄满十年十五天。")
+    db.run_sync(put, "b.md", "工龄从入职之日起计算。")
+    first, *others = db.read_sync(documents.search, terms("工龄十年的年假"), EVERYONE, 10)
+    assert (first.passage.document_id, first.passage.ordinal, first.passage.heading) == (document, 1, "甲 › 乙")
+    assert first.passage.text == "年假每年十天，工龄满十年十五天。"
+    assert all(first.score > other.score for other in others)
+    assert len(others) == 2
+    assert [one.passage.id for one in db.read_sync(documents.search, terms("工龄十年的年假"), EVERYONE, 1)] == [
+        first.passage.id
+    ]
+
+
+def test_coverage_says_how_much_of_the_question_is_there(db: Database) -> None:
+    db.run_sync(put, "a.md", "租房补贴由行政部发放。", "其他。")
+    whole, part = (
+        db.read_sync(documents.search, terms(question), EVERYONE, 1)[0].coverage
+        for question in ("租房补贴", "高温补贴")
+    )
+    assert whole == 1.0
+    assert 0 < part < 0.5
+
+
+def test_nobody_reads_without_a_right(db: Database) -> None:
+    db.run_sync(put, "open.md", "暗号是蓝鲸。")
+    db.run_sync(put, "secret.md", "暗号是白鸽。", principals=frozenset({"user:3", "role:admin"}))
+    cases = {
+        frozenset[str](): [],
+        frozenset({"user:4"}): [],
+        EVERYONE: ["open.md"],
+        frozenset({"user:3"}): ["secret.md"],
+        frozenset({"everyone", "user:3"}): ["open.md", "secret.md"],
+    }
+    for principals, expected in cases.items():
+        assert sorted(db.read_sync(found, "暗号", principals)) == expected
+        assert [one.name for one in db.read_sync(documents.list_documents, principals)] == expected
+
+
+def test_a_passage_is_handed_out_only_to_its_readers(db: Database) -> None:
+    db.run_sync(put, "secret.md", "暗号是白鸽。", principals=frozenset({"user:3"}))
+    (one,) = db.read_sync(documents.search, terms("暗号"), frozenset({"user:3"}), 1)
+    number = one.passage.id
+    assert db.read_sync(documents.get_passage, number, frozenset({"user:3"})) == one.passage
+    for others in (frozenset[str](), EVERYONE, frozenset({"user:4"})):
+        assert db.read_sync(documents.get_passage, number, others) is None
+
+
+def test_a_revoked_right_ends_with_the_next_query(db: Database) -> None:
+    db.run_sync(put, "a.md", "暗号是蓝鲸。")
+    assert db.run_sync(documents.set_access, "a.md", {"user:3"})
+    assert db.read_sync(found, "暗号") == []
+    assert db.read_sync(found, "暗号", frozenset({"user:3"})) == ["a.md"]
+    assert not db.run_sync(documents.set_access, "none.md", {"user:3"})
+
+
+def test_a_new_version_takes_the_old_ones_place(db: Database) -> None:
+    first = db.run_sync(put, "a.md", "旧版写着海豚。", "第二段。")
+    second = db.run_sync(put, "a.md", "新版写着骆驼。")
+    assert first == second
+    assert db.read_sync(found, "海豚") == []
+    assert db.read_sync(found, "骆驼") == ["a.md"]
+    assert db.read_sync(entries) == 1
+
+
+def test_a_deleted_document_is_gone_from_everything(db: Database) -> None:
+    db.run_sync(put, "a.md", "写着海豚。", "第二段。")
+    assert db.run_sync(documents.delete_document, "a.md")
+    assert not db.run_sync(documents.delete_document, "a.md")
+    assert db.read_sync(found, "海豚") == []
+    assert db.read_sync(entries) == 0
+    assert db.read_sync(documents.stats) == documents.Stats(documents=0, passages=0, characters=0)
+    assert db.read_sync(documents.holdings) == []
+
+
+def test_the_index_follows_whoever_deletes(db: Database) -> None:
+    db.run_sync(put, "a.md", "写着海豚。")
+    db.run_sync(lambda conn: conn.execute(text("delete from documents")) and None)
+    assert db.read_sync(entries) == 0
+
+
+def test_what_fails_leaves_the_old_version_whole(db: Database) -> None:
+    db.run_sync(put, "a.md", "写着海豚。")
+
+    def broken(conn: Connection) -> None:
+        put(conn, "a.md", "写着骆驼。")
+        raise RuntimeError("the disk is on fire")
+
+    with pytest.raises(RuntimeError):
+        db.run_sync(broken)
+    assert db.read_sync(found, "海豚") == ["a.md"]
+    assert db.read_sync(found, "骆驼") == []
+
+
+def test_holdings_and_stats_tell_the_operator(db: Database) -> None:
+    db.run_sync(put, "b.md", "二", principals=frozenset({"user:3", "chat:web:1"}), source="folder")
+    db.run_sync(put, "a.md", "一一", "二二")
+    one, other = db.read_sync(documents.holdings)
+    assert (one.document.name, one.passages, one.principals, one.source) == ("a.md", 2, EVERYONE, "")
+    assert (other.document.name, other.principals, other.source) == ("b.md", {"user:3", "chat:web:1"}, "folder")
+    assert db.read_sync(documents.stats) == documents.Stats(documents=2, passages=3, characters=5)
+
+
+def test_a_document_without_passages_can_be_kept(db: Database) -> None:
+    db.run_sync(put, "empty.md")
+    assert [one.passages for one in db.read_sync(documents.holdings)] == [0]
+
+
+def test_no_terms_find_nothing(db: Database) -> None:
+    db.run_sync(put, "a.md", "写着海豚。")
+    assert db.read_sync(documents.search, SearchTerms(words=(), bigrams=()), EVERYONE, 10) == []
+    assert db.read_sync(documents.search, terms("海豚"), EVERYONE, 0) == []
+
+
+def test_terms_in_almost_every_passage_still_find_something(db: Database) -> None:
+    db.run_sync(put, "a.md", *[f"公司第{number}条规定。" for number in range(60)])
+    assert len(db.read_sync(found, "公司")) == 10
+
+
+def test_a_pasted_page_is_a_question_too(db: Database) -> None:
+    db.run_sync(put, "a.md", "写着海豚。")
+    assert db.read_sync(found, "海豚" + "".join(map(chr, range(0x4E00, 0x5E00)))) == ["a.md"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_found_is_what_the_oracle_says(db: Database, seed: int) -> None:
+    """Random documents, rights and changes: a reader finds exactly the documents plain Python says they may read."""
+    chance = random.Random(seed)
+    principals = ["everyone", "user:1", "user:2", "role:admin"]
+    rights: dict[str, frozenset[str]] = {}
+    for _ in range(30):
+        name = f"{chance.randrange(6)}.md"
+        readers = frozenset(chance.sample(principals, chance.randrange(4)))
+        match chance.choice(["put", "put", "access", "delete"]):
+            case "put":
+                db.run_sync(put, name, "共同的暗号", "别的", principals=readers)
+                rights[name] = readers
+            case "access":
+                assert db.run_sync(documents.set_access, name, readers) == (name in rights)
+                rights |= {name: readers} if name in rights else {}
+            case "delete":
+                assert db.run_sync(documents.delete_document, name) == (rights.pop(name, None) is not None)
+        asking = frozenset(chance.sample(principals, chance.randrange(4)))
+        assert sorted(db.read_sync(found, "暗号", asking)) == sorted(n for n, who in rights.items() if who & asking)
+    assert db.read_sync(entries) == 2 * len(rights)
+
+
+def test_postgresql_counts_terms_exactly(db: Database) -> None:
+    if db.url.get_backend_name() == "sqlite":
+        pytest.skip("SQLite's own vocabulary counts")
+    counts = text("select term, n from passages_df order by term")
+    db.run_sync(put, "a.md", "海豚", "海豚和骆驼")
+    db.run_sync(put, "b.md", "骆驼")
+    expected = {"和": 1, "海豚": 2, "豚和": 1, "和骆": 1, "骆驼": 2}
+    assert {row.term: row.n for row in db.read_sync(lambda conn: conn.execute(counts).all())} == expected
+    db.run_sync(documents.delete_document, "a.md")
+    assert [tuple(row) for row in db.read_sync(lambda conn: conn.execute(counts).all())] == [("骆驼", 1)]
+
+
+def test_deleted_words_do_not_stay_in_the_file(tmp_path: Path) -> None:
+    """Tokens of a deleted document would stay in merged index pages without FTS5's secure-delete."""
+    url = f"sqlite:///{tmp_path / 'moqi.db'}"
+    migrate(url)
+    with Database.open(url) as db:
+        option = "select v from passages_fts_config where k = 'secure-delete'"
+        assert db.read_sync(lambda conn: conn.execute(text(option)).scalar_one()) == 1
