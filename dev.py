@@ -87,7 +87,7 @@ def check(arguments: list[str]) -> int:
     steps = [
         ("lint", [str(bin_folder / "ruff"), "check", "--quiet"]),
         ("format", [str(bin_folder / "ruff"), "format", "--check", "--quiet"]),
-        ("imports", [str(bin_folder / "lint-imports"), "--no-timings"]),
+        ("imports", [str(bin_folder / "lint-imports")]),
         ("types", [str(bin_folder / "mypy")]),
     ]
     failed = [name for name, command in steps if not passes(name, command + arguments)]
@@ -134,6 +134,7 @@ def compile_lock(uv: str, target: Path, options: list[str]) -> None:
     command = [uv, "pip", "compile", "pyproject.toml", "--universal", "--quiet", "--output-file", str(target)]
     command += ["--python-version", "{}.{}".format(*OLDEST), "--custom-compile-command", "python3 dev.py lock"]
     command += ["--no-emit-index-url", "--no-emit-find-links", "--annotation-style", "line", "--no-config"]
+    command += ["--only-binary", ":all:"]  # as they are installed: nothing is built on a user's machine
     # One complete index only: an extra one with fewer files would hide the hashes of the others' wheels.
     extra = {"UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"}
     environment = {name: value for name, value in os.environ.items() if name not in extra}

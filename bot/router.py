@@ -16,7 +16,7 @@ from bot.handlers import TABLE
 from bot.handlers.draw import refused
 from scheduler import queue
 from storage import inbox, jobs, users
-from storage.records import JobState
+from storage.records import ChatType, JobState
 from storage.tables import inbox as inbox_table
 
 #: What a button orders: its action and the job it stands under.
@@ -56,6 +56,8 @@ def _deal(conn: Connection, house: House, event: ChatEvent, now: datetime) -> Ha
         return Handled(outcome=f"ignored:{event.text}")
     if event.kind == "recall":
         return _recall(conn, event, now)
+    if _talk_of_others(event):
+        return Handled(outcome="ignored:not addressed to us")
     user = users.resolve(conn, event.sender, event.sender_name, now, first_is_admin=_may_found(house, event))
     ctx = Context(conn=conn, house=house, event=event, user=user, now=now)
     wanted = _wanted(ctx)
@@ -64,6 +66,12 @@ def _deal(conn: Connection, house: House, event: ChatEvent, now: datetime) -> Ha
         return Handled(outcome=f"refused:{wanted.code}", reply=reply, toast=("warning", reply.text))
     refusal = access.allowed(user, wanted)
     return refused(ctx, refusal) if refusal else TABLE[type(wanted)](ctx, wanted)
+
+
+def _talk_of_others(event: ChatEvent) -> bool:
+    """With the right to read all messages of a group, most of them are none of our business."""
+    addressed = event.mentioned or event.text.lstrip().startswith(("/", "／"))
+    return event.kind == "message" and event.origin.chat_type is ChatType.GROUP and not addressed
 
 
 def _may_found(house: House, event: ChatEvent) -> bool:

@@ -37,6 +37,7 @@ from scheduler.runners.draw import DrawRunner
 from scheduler.worker import Worker
 from storage import assets, audit, documents, jobs, outbox
 from storage.database import Database
+from storage.faults import point
 from storage.files import Files
 from storage.records import InboxEntry, Kind, utcnow
 
@@ -101,6 +102,7 @@ class Services:
             handled = await self.db.run(router.handle, self.house(), entry.id, event, utcnow())
         except router.AlreadyHandled:
             return
+        point("job-submitted")
         self._wake(handled)
 
     async def act(self, event: ChatEvent) -> tuple[str, str]:

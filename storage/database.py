@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TextIO, TypeVar, cast
+from weakref import WeakSet
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -27,6 +28,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _URLS = "Use sqlite:///path/to/file or postgresql+psycopg://user:password@host/name."
+
+_CURSORS = "moqi-cursors"  # in a connection's `info`: what was executed on it in this call
 
 READERS = 4  # threads, each with a connection of its own
 WRITERS = 8  # the same for writing, on PostgreSQL only
@@ -154,6 +157,10 @@ def sqlite_engine(url: URL, begin: str, *pragmas: str) -> Engine:
     def start(conn: Connection) -> None:
         conn.exec_driver_sql(begin)
 
+    @event.listens_for(engine, "before_cursor_execute")
+    def remember(conn: Connection, cursor: Any, *_: object) -> None:
+        conn.info.setdefault(_CURSORS, WeakSet()).add(cursor)
+
     return engine
 
 
@@ -221,8 +228,20 @@ def _bound(fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs:
             return fn(conn, *args, **kwargs)
         except StopIteration as error:  # no future can carry it: the caller would wait for ever
             raise RuntimeError(f"{fn!r} raised StopIteration") from error
+        finally:
+            _close_cursors(conn)
 
     return work
+
+
+def _close_cursors(conn: Connection) -> None:
+    """Let no open cursor out with a result or a traceback.
+
+    The thread that drops it would reset its statement: the event loop then waited for the writer's SQLite, and for
+    ever when the writer closed that connection meanwhile (seen in a test: the mutex was freed under the waiting one).
+    """
+    for cursor in conn.info.pop(_CURSORS, ()):
+        cursor.close()
 
 
 def _touch(conn: Connection) -> None:

@@ -63,6 +63,14 @@ def recent(
     return [_job(row) for row in conn.execute(statement)]
 
 
+def redone_since(conn: Connection, parent_id: int, user_id: int, since: datetime) -> bool:
+    """Whether this person ordered the job again after `since`."""
+    statement = select(jobs.c.id).where(
+        jobs.c.parent_id == parent_id, jobs.c.user_id == user_id, jobs.c.created_at > since
+    )
+    return conn.execute(statement.limit(1)).first() is not None
+
+
 def waiting(conn: Connection, kind: Kind, now: datetime, limit: int) -> list[Job]:
     """Queued jobs that may run now, in the order of their turn."""
     statement = (

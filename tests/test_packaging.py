@@ -40,7 +40,12 @@ PLACES = {
     "ray": ["inference/fleet.py"],
     "rjieba": ["inference/grounding/"],
     "sqlcipher3": ["storage/"],
-    "torch": ["inference/images/zimage.py", "inference/images/builtin/", "inference/device.py"],
+    "torch": [
+        "inference/images/zimage.py",
+        "inference/images/placement.py",
+        "inference/images/builtin/",
+        "inference/device.py",
+    ],
     "transformers": ["inference/images/zimage.py", "inference/images/builtin/", "inference/text/"],
     "vllm": ["inference/text/"],
     "wechatpy": ["bot/platforms/wecom/"],

@@ -14,11 +14,11 @@ import sys
 import time
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 PROMPTS = ("/draw 一只戴红围巾的熊猫，水墨 --size 512x512 --seed 7", "/ask 年假怎么休？")
-DESK = {"width": 1180, "height": 860}
-PHONE = {"width": 390, "height": 844}
+DESK: ViewportSize = {"width": 1180, "height": 860}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 
 
 def chromium() -> str:
@@ -83,7 +83,7 @@ def say(page: Page, text: str) -> None:
 def shot(page: Page, path: Path) -> None:
     page.wait_for_timeout(600)  # pictures decode, fades end
     page.screenshot(path=path)
-    print(path)
+    sys.stdout.write(f"{path}\n")
 
 
 if __name__ == "__main__":

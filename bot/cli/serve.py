@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import sys
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -79,6 +80,11 @@ def _run(current: Any, environment: Any, listener: socket.socket) -> None:
             await super().startup(sockets)
             if self.started:
                 print(f"墨契 Moqi  →  http://{shown}:{port}", flush=True)
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            """Stop in order; a second signal does not wait. Being asked to stop is no failure: exit status 0."""
+            self.force_exit = self.should_exit
+            self.should_exit = True
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             services = getattr(app.state, "services", None)

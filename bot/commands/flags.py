@@ -34,7 +34,7 @@ FLAGS = {
 LATER_FLAGS = frozenset({"template", "lora", "at", "every", "private", "kb"})
 
 _FLAG = re.compile(r"(?P<dash>-+|[–—―]+)(?P<name>[A-Za-z]+(?:[-_][A-Za-z]+)*)(?=$|[\s=:\d\"“”])")
-_SIZE = re.compile(r"[+-]?\d+\s*[xX*×✕✖]\s*[+-]?\d+(?:px)?")
+_SIZE = re.compile(r"[+-]?\d+\s*[xX*×✕✖]\s*[+-]?\d+(?:px)?(?![\w.])")
 _WORD = re.compile(r"\S+")
 _APOSTROPHE_END = re.compile(r"['’](?=$|[\s,.，。])")
 _CLOSERS = {'"': '"”', "“": '”"“', "”": "”“", "„": "”“"}
@@ -153,6 +153,7 @@ class _Scan:
         if match is None or re.match(r"[-–—―]+[A-Za-z]", match[0]):
             return ""
         self.pos = match.end()
+        self._skip(r"[,;、。]+(?=\s|$)")
         return match[0].rstrip(",.;!、。") or match[0]
 
 

@@ -18,7 +18,7 @@ _LEAD = re.compile(rf"^(?:(?:{_POLITE}|{_FOR_ME}|再|来|现在|直接|快)[,，
 
 #: 画 + one of these is a word of its own (画册, 画展 …) or speaks about drawing, not an order.
 _COMPOUND = re.compile(
-    r"画(?:[册展廊笔家质布板室架框风报纸院店集师卷的了完过得不错]|面(?![包条])|法(?![国拉])|中(?!国)|像(?!素)|好了|[图画](?![\s:：]))"
+    r"画(?:[册展廊笔家质布板室架框风报纸院店集师卷的了完过得不错]|面(?![包条])|法(?![国拉])|中(?!国)|像(?!素[风级画点的])|好了|[图画](?![\s:：]))"
 )
 _DRAW = re.compile(
     rf"^画(?:[图画]\s*[:：]\s*|[图画]\s+|[图画](?={_COUNT}\s*{_MEASURE})|出\s*|一下\s*|\s*[:：]?\s*)(?P<prompt>\S.*)$",

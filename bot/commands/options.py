@@ -80,7 +80,8 @@ def check_length(text: str, limit: int) -> str:
 
 def _options(text: str, rules: Rules) -> Options:
     # Refused before it is scanned: the flags themselves never take a thousand characters.
-    check_length(text, rules.prompt_max + 1000)
+    if len(text) > rules.prompt_max + 1000:
+        check_length(text, rules.prompt_max)
     taken = take_flags(text)
     flags = taken.flags
     any_seed = flags.get("seed", "").lower() in _ANY_SEED

@@ -55,7 +55,7 @@ def _slash(text: str) -> tuple[str, str] | None:
     chinese = names.chinese_prefix(body)
     if chinese:
         return chinese, _after(body[len(chinese) :])
-    match = _NAME.match(body)
+    match = _NAME.match(half_width(body))
     name = match[0] if match else body[:1]
     if text[0] == "、" and names.canonical(name) is None:
         return None  # the key that types a slash on a Chinese keyboard, but here it was a comma
@@ -70,6 +70,9 @@ def _after(rest: str) -> str:
 def _plain(text: str, rules: Rules) -> Command | UsageError | Conversation:
     if not text:
         return UsageError(code="nothing_said")
+    if len(text) > rules.prompt_max + 1000:  # too long whatever it is; patterns over it would take seconds
+        over = len(text) - rules.prompt_max
+        return Mistake("too_long", length=len(text), limit=rules.prompt_max, over=over).about("ask")
     prompt = intent.order(text)
     try:
         if prompt is not None:

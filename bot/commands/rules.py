@@ -67,6 +67,10 @@ class SizeRule:
         if width * height > self.max_pixels:
             shrink = sqrt(self.max_pixels / (width * height))
             width, height = self._floor(width * shrink), self._floor(height * shrink)
+        if width * height > self.max_pixels:  # the shorter side was at its limit: only the longer one can give way
+            short = min(width, height)
+            long = self._floor(self.max_pixels / short)
+            width, height = (long, short) if width > height else (short, long)
         return width, height
 
     def for_ratio(self, ratio: float) -> tuple[int, int] | None:

@@ -152,7 +152,7 @@ class UsageError:
     topic: str = ""  # the command it is about: /help <topic> says more; empty when unknown
 
 
-class Mistake(Exception):  # noqa: N818 - it never leaves bot.commands: parse() turns it into its UsageError
+class Mistake(Exception):
     """Carries a UsageError out of the depth of the parser."""
 
     def __init__(self, code: str, /, **values: object) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -126,7 +126,7 @@ async def _keep(console: Console, user: User, body: Written) -> Message:
     return message
 
 
-async def _news(feed: Feed, user_id: int, heartbeat: float = HEARTBEAT) -> AsyncIterator[str]:
+async def _news(feed: Feed, user_id: int, heartbeat: float = HEARTBEAT) -> AsyncGenerator[str]:
     """The stream of one page. `ready` comes after subscribing: a history fetched then misses nothing."""
     with feed.subscribe(user_id) as page:
         yield "retry: 1000\nevent: ready\ndata: {}\n\n"

@@ -36,7 +36,9 @@ def add_library(router: APIRouter, console: Console, pages: Environment) -> None
         asset = await _allowed(console, request, asset_id)
         if _unchanged(request, asset):
             return Response(status_code=304)
-        small, media_type = await asyncio.to_thread(console.thumbnail, await asyncio.to_thread(console.files.read, asset.sha256))
+        small, media_type = await asyncio.to_thread(
+            console.thumbnail, await asyncio.to_thread(console.files.read, asset.sha256)
+        )
         return _picture(small, media_type, asset)
 
     @router.get("/passages/{passage_id}")

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 from jinja2 import Environment, FileSystemLoader
-from markupsafe import Markup
 
 from bot.console.chat import add_chat
 from bot.console.console import Console
@@ -38,7 +36,7 @@ def build_router(console: Console) -> APIRouter:
 
 
 def _add_page(router: APIRouter, console: Console, pages: Environment) -> None:
-    boot = Markup(_data_block({"words": dict(console.words), "title": console.look.title}))
+    boot = {"words": dict(console.words), "title": console.look.title}
     page = pages.get_template("chat.html").render(look=console.look, words=console.words, boot=boot)
 
     @router.get("/", include_in_schema=False)
@@ -59,8 +57,3 @@ def _add_static(router: APIRouter) -> None:
         if request.headers.get("if-none-match") == tags[name]:
             return Response(status_code=304, headers=headers)
         return Response(known[name], media_type=_MEDIA[Path(name).suffix], headers=headers)
-
-
-def _data_block(value: object) -> str:
-    """JSON that may stand inside <script type="application/json">: no character can end the element."""
-    return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")

@@ -67,9 +67,10 @@ def add_sessions(router: APIRouter, console: Console) -> None:
 
     @router.delete("/api/session")
     async def sign_out(request: Request) -> Response:
-        secret = request.cookies.get(COOKIE, "")
-        if secret:
-            await console.db.run(tokens.revoke_secret, secret, utcnow())
+        user = await visitor(console, request)
+        if user is not None:
+            await console.db.run(tokens.revoke_secret, request.cookies[COOKIE], utcnow())
+            console.feed.end(user.id)
         response = Response(status_code=204)
         drop_session(response)
         return response

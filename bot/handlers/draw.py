@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from bot import access
@@ -18,6 +19,7 @@ from storage import jobs
 from storage.records import Job, Kind, Origin
 
 MAX_SEED = 2**32
+DOUBLE_CLICK = timedelta(seconds=2)  # two presses this close are one: each costs units
 
 
 def draw(ctx: Context, command: Draw) -> Handled:
@@ -31,6 +33,8 @@ def redo(ctx: Context, command: Redo) -> Handled:
     refusal = access.redo(ctx.user, parent)
     if refusal is not None or parent is None:
         return refused(ctx, refusal or Refusal(code="unknown_job", detail={"job": command.job}))
+    if ctx.event.kind == "action" and jobs.redone_since(ctx.conn, parent.id, ctx.user.id, ctx.now - DOUBLE_CLICK):
+        return Handled(outcome="ignored:pressed twice", toast=("info", ctx.house.words.already_done()))
     params = changed(parent.params, command)
     # A pressed button answers to the message the picture was ordered with, not to the card itself.
     origin = replace(parent.origin, sender=ctx.event.origin.sender) if ctx.event.kind == "action" else ctx.event.origin

@@ -14,10 +14,10 @@ from storage.records import Role
 def overview(words: Language, role: Role) -> Reply:
     """Every command this person may use, a line each."""
     lines = [words.say("help.intro")]
-    lines += [words.say(f"help.{name}") for name in COMMANDS if name not in ADMIN_COMMANDS]
+    lines += [_line(words, name) for name in COMMANDS if name not in ADMIN_COMMANDS]
     if role is Role.ADMIN:
         lines += ["", words.say("help.admin"), words.say("help.quota.admin")]
-        lines += [words.say(f"help.{name}") for name in COMMANDS if name in ADMIN_COMMANDS]
+        lines += [_line(words, name) for name in COMMANDS if name in ADMIN_COMMANDS]
     lines += ["", words.say("help.more")]
     return Reply(title=words.say("help.title"), text="\n".join(lines))
 
@@ -26,7 +26,7 @@ def page(words: Language, topic: str, role: Role, rules: Rules, parameters: Para
     """One command with its options, or one parameter."""
     if topic not in COMMANDS:
         return Reply(title=topic, text=parameter(words, topic, rules, parameters))
-    lines = [words.say(f"help.{topic}"), words.say(f"help.{topic}.more")]
+    lines = [_line(words, topic), words.say(f"help.{topic}.more")]
     if topic == "draw":
         lines += [parameter(words, name, rules, parameters) for name in type(parameters).model_fields]
         lines.append(words.say("help.negative"))
@@ -38,7 +38,7 @@ def page(words: Language, topic: str, role: Role, rules: Rules, parameters: Para
 
 def parameter(words: Language, name: str, rules: Rules, parameters: Parameters) -> str:
     """One parameter: its text from parameters.yaml and what it may be with the present model."""
-    text = getattr(getattr(parameters, name).description, words.code)
+    text = getattr(getattr(parameters, name).description, words.code).rstrip("。. ")
     if name == "size":
         return _size(words, text, rules)
     if name == "prompt":
@@ -47,6 +47,10 @@ def parameter(words: Language, name: str, rules: Rules, parameters: Parameters) 
         return words.say("help.seed", text=text)
     bounds = _BOUNDS[name](rules)
     return words.say(f"help.{name}", text=text, range=_range(bounds), default=f"{bounds.default:g}")
+
+
+def _line(words: Language, name: str) -> str:
+    return f"`{words.say(f'help.{name}.use')}` {words.say(f'help.{name}')}"
 
 
 def _size(words: Language, text: str, rules: Rules) -> str:

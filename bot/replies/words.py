@@ -139,7 +139,7 @@ class Words(Language):
 
     def status(
         self,
-        engines: Mapping[str, Engine],
+        engines: Mapping[str, Engine] | Mapping[Kind, Engine],
         waiting: Mapping[Kind, int],
         running: Mapping[Kind, int],
         paused: Mapping[Kind, bool],

@@ -18,8 +18,12 @@ class Source(Section):
 class Chunking(Section):
     """How documents are cut into passages. A change means that everything is indexed again."""
 
-    size: int = Field(default=500, ge=100, le=4000, description="Longest passage, in characters.")
-    overlap: int = Field(default=75, ge=0, le=1000, description="Characters that two neighbours share.")
+    size: int = Field(
+        default=500, ge=100, le=4000, description="Longest passage, in characters.", json_schema_extra=LATER
+    )
+    overlap: int = Field(
+        default=75, ge=0, le=1000, description="Characters that two neighbours share.", json_schema_extra=LATER
+    )
 
     @model_validator(mode="after")
     def _overlap_fits(self) -> Self:
@@ -31,7 +35,9 @@ class Chunking(Section):
 class Retrieval(Section):
     """What is looked up for a question."""
 
-    passages: int = Field(default=10, ge=1, le=50, description="Most passages an answer is made from.")
+    passages: int = Field(
+        default=10, ge=1, le=50, description="Most passages an answer is made from.", json_schema_extra=LATER
+    )
 
 
 class Access(Section):

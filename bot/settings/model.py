@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
 from bot.settings.base import LATER, Section, later
 
@@ -28,12 +28,20 @@ class ImageModel(Section):
     path: str = Field(default="", description="Folder of the checkpoint, relative to the settings folder.")
     dtype: Literal["bfloat16", "float16", "float32"] = Field(default="bfloat16", description="Number format.")
     attention: str = Field(default="", description="Attention backend of diffusers; empty = its own choice.")
-    compile: bool = Field(default=False, description="Compile the transformer: slow start, faster pictures.")
+    compile: bool = Field(
+        default=False, description="Compile the transformer: slow start, faster pictures.", json_schema_extra=LATER
+    )
     offload: Literal["auto", "none", "model", "group"] = Field(
         default="auto", description="What to keep in main memory while it does not compute."
     )
     memory_fraction: float = Field(default=0.6, gt=0, le=1, description="Share of the GPU's memory it may use.")
     adapters: dict[str, Adapter] = Field(default_factory=dict, description="LoRA adapters.", json_schema_extra=LATER)
+
+    @model_validator(mode="after")
+    def _has_its_checkpoint(self) -> Self:
+        if self.engine == "zimage" and not self.path:
+            raise ValueError("engine zimage needs path, the folder of the checkpoint; auto works without one")
+        return self
 
 
 class TextModel(Section):

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Wi
 from bot.settings.base import LATER, Section
 from scheduler.policy import Policy as QueuePolicy
 from storage.records import Allowance as Amount
-from storage.records import Role, Unit
+from storage.records import Unit
 
 _AMOUNT = re.compile(r"(?P<amount>[0-9]{1,7}) ?/ ?(?P<period>day|week|month)")
 _IDENTITY = re.compile(r"[a-z]+:\S+")
@@ -113,7 +113,7 @@ class Policy(Section):
         default="Asia/Shanghai", description="Where days, weeks and months begin."
     )
     roles: dict[Identity, Literal["admin", "reviewer", "user"]] = Field(
-        default_factory=dict, description="Roles of people by <platform>:<user id>, given when they first write."
+        default_factory=dict, description="Roles of people by <platform>:<user id>.", json_schema_extra=LATER
     )
     quotas: Quotas = Field(default=Quotas(), description="What may be spent.")
     limits: Limits = Field(default=Limits(), description="What keeps one person from taking everything.")
@@ -134,7 +134,3 @@ class Policy(Section):
             queue_per_user=self.limits.queue_per_user,
             queue_total=self.limits.queue,
         )
-
-    def role_of(self, identity: str) -> Role:
-        """The role somebody starts with."""
-        return Role(self.roles.get(identity, Role.USER.value))

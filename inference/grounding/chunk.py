@@ -79,7 +79,7 @@ def _sections(markdown: str) -> Iterator[tuple[str, int, int]]:
     headings = _headings(markdown)
     yield "", 0, headings[0].start if headings else len(markdown)
     path: list[_Heading] = []
-    for heading, following in zip(headings, [*headings[1:], None], strict=True):
+    for heading, following in zip(headings, [*headings[1:], None], strict=False):
         path = [*(above for above in path if above.level < heading.level), heading]
         end = following.start if following else len(markdown)
         leaf = following is None or following.level <= heading.level

@@ -27,13 +27,12 @@ from inference.errors import BadImageRequest, ImageError, ModelUnavailable, NotF
 from inference.images.batching import block_of
 from inference.images.check import check_request, clean_prompt
 from inference.images.model import ModelCard, Watch
+from inference.images.placement import pick_device, put
 from inference.images.preflight import preflight
 from inference.requests import ImageRequest
 from inference.results import ImageResult
 
 MAX_TOKENS = 512  # chat template included; the pipeline cuts longer prompts at the end without a word
-WORKING_MEMORY = 3 * 2**30  # bytes kept free beside the weights before everything is put on the device
-
 NO_MEMORY = ("out of memory", "can't allocate memory")  # how MPS and the CPU's allocator say it: plain RuntimeErrors
 
 
@@ -66,9 +65,9 @@ class ZImageModel:
         preflight(path, dtype=dtype).require()
         _import_engine()
         with _load_errors(path):
-            place = _device(device)
+            place = pick_device(device)
             pipeline = _read(path, dtype)
-            _place(pipeline, place, offload, memory_fraction)
+            put(pipeline, place, offload, memory_fraction)
             pipeline.vae.enable_slicing()
             pipeline.set_progress_bar_config(disable=True)
             pipeline.transformer.set_attention_backend(attention)
@@ -279,57 +278,6 @@ def _read(path: Path, dtype: str) -> Any:
     return pipeline_class.from_pretrained(
         str(path), dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True
     )
-
-
-def _device(wanted: str) -> str:
-    """The device to use: cpu, cuda:N or mps. Raises ModelUnavailable for a GPU that is not there."""
-    import torch
-
-    if wanted.startswith("cuda") and not torch.cuda.is_available():
-        raise ModelUnavailable(f"image.device is {wanted}, but torch sees no GPU.", "Install the driver, or use auto.")
-    if wanted != "auto":
-        return "cuda:0" if wanted == "cuda" else wanted
-    if torch.cuda.is_available():
-        return "cuda:0"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def _place(pipeline: Any, device: str, offload: str, memory_fraction: float | None) -> None:
-    """Put the weights where they belong."""
-    import torch
-
-    if device == "cpu":
-        # One core stays with the event loop; more threads than free cores make small models many times slower.
-        torch.set_num_threads(max(1, min(torch.get_num_threads(), _cores() - 1)))
-        return
-    if device.startswith("cuda") and memory_fraction is not None:
-        torch.cuda.set_per_process_memory_fraction(memory_fraction, device)
-    if offload == "auto":
-        offload = _fitting_offload(pipeline, device, memory_fraction)
-    if offload == "model":
-        pipeline.enable_model_cpu_offload(device=device)
-    elif offload == "group":
-        pipeline.enable_group_offload(torch.device(device), num_blocks_per_group=1, use_stream=True)
-    else:
-        pipeline.to(device)
-
-
-def _fitting_offload(pipeline: Any, device: str, memory_fraction: float | None) -> str:
-    """none where the weights and their working memory fit on the GPU, else model: one component at a time."""
-    import torch
-
-    if not device.startswith("cuda"):
-        return "none"
-    free, total = torch.cuda.mem_get_info(device)
-    usable = min(free, total * (memory_fraction or 1.0))
-    modules = (pipeline.text_encoder, pipeline.transformer, pipeline.vae)
-    weights = sum(tensor.numel() * tensor.element_size() for module in modules for tensor in module.parameters())
-    return "none" if weights + WORKING_MEMORY <= usable else "model"
-
-
-def _cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _to_images(pixels: Any, running: _Pass) -> list[Image.Image]:

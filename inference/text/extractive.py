@@ -40,7 +40,7 @@ _NOTHING = {
     "en": "The knowledge base does not say anything that answers this question.",
 }
 
-_SENTENCE = re.compile(r"[^。！？!?；;\n]*(?:[。！？!?；;]+[”’」』）)]*|\.(?=\s|$)|(?=\n)|$)")
+_SENTENCE = re.compile(r".+?(?:[。！？!?；;]+[”’」』）)]*|\.(?=\s)|$)")
 _MARKER = re.compile(r"[ \t]*(?:[-*+]|\d+[.)])[ \t]+|[ \t>]+")
 _RULE = re.compile(r"[|\s:-]+")
 
@@ -137,7 +137,7 @@ def _excerpt(text: str, weights: dict[str, float], length: int) -> tuple[str, st
 
 
 def _grown(parts: Sequence[Unit], scores: Sequence[float], best: int, length: int) -> tuple[int, int]:
-    """From the best unit outwards, the better neighbour first, while the stretch stays within `length`.
+    """From the best unit outwards while the stretch stays within `length`, the better, then the nearer side first.
 
     A table row means little without the row that names its columns, so a table grows to its head first.
     """
@@ -154,7 +154,7 @@ def _grown(parts: Sequence[Unit], scores: Sequence[float], best: int, length: in
         ]
         if not fitting:
             return first, last
-        nearest = max(fitting, key=lambda side: (side[0], side[1]))[1]
+        nearest = max(fitting, key=lambda side: (side[0], -abs(side[1] - best), side[1]))[1]
         first, last = min(first, nearest), max(last, nearest)
 
 

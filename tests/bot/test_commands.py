@@ -144,7 +144,7 @@ DRAWS: list[tuple[str, Draw]] = [
     ('/draw "a cat"', drawn("a cat")),
     ("/draw “一只 猫” --seed 1", drawn("一只 猫", seed=1)),
     ('/draw "a" and "b"', drawn('"a" and "b"')),
-    ("/draw “你好\"", drawn("你好")),
+    ('/draw “你好"', drawn("你好")),
     ("/draw the cat's hat", drawn("the cat's hat")),
     ("/draw rock 'n roll dogs' bowl", drawn("rock 'n roll dogs' bowl")),
     ('/draw a 5" disk', drawn('a 5" disk')),
@@ -508,15 +508,20 @@ def test_the_models_own_steps_yield_to_the_operators() -> None:
     assert Rules.of(fixed, Limits(), card(default_steps=4)).steps.default == 6
 
 
-@pytest.mark.parametrize(("a", "b", "expected"), [("draw", "darw", 1), ("draw", "draw", 0), ("", "ab", 2), ("ab", "b", 1)])
+@pytest.mark.parametrize(
+    ("a", "b", "expected"), [("draw", "darw", 1), ("draw", "draw", 0), ("", "ab", 2), ("ab", "b", 1)]
+)
 def test_distance(a: str, b: str, expected: int) -> None:
     assert distance(a, b) == distance(b, a) == expected
 
 
 PIECES = st.sampled_from(
-    ["/draw", "/画", "/redo 1", "/quota set", "画", "帮我画", "draw", " ", "--", "--size", "--ar", "--n", "--seed", "—neg", "=",
-     "：", "512x512", "16:9", "7", "-1", '"', "“", "”", "'", "一只", "猫", "a cat", "@x", "5/day", "？", "\x00", "\u3000", "9999"]
-)  # fmt: skip
+    [
+        *("/draw", "/画", "/redo 1", "/quota set", "画", "帮我画", "draw", "--", "--size", "--ar", "--n", "--seed"),
+        *("=", "：", "512x512", "16:9", "7", "-1", "9999", '"', "“", "”", "'", "？", " ", "\u3000", "\x00", "—neg"),
+        *("一只", "猫", "a cat", "@x", "5/day"),
+    ]
+)
 
 
 @given(st.one_of(st.text(max_size=200), st.lists(PIECES, max_size=12).map("".join), st.lists(PIECES).map(" ".join)))

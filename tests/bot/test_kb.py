@@ -66,9 +66,7 @@ async def test_headings_and_titles_are_searched_too(db: Database, tmp_path: Path
     assert [one.passage.text for one in await kb.search(db, "会议室")] == ["提前十四天。"]
 
 
-async def test_only_what_changed_is_indexed_again(
-    db: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_only_what_changed_is_indexed_again(db: Database, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     await kb.add(db, [folder])
     (folder / "报销.txt").write_text("发票须盖章。", encoding="utf-8")
     assert statuses(await kb.add(db, [folder])) == {"hr/年假.md": "unchanged", "报销.txt": "updated"}

@@ -1,12 +1,14 @@
-"""A headless Chromium for each test; who opens a page must have closed it cleanly at the end."""
+"""One headless Chromium for all tests, a profile for each person; a page must come to its end without a fault."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import pytest_asyncio
 
 from storage.migrations import migrate
 from tests.bot.console.harness import Stage, serving, stage
@@ -20,9 +22,8 @@ if TYPE_CHECKING:
 Opened = Callable[..., Awaitable["ChatPage"]]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    pytest.importorskip("playwright", reason="playwright is not installed: pip install playwright")
     from playwright.async_api import async_playwright
 
     from tests.browser.page import chromium
@@ -34,21 +35,28 @@ async def browser() -> AsyncIterator[Browser]:
         await launched.close()
 
 
+@pytest.fixture(scope="session")
+def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("blank") / "moqi.db"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
 @pytest.fixture
-def made(tmp_path: Path) -> Iterator[Stage]:
-    migrate(f"sqlite:///{tmp_path / 'moqi.db'}")
+def made(blank: Path, tmp_path: Path) -> Iterator[Stage]:
+    shutil.copy(blank, tmp_path / "moqi.db")
     with stage(tmp_path, step=0.05) as made:
         yield made
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def url(made: Stage) -> AsyncIterator[str]:
     async with serving(made) as url:
         yield url
         await made.script.settled()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def opened(browser: Browser, url: str) -> AsyncIterator[Opened]:
     from tests.browser.page import ChatPage
 

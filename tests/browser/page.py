@@ -9,10 +9,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, Locator, Page, Request, expect
+from playwright.async_api import Browser, Locator, Page, Request, ViewportSize, expect
 
-DESK = {"width": 1180, "height": 860}
-PHONE = {"width": 390, "height": 844}
+DESK: ViewportSize = {"width": 1180, "height": 860}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 
 
 def chromium() -> str:
@@ -64,7 +64,7 @@ class ChatPage:
     async def open(cls, browser: Browser, url: str, *, dark: bool = False, phone: bool = False) -> ChatPage:
         """A browser profile of its own, at the door."""
         context = await browser.new_context(
-            viewport=PHONE if phone else DESK,  # type: ignore[arg-type]
+            viewport=PHONE if phone else DESK,
             color_scheme="dark" if dark else "light",
             has_touch=phone,
             locale="zh-CN",
@@ -115,4 +115,3 @@ class ChatPage:
         """Close the browser profile; whatever the watch saw fails the test."""
         await self.page.context.close()
         assert self.watch.seen == []
-

@@ -9,19 +9,18 @@ from __future__ import annotations
 import http.client
 import json
 import secrets
-import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from tests.simulators.feishu_cards import Refused, judge
 from tests.simulators.feishu_events import App, Envelope, headers, sealed
+from tests.simulators.feishu_http import ApiError, Call, Fault, Server
 
 LADDER = (15.0, 300.0, 3600.0, 21600.0)  # seconds between the pushes of one event
 _UUID_WINDOW = 3600.0
@@ -68,26 +67,6 @@ class Pushed:
         return bool(self.statuses) and self.statuses[-1] == 200
 
 
-@dataclass
-class Fault:
-    """What happens to the next `times` calls whose path contains `on`."""
-
-    kind: str  # limit | 429 | 500 | html | garbage | empty | close | cut | slow | code
-    times: int
-    on: str
-    seconds: float = 1.0  # slow: how long; limit, 429: what the reset header says
-    code: int = 0
-    status: int = 400
-
-
-class ApiError(Exception):
-    """An answer with a code."""
-
-    def __init__(self, code: int, message: str, status: int = 400, **extra: str) -> None:
-        super().__init__(message)
-        self.code, self.status, self.extra = code, status, extra
-
-
 class FeishuSimulator:
     """The platform. `clock` (seconds since 1970) moves with `advance`; limits per second use the real one."""
 
@@ -110,7 +89,7 @@ class FeishuSimulator:
         self._faults: list[Fault] = []
         self._recent: dict[str, deque[float]] = {}
         self._lock = threading.RLock()
-        self._server = _Server(self)
+        self._server = Server(self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
     # -- running ---------------------------------------------------------------------------------------------------
@@ -240,7 +219,7 @@ class FeishuSimulator:
                 fault.times -= 1
             return fault
 
-    def answer(self, call: _Call) -> dict[str, Any]:
+    def answer(self, call: Call) -> dict[str, Any]:
         """The JSON of a success; raises ApiError."""
         with self._lock:
             self.calls.append(f"{call.method} {call.path}")
@@ -262,7 +241,7 @@ class FeishuSimulator:
                     return {"bot": {"activate_status": 2, "app_name": "墨契", "open_id": self.app.bot_open_id}}
             raise ApiError(99991201, "no such address", 404)
 
-    def _give_token(self, call: _Call) -> dict[str, Any]:
+    def _give_token(self, call: Call) -> dict[str, Any]:
         asked = call.json()
         if asked.get("app_id") != self.app.app_id:
             raise ApiError(10003, "invalid param")
@@ -276,7 +255,7 @@ class FeishuSimulator:
         self._tokens[token] = self.now() + self.token_seconds
         return {"tenant_access_token": token, "expire": self.token_seconds}
 
-    def _authorise(self, call: _Call) -> None:
+    def _authorise(self, call: Call) -> None:
         scheme, _, token = call.headers.get("authorization", "").partition(" ")
         if scheme != "Bearer" or not token:
             raise ApiError(99991661, "Missing access token for authorization")
@@ -285,13 +264,13 @@ class FeishuSimulator:
         if self._tokens[token] < self.now():
             raise ApiError(99991677, "Authentication token expired")
 
-    def _send(self, call: _Call) -> dict[str, Any]:
+    def _send(self, call: Call) -> dict[str, Any]:
         body = call.json()
         if call.query.get("receive_id_type") not in ("chat_id", "open_id", "user_id", "union_id", "email"):
             raise ApiError(99992402, "field validation failed: receive_id_type")
         return self._create(body, str(body.get("receive_id", "")), "")
 
-    def _reply(self, call: _Call, parent: str) -> dict[str, Any]:
+    def _reply(self, call: Call, parent: str) -> dict[str, Any]:
         if parent in self.recalled:
             raise ApiError(230011, "The message was recalled")
         chat = self._seen.get(parent) or (self.messages[parent].chat_id if parent in self.messages else "")
@@ -322,7 +301,7 @@ class FeishuSimulator:
         self.messages[sent.message_id] = sent
         return {"data": self._shape(sent)}
 
-    def _patch(self, call: _Call, message_id: str) -> dict[str, Any]:
+    def _patch(self, call: Call, message_id: str) -> dict[str, Any]:
         sent = self._existing(message_id)
         if message_id in self.recalled:
             raise ApiError(230011, "The message was recalled")
@@ -362,7 +341,7 @@ class FeishuSimulator:
             raise ApiError(230025, "The length of the message content reaches its limit")
         return dict(content)
 
-    def _upload(self, call: _Call) -> dict[str, Any]:
+    def _upload(self, call: Call) -> dict[str, Any]:
         parts = call.multipart()
         picture = parts.get("image", b"")
         if parts.get("image_type") != b"message":
@@ -401,125 +380,3 @@ class FeishuSimulator:
             "sender": {"id": self.app.app_id, "id_type": "app_id", "sender_type": "app", "tenant_key": "tenant"},
             "body": {"content": json.dumps(sent.shown, ensure_ascii=False)},
         }
-
-
-@dataclass(frozen=True)
-class _Call:
-    """One request of the API, read whole."""
-
-    method: str
-    path: str
-    query: dict[str, str]
-    headers: dict[str, str]  # lower-case names
-    body: bytes
-
-    def json(self) -> dict[str, Any]:
-        try:
-            loaded = json.loads(self.body)
-        except ValueError as error:
-            raise ApiError(9499, "Bad Request") from error
-        if not isinstance(loaded, dict):
-            raise ApiError(9499, "Bad Request")
-        return loaded
-
-    def multipart(self) -> dict[str, bytes]:
-        """Field name -> bytes; a part needs no filename (lark-oapi sends none)."""
-        boundary = self.headers.get("content-type", "").partition("boundary=")[2].strip('"')
-        parts: dict[str, bytes] = {}
-        for chunk in (b"\r\n" + self.body).split(b"\r\n--" + boundary.encode())[1:-1]:
-            head, _, value = chunk.removeprefix(b"\r\n").partition(b"\r\n\r\n")
-            name = head.partition(b'name="')[2].partition(b'"')[0].decode()
-            parts[name] = value
-        return parts
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self, platform: FeishuSimulator) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.platform = platform
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no event here."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    server: _Server
-
-    def do_POST(self) -> None:
-        self._serve()
-
-    do_GET = do_PATCH = do_PUT = do_DELETE = do_POST  # noqa: N815
-
-    def log_message(self, format: str, *args: Any) -> None:
-        return
-
-    def _serve(self) -> None:
-        parts = urlsplit(self.path)
-        call = _Call(
-            method=self.command,
-            path=parts.path,
-            query={name: values[-1] for name, values in parse_qs(parts.query).items()},
-            headers={name.lower(): value for name, value in self.headers.items()},
-            body=self.rfile.read(int(self.headers.get("Content-Length") or 0)),
-        )
-        fault = self.server.platform.take_fault(call.path)
-        if fault is not None and not self._misbehave(fault, call):
-            return
-        self._say(*self._result(call))
-
-    def _result(self, call: _Call) -> tuple[int, bytes, dict[str, str]]:
-        try:
-            answer = {"code": 0, "msg": "success", **self.server.platform.answer(call)}
-            return 200, json.dumps(answer).encode(), {}
-        except ApiError as error:
-            return error.status, json.dumps({"code": error.code, "msg": str(error)}).encode(), error.extra
-
-    def _misbehave(self, fault: Fault, call: _Call) -> bool:
-        """Do what the fault says; True when the call is then answered as usual."""
-        limited = json.dumps({"code": 99991400, "msg": "request trigger frequency limit"}).encode()
-        reset = {"x-ogw-ratelimit-limit": "100", "x-ogw-ratelimit-reset": f"{fault.seconds:g}"}
-        match fault.kind:
-            case "slow":
-                time.sleep(fault.seconds)
-                return True
-            case "429":
-                self._say(429, limited, reset)
-            case "limit":  # older APIs: the same code in an ordinary answer
-                self._say(200, limited, reset)
-            case "500":
-                self._say(500, json.dumps({"code": 2200, "msg": "Internal Error"}).encode(), {})
-            case "html":
-                self._say(502, b"<html><body>502 Bad Gateway</body></html>", {}, "text/html")
-            case "garbage":
-                self._say(200, b'{"code":0,"data":{"mess', {})
-            case "empty":
-                self._say(200, b"", {})
-            case "code":
-                self._say(fault.status, json.dumps({"code": fault.code, "msg": "as ordered"}).encode(), {})
-            case "close":
-                self._cut()
-            case "cut":
-                self._result(call)
-                self._cut()
-            case other:
-                raise ValueError(f"no fault is called {other!r}")
-        return False
-
-    def _say(self, status: int, body: bytes, more: Mapping[str, str], kind: str = "application/json") -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("X-Tt-Logid", secrets.token_hex(16))
-        for name, value in more.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def _cut(self) -> None:
-        self.close_connection = True
-        self.connection.shutdown(socket.SHUT_RDWR)

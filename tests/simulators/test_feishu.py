@@ -163,11 +163,16 @@ def test_sdk_sees_the_platforms_refusals(sdk: SimpleNamespace) -> None:
 def dispatched(sdk: SimpleNamespace, app: App, given: dict[str, str], body: bytes) -> tuple[int, list[Any]]:
     """What lark-oapi's own dispatcher makes of a request."""
     seen: list[Any] = []
+
+    def pressed(event: Any) -> dict[str, Any]:
+        seen.append(event)
+        return {}
+
     handler = (
         sdk.lark.EventDispatcherHandler.builder(app.encrypt_key, app.verification_token)
         .register_p2_im_message_receive_v1(seen.append)
         .register_p2_im_message_recalled_v1(seen.append)
-        .register_p2_card_action_trigger(lambda event: seen.append(event) or {})
+        .register_p2_card_action_trigger(pressed)
         .build()
     )
     request = sdk.lark.RawRequest()

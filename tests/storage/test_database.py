@@ -221,6 +221,25 @@ async def test_stop_iteration_reaches_the_caller_as_an_error(db: Database) -> No
             await door(lambda conn: next(iter([])))
 
 
+async def test_no_open_cursor_leaves_its_thread(sqlite: Database) -> None:
+    """Dropped by the event loop, it would wait for the writer's SQLite: for ever, if that connection was closed."""
+    two = text("select 1 union select 2")
+    kept: list[Any] = []
+
+    def raising(conn: Connection) -> None:
+        kept.append(conn.execute(two))
+        raise LookupError
+
+    for door in (sqlite.run, sqlite.read):
+        kept.append(await door(lambda conn: conn.execute(two)))
+        with pytest.raises(LookupError):
+            await door(raising)
+    assert len(kept) == 4
+    for result in kept:
+        with pytest.raises(DBAPIError, match="closed"):
+            result.all()
+
+
 def test_a_write_inside_a_write_is_refused_instead_of_waiting_for_itself(sqlite: Database) -> None:
     with pytest.raises(RuntimeError, match="wait for itself"):
         sqlite.run_sync(lambda conn: sqlite.run_sync(kept))

@@ -33,7 +33,9 @@ def test_a_key_is_kept_once_and_the_first_wins(db: Database) -> None:
         messages.add, key="k", user_id=user, author="user", body={"text": "二"}, now=NOW + timedelta(1)
     )
     assert (new, newer) == (True, False)
-    assert first == again and first.body == {"text": "一"} and first.created_at == first.updated_at == NOW
+    assert first == again
+    assert first.body == {"text": "一"}
+    assert first.created_at == first.updated_at == NOW
 
 
 def test_pages_are_oldest_first_and_ones_own(db: Database) -> None:

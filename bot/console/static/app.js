@@ -55,6 +55,7 @@ async function resume() {
   online();
   try {
     const { messages, more } = await api.history();
+    if (more && messages[0].id > log.newest) log.forget(); // away so long that a gap would remain
     for (const message of messages) log.upsert(message);
     if (!messages.length) byId("empty").hidden = false;
     byId("older").hidden = byId("older").dataset.done === "true" || !more;
@@ -116,6 +117,13 @@ function leave() {
   door.show();
 }
 
+/** Six streams are all that a browser opens to one server over HTTP/1: a tab that nobody looks at gives its back. */
+function lookedAt() {
+  if (!session) return;
+  if (document.hidden) stream.close();
+  else stream.open();
+}
+
 async function signOut() {
   if (!confirm(word("sign_out_confirm", { name: session.name }))) return;
   try {
@@ -148,6 +156,7 @@ async function start() {
   byId("leave").append(icon("leave"));
   byId("leave").addEventListener("click", signOut);
   byId("older").addEventListener("click", older);
+  document.addEventListener("visibilitychange", lookedAt);
   await arrive();
 }
 

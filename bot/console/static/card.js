@@ -95,7 +95,11 @@ function picture(one, index, list, doors) {
   image.addEventListener("load", () => {
     if (image.naturalWidth < image.clientWidth) image.src = `/api/assets/${one.asset}`; // too coarse for this screen
   }, { once: true });
-  image.addEventListener("error", () => frame.replaceChildren(el("p", { class: "gone" }, word("picture_gone"))), { once: true });
+  image.addEventListener("error", () => {
+    const whole = `/api/assets/${one.asset}`;
+    if (image.getAttribute("src") === whole) frame.replaceChildren(el("p", { class: "gone" }, word("picture_gone")));
+    else image.src = whole; // no thumbnail is no reason to show nothing
+  });
   return frame;
 }
 

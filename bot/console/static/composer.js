@@ -1,6 +1,7 @@
 // The writing desk: Enter sends, Shift+Enter breaks the line, ↑ recalls, "/" opens the list of commands.
 
 import { byId, el, icon } from "./dom.js";
+import { rendered } from "./markup.js";
 
 const SLASH = /^[/／]([^\s]*)$/;
 
@@ -118,7 +119,7 @@ export class Composer {
   }
 
   #hint(one, index) {
-    const row = el("div", { class: "hint-row", role: "option", id: `hint-${index}` }, el("b", {}, one.name), el("i", {}, one.zh), el("span", {}, one.help));
+    const row = el("div", { class: "hint-row", role: "option", id: `hint-${index}` }, el("b", {}, one.name), el("i", {}, one.zh), el("span", {}, rendered(one.help)));
     row.addEventListener("pointerdown", (event) => {
       event.preventDefault(); // keep the focus, and a phone's keyboard, where they are
       this.#take(one);

@@ -11,17 +11,22 @@ export class Log {
   #live = new Map(); // job -> {progress, text, length}
   #log = byId("log");
   #scroll = byId("scroll");
+  #following = true; // the end is in view, and shall stay so when the window or a phone's keyboard changes
 
   /** doors: see card.js, and retry(client id, text). */
   constructor(doors) {
     this.doors = doors;
-    this.#scroll.addEventListener("scroll", () => this.#offerJump(), { passive: true });
+    this.#scroll.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     byId("jump").addEventListener("click", () => this.toEnd(true));
     new ResizeObserver(() => this.#resized()).observe(this.#scroll);
   }
 
   get oldest() {
     return Math.min(...this.#rows.keys());
+  }
+
+  get newest() {
+    return this.#rows.size ? Math.max(...this.#rows.keys()) : Infinity;
   }
 
   /** What this person wrote, newest first: for the arrow keys. */
@@ -35,11 +40,19 @@ export class Log {
     return [...this.#pending].filter(([, one]) => one.status === "failed").map(([id, one]) => ({ id, text: one.text }));
   }
 
+  /** Everything, for the next person. */
   clear() {
-    this.#rows.clear();
+    this.forget();
+    for (const { node } of this.#pending.values()) node.remove();
     this.#pending.clear();
     this.#live.clear();
-    this.#log.replaceChildren();
+  }
+
+  /** What the server has; our unsent messages stay. */
+  forget() {
+    for (const { node } of this.#rows.values()) node.remove();
+    for (const line of this.#log.querySelectorAll(".day")) line.remove();
+    this.#rows.clear();
   }
 
   /** Show a message, or its newer version; an older version than the one shown changes nothing. */
@@ -154,7 +167,7 @@ export class Log {
 
   #after(follow) {
     byId("empty").hidden = this.#rows.size + this.#pending.size > 0;
-    if (follow) this.toEnd();
+    this.#following = follow;
     this.#resized();
   }
 
@@ -162,6 +175,12 @@ export class Log {
   #resized() {
     const bar = this.#scroll.offsetWidth - this.#scroll.clientWidth;
     document.documentElement.style.setProperty("--scroll-bar", `${bar}px`);
+    if (this.#following) this.toEnd();
+    this.#offerJump();
+  }
+
+  #scrolled() {
+    this.#following = this.#atEnd();
     this.#offerJump();
   }
 

@@ -19,7 +19,7 @@ export function rendered(text, sources = []) {
 }
 
 function token([, bold, code, mark], sources) {
-  if (bold !== undefined) return el("strong", {}, bold);
+  if (bold !== undefined) return el("strong", {}, rendered(bold, sources));
   if (code !== undefined) return el("code", {}, code);
   const source = sources.find((one) => one.mark === Number(mark));
   return source ? sourceLink(source, { class: "mark", title: source.document }, mark) : null;

@@ -24,8 +24,9 @@ export class Stream {
       source.addEventListener(name, (event) => this.handlers[name](JSON.parse(event.data)));
     }
     source.onerror = () => {
+      if (source !== this.#source) return;
       this.handlers.lost(source.readyState === EventSource.CLOSED);
-      if (source.readyState === EventSource.CLOSED && source === this.#source) this.#again();
+      if (source.readyState === EventSource.CLOSED) this.#again();
     };
   }
 

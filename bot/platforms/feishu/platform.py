@@ -24,7 +24,7 @@ MAX_IMAGE_BYTES: Final = 10_000_000  # Feishu takes 10 MB
 _IDENTITY_PATIENCE: Final = 1.0  # seconds an event may wait for the bot's own id; Feishu waits 3 s for the answer
 _IDENTITY_PAUSE: Final = timedelta(seconds=30)  # until asking again after a failure
 
-Accept = Callable[[ChatEvent], Awaitable[None]]  # keeps the event for good; when it raises, Feishu comes again
+Accept = Callable[[ChatEvent], Awaitable[object]]  # keeps the event for good; when it raises, Feishu comes again
 Act = Callable[[ChatEvent], Awaitable[tuple[str, str]]]  # (info|success|warning|error, words) for the presser
 Images = Mapping[int, bytes]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from enum import StrEnum
+from importlib.util import find_spec
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -18,6 +20,7 @@ _NOT_YET = (
     "feishu.mode is long_connection, which this version cannot serve yet: set `mode: webhook` in platforms.yaml and "
     "give the console the request address https://<your host>/feishu/events, for events and for callbacks"
 )
+_NO_PACKAGE = "feishu is enabled but the package cryptography is not installed: pip install 'moqi[feishu]'"
 _ORIGIN = re.compile(r"https://[^/\s]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?")
 
 
@@ -71,8 +74,9 @@ class FeishuSettings(BaseModel):
         return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
-def check(settings: FeishuSettings) -> list[str]:
+def check(settings: FeishuSettings, find: Callable[[str], object] = find_spec) -> list[str]:
     """What keeps the server from opening Feishu with these settings; empty when nothing does."""
-    if settings.enabled and settings.mode is Mode.LONG_CONNECTION:
-        return [_NOT_YET]
-    return []
+    if not settings.enabled:
+        return []
+    problems = [_NOT_YET] if settings.mode is Mode.LONG_CONNECTION else []
+    return problems if find("cryptography") else [*problems, _NO_PACKAGE]

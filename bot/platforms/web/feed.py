@@ -120,16 +120,16 @@ class Feed:
         """How many pages this person has open."""
         return len(self._pages.get(user_id, ()))
 
-    def open(self) -> None:
-        """Let streams begin again after `close`."""
-        self._closed = False
+    def end(self, user_id: int) -> None:
+        """End the streams of one person, whose rights changed: a page that still may will come back."""
+        for page in self._pages.get(user_id, ()):
+            page.end()
 
     def close(self) -> None:
-        """End every stream; call it before the server waits for its connections."""
+        """End every stream, also those that come later; call it before the server waits for its connections."""
         self._closed = True
-        for pages in self._pages.values():
-            for page in pages:
-                page.end()
+        for user_id in self._pages:
+            self.end(user_id)
 
     def _publish(self, user_id: int, news: News) -> None:
         for page in self._pages.get(user_id, ()):

@@ -43,10 +43,10 @@ class WebPlatform:
             raise Undelivered(f"nobody has the id {user_id}") from error
         return self._tell(kept)
 
-    async def update(self, receipt: Mapping[str, Any], message: Outgoing, images: Mapping[int, bytes]) -> dict[str, Any]:
-        changed = await self._db.run(
-            messages.change, int(receipt["message_id"]), message.reply.to_json(), self._now()
-        )
+    async def update(
+        self, receipt: Mapping[str, Any], message: Outgoing, images: Mapping[int, bytes]
+    ) -> dict[str, Any]:
+        changed = await self._db.run(messages.change, int(receipt["message_id"]), message.reply.to_json(), self._now())
         if changed is None:
             raise Undelivered(f"message {receipt['message_id']} is gone")
         return self._tell(changed)

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from socket import socket
 from tempfile import TemporaryDirectory
 
 import uvicorn
@@ -96,7 +97,9 @@ class Script:
             await self._ask(event)
         elif event.text.startswith("/help"):
             lines = "\n".join(f"`{c.name}` {c.zh}　{c.help}" for c in COMMANDS)
-            await self._post(event, "reply", Reply(text=f"**都能做什么**\n{lines}\n\n说「画一只猫」也可以画，别的话会当作问题。"))
+            await self._post(
+                event, "reply", Reply(text=f"**都能做什么**\n{lines}\n\n说「画一只猫」也可以画，别的话会当作问题。")
+            )
         else:
             await self._post(event, "reply", Reply(text=f"你说：{event.text}"))
 
@@ -134,7 +137,10 @@ class Script:
         job, user = await self._job(event, Kind.ASK)
         receipt = await self._post(event, "card", Reply(title="正在查找", state="running", job=job, streaming=True))
         ids = await self.db.run(_handbook)
-        text = f"入职**满一年**后有带薪年假，工龄不满十年的每年五天 [1]。\n至少提前三个工作日在系统里提交，由直属主管批准 [2]。"
+        text = (
+            "入职**满一年**后有带薪年假，工龄不满十年的每年五天 [1]。\n"
+            "至少提前三个工作日在系统里提交，由直属主管**批准 [2]**。"
+        )
         for at in range(0, len(text), 3):
             self.feed.delta(user, job=job, text=text[at : at + 3])
             await asyncio.sleep(self.step / 4)
@@ -147,19 +153,21 @@ class Script:
 
     async def _job(self, event: ChatEvent, kind: Kind) -> tuple[int, int]:
         user = int(event.origin.chat_id)
-        job = await self.db.run(
-            jobs.add, key=f"web:{event.key}", kind=kind, now=utcnow(), origin=event.origin,
-            user_id=user, params={}, cost=1, weight=1.0, vtag=0.0,
-        )
-        assert job is not None
-        return job, user
+        return await self.db.run(_add_job, event, kind, user), user
 
     async def _picture(self, job: int, prompt: str) -> int:
         data = painting(prompt)
         sha = await asyncio.to_thread(self.files.put, data)
         return await self.db.run(
-            assets.add, sha256=sha, media_type="image/png", size=len(data), width=512, height=512,
-            job_id=job, index=0, now=utcnow(),
+            assets.add,
+            sha256=sha,
+            media_type="image/png",
+            size=len(data),
+            width=512,
+            height=512,
+            job_id=job,
+            index=0,
+            now=utcnow(),
         )
 
     async def _post(self, event: ChatEvent, slot: str, reply: Reply) -> dict[str, object]:
@@ -214,9 +222,9 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self.feed = feed
 
-    async def shutdown(self, sockets: list[object] | None = None) -> None:
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
         self.feed.close()
-        await super().shutdown(sockets)  # type: ignore[arg-type]
+        await super().shutdown(sockets)
 
 
 @asynccontextmanager
@@ -242,7 +250,10 @@ def painting(prompt: str, side: int = 512) -> bytes:
     draw.ellipse((sun, 70, sun + 84, 154), fill=(184, 64, 46))
     for row, shade in enumerate((196, 150, 98, 50)):
         base = 250 + row * 66
-        ridge = [(x, base - abs((x * (3 + row) + row * 140) % 300 - 150) * (0.9 - row * 0.14)) for x in range(0, side + 16, 16)]
+        ridge = [
+            (x, base - abs((x * (3 + row) + row * 140) % 300 - 150) * (0.9 - row * 0.14))
+            for x in range(0, side + 16, 16)
+        ]
         draw.polygon([(0, side), *ridge, (side, side)], fill=(shade, shade - 2, shade - 8))
     out = io.BytesIO()
     image.save(out, "PNG")
@@ -259,6 +270,13 @@ def _thumbnail(data: bytes) -> tuple[bytes, str]:
 
 def _principals(user: User) -> frozenset[str]:
     return frozenset({"everyone", f"user:{user.id}"})
+
+
+def _add_job(conn: Connection, event: ChatEvent, kind: Kind, user: int) -> int:
+    values = {"user_id": user, "params": {}, "cost": 1, "weight": 1.0, "vtag": 0.0}
+    job = jobs.add(conn, key=f"web:{event.key}", kind=kind, now=utcnow(), origin=event.origin, **values)
+    assert job is not None
+    return job
 
 
 def _handbook(conn: Connection) -> list[int]:

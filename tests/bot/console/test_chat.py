@@ -29,10 +29,15 @@ async def test_a_message_is_accepted_kept_and_answered(made: Stage, join: Join) 
     client = await join("小墨")
     answer = await client.post("/api/messages", json={"id": ID, "text": "你好"})
     assert answer.status_code == 202
-    assert answer.json()["client"].endswith(ID) and answer.json()["body"] == {"text": "你好"}
+    assert answer.json()["client"].endswith(ID)
+    assert answer.json()["body"] == {"text": "你好"}
     [event] = made.script.accepted
     assert (event.platform, event.kind, event.text, event.sender_name, event.mentioned) == (
-        "web", "message", "你好", "小墨", True,
+        "web",
+        "message",
+        "你好",
+        "小墨",
+        True,
     )
     assert (event.origin.chat_id, event.origin.message_id) == (str((await client.get("/api/session")).json()["id"]), ID)
     assert ChatEvent.from_json(event.to_json()) == event
@@ -64,9 +69,11 @@ async def test_history_comes_in_pages(made: Stage, join: Join) -> None:
         await client.post("/api/messages", json={"id": f"{ID}{n}", "text": str(n)})
         await made.script.settled()
     newest = (await client.get("/api/messages", params={"limit": 4})).json()
-    assert [m["body"]["text"] for m in newest["messages"]] == ["1", "你说：1", "2", "你说：2"] and newest["more"]
+    assert [m["body"]["text"] for m in newest["messages"]] == ["1", "你说：1", "2", "你说：2"]
+    assert newest["more"]
     older = (await client.get("/api/messages", params={"limit": 4, "before": newest["messages"][0]["id"]})).json()
-    assert [m["body"]["text"] for m in older["messages"]] == ["0", "你说：0"] and not older["more"]
+    assert [m["body"]["text"] for m in older["messages"]] == ["0", "你说：0"]
+    assert not older["more"]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +111,8 @@ async def test_bad_messages_get_a_sentence(
 async def test_broken_bytes_are_refused(made: Stage, join: Join, content: bytes, kind: str) -> None:
     client = await join("小墨")
     answer = await client.post("/api/messages", content=content, headers={"Content-Type": kind})
-    assert answer.status_code in (400, 422) and answer.json()["error"]["code"] == "invalid"
+    assert answer.status_code in (400, 422)
+    assert answer.json()["error"]["code"] == "invalid"
     assert made.script.accepted == []
 
 
@@ -132,7 +140,8 @@ async def test_a_button_press_is_an_event_and_says_a_toast(made: Stage, join: Jo
     assert answer.json() == {"toast": {"kind": "info", "text": "正在取消"}}
     [event] = made.script.pressed
     assert (event.kind, event.action, event.value, event.origin.message_id) == ("action", "cancel", {"job": 17}, "3")
-    assert event.key.endswith(ID) and event.key != ID
+    assert event.key.endswith(ID)
+    assert event.key != ID
 
 
 @pytest.mark.parametrize("body", [{"action": "DROP TABLE"}, {"job": 0}, {"job": 2**40}, {"message": -1}, {"id": "x"}])
@@ -147,7 +156,9 @@ async def test_bad_presses_are_refused(made: Stage, join: Join, body: dict[str, 
     [("POST", "/api/messages"), ("POST", "/api/actions"), ("GET", "/api/messages"), ("GET", "/api/stream")],
 )
 async def test_nobody_gets_in_without_a_session(visit: Visit, method: str, path: str) -> None:
-    body = {"id": ID, "text": "x"} if path.endswith("messages") else {"id": ID, "job": 1, "action": "redo", "message": 1}
+    body = (
+        {"id": ID, "text": "x"} if path.endswith("messages") else {"id": ID, "job": 1, "action": "redo", "message": 1}
+    )
     answer = await visit().request(method, path, json=body if method == "POST" else None)
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "signed_out")
 

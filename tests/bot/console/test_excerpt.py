@@ -10,7 +10,13 @@ TEXT = "零一二三四五六七八九甲乙丙丁戊己庚辛壬癸"
 
 def passage(ordinal: int, start: int, end: int, document: int = 1) -> Passage:
     return Passage(
-        id=ordinal, document_id=document, document="x", heading="", ordinal=ordinal, start=start, end=end,
+        id=ordinal,
+        document_id=document,
+        document="x",
+        heading="",
+        ordinal=ordinal,
+        start=start,
+        end=end,
         text=TEXT[start:end],
     )
 

@@ -28,7 +28,10 @@ async def test_a_name_signs_in_and_the_first_is_admin(visit: Visit) -> None:
 async def test_the_cookie_is_out_of_reach(visit: Visit) -> None:
     plain = await visit().post("/api/session", json={"name": "小墨"})
     cookie = plain.headers["set-cookie"].lower()
-    assert "httponly" in cookie and "samesite=lax" in cookie and "path=/" in cookie and "secure" not in cookie
+    assert "httponly" in cookie
+    assert "samesite=lax" in cookie
+    assert "path=/" in cookie
+    assert "secure" not in cookie
     secure = await visit().post("https://127.0.0.1:8080/api/session", json={"name": "阿契"})
     assert "secure" in secure.headers["set-cookie"].lower()
 
@@ -54,7 +57,8 @@ async def test_a_name_belongs_to_whoever_took_it(visit: Visit, join: Join, spell
     owner = await join("moqi")
     answer = await visit().post("/api/session", json={"name": spelling})
     assert answer.status_code == 409
-    assert "moqi" in answer.json()["error"]["text"] and "登录码" in answer.json()["error"]["text"]
+    assert "moqi" in answer.json()["error"]["text"]
+    assert "登录码" in answer.json()["error"]["text"]
     await owner.delete("/api/session")
     assert (await visit().post("/api/session", json={"name": spelling})).status_code == 409
 
@@ -103,5 +107,9 @@ async def test_a_banned_person_is_shut_out_and_told(made: Stage, join: Join) -> 
     client = await join("小墨")
     who = (await client.get("/api/session")).json()
     await made.console.db.run(users.set_banned, who["id"], True)
-    for answer in (await client.get("/api/session"), await client.get("/api/messages"), await client.get("/api/stream")):
+    for answer in (
+        await client.get("/api/session"),
+        await client.get("/api/messages"),
+        await client.get("/api/stream"),
+    ):
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "banned")

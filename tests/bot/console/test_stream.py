@@ -42,7 +42,8 @@ async def test_a_page_hears_of_everything_in_order_and_nobody_else_does(made: St
                     break
             assert [name for name, _ in seen] == ["message", "message", *["progress"] * 8, "message"]
             assert [data["done"] for name, data in seen if name == "progress"] == list(range(1, 9))
-            assert seen[1][1]["id"] == seen[-1][1]["id"] and seen[1][1]["version"] < seen[-1][1]["version"]
+            assert seen[1][1]["id"] == seen[-1][1]["id"]
+            assert seen[1][1]["version"] < seen[-1][1]["version"]
             await other.post("/api/messages", json={"id": ID, "text": "嗨"})
             _, first = await anext(overheard)
             assert first["body"] == {"text": "嗨"}
@@ -73,3 +74,17 @@ async def test_silence_is_broken_by_signs_of_life() -> None:
     await anext(stream)
     assert (await anext(stream)).startswith(":")
     await stream.aclose()
+
+
+async def test_leaving_ends_the_streams_of_that_person_only(made: Stage) -> None:
+    async with serving(made) as url, httpx.AsyncClient(base_url=url) as mine, httpx.AsyncClient(base_url=url) as other:
+        await mine.post("/api/session", json={"name": "小墨"})
+        await other.post("/api/session", json={"name": "阿契"})
+        async with mine.stream("GET", "/api/stream") as here, other.stream("GET", "/api/stream") as there:
+            heard, overheard = events(here), events(there)
+            await anext(heard)
+            await anext(overheard)
+            await mine.delete("/api/session")
+            assert [event async for event in heard] == []
+            await other.post("/api/messages", json={"id": ID, "text": "还在"})
+            assert (await anext(overheard))[0] == "message"

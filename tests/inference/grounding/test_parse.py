@@ -12,6 +12,8 @@ import pytest
 from inference.grounding import parse
 from inference.grounding.parse import TooLarge, Unreadable, Unsupported
 
+RULES = ("annual leave", "travel", "expenses")
+
 
 def docx(*paragraphs: str, kind: str = "") -> bytes:
     """A minimal Word file; the first paragraph is a heading."""
@@ -111,7 +113,9 @@ def test_markdown_without_what_readers_do_not_see() -> None:
 
 
 def test_html_keeps_headings_and_drops_scripts() -> None:
-    page = "<html><head><title>甲 &amp; 乙</title></head><body><h2>年假</h2><script>x()</script><p>十天</p></body></html>"
+    page = (
+        "<html><head><title>甲 &amp; 乙</title></head><body><h2>年假</h2><script>x()</script><p>十天</p></body></html>"
+    )
     parsed = parse.parse(page.encode(), "a.html")
     assert parsed.title == "甲 & 乙"
     assert parsed.markdown == "## 年假\n\n十天"
@@ -125,8 +129,8 @@ def test_html_keeps_headings_and_drops_scripts() -> None:
         ("a.pptx", pptx, "## 季度目标\n\n响应时间减半\n\n强调客户反馈"),
         (
             "a.pdf",
-            lambda: pdf(*[["Handbook page", f"Leave rule number {n} holds."] for n in range(4)]),
-            "\n\n".join(f"## p. {n + 1}\n\nLeave rule number {n} holds." for n in range(4)),
+            lambda: pdf(*[["Handbook", f"The rule about {what} holds.", f"{n} / 3"] for n, what in enumerate(RULES)]),
+            "\n\n".join(f"## p. {n}\n\nThe rule about {what} holds." for n, what in enumerate(RULES, 1)),
         ),
     ],
 )

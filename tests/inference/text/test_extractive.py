@@ -11,12 +11,15 @@ from inference.text.extractive import FLOOR, ExtractiveModel, answerable, compos
 from storage.records import Passage, ScoredPassage
 
 LEAVE = (
-    "入职满 3 个月即可休年假。年假天数按工龄计算：\n\n| 工龄 | 年假 |\n|---|---|\n| 不满 10 年 | 10 天 |\n| 满 10 年 | 15 天 |"
+    "入职满 3 个月即可休年假。年假天数按工龄计算：\n\n"
+    "| 工龄 | 年假 |\n|---|---|\n| 不满 10 年 | 10 天 |\n| 满 10 年 | 15 天 |"
     "\n\n- 婚假：10 天。\n- **产假**：158 天。"
 )
 
 
-def scored(number: int, text: str, coverage: float = 1.0, document: str = "请假.md", heading: str = "") -> ScoredPassage:
+def scored(
+    number: int, text: str, coverage: float = 1.0, document: str = "请假.md", heading: str = ""
+) -> ScoredPassage:
     passage = Passage(
         id=number, document_id=1, document=document, heading=heading, ordinal=0, start=0, end=len(text), text=text
     )

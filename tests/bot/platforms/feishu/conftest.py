@@ -26,7 +26,7 @@ def settings(feishu: FeishuSimulator) -> FeishuSettings:
 
 @pytest.fixture
 async def http(settings: FeishuSettings) -> AsyncIterator[httpx.AsyncClient]:
-    async with pooled(settings, timeout=0.3) as client:
+    async with pooled(settings) as client:
         yield client
 
 

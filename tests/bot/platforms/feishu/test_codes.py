@@ -48,8 +48,18 @@ def test_meaning(status: int, code: int | None, kind: type[PlatformError]) -> No
 
 
 @pytest.mark.parametrize(
-    ("reset", "wait"), [("7", 7.0), ("0.5", 0.5), ("0", 0.1), ("-3", 0.1), ("99999", 300.0), ("", 1.0), ("nan", 1.0), ("soon", 1.0)]
-)  # fmt: skip
+    ("reset", "wait"),
+    [
+        ("7", 7.0),
+        ("0.5", 0.5),
+        ("0", 0.1),
+        ("-3", 0.1),
+        ("99999", 300.0),
+        ("", 1.0),
+        ("nan", 1.0),
+        ("soon", 1.0),
+    ],
+)
 def test_reset_header(reset: str, wait: float) -> None:
     error = error_of(Answer(status=429, code=99991400, body={}, reset=reset))
     assert isinstance(error, Retry)

@@ -15,7 +15,7 @@ import pytest
 
 from bot.events import ChatEvent
 from bot.platforms.base import ChatPlatform, Outgoing, PlatformError, Retry, Unconfigured, Undelivered
-from bot.platforms.feishu.client import FeishuClient
+from bot.platforms.feishu.client import FeishuClient, pooled
 from bot.platforms.feishu.codes import Busy
 from bot.platforms.feishu.platform import FeishuPlatform
 from bot.platforms.feishu.settings import FeishuSettings
@@ -38,11 +38,11 @@ def outgoing(feishu: FeishuSimulator, reply: Reply = CARD, key: str = "job-1-car
 
 
 async def until_sent(
-    platform: FeishuPlatform, message: Outgoing, images: Mapping[int, bytes], tries: int = 6
+    platform: FeishuPlatform, message: Outgoing, images: Mapping[int, bytes]
 ) -> tuple[dict[str, Any], list[Retry]]:
     """What the delivery loop does, without its waiting: again under the same key, keeping what was achieved."""
     errors: list[Retry] = []
-    for _ in range(tries):
+    for _ in range(20):
         try:
             return await platform.post(message, images), errors
         except Retry as error:
@@ -84,9 +84,9 @@ async def test_a_text_that_must_change_is_said_anew(feishu: FeishuSimulator, pla
     [({"message_id": ""}, "oc_1"), ({"message_id": "", "chat_id": ""}, "ou_alice")],
 )
 async def test_work_without_a_message_is_sent_to_the_chat_or_the_person(
-    feishu: FeishuSimulator, platform: FeishuPlatform, origin: dict[str, str], receiver: str
+    feishu: FeishuSimulator, platform: FeishuPlatform, origin: dict[str, Any], receiver: str
 ) -> None:
-    await platform.post(outgoing(feishu, **origin), {})
+    await platform.post(outgoing(feishu, CARD, **origin), {})
     assert [(sent.chat_id, sent.parent_id) for sent in feishu.visible()] == [(receiver, "")]
 
 
@@ -123,7 +123,6 @@ FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("empty", {}),
     ("close", {}),
     ("cut", {}),
-    ("slow", {"seconds": 0.5}),
     ("code", {"code": 230020}),
     ("code", {"code": 230049}),
 ]
@@ -132,24 +131,36 @@ FAULTS: list[tuple[str, dict[str, Any]]] = [
 @pytest.mark.parametrize(("kind", "more"), FAULTS)
 @pytest.mark.parametrize("origin", [{}, {"message_id": ""}])
 async def test_trap_15_every_fault_leaves_one_visible_message(
-    feishu: FeishuSimulator, settings: FeishuSettings, http: httpx.AsyncClient, kind: str, more: dict[str, Any], origin: dict[str, str]
-) -> None:  # fmt: skip
+    feishu: FeishuSimulator,
+    settings: FeishuSettings,
+    http: httpx.AsyncClient,
+    kind: str,
+    more: dict[str, Any],
+    origin: dict[str, Any],
+) -> None:
     platform = FeishuPlatform(settings, patient(settings, http))
     feishu.fail(kind, times=2, on="/messages", **more)
     receipt, errors = await until_sent(platform, outgoing(feishu, DONE, **origin), {7: PNG})
     assert len(errors) == 2
     if kind in ("429", "limit"):
         assert [error.after for error in errors] == [3.0, 3.0]
-    await feishu_settled(feishu, more)
     (sent,) = feishu.visible()
     assert receipt["message_id"] == sent.message_id
     assert len(feishu.images) == 1  # kept by the error's receipt, not uploaded again
 
 
-async def feishu_settled(feishu: FeishuSimulator, more: Mapping[str, Any]) -> None:
-    """A slow call goes on after we gave up on it: let it end, so that what it does is seen."""
-    while more.get("seconds") == 0.5 and len([call for call in feishu.calls if "/messages" in call]) < 3:
-        await asyncio.sleep(0.02)
+async def test_trap_15_answers_that_come_too_late_leave_one_visible_message(
+    feishu: FeishuSimulator, settings: FeishuSettings
+) -> None:
+    async with pooled(settings, timeout=0.3) as hasty:
+        platform = FeishuPlatform(settings, patient(settings, hasty))
+        feishu.fail("slow", times=2, on="/messages", seconds=0.5)
+        receipt, errors = await until_sent(platform, outgoing(feishu), {})
+    assert len(errors) >= 2
+    assert all("Timeout" in str(error) for error in errors)
+    while sum("/messages" in call for call in feishu.calls) < 3:
+        await asyncio.sleep(0.02)  # what we gave up on goes on there: see what it does
+    assert [sent.message_id for sent in feishu.visible()] == [receipt["message_id"]]
 
 
 def patient(settings: FeishuSettings, http: httpx.AsyncClient) -> FeishuClient:
@@ -202,8 +213,14 @@ async def test_pictures_uploaded_before_a_failure_are_kept(feishu: FeishuSimulat
 
 @pytest.mark.parametrize(
     ("code", "kind"),
-    [(230022, Undelivered), (230028, Undelivered), (230002, Undelivered), (230053, Undelivered), (99991672, Unconfigured)],
-)  # fmt: skip
+    [
+        (230022, Undelivered),
+        (230028, Undelivered),
+        (230002, Undelivered),
+        (230053, Undelivered),
+        (99991672, Unconfigured),
+    ],
+)
 async def test_traps_26_27_30_permanent_refusals_are_not_tried_again(
     feishu: FeishuSimulator, platform: FeishuPlatform, code: int, kind: type[PlatformError]
 ) -> None:
@@ -316,8 +333,7 @@ async def test_trap_17_own_pace_stays_below_the_limit_of_a_chat(
     await client.send("oc_2", "chat_id", "text", '{"text":"x"}', "other")
     assert [round(wait, 2) for wait in slept] == [1.05] * 5
     with pytest.raises(Busy) as refused:  # more than two seconds of work waits: back to the queue
-        for number in range(6):
-            await client.send("oc_1", "chat_id", "text", '{"text":"x"}', f"l{number}")
+        await client.send("oc_1", "chat_id", "text", '{"text":"x"}', "m")
     assert refused.value.after is not None
     assert refused.value.after > 2.0
 

@@ -79,8 +79,15 @@ def test_trap_23_button_value_is_an_object_that_says_where_it_stands(chat_type: 
 
 @pytest.mark.parametrize(
     ("state", "template"),
-    [("queued", "wathet"), ("running", "blue"), ("done", "green"), ("failed", "red"), ("cancelled", "grey"), ("", "default")],
-)  # fmt: skip
+    [
+        ("queued", "wathet"),
+        ("running", "blue"),
+        ("done", "green"),
+        ("failed", "red"),
+        ("cancelled", "grey"),
+        ("", "default"),
+    ],
+)
 def test_headline_colour_tells_the_state(state: str, template: str) -> None:
     assert judged(Reply(title="x", state=state))["header"]["template"] == template
 
@@ -203,6 +210,12 @@ def test_text_message_is_cut_below_150_kb() -> None:
     assert json.loads(content)["text"].endswith("…")
 
 
+SPEECHLESS = {
+    "tag": "button",
+    "text": {"tag": "plain_text", "content": "x"},
+    "behaviors": [{"type": "callback", "value": "x"}],
+}
+LONELY = {"tag": "img_combination", "combination_mode": "double", "img_list": [{"img_key": "img_v3_1"}]}
 BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "schema": ({"schema": "1.0"}, "schema must be 2.0"),
     "update_multi": ({"config": {}}, "update_multi"),
@@ -218,15 +231,9 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "twice": ({"body": {"elements": [{"tag": "hr", "element_id": "a"}] * 2}}, "stands twice"),
     "many": ({"body": {"elements": [{"tag": "hr"}] * 201}}, "more than 200"),
     "large": ({"body": {"elements": [{"tag": "markdown", "content": "x" * 31_000}]}}, "bytes"),
-    "value": (
-        {"body": {"elements": [{"tag": "button", "text": {"tag": "plain_text", "content": "x"}, "behaviors": [{"type": "callback", "value": "x"}]}]}},
-        "value is an object",
-    ),
-    "pictures": (
-        {"body": {"elements": [{"tag": "img_combination", "combination_mode": "double", "img_list": [{"img_key": "img_v3_1"}]}]}},
-        "cannot show 1",
-    ),
-}  # fmt: skip
+    "value": ({"body": {"elements": [SPEECHLESS]}}, "value is an object"),
+    "pictures": ({"body": {"elements": [LONELY]}}, "cannot show 1"),
+}
 
 
 @pytest.mark.parametrize("name", BROKEN)

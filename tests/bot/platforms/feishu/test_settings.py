@@ -40,6 +40,12 @@ def test_long_connection_needs_no_encrypt_key_but_is_not_served() -> None:
     assert check(FeishuSettings.model_validate(FULL)) == []
 
 
+def test_missing_package_is_found_before_the_first_event() -> None:
+    settings = FeishuSettings.model_validate(FULL)
+    assert "pip install 'moqi[feishu]'" in check(settings, lambda name: None)[0]
+    assert check(FeishuSettings.model_validate({}), lambda name: None) == []
+
+
 @pytest.mark.parametrize(
     ("domain", "kept"),
     [

@@ -246,4 +246,5 @@ def test_noise_never_gets_in_and_never_crashes(body: bytes, headers: dict[str, s
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=4), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["message", "sender", "sender_id", "open_id", "content", "mentions", "key", "action", "value", "operator", "message_id", "chat_id", "sender_type"]), inner, max_size=6), max_leaves=20), st.sampled_from(["im.message.receive_v1", "card.action.trigger", "im.message.recalled_v1", "x"]))  # fmt: skip  # noqa: E501
 def test_genuine_events_of_any_shape_are_acknowledged(event: Any, kind: str) -> None:
     envelope = events.envelope(APP, kind, {})
-    assert receive(events.signed(APP, {**envelope, "event": event}, at=STAMP))
+    received = receive(events.signed(APP, {**envelope, "event": event}, at=STAMP))
+    assert isinstance(received, (wire.Event, Ignored))

@@ -88,7 +88,8 @@ async def test_closing_ends_pages_that_are_open_and_pages_that_come() -> None:
         feed.progress(1, job=1, state="running")
         feed.close()
         news = await page.get()
-        assert news is not None and news.event == "progress"
+        assert news is not None
+        assert news.event == "progress"
         assert await page.get() is None
     with feed.subscribe(2) as late:
         assert await late.get() is None

@@ -56,7 +56,9 @@ async def test_a_post_is_kept_whole_told_and_idempotent(db: Database, user_id: i
     kept = await db.read(messages.page, user_id)
     assert receipts == [{"message_id": str(kept[0].id)}] * 5
     assert [Reply.from_json(one.body) for one in kept] == [FULL]
-    assert news is not None and news.data["id"] == kept[0].id and news.data["author"] == "bot"
+    assert news is not None
+    assert news.data["id"] == kept[0].id
+    assert news.data["author"] == "bot"
     assert news.data["body"] == kept[0].body  # a page that listens sees what a page that reads sees
 
 
@@ -70,7 +72,8 @@ async def test_an_update_replaces_in_place_and_is_newer(db: Database, user_id: i
     [kept] = await db.read(messages.page, user_id)
     assert Reply.from_json(kept.body) == FULL
     assert kept.updated_at > kept.created_at
-    assert news is not None and news.data["version"] > news.data["at"]
+    assert news is not None
+    assert news.data["version"] > news.data["at"]
 
 
 async def test_two_keys_are_two_messages(db: Database, user_id: int) -> None:

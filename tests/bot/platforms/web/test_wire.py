@@ -33,4 +33,6 @@ def test_an_event_of_the_stream_is_one_line_of_data_whatever_it_says() -> None:
     text = wire.server_sent(News(event="delta", data={"text": "一\n\nevent: x\r\n\u2028"}))
     assert text.endswith("\n\n")
     name, data = text.removesuffix("\n\n").split("\n")
-    assert name == "event: delta" and data.startswith("data: ") and "\r" not in data
+    assert name == "event: delta"
+    assert data.startswith("data: ")
+    assert "\r" not in data

@@ -1,0 +1,464 @@
+"""Sentences exist in both languages, say their numbers, and name a next step."""
+
+from __future__ import annotations
+
+import re
+import string
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from bot.commands import ADMIN_COMMANDS, COMMANDS, LATER, Rules, UsageError, parse
+from bot.context import Engine
+from bot.replies import Words, job_reply
+from bot.replies.language import TABLES
+from bot.settings import Parameters
+from inference.images.model import ModelCard
+from scheduler.policy import Demand, Policy, admit
+from scheduler.progress import Progress
+from scheduler.quota import Standing
+from storage.records import Allowance, Asset, ChatType, Job, JobState, Kind, Origin, Place, Role, Unit
+
+ROOT = Path(__file__).parents[2]
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+ZH, EN = Words("zh"), Words("en")
+CARD = ModelCard(name="builtin", path="", builtin=True, device="cpu", dtype="float32")
+DAILY = Allowance(amount=50, period="day")
+
+
+def job(state: JobState = JobState.QUEUED, kind: Kind = Kind.DRAW, **changes: Any) -> Job:
+    drawing = {
+        "prompt": "一只戴红围巾的熊猫",
+        "width": 256,
+        "height": 512,
+        "count": 1,
+        "seed": 7,
+        "steps": 8,
+        "cfg": 0.0,
+    }
+    params = {**drawing, "negative": ""} if kind is Kind.DRAW else {"question": "年假怎么休?"}
+    origin = Origin(platform="web", chat_id="c", chat_type=ChatType.DIRECT, message_id="m", sender="x")
+    plain = Job(
+        id=17,
+        kind=kind,
+        user_id=1,
+        state=state,
+        params=params,
+        origin=origin,
+        cost=1,
+        weight=1.0,
+        priority=0,
+        vtag=0.0,
+        batch_key="",
+        attempt=1,
+        lost=0,
+        token="",
+        cancel_requested=False,
+        parent_id=None,
+        result=None,
+        error=None,
+        cause=None,
+        created_at=NOW,
+        not_before=None,
+        started_at=None,
+        finished_at=None,
+    )
+    return replace(plain, **changes)
+
+
+def asset(number: int, index: int) -> Asset:
+    return Asset(
+        id=number,
+        sha256="0" * 64,
+        media_type="image/png",
+        size=1,
+        width=256,
+        height=512,
+        job_id=17,
+        index=index,
+        created_at=NOW,
+    )
+
+
+def standing(**changes: Any) -> Standing:
+    renews = datetime(2026, 11, 22, tzinfo=ZoneInfo("Asia/Shanghai"))
+    plain = Standing(
+        unit=Unit.DRAW, allowance=DAILY, own=False, left=47, extra=0, bucket="day:2026-11-21", renews=renews
+    )
+    return replace(plain, **changes)
+
+
+def placeholders(sentence: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(sentence) if name is not None}
+
+
+# --- the tables ---------------------------------------------------------------------------------------------------
+
+
+def test_both_languages_say_the_same_things() -> None:
+    assert list(TABLES["zh"]) == list(TABLES["en"])
+
+
+@pytest.mark.parametrize("key", TABLES["zh"])
+def test_both_languages_fill_in_the_same_values(key: str) -> None:
+    assert placeholders(TABLES["zh"][key]) == placeholders(TABLES["en"][key])
+
+
+def codes(pattern: str, *folders: str) -> set[str]:
+    """The codes that the program itself gives, read from its source."""
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    return {code for path in files for code in re.findall(pattern, path.read_text(encoding="utf-8"))}
+
+
+def test_every_code_of_the_program_has_its_sentence() -> None:
+    mistakes = codes(r'(?:Mistake\(|UsageError\(code=|_incomplete\()"(\w+)"', "bot/commands", "bot/router.py")
+    mistakes |= {"prompt_in_neg", "empty_prompt", "ambiguous", "unknown_command", "unknown_button"}
+    mistakes |= {f"size_{why}" for why in ("range", "multiple", "pixels", "choice")}
+    refusals = codes(r'Refusal\(code="(\w+)"', "bot", "scheduler") | {"unknown_person", "ambiguous_person"}
+    failures = codes(r'error="(\w+)"', "scheduler") | {"out_of_memory", "not_finite", "bad_request", "disk_full"}
+    wanted = {f"usage.{m}" for m in mistakes} | {f"refusal.{r}" for r in refusals} | {f"failure.{f}" for f in failures}
+    assert len(mistakes) > 30
+    assert len(refusals) > 8
+    assert wanted - set(TABLES["zh"]) == set()
+
+
+def test_an_unknown_sentence_is_a_defect() -> None:
+    with pytest.raises(KeyError):
+        ZH.say("no such thing")
+
+
+# --- cards --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("place", "zh", "en"),
+    [
+        (None, "排队中", "Queued"),
+        (Place(place=1, seconds=2.2), "排队中 · 第 1 位 · 约 2 秒", "Queued · number 1 · about 2 s"),
+        (Place(place=1, seconds=0.1), "排队中 · 第 1 位 · 约 1 秒", "Queued · number 1 · about 1 s"),
+        (Place(place=3, seconds=None), "排队中 · 第 3 位", "Queued · number 3"),
+        (Place(place=40, seconds=200), "排队中 · 第 40 位 · 约 3 分钟", "Queued · number 40 · about 3 min"),
+        (Place(place=999, seconds=9000), "排队中 · 第 999 位 · 约 2 小时", "Queued · number 999 · about 2 h"),
+    ],
+)
+def test_the_headline_of_a_queued_card(place: Place | None, zh: str, en: str) -> None:
+    assert job_reply(job(), ZH, place=place).title == zh
+    assert job_reply(job(), EN, place=place).title == en
+
+
+def test_a_queued_card_shows_the_recipe_the_model_and_how_to_cancel() -> None:
+    reply = job_reply(job(), ZH, place=Place(place=1, seconds=2), card=CARD)
+    assert reply.fields == (("种子", "7"), ("尺寸", "256x512"), ("步数", "8"))
+    assert [(b.action, b.label, b.value) for b in reply.buttons] == [("cancel", "取消", {"job": 17})]
+    assert "练习模型" in reply.note
+    assert (reply.state, reply.job, reply.text) == ("queued", 17, "一只戴红围巾的熊猫")
+
+
+def test_a_running_card_counts_steps() -> None:
+    reply = job_reply(job(JobState.RUNNING), ZH, progress=Progress(job=17, user_id=1, done=3, total=8))
+    assert (reply.title, reply.progress) == ("正在画 · 第 3/8 步", (3, 8))
+    assert [b.action for b in reply.buttons] == ["cancel"]
+    assert job_reply(job(JobState.RUNNING), EN).title == "Drawing"
+
+
+def test_a_job_that_is_being_stopped_has_no_cancel_button() -> None:
+    reply = job_reply(job(JobState.RUNNING, cancel_requested=True), ZH)
+    assert (reply.title, reply.buttons) == ("正在取消", ())
+
+
+def test_a_finished_picture() -> None:
+    result = {"seeds": [7, 8], "seconds": 2.345, "model": "builtin", "builtin": True}
+    params = {**job().params, "count": 2}
+    reply = job_reply(job(JobState.DONE, result=result, params=params), ZH, assets=[asset(5, 1), asset(4, 0)])
+    assert dict(reply.fields) == {
+        "种子": "7, 8",
+        "尺寸": "256x512",
+        "步数": "8",
+        "张数": "2",
+        "用时": "2.3 秒",
+        "模型": "builtin",
+    }
+    assert [p.asset for p in reply.pictures] == [4, 5]
+    assert reply.pictures[0].alt == "一只戴红围巾的熊猫"
+    assert [(b.action, b.label) for b in reply.buttons] == [("redo", "重画"), ("reseed", "换种子")]
+    assert reply.note.startswith("内容由 AI 生成 · 内置练习模型")
+
+
+def test_a_picture_names_the_model_that_drew_it_not_the_present_one() -> None:
+    result = {"seeds": [7], "seconds": 1.0, "model": "Z-Image-Turbo", "builtin": False}
+    assert "练习" not in job_reply(job(JobState.DONE, result=result), ZH, card=CARD).note
+
+
+def test_a_negative_prompt_that_did_nothing_is_said() -> None:
+    asked = job(params={**job().params, "negative": "狗"})
+    assert "--neg" in job_reply(asked, ZH, card=CARD).note
+    assert "--neg" not in job_reply(asked, ZH, card=replace(CARD, guidance=True)).note
+
+
+@pytest.mark.parametrize("code", [key.removeprefix("failure.") for key in TABLES["zh"] if key.startswith("failure.")])
+@pytest.mark.parametrize(("words", "steps"), [(ZH, "再试|管理员"), (EN, "[Tt]ry|admin")])
+def test_every_failure_names_a_next_step(code: str, words: Words, steps: str) -> None:
+    reply = job_reply(job(JobState.FAILED, error=code, cause="secret path"), words)
+    assert re.search(steps, reply.text)
+    assert "secret path" not in str(reply)
+    assert reply.state == "failed"
+
+
+def test_a_failure_without_a_sentence_is_an_internal_one() -> None:
+    assert "内部出错" in job_reply(job(JobState.FAILED, error="brand_new"), ZH).text
+
+
+def test_a_cancelled_job_cost_nothing() -> None:
+    reply = job_reply(job(JobState.CANCELLED), ZH)
+    assert reply.title == "已取消"
+    assert "没有计额度" in reply.text
+
+
+def test_an_answer_while_it_is_written_and_when_it_stands() -> None:
+    asked = job(JobState.RUNNING, Kind.ASK)
+    assert job_reply(asked, ZH).title == "正在查找和回答"
+    writing = job_reply(asked, ZH, progress=Progress(job=17, user_id=1, text="年假"))
+    assert (writing.text, writing.streaming) == ("年假", True)
+    citation = {"mark": 1, "document": "handbook.md", "passage": 9, "heading": "年假", "quote": "满一年"}
+    result = {"text": "满一年 [1]", "grounded": True, "citations": [citation], "nearest": [], "engine": "extractive"}
+    done = job_reply(job(JobState.DONE, Kind.ASK, result=result), ZH)
+    assert (done.text, done.streaming, done.buttons) == ("满一年 [1]", False, ())
+    assert (done.sources[0].mark, done.sources[0].document, done.sources[0].passage) == (1, "handbook.md", 9)
+    assert "摘自" in done.note
+    written = job_reply(job(JobState.DONE, Kind.ASK, result={**result, "engine": "vllm"}), ZH)
+    assert "AI 生成" in written.note
+
+
+def test_an_answer_that_rests_on_nothing_says_so_and_names_the_nearest() -> None:
+    result = {"text": "", "grounded": False, "citations": [], "nearest": ["a.md", "b.md"], "engine": "extractive"}
+    reply = job_reply(job(JobState.DONE, Kind.ASK, result=result), ZH)
+    assert "没有找到" in reply.text
+    assert reply.text.endswith("最接近的文档：a.md、b.md")
+    assert reply.note == ""
+
+
+def test_a_long_prompt_is_shown_in_part() -> None:
+    reply = job_reply(job(params={**job().params, "prompt": "猫" * 2000}), ZH)
+    assert len(reply.text) == 300
+
+
+# --- sentences ----------------------------------------------------------------------------------------------------
+
+MESSAGES = [
+    "",
+    "/",
+    "/darw 猫",
+    "/re",
+    "/xyzzyx",
+    "/reserve x",
+    "/draw 猫 --at 1",
+    "/draw",
+    "/draw --neg a b",
+    "/ask",
+    "/ask " + "x" * 2001,
+    '/draw "a',
+    "/draw 猫 --sise 1",
+    "/draw 猫 --quality 1",
+    "/draw 猫 --seed 1 --seed 2",
+    "/draw 猫 --seed",
+    "/draw 猫 --seed x",
+    "/draw 猫 --seed -1",
+    "/draw 猫 --size x",
+    "/draw 猫 --size 0x0",
+    "/draw 猫 --size 1000x1000",
+    "/draw 猫 --size 512 --ar 1:1",
+    "/draw 猫 --ar x",
+    "/draw 猫 --ar 999:1",
+    "/draw 猫 --cfg 2",
+    "/cancel",
+    "/cancel x",
+    "/cancel 1 2",
+    "/jobs x",
+    "/help xyzzyx",
+    "/help darw",
+    "/quota sett",
+    "/quota set @x",
+    "/quota grant @x",
+    "/quota set @x -1/day",
+    "/quota set @ 1/day",
+    "/role @x",
+    "/role @x king",
+]
+
+
+@pytest.mark.parametrize("text", MESSAGES, ids=[m[:30] for m in MESSAGES])
+@pytest.mark.parametrize("words", [ZH, EN], ids=["zh", "en"])
+def test_every_mistake_is_explained(text: str, words: Words) -> None:
+    error = parse(text, Rules())
+    assert isinstance(error, UsageError)
+    said = words.usage(error).text
+    assert said
+    assert "{" not in said
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("/darw 猫", ["/darw", "你是不是想用 /draw", "`/draw 猫`"]),
+        ("/draw " + "猫" * 5000, ["5000", "2000", "3000"]),
+        ("/draw 猫 --size 1000x1000", ["16", "--size 992x992"]),
+        ("/draw 猫 --seed -1", ["4294967295", "--seed 0"]),
+        ("/draw 猫 --sise 1x1", ["--sise", "--size"]),
+        ("/draw 猫 --size", ["--size 1024x768"]),
+        ("/cancel", ["/cancel 17", "/jobs"]),
+        ("/quota set @小王 5", ["/quota set @小王 5/day"]),
+        ("/draw {x} --size {0}", ["{0}"]),
+    ],
+)
+def test_mistakes_say_the_numbers_and_the_way_out(text: str, parts: list[str]) -> None:
+    error = parse(text, Rules())
+    assert isinstance(error, UsageError)
+    said = ZH.usage(error).text
+    assert [part for part in parts if part not in said] == []
+
+
+def test_choices_are_listed() -> None:
+    values = {"flag": "--steps", "given": "7", "choices": "4, 8", "nearest": "8"}
+    assert "4, 8" in ZH.usage(UsageError(code="not_a_choice", values=values)).text
+    size = {"given": "1x1", "choices": "512x512", "nearest": "512x512"}
+    assert "512x512" in EN.usage(UsageError(code="size_choice", values=size)).text
+    pixels = {"given": "2048x2048", "pixels": "1048576", "nearest": "1024x1024"}
+    assert "1048576" in ZH.usage(UsageError(code="size_pixels", values=pixels)).text
+
+
+def test_a_quota_refusal_says_what_is_left_and_when_it_renews() -> None:
+    demand = Demand(cost=2, left=1, extra=0, waiting_user=0, waiting_total=0)
+    policy = Policy(timezone=UTC, allowances={Unit.DRAW: DAILY})
+    refusal = admit(demand, DAILY, standing().renews, policy)
+    assert refusal is not None
+    assert ZH.refusal(refusal.code, refusal.detail).text == (
+        "额度不够：这次需要 2，还剩 1（每天 50）。11月22日 00:00 更新；急用可请管理员追加。"
+    )
+    assert "11/22 00:00" in EN.refusal(refusal.code, refusal.detail).text
+
+
+@pytest.mark.parametrize(
+    ("code", "detail", "part"),
+    [
+        ("banned", {}, "管理员"),
+        ("queue_full", {"limit": 2000}, "2000"),
+        ("too_many_waiting", {"limit": 200}, "/cancel"),
+        ("image_model_unavailable", {"problem": "文件缺失。"}, "文件缺失。"),
+        ("not_admin", {"command": "/role"}, "/role"),
+        ("not_yours", {"job": 7}, "#7"),
+        ("unknown_job", {"job": 7}, "/jobs"),
+        ("already_ended", {"job": 7, "state": "done"}, "已完成"),
+        ("not_a_picture", {"job": 7}, "#7"),
+        ("unknown_person", {"who": "小王", "names": []}, "小王"),
+        ("ambiguous_person", {"who": "小王", "names": ["小王", "小王 2"]}, "小王、小王 2"),
+    ],
+)
+def test_refusals(code: str, detail: dict[str, Any], part: str) -> None:
+    assert part in ZH.refusal(code, detail).text
+    assert EN.refusal(code, detail).text
+
+
+def test_the_quota_with_what_was_granted() -> None:
+    reply = ZH.quota("", [standing(), standing(unit=Unit.ASK, extra=3, left=-2)])
+    assert reply.title == "我的额度"
+    assert reply.fields == (
+        ("画图", "还剩 47 / 50（每天 50），11月22日 00:00 更新"),
+        ("回答", "还剩 0 / 50（每天 50），11月22日 00:00 更新，另有追加 3"),
+    )
+    assert ZH.quota("小王", [standing()]).title == "小王 的额度"
+
+
+def test_what_admins_did() -> None:
+    five = standing(allowance=Allowance(amount=5, period="day"), left=5)
+    assert ZH.quota_set("小王", five).text == "小王 的画图额度改为每天 5，现在还剩 5。"
+    assert "追加 3 个画图额度" in ZH.quota_granted("小王", 3, standing(extra=3)).text
+    assert "共剩 50" in ZH.quota_granted("小王", 3, standing(extra=3)).text
+    assert ZH.role_set("小王", Role.ADMIN).text == "小王 现在是管理员。"
+    assert "/resume" in ZH.paused().text
+    assert ZH.resumed().text
+    assert ZH.new_conversation().text
+
+
+def test_cancelling_and_toasts() -> None:
+    assert "#7" in ZH.cancelled(7, running=False).text
+    assert "这一步" in ZH.cancelled(7, running=True).text
+    assert "#7" in ZH.toast_queued(7)
+    assert ZH.already_done()
+    assert ZH.cut().startswith("…")
+    assert ZH.late()
+
+
+def test_the_list_of_jobs() -> None:
+    mine = [job(), job(JobState.DONE, Kind.ASK, id=16), job(JobState.FAILED, id=15)]
+    reply = ZH.jobs(mine, {17: Place(place=1, seconds=2.0)})
+    assert reply.text.splitlines() == [
+        "#17 画图 · 排队中 · 第 1 位 · 约 2 秒 · 一只戴红围巾的熊猫",
+        "#16 回答 · 已完成 · 年假怎么休?",
+        "#15 画图 · 失败 · 一只戴红围巾的熊猫",
+    ]
+    assert "/draw" in ZH.jobs([], {}).text
+
+
+def test_the_status() -> None:
+    engines = {
+        "draw": Engine(name="builtin", state="ready", builtin=True),
+        "ask": Engine(name="extractive", state="ready"),
+    }
+    reply = ZH.status(
+        engines, dict.fromkeys(Kind, 3), dict.fromkeys(Kind, 1), {Kind.DRAW: True, Kind.ASK: False}, 7300.0
+    )
+    said = dict(reply.fields)
+    assert said["画图模型"] == "builtin（内置练习模型） · 就绪"
+    assert said["回答引擎"] == "extractive（摘录原文，不用语言模型） · 就绪"
+    assert said["画图队列"] == "排队 3 · 进行 1 · 已暂停，管理员可用 /resume 恢复"
+    assert said["回答队列"] == "排队 3 · 进行 1"
+    assert said["已运行"] == "2 小时"
+
+
+@pytest.mark.parametrize("state", ["loading", "ready", "failed", "closed"])
+def test_the_status_of_an_engine_in_trouble(state: str) -> None:
+    engines = {"draw": Engine(name="Z", state=state, problem="checkpoint broken: moqi models verify")}
+    none = dict.fromkeys(Kind, 0)
+    said = dict(EN.status(engines, none, none, dict.fromkeys(Kind, False), 1.0).fields)["Image model"]
+    assert said.startswith("Z · ")
+    assert ("moqi models verify" in said) is (state == "failed")
+
+
+# --- help ---------------------------------------------------------------------------------------------------------
+
+
+def test_help_lists_what_exists_and_nothing_that_comes_later() -> None:
+    user, admin = ZH.help("", Role.USER, Rules()).text, ZH.help("", Role.ADMIN, Rules()).text
+    for name in COMMANDS:
+        assert (f"/{name}" in user) is (name not in ADMIN_COMMANDS), name
+        assert f"/{name}" in admin
+    assert not [name for name in LATER if f"/{name}" in admin]
+    assert "/quota grant" in admin
+    assert "/quota grant" not in user
+
+
+def test_hints_for_a_page_that_completes_commands() -> None:
+    assert ZH.hints()[0] == ("draw", "画", "画图")
+    assert [name for name, _, _ in EN.hints()] == list(COMMANDS)
+
+
+@pytest.mark.parametrize("words", [ZH, EN], ids=["zh", "en"])
+@pytest.mark.parametrize("topic", [*COMMANDS, "size", "count", "seed", "steps", "cfg_scale", "prompt"])
+def test_every_topic_has_a_page(words: Words, topic: str) -> None:
+    reply = words.help(topic, Role.ADMIN, Rules())
+    assert reply.title
+    assert reply.text
+
+
+def test_help_shows_the_operators_texts_and_the_bounds_that_hold() -> None:
+    parameters = Parameters.model_validate({"steps": {"description": {"zh": "步数很重要", "en": "steps matter"}}})
+    rules = Rules().narrowed(replace(CARD, max_side=512, max_pixels=512 * 512, max_steps=12))
+    page = Words("zh", parameters).help("draw", Role.USER, rules).text
+    assert "步数很重要（1–12，默认 8）" in page
+    assert "256–512" in page
+    assert "默认 512x512" in page
+    assert "steps matter" in Words("en", parameters).help("steps", Role.USER, rules).text

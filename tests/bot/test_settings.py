@@ -1,0 +1,330 @@
+"""Settings files as written against what they become, or the line that says why not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from bot.settings import Environment, Settings, SettingsError, json_schema, load
+from bot.settings.source import read
+from storage.records import Allowance, Unit
+
+SHIPPED = Path(__file__).parents[2] / "deploy" / "config"
+
+
+def loaded(folder: Path, environ: dict[str, str] | None = None, **files: str) -> Settings:
+    for name, text in files.items():
+        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+    return load(folder, environ or {})
+
+
+def complaints(folder: Path, environ: dict[str, str] | None = None, **files: str) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        loaded(folder, environ, **files)
+    return str(caught.value).splitlines()
+
+
+def test_no_files_means_defaults(tmp_path: Path) -> None:
+    settings = loaded(tmp_path)
+    assert settings.model.image.engine == "auto"
+    assert settings.policy.limits.concurrency == 3
+    assert settings.policy.limits.count == 2
+
+
+def test_the_shipped_files_say_the_defaults(tmp_path: Path) -> None:
+    shipped, bare = load(SHIPPED, {}), load(tmp_path, {})
+    for name in ("model", "parameters", "interface", "policy", "knowledge"):
+        assert getattr(shipped, name) == getattr(bare, name), name
+    assert shipped.platforms.web == bare.platforms.web
+    assert not shipped.platforms.feishu.enabled
+
+
+def test_the_shipped_schemas_are_current() -> None:
+    schemas = json_schema()
+    assert sorted(p.name for p in (SHIPPED / "schema").iterdir()) == sorted(f"{name}.schema.json" for name in schemas)
+    for name, schema in schemas.items():
+        committed = json.loads((SHIPPED / "schema" / f"{name}.schema.json").read_text(encoding="utf-8"))
+        assert committed == schema, f"{name}: write it again with `moqi config schema deploy/config/schema`"
+
+
+def test_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"does not exist: run `moqi init`, or set MOQI_CONFIG"):
+        load(tmp_path / "nowhere", {})
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "expected"),
+    [
+        (
+            "model",
+            "image:\n  enginee: auto",
+            "model.yaml:2: image.enginee: unknown key, did you mean engine? allowed: e",
+        ),
+        ("model", "imagery: {}", "model.yaml:1: imagery: unknown key, did you mean image? allowed: image, text, embed"),
+        ("model", "image:\n  xyz: 1", "model.yaml:2: image.xyz: unknown key; allowed: engine, id, path"),
+        (
+            "model",
+            "image:\n\n  dtype: float8",
+            "model.yaml:3: image.dtype: must be 'bfloat16', 'float16', 'float32' (now",
+        ),
+        (
+            "model",
+            "image:\n  offload: off",
+            "model.yaml:2: image.offload: must be 'auto', 'none', 'model', 'group' (now: off)",
+        ),
+        ("model", "image: 3", "model.yaml:1: image: must be a group of `key: value` lines (now: 3)"),
+        ("model", "image:\n  compile: maybe", "model.yaml:2: image.compile: must be true or false (now: maybe)"),
+        ("model", "image:\n  memory_fraction: 2", "model.yaml:2: image.memory_fraction: must be 1.0 or less (now: 2)"),
+        (
+            "model",
+            "image:\n  engine: auto\n  engine: zimage",
+            "model.yaml:3: image.engine: written twice (first in line 2)",
+        ),
+        ("model", "fleet: ray", "model.yaml:1: fleet: ray comes with a later version; allowed now: local"),
+        (
+            "model",
+            "text:\n  engine: vllm",
+            "model.yaml:2: text.engine: vllm comes with a later version; allowed now: auto, ex",
+        ),
+        (
+            "model",
+            "image:\n  adapters:\n    a: {path: x}",
+            "model.yaml:2: image.adapters: comes with a later version: remove",
+        ),
+        ("model", "- a\n- b", "model.yaml:1: must consist of `key: value` lines"),
+        ("model", "image: {", "model.yaml:1: not valid YAML: "),
+        ("model", "a: b: c", "model.yaml:1: not valid YAML: mapping values are not allowed here"),
+        (
+            "model",
+            "fleet: !!python/name:os.system x",
+            "model.yaml:1: fleet: the tag tag:yaml.org,2002:python/name:os.system",
+        ),
+        ("model", "image: &a\n  x: *a", "model.yaml:2: image.x: refers to itself"),
+        ("model", "? [a, b]\n: 1", "model.yaml:1: keys must be plain words"),
+        ("parameters", "steps:\n  max: 4\n  default: 8", "parameters.yaml:1: steps: default 8 is not allowed: 1..4"),
+        ("parameters", "steps:\n  min: 60", "parameters.yaml:1: steps: min 60 is above max 50: swap them"),
+        ("parameters", "steps:\n  choices: [4, 80]", "parameters.yaml:1: steps: choice 80 is outside 1..50"),
+        ("parameters", "steps:\n  default: 1.5", "parameters.yaml:2: steps.default: must be a whole number (now: 1.5)"),
+        (
+            "parameters",
+            "size:\n  default: 1000x1000",
+            "parameters.yaml:1: size: default 1000x1000 is not allowed: sides 64..20",
+        ),
+        (
+            "parameters",
+            "size:\n  default: large",
+            "parameters.yaml:2: size.default: must look like 1024x1024 (now: large)",
+        ),
+        ("parameters", "size:\n  choices: [512x512]", "parameters.yaml:1: size: default 1024x1024 is not allowed"),
+        ("parameters", "seed:\n  default: -1", "parameters.yaml:2: seed.default: must be 0 or more (now: -1)"),
+        ("interface", "language: fr", "interface.yaml:1: language: must be 'zh', 'en' (now: fr)"),
+        (
+            "interface",
+            "features:\n  enhancement: true",
+            "interface.yaml:2: features.enhancement: comes with a later version",
+        ),
+        ("interface", "title: ''", "interface.yaml:1: title: must have 1 characters or more (now: )"),
+        (
+            "platforms",
+            "wecom:\n  app:\n    enabled: yes",
+            "platforms.yaml:3: wecom.app.enabled: comes with a later version",
+        ),
+        ("platforms", "wecom:\n  webhooks: {a: b}", "platforms.yaml:2: wecom.webhooks: comes with a later version"),
+        (
+            "platforms",
+            "feishu:\n  mode: off",
+            "platforms.yaml:2: feishu.mode: must be 'long_connection', 'webhook' (now: off)",
+        ),
+        ("platforms", "web:\n  enabled:\n    - 1", "platforms.yaml:2: web.enabled: must be true or false"),
+        (
+            "policy",
+            "timezone: Mars/Base",
+            "policy.yaml:1: timezone: is no time zone: write a name such as Asia/Shanghai",
+        ),
+        ("policy", "timezone: ../../etc/passwd", "policy.yaml:1: timezone: is no time zone"),
+        ("policy", "quotas:\n  user:\n    draw: 50", "policy.yaml:3: quotas.user.draw: write units per period: 50/day"),
+        ("policy", "quotas:\n  user:\n    draw: 5/hour", "policy.yaml:3: quotas.user.draw: write units per period"),
+        (
+            "policy",
+            "roles:\n  alice: admin",
+            "policy.yaml:2: roles.alice: write <platform>:<user id>, for example feishu:ou_123",
+        ),
+        (
+            "policy",
+            "roles:\n  web:alice: king",
+            "policy.yaml:2: roles.web:alice: must be 'admin', 'reviewer', 'user' (now: king)",
+        ),
+        ("policy", "limits:\n  concurrency: 0", "policy.yaml:2: limits.concurrency: must be 1 or more (now: 0)"),
+        (
+            "policy",
+            "limits:\n  rate: 5",
+            "policy.yaml:2: limits.rate: comes with a later version: remove this key for now",
+        ),
+        ("policy", "hours:\n  reserved: ['22:00-07:00']", "policy.yaml:1: hours: comes with a later version"),
+        (
+            "policy",
+            "hours:\n  reserved: [night]",
+            "policy.yaml:2: hours.reserved.0: must look like 22:00-07:00 (now: night)",
+        ),
+        ("knowledge", "sources:\n  - path: a\n  - name: b", "knowledge.yaml:3: sources.1.path: is missing: add it"),
+        (
+            "knowledge",
+            "sources:\n  - path: a\n    nam: b",
+            "knowledge.yaml:3: sources.0.nam: unknown key; allowed: path",
+        ),
+        (
+            "knowledge",
+            "chunking:\n  overlap: 400",
+            "knowledge.yaml:1: chunking: overlap 400 is more than half of size 500",
+        ),
+        ("polcy", "", "polcy.yaml:1: no settings file has this name: rename it to policy.yaml; allowed: model.yaml"),
+        ("kustomize", "", "kustomize.yaml:1: no settings file has this name: remove it"),
+    ],
+)
+def test_errors_say_where_and_what_is_allowed(tmp_path: Path, file: str, text: str, expected: str) -> None:
+    lines = complaints(tmp_path, None, **{file: text})
+    assert any(line.startswith(expected) for line in lines), lines
+
+
+def test_everything_wrong_is_said_at_once_in_order(tmp_path: Path) -> None:
+    lines = complaints(tmp_path, model="fleeet: x\nimage: {dtype: y}", policy="limits: {count: 0, queue: z}")
+    assert [line.split(" ")[0] for line in lines] == [
+        "model.yaml:1:",
+        "model.yaml:2:",
+        "policy.yaml:1:",
+        "policy.yaml:1:",
+    ]
+
+
+def test_files_that_are_not_text(tmp_path: Path) -> None:
+    (tmp_path / "model.yaml").write_bytes(b"\xff\xfe\x00")
+    assert complaints(tmp_path)[0].startswith("model.yaml:1: cannot be read")
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "~"])
+def test_an_empty_file_is_all_defaults(tmp_path: Path, text: str) -> None:
+    assert loaded(tmp_path, model=text).model == loaded(tmp_path).model
+
+
+def test_words_that_yaml_1_1_would_take_for_something_else(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text("a: off\nb: 22:00\nc: 2026-01-01\nd: 007\ne: yes\nf: 1_0\ng: .5\nh: 1e3\ni: 0x1f")
+    data = read(tmp_path / "x.yaml", {}).data
+    assert data == {
+        "a": "off",
+        "b": "22:00",
+        "c": "2026-01-01",
+        "d": "007",
+        "e": "yes",
+        "f": 10,
+        "g": 0.5,
+        "h": 1000.0,
+        "i": "0x1f",
+    }
+
+
+def test_on_and_off_work_where_a_switch_is_meant(tmp_path: Path) -> None:
+    assert loaded(tmp_path, platforms="web: {enabled: off}").platforms.web.enabled is False
+
+
+def test_values_from_the_environment_and_from_files(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("s3cret\n", encoding="utf-8")
+    settings = loaded(
+        tmp_path,
+        {"ID": "cli_1", "PORT": "512", "HOST": "open.example.cn"},
+        platforms="feishu:\n  app_id: ${ID}\n  app_secret: ${file:secret}\n  domain: https://${HOST}",
+        model="text: {max_model_len: '${PORT}', api_key: 'a$${b}'}",
+    )
+    assert settings.platforms.feishu.app_id == "cli_1"
+    assert settings.platforms.feishu.app_secret.get_secret_value() == "s3cret"
+    assert settings.platforms.feishu.domain == "https://open.example.cn"
+    assert settings.model.text.max_model_len == 512
+    assert settings.model.text.api_key.get_secret_value() == "a${b}"
+    assert "s3cret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("${NOPE}", "the environment variable NOPE is not set: set it"),
+        ("x-${NOPE}-y", "the environment variable NOPE is not set"),
+        ("${file:/no/such/file}", "the file /no/such/file does not exist: create it"),
+        ("${file:.}", "the file . cannot be read"),
+        ("${file:binary}", "the file binary is not UTF-8 text"),
+        ("${a b}", "${a b} is not a reference: write ${NAME} or ${file:/path}"),
+        ("${}", "${} is not a reference"),
+    ],
+)
+def test_a_missing_value_names_key_and_file(tmp_path: Path, value: str, expected: str) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff\xff")
+    line = complaints(tmp_path, platforms=f"feishu:\n  app_secret: {value}")[0]
+    assert line.startswith(f"platforms.yaml:2: feishu.app_secret: {expected}")
+
+
+def test_a_reference_cannot_change_the_structure(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, {"X": "a\nfleet: ray"}, model="image: {id: '${X}'}")
+    assert settings.model.image.id == "a\nfleet: ray"
+    assert settings.model.fleet == "local"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "feishu: {domain: '${X}'}",
+        "feishu: {app_secret: [hunter2]}",
+        "web: {session_days: '${X}'}",
+        "wecom: {app: {secret: {a: hunter2}}}",
+    ],
+)
+def test_secrets_never_stand_in_an_error(tmp_path: Path, text: str) -> None:
+    assert "hunter2" not in "\n".join(complaints(tmp_path, {"X": "hunter2"}, platforms=text))
+
+
+def test_a_feishu_that_is_enabled_needs_its_credentials(tmp_path: Path) -> None:
+    assert "app_id is empty" in complaints(tmp_path, platforms="feishu: {enabled: true, mode: webhook}")[0]
+
+
+def test_a_parameter_may_be_written_in_part(tmp_path: Path) -> None:
+    steps = loaded(tmp_path, parameters="steps: {max: 12}").parameters.steps
+    assert (steps.min, steps.max, steps.description.en[:9]) == (1, 12, "Denoising")
+
+
+def test_the_policy_becomes_the_queues(tmp_path: Path) -> None:
+    text = "timezone: UTC\nquotas: {user: {draw: 5/week}}\nlimits: {queue: 9}"
+    queue = loaded(tmp_path, policy=text).policy.queue()
+    assert queue.timezone == ZoneInfo("UTC")
+    assert queue.allowances == {
+        Unit.DRAW: Allowance(amount=5, period="week"),
+        Unit.ASK: Allowance(amount=200, period="day"),
+    }
+    assert (queue.queue_total, queue.concurrency) == (9, 3)
+
+
+def test_the_hash_tells_files_apart_and_holds_no_secret(tmp_path: Path) -> None:
+    text = "feishu: {app_secret: '${S}'}"
+    first, second = loaded(tmp_path, {"S": "a"}, platforms=text), loaded(tmp_path, {"S": "b"}, platforms=text)
+    assert first.hash == second.hash
+    assert loaded(tmp_path, {"S": "a"}, platforms=text, interface="language: en").hash != first.hash
+
+
+def test_paths_are_relative_to_the_settings_folder(tmp_path: Path) -> None:
+    settings = loaded(tmp_path)
+    assert settings.path("../knowledge") == tmp_path.resolve().parent / "knowledge"
+    assert settings.path("/srv/x") == Path("/srv/x")
+
+
+def test_settings_cannot_be_changed_after_loading(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        loaded(tmp_path).policy.limits.count = 9  # type: ignore[misc]
+
+
+def test_the_environment() -> None:
+    plain = Environment.read({"MOQI_CONFIG": "", "MOQI_DATA": ""})
+    assert (plain.config.as_posix().endswith("config"), plain.data) == (True, Path("data"))
+    environ = {"MOQI_CONFIG": "/c", "MOQI_DATA": "/d", "MOQI_DATABASE_URL": "postgresql+psycopg://u:hunter2@h/db"}
+    named = Environment.read(environ)
+    assert (named.config, named.data) == (Path("/c"), Path("/d"))
+    assert named.database_url.endswith("@h/db")
+    assert "hunter2" not in repr(named)

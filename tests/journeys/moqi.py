@@ -1,0 +1,191 @@
+"""A running Moqi for the journeys: a real process on its own data folder, which may be killed and started again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 90.0  # seconds before a journey gives up on something that should take a few
+
+T = TypeVar("T")
+
+
+def until(look: Callable[[], T | None], what: str, patience: float = PATIENCE) -> T:
+    """The first truthy value of `look`; fails loudly when it does not come."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"waited {patience:.0f} s for: {what}")
+
+
+def free_port() -> int:
+    """A port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Moqi:
+    """One installation: settings, data folder, port."""
+
+    def __init__(self, folder: Path, *, settings: Mapping[str, Any] | None = None, database_url: str = "") -> None:
+        self.data = folder / "data"
+        self.config = folder / "deploy" / "config"
+        shutil.copytree(ROOT / "deploy" / "config", self.config)
+        shutil.copytree(ROOT / "deploy" / "knowledge", folder / "deploy" / "knowledge")
+        for name, values in (settings or {}).items():
+            (self.config / f"{name}.yaml").write_text(yaml.safe_dump(values, allow_unicode=True), encoding="utf-8")
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / "moqi.log"
+        self._database_url = database_url
+        self._process: subprocess.Popen[bytes] | None = None
+        self.people: list[Person] = []
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """The environment of its processes."""
+        wanted = {"MOQI_CONFIG": str(self.config), "MOQI_DATA": str(self.data), **more}
+        if self._database_url:
+            wanted["MOQI_DATABASE_URL"] = self._database_url
+        return {**os.environ, **wanted}
+
+    def command(self, *words: str, check: bool = False, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run `moqi <words>` to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "bot.cli", *words],
+            cwd=ROOT,
+            env=self.environment(**more),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=check,
+        )
+
+    def start(self, *, faults: str = "") -> None:
+        """Start serving, until it listens."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "bot.cli", "serve", "--port", str(self.port)],
+                cwd=ROOT,
+                env=self.environment(MOQI_FAULTS=faults),
+                stdout=log,
+                stderr=log,
+            )
+        if faults:  # what the last round left behind may run into the fault before the server listens
+            until(lambda: not self.alive or self._answers(), "the server to listen or to die")
+        else:
+            until(self._listens, "the server to listen")
+
+    def ready(self) -> None:
+        """Wait until the picture model is loaded."""
+        until(lambda: httpx.get(f"{self.url}/readyz").status_code == 200, "the model to load")
+
+    def _listens(self) -> bool:
+        if self._process is not None and self._process.poll() is not None:
+            raise AssertionError(f"the server ended with {self._process.returncode}:\n{self.log.read_text()[-3000:]}")
+        return self._answers()
+
+    def _answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/healthz", timeout=2).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def died(self) -> None:
+        """Wait until the process has killed itself at an armed fault point."""
+        process = self._process
+        assert process is not None
+        assert process.wait(PATIENCE) == -signal.SIGKILL, self.log.read_text()[-3000:]
+
+    def kill(self) -> None:
+        """kill -9."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> int:
+        """Ask it to stop; returns the exit status."""
+        for person in self.people:
+            person.http.close()
+        if self._process is None:
+            return 0
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(PATIENCE)
+
+    def verify(self) -> None:
+        """Every invariant holds."""
+        found = self.command("verify", "--json")
+        assert found.returncode == 0, found.stdout + found.stderr
+
+
+class Person:
+    """Somebody at the web chat."""
+
+    def __init__(self, moqi: Moqi, name: str) -> None:
+        self.name = name
+        self.http = httpx.Client(base_url=moqi.url, timeout=10)
+        moqi.people.append(self)
+        answer = self.http.post("/api/session", json={"name": name})
+        assert answer.status_code == 201, answer.text
+        self.role = answer.json()["role"]
+
+    def say(self, text: str, message_id: str = "") -> str:
+        """Write a message; returns its id."""
+        message_id = message_id or uuid.uuid4().hex
+        answer = self.http.post("/api/messages", json={"id": message_id, "text": text})
+        assert answer.status_code == 202, answer.text
+        return message_id
+
+    def history(self) -> list[dict[str, Any]]:
+        """What the page shows, oldest first."""
+        return list(self.http.get("/api/messages", params={"limit": 100}).json()["messages"])
+
+    def replies(self) -> list[dict[str, Any]]:
+        """The bot's messages, oldest first."""
+        return [message["body"] for message in self.history() if message["author"] == "bot"]
+
+    def told(self, text: str) -> dict[str, Any]:
+        """Say something and wait for the one new answer."""
+        before = len(self.replies())
+        self.say(text)
+        until(lambda: len(self.replies()) > before, f"an answer to {text!r}")
+        return self.replies()[before]
+
+    def finished(self, job: int) -> dict[str, Any]:
+        """The card of a job, once it has ended."""
+
+        def look() -> dict[str, Any] | None:
+            cards = [body for body in self.replies() if body["job"] == job]
+            return next((card for card in cards if card["state"] in ("done", "failed", "cancelled")), None)
+
+        return until(look, f"job {job} to end")
+
+    def press(self, action: str, job: int) -> dict[str, str]:
+        """Press a button of a job's card; returns the toast."""
+        card = next(m for m in self.history() if m["author"] == "bot" and m["body"]["job"] == job)
+        body = {"id": uuid.uuid4().hex, "job": job, "action": action, "message": card["id"]}
+        answer = self.http.post("/api/actions", json=body)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json()["toast"])
