@@ -138,7 +138,7 @@ def _thumbnail(data: bytes) -> tuple[bytes, str]:
 async def _storage_failed(request: Request, error: Exception) -> Response:
     """Nothing was kept: say so, so that the sender comes again. 503 is what every platform repeats."""
     log.error("%s %s: %s", request.method, request.url.path, error, extra={"action": "storage-failed"})
-    body: dict[str, Any] = {"error": {"code": "storage", "text": "暂时无法保存,请稍后再试。 Not saved, please try again."}}
+    body: dict[str, Any] = {"error": {"code": "storage", "text": "暂时无法保存，请稍后再试。 Not saved, try again."}}
     return JSONResponse(body, status_code=503, headers={"Retry-After": "5"})
 
 

@@ -14,7 +14,7 @@ from bot.replies import Words
 from bot.reply import Reply
 from inference.images.model import ModelCard
 from scheduler.policy import Policy
-from storage.records import User
+from storage.records import Kind, User
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +35,7 @@ class House:
     policy: Policy
     rules: Rules
     card: ModelCard | None  # None: no usable image model
-    engines: Mapping[str, Engine]
+    engines: Mapping[Kind, Engine]
     started_at: datetime
     first_is_admin: bool
 

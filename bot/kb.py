@@ -4,7 +4,7 @@ Reading and cutting documents takes processor time and happens in a thread; each
 transaction of its own, so that a failed one leaves the others.
 
 KnowledgeError
-├── NoFolder       there is no such folder to keep in step with; nothing was changed
+├── NoFolder       there is nothing at that path to keep in step with; nothing was changed
 └── BadQuestions   the file of questions for `evaluate` is not what it should be; says which line
 """
 
@@ -47,10 +47,10 @@ class KnowledgeError(Exception):
 
 
 class NoFolder(KnowledgeError):
-    """There is no such folder. Emptying the knowledge base for a mistyped path would be worse than refusing."""
+    """A source is not there. Emptying the knowledge base for a mistyped path would be worse than refusing."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(f"There is no folder {folder}. Create it, or correct the path.")
+        super().__init__(f"There is no folder or file {folder}. Create it, or correct the path.")
 
 
 class BadQuestions(KnowledgeError):
@@ -120,19 +120,22 @@ async def remove(db: Database, name: str) -> bool:
 
 
 async def sync(
-    db: Database, folder: Path, *, principals: frozenset[str] = PUBLIC, report: Report = _silent
+    db: Database, *sources: Path, principals: frozenset[str] = PUBLIC, report: Report = _silent
 ) -> list[Outcome]:
-    """Make the documents of the folder equal to its files; documents added by hand stay as they are.
+    """Make the synced documents equal to the files of all the sources (folders or files) together.
 
-    A file that cannot be read any more keeps the version that is in, and its outcome says what is wrong.
-    Raises `NoFolder`.
+    Pass every source in one call: what none of them holds is taken out. Documents added by hand stay as they are. A
+    file that cannot be read any more keeps the version that is in, and its outcome says what is wrong. Raises
+    `NoFolder`.
     """
-    if not await asyncio.to_thread(folder.is_dir):
-        raise NoFolder(folder)
+    for source in sources:
+        if not await asyncio.to_thread(source.exists):
+            raise NoFolder(source)
     held = await _held(db)
-    files = dict(await asyncio.to_thread(lambda: list(_named([folder]))))
+    files, outcomes = _distinct(await asyncio.to_thread(lambda: list(_named(sources))))
+    for outcome in outcomes:
+        report(outcome)
     gone = [name for name, holding in held.items() if holding.source == SYNCED and name not in files]
-    outcomes = []
     for name in gone:
         await remove(db, name)
         outcomes.append(Outcome(name=name, status="removed"))
@@ -141,6 +144,17 @@ async def sync(
         outcomes.append(await _put(db, name, path, held.get(name), principals, source=SYNCED))
         report(outcomes[-1])
     return outcomes
+
+
+def _distinct(named: Iterable[tuple[str, Path]]) -> tuple[dict[str, Path], list[Outcome]]:
+    """The files by name; of two with one name the first, and for the other an outcome that says so."""
+    files: dict[str, Path] = {}
+    refused = []
+    for name, path in named:
+        if files.setdefault(name, path) != path:
+            problem = f"{path} has the same name as {files[name]}. Rename one of them."
+            refused.append(Outcome(name=name, status="failed", problem=problem))
+    return files, refused
 
 
 async def overview(db: Database) -> list[Holding]:

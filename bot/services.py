@@ -35,7 +35,7 @@ from scheduler.progress import ProgressFeed
 from scheduler.runners.ask import AskRunner
 from scheduler.runners.draw import DrawRunner
 from scheduler.worker import Worker
-from storage import assets, audit, documents, jobs, outbox
+from storage import assets, audit, jobs, outbox
 from storage.database import Database
 from storage.faults import point
 from storage.files import Files
@@ -214,15 +214,13 @@ async def _wake_when_ready(services: Services) -> None:
 
 async def _sync_knowledge(services: Services) -> None:
     settings = services.current.settings
-    # What was read before a restart is good enough to answer from while the changes are looked for.
-    services.asking.indexed = (await services.db.read(documents.stats)).documents > 0
-    for source in settings.knowledge.sources:
-        try:
-            outcomes = await kb.sync(services.db, settings.path(source.path), report=_log_document)
-        except kb.NoFolder as error:
-            log.error("%s", error, extra={"action": "knowledge-missing"})
-        else:
-            log.info("knowledge: %d documents in %s", len(outcomes), source.path, extra={"action": "knowledge"})
+    sources = [settings.path(source.path) for source in settings.knowledge.sources]
+    try:
+        outcomes = await kb.sync(services.db, *sources, report=_log_document)
+    except kb.NoFolder as error:
+        log.error("%s", error, extra={"action": "knowledge-missing"})
+    else:
+        log.info("knowledge: %d documents", len(outcomes), extra={"action": "knowledge"})
     services.asking.indexed = True
     services.workers[Kind.ASK].wake.give()
 

@@ -12,6 +12,9 @@ from storage.records import Allowance, Kind, Unit
 #: The unit a kind of work is paid in.
 UNIT_OF = {Kind.DRAW: Unit.DRAW, Kind.ASK: Unit.ASK}
 
+#: The priority of a suspect job: behind interactive (0), reserved (10) and batch (20) work.
+SUSPECT = 50
+
 #: Units granted by an admin beyond the allowance; they do not lapse.
 EXTRA = "extra"
 
@@ -26,7 +29,8 @@ class Policy:
     queue_per_user: int = 200
     queue_total: int = 2000
     lease: timedelta = timedelta(seconds=30)
-    max_lost: int = 3  # a job whose worker vanished more often is a poison job
+    max_lost: int = 3  # a job whose worker vanished this often is suspect: it runs alone, behind all others
+    max_suspect: int = 10  # after so many it is given up: it takes its worker with it each time
     max_attempts: int = 3  # of a job that failed for a passing reason
     breaker_failures: int = 5  # consecutive failures that open a lane's circuit
     breaker_pause: timedelta = timedelta(seconds=60)

@@ -213,9 +213,11 @@ def recover(conn: Connection, policy: Policy, now: datetime, *, sole_owner: bool
     for job in touched:
         if job.cancel_requested:
             cancelled(conn, job, now)
-        elif job.lost >= policy.max_lost:
+        elif job.lost >= policy.max_suspect:
             jobs.end(conn, job.id, job.token, JobState.FAILED, now, error="lost", cause="its worker vanished each time")
             _refunded(conn, job, "lost", now)
+        elif job.lost >= policy.max_lost:
+            jobs.requeue(conn, job.id, job.token, lost=1, priority=rules.SUSPECT, batch_key="")
         else:
             jobs.requeue(conn, job.id, job.token, lost=1)
     return [job.id for job in touched]

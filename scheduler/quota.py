@@ -11,7 +11,7 @@ from scheduler import policy as rules
 from scheduler.policy import EXTRA, Policy
 from storage import ledger
 from storage.ledger import Account
-from storage.records import Allowance, EntryKind, Unit
+from storage.records import Allowance, EntryKind, LedgerEntry, Unit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,9 +92,8 @@ def give_back(conn: Connection, job_id: int, now: datetime, why: str) -> None:
     returned = {e.bucket for e in entries if e.kind is EntryKind.RETURN}
     for entry in entries:
         if entry.kind is EntryKind.HOLD and entry.bucket in settled - returned:
-            ledger.add(
-                conn, _account(entry), EntryKind.RETURN, -entry.amount, actor="delivery", now=now, job_id=job_id, note=why
-            )
+            account, amount = _account(entry), -entry.amount
+            ledger.add(conn, account, EntryKind.RETURN, amount, actor="delivery", now=now, job_id=job_id, note=why)
 
 
 def grant(conn: Connection, user_id: int, unit: Unit, amount: int, actor: str, now: datetime) -> None:
@@ -104,5 +103,5 @@ def grant(conn: Connection, user_id: int, unit: Unit, amount: int, actor: str, n
     ledger.add(conn, account, EntryKind.GRANT, amount, actor=actor, now=now)
 
 
-def _account(entry: ledger.LedgerEntry) -> Account:
+def _account(entry: LedgerEntry) -> Account:
     return Account(subject=entry.account, unit=entry.unit, bucket=entry.bucket)

@@ -40,6 +40,7 @@ _PRAGMAS = (
     "synchronous = full",
     "fullfsync = on",
     "foreign_keys = on",
+    "secure_delete = on",  # a document taken out is gone from the file, not only from the index
     "busy_timeout = 30000",
     "journal_size_limit = 67108864",
 )

@@ -85,11 +85,11 @@ def waiting(conn: Connection, kind: Kind, now: datetime, limit: int) -> list[Job
 def running_per_user(conn: Connection, kind: Kind) -> dict[int, int]:
     """How many jobs of each person run now."""
     statement = (
-        select(jobs.c.user_id, func.count())
+        select(jobs.c.user_id, func.count().label("running"))
         .where(jobs.c.kind == kind, jobs.c.state == JobState.RUNNING)
         .group_by(jobs.c.user_id)
     )
-    return {user_id: count for user_id, count in conn.execute(statement)}
+    return {row.user_id: row.running for row in conn.execute(statement)}
 
 
 def lease(conn: Connection, ids: Sequence[int], token: str, until: datetime, now: datetime) -> None:
@@ -127,9 +127,9 @@ def end_queued(conn: Connection, job_id: int, state: JobState, now: datetime, **
 
 
 def requeue(
-    conn: Connection, job_id: int, token: str, *, lost: int = 0, attempt: int = 0, not_before: datetime | None = None
+    conn: Connection, job_id: int, token: str, *, lost: int = 0, attempt: int = 0, **values: Any
 ) -> bool:
-    """Put a running job back to its old place, moving its counters by `lost` and `attempt`."""
+    """Put a running job back to its old place, moving its counters by `lost` and `attempt`; `values` change more."""
     statement = update(jobs).where(jobs.c.id == job_id, jobs.c.token == token, jobs.c.state == JobState.RUNNING)
     return (
         conn.execute(
@@ -137,9 +137,9 @@ def requeue(
                 state=JobState.QUEUED,
                 token="",
                 lease_until=None,
-                not_before=not_before,
                 lost=jobs.c.lost + lost,
                 attempt=jobs.c.attempt + attempt,
+                **values,
             )
         ).rowcount
         == 1

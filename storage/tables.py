@@ -311,6 +311,7 @@ passages = Table(
     Column("text", Text, nullable=False),
     Column("embedding", LargeBinary),
     UniqueConstraint("document_id", "ordinal"),
+    sqlite_autoincrement=True,  # an id is never given twice: an old answer must not cite another text
 )
 
 # --- audit ------------------------------------------------------------------------------------------------------

@@ -190,7 +190,7 @@ class PoolWriter:
             except DBAPIError as error:
                 if attempt == ATTEMPTS or not _lost(error):
                     raise_translated(error)
-            time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - to part two that met, no secret
+            time.sleep(random.uniform(0, 0.01 * 2**attempt))  # apart, not again at once
         raise AssertionError("unreachable: the last attempt returns or raises")
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
-from bot.cli import admin, config, knowledge, serve, upkeep, work
-from bot.cli.common import Failed
+from bot.cli import admin, config, doctor, init, jobs, knowledge, models, people, serve, upkeep, work
+from bot.cli.common import Exit, Failed
 
 
 def build() -> typer.Typer:
@@ -20,15 +22,44 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    for module in (serve, work, config, knowledge, admin, upkeep):
+    app.callback()(_options)
+    for module in (serve, init, doctor, work, knowledge, models, jobs, people, admin, config, upkeep):
         module.add(app)
     return app
 
 
-def main() -> None:
-    """Entry point. An expected failure is one sentence and its exit code; a defect keeps its traceback for a report."""
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from bot.version import version
+
+        print(f"moqi {version()}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    pass
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; returns its exit code. What went wrong was said in one sentence; a defect comes out as it is."""
     try:
-        build()()
+        build()(list(arguments), prog_name="moqi")
     except Failed as failure:
         print(failure, file=sys.stderr)
-        sys.exit(failure.code)
+        return failure.code
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else Exit.DONE
+    return Exit.DONE
+
+
+def main() -> None:
+    """Entry point."""
+    for stream in (sys.stdout, sys.stderr):
+        # A file name that is no text must not end a command while it is printed.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(run(sys.argv[1:]))

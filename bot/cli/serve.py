@@ -57,8 +57,8 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        hint = f"choose another port, for example: PORT={port + 1} make run, or moqi serve --port {port + 1}"
-        raise Failed(f"cannot listen on {host}:{port}: {error.strerror}. Next step: {hint}", Exit.UNAVAILABLE) from error
+        hint = f"Choose another port: PORT={port + 1} make run, or moqi serve --port {port + 1}"
+        raise Failed(f"cannot listen on {host}:{port}: {error.strerror}. {hint}", Exit.UNAVAILABLE) from error
     return listener
 
 

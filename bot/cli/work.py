@@ -23,7 +23,7 @@ from bot.cli.common import Exit, Failed
 
 if TYPE_CHECKING:
     from bot.services import Services
-    from storage.records import Job, Kind
+    from storage.records import Job
 
 LOOK = 0.05  # seconds between two looks at the job's row
 

@@ -59,7 +59,7 @@ def changed(params: dict[str, Any], command: Redo) -> dict[str, Any]:
 def submit(ctx: Context, params: dict[str, Any], origin: Origin, parent: Job | None) -> Handled:
     """Hand an order to the queue."""
     if ctx.house.card is None:
-        problem = ctx.house.engines["draw"].problem
+        problem = ctx.house.engines[Kind.DRAW].problem
         return refused(ctx, Refusal(code="image_model_unavailable", detail={"problem": problem}))
     request = ImageRequest(
         prompt=params["prompt"],

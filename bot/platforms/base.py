@@ -70,7 +70,9 @@ class ChatPlatform(Protocol):
         `images` maps asset ids of the reply's pictures to encoded bytes. Must be safe to repeat with the same key.
         """
 
-    async def update(self, receipt: Mapping[str, Any], message: Outgoing, images: Mapping[int, bytes]) -> dict[str, Any]:
+    async def update(
+        self, receipt: Mapping[str, Any], message: Outgoing, images: Mapping[int, bytes]
+    ) -> dict[str, Any]:
         """Replace an earlier message (its `receipt`) by this one; returns the new receipt."""
 
     async def close(self) -> None: ...

@@ -18,8 +18,7 @@ def open_platforms(settings: Platforms, db: Database, web: Feed) -> dict[str, Ch
     if settings.web.enabled:
         opened.append(WebPlatform(db, web))
     if settings.feishu.enabled:
-        problems = [Problem(file="platforms.yaml", line=1, key="feishu", message=text) for text in check(settings.feishu)]
-        if problems:
-            raise SettingsError(problems)
+        if found := check(settings.feishu):
+            raise SettingsError(Problem(file="platforms.yaml", line=1, key="feishu", message=text) for text in found)
         opened.append(FeishuPlatform(settings.feishu))
     return {platform.name: platform for platform in opened}

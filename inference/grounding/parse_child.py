@@ -29,7 +29,7 @@ MAX_CELLS = 2_000_000
 
 def main() -> int:
     """Read stdin as the kind named on the command line."""
-    _limit()
+    limit()
     try:
         title, markdown = READERS[sys.argv[1]](sys.stdin.buffer.read())
         outcome = {"title": title, "markdown": markdown}
@@ -39,7 +39,8 @@ def main() -> int:
     return 0
 
 
-def _limit() -> None:
+def limit() -> None:
+    """Bound this process for good: memory, processor time, no core file with somebody's document in it."""
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":  # macOS does not know a limit of the address space

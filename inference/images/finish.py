@@ -21,7 +21,7 @@ from PIL.PngImagePlugin import PngInfo
 from inference.results import ImageResult
 
 XMP_KEYWORD = "XML:com.adobe.xmp"  # where PNG keeps XMP
-THUMBNAIL_SIDE = 256  # pixels
+THUMBNAIL_SIDE = 512  # pixels: sharp in a chat column on a dense screen
 PNG_LEVEL = 1  # three times faster than Pillow's default and 15 % larger
 JPEG_QUALITIES = (92, 85, 75, 65)
 SMALLEST_SIDE = 64  # pixels; below this a picture shows nothing
@@ -46,14 +46,12 @@ class Finished:
     width: int
     height: int
     sha256: str  # of `data`, hex
-    thumbnail: bytes  # at most 256 pixels a side
-    thumbnail_type: str
 
 
 def finish(
     result: ImageResult, *, job: str, model: str, steps: int, producer: str = "moqi", label: bool = True
 ) -> Finished:
-    """Encode a picture: PNG with its parameters, and a WebP thumbnail. 90 ms at 1024x1024: call it in a thread.
+    """Encode a picture: PNG with its parameters. 90 ms at 1024x1024: call it in a thread.
 
     `label=False` leaves the AIGC field out (for deployments that label elsewhere). Raises ValueError when producer or
     job hold characters that the standard does not allow.
@@ -69,8 +67,6 @@ def finish(
         width=image.width,
         height=image.height,
         sha256=hashlib.sha256(data).hexdigest(),
-        thumbnail=_thumbnail(image, xmp),
-        thumbnail_type="image/webp",
     )
 
 
@@ -90,6 +86,15 @@ def to_chat_jpeg(data: bytes, max_bytes: int) -> bytes:
         if min(image.size) < 2 * SMALLEST_SIDE:
             raise ValueError(f"a picture of {len(data):,} bytes does not fit into {max_bytes:,} bytes as a JPEG")
         image = image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS)
+
+
+def thumbnail(data: bytes) -> tuple[bytes, str]:
+    """A small copy of an encoded picture, label included, and its media type. For previews: call it in a thread."""
+    with Image.open(io.BytesIO(data)) as source:
+        xmp = _xmp_of(source)
+        small = source.convert("RGB")
+    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    return _save(small, "WEBP", xmp, quality=80, method=2), "image/webp"
 
 
 def label_xmp(label: Label) -> bytes:
@@ -123,10 +128,6 @@ def _png(image: Image.Image, xmp: bytes, parameters: str) -> bytes:
     return _save(image, "PNG", b"", pnginfo=chunks, compress_level=PNG_LEVEL)
 
 
-def _thumbnail(image: Image.Image, xmp: bytes) -> bytes:
-    small = image.copy()
-    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-    return _save(small, "WEBP", xmp, quality=80, method=2)
 
 
 def _save(image: Image.Image, form: str, xmp: bytes, **options: Any) -> bytes:

@@ -44,7 +44,7 @@ class Member:
     index: int
     request: ImageRequest
     result: ImageResult | None = None
-    error: ImageError | None = None
+    error: InferenceError | None = None
 
 
 @dataclass(slots=True)
@@ -134,15 +134,25 @@ class DrawRunner:
             )
         except OutOfMemory as error:
             await self._smaller(members, error)
-        except ImageError as error:
-            if len(members) == 1:
-                members[0].error = error
-                return
+        except ImageError as error:  # something in the batch
+            await self._apart(members, error)
+        except InferenceError as error:  # the engine as a whole
             for member in members:
-                await self._draw([member])
+                member.error = error
         else:
             for member, result in zip(members, results, strict=True):
                 member.result = result
+
+    async def _apart(self, members: list[Member], error: ImageError) -> None:
+        """Fail the member at fault and draw the others; where nobody is named, each alone."""
+        if len(members) == 1:
+            members[0].error = error
+        elif error.member is not None:
+            members[error.member].error = error
+            await self._draw([member for member in members if member.error is None])
+        else:
+            for member in members:
+                await self._draw([member])
 
     async def _smaller(self, members: list[Member], error: OutOfMemory) -> None:
         if len(members) == 1:
@@ -213,7 +223,7 @@ def _members(task: Task) -> list[Member]:
     ]
 
 
-def _failure(error: ImageError) -> Failure:
+def _failure(error: InferenceError) -> Failure:
     code = CODES.get(type(error), "internal")
     return Failure(
         error=code, cause=str(error), transient=error.transient, engine=not isinstance(error, BadImageRequest)

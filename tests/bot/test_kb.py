@@ -105,6 +105,20 @@ async def test_sync_makes_the_documents_equal_to_the_folder(db: Database, folder
     assert await names(db) == ["hr/年假.md", "own.md", "新.md"]
 
 
+async def test_several_sources_are_one_set(db: Database, folder: Path, tmp_path: Path) -> None:
+    second = tmp_path / "second"
+    second.mkdir()
+    (second / "报销.txt").write_text("另一份。", encoding="utf-8")
+    (tmp_path / "own.md").write_text("单独的文件。", encoding="utf-8")
+    first, *others = await kb.sync(db, folder, second, tmp_path / "own.md")
+    assert (first.name, first.status) == ("报销.txt", "failed")
+    assert "same name" in first.problem
+    assert {one.status for one in others} == {"added"}
+    assert await names(db) == ["hr/年假.md", "own.md", "报销.txt"]
+    await kb.sync(db, folder)
+    assert await names(db) == ["hr/年假.md", "报销.txt"]
+
+
 async def test_sync_refuses_a_folder_that_is_not_there(db: Database, folder: Path) -> None:
     await kb.sync(db, folder)
     with pytest.raises(kb.NoFolder, match="elsewhere"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -10,8 +12,10 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any, TypeVar
 
 import httpx
@@ -182,10 +186,56 @@ class Person:
 
         return until(look, f"job {job} to end")
 
-    def press(self, action: str, job: int) -> dict[str, str]:
-        """Press a button of a job's card; returns the toast."""
-        card = next(m for m in self.history() if m["author"] == "bot" and m["body"]["job"] == job)
-        body = {"id": uuid.uuid4().hex, "job": job, "action": action, "message": card["id"]}
+    def ordered(self, text: str) -> int:
+        """Order something; returns its job's number."""
+        card = self.told(text)
+        assert card["job"] is not None, card["text"]
+        return int(card["job"])
+
+    def drawn(self, text: str) -> dict[str, Any]:
+        """Order a picture and wait for it; returns its card."""
+        card = self.finished(self.ordered(text))
+        assert card["state"] == "done", card
+        return card
+
+    def picture(self, card: Mapping[str, Any]) -> bytes:
+        """The first picture of a card."""
+        answer = self.http.get(f"/api/assets/{card['pictures'][0]['asset']}")
+        assert answer.status_code == 200, answer.text
+        return answer.content
+
+    def left(self, unit: str = "画图") -> int:
+        """What /quota says is left, granted units included."""
+        said = dict(map(tuple, self.told("/quota")["fields"]))[unit]
+        return sum(int(n) for n in re.findall(r"(?:还剩|追加) (\d+)", said))
+
+    @contextmanager
+    def watching(self) -> Iterator[list[tuple[str, dict[str, Any]]]]:
+        """An open page: (event, data) of the live stream, growing while the block runs. The server may end it."""
+        seen: list[tuple[str, dict[str, Any]]] = []
+        client = httpx.Client(base_url=self.http.base_url, cookies=dict(self.http.cookies), timeout=PATIENCE)
+
+        def read() -> None:
+            try:
+                with client.stream("GET", "/api/stream") as stream:
+                    for block in "".join(f"{line}\n" for line in stream.iter_lines()).split("\n\n"):
+                        seen.append(parsed(block))
+            except httpx.HTTPError:
+                return  # the block ended, or the server did
+
+        page = Thread(target=read, daemon=True)
+        page.start()
+        try:
+            until(lambda: ("ready", {}) in seen, "the stream to open")
+            yield seen
+        finally:
+            client.close()
+
+    def press(self, action: str, job: int, *, message: int = 0) -> dict[str, str]:
+        """Press a button of a job's card, or claim to have pressed it on `message`; returns the toast."""
+        if not message:
+            message = next(m["id"] for m in self.history() if m["author"] == "bot" and m["body"]["job"] == job)
+        body = {"id": uuid.uuid4().hex, "job": job, "action": action, "message": message}
         answer = self.http.post("/api/actions", json=body)
         assert answer.status_code == 200, answer.text
         return dict(answer.json()["toast"])

@@ -20,7 +20,6 @@ from storage.migrations import migrate
 from storage.records import (
     Allowance,
     ChatType,
-
     Identity,
     Job,
     JobState,
@@ -148,7 +147,8 @@ def test_a_passing_failure_goes_back_to_its_place_and_fails_at_last(db: Database
     now = utcnow()
     for attempt in (1, 2, 3):
         claim = db.run_sync(queue.claim, Kind.DRAW, lambda head: 1, POLICY, now)
-        assert claim is not None and claim.jobs[0].attempt == attempt
+        assert claim is not None
+        assert claim.jobs[0].attempt == attempt
         db.run_sync(queue.fail, claim.jobs[0], Failure(error="out_of_memory", cause="x", transient=True), POLICY, now)
         now += timedelta(seconds=10)
     kept = db.read_sync(jobs.recent)[0]
@@ -208,12 +208,21 @@ def test_a_living_lease_is_left_alone_unless_the_folder_has_one_owner(db: Databa
 def test_a_job_that_takes_its_worker_with_it_each_time_is_given_up(db: Database) -> None:
     user = person(db, "anna")
     submitted(db, order(user, "e1"))
-    for _ in range(POLICY.max_lost + 1):
+    for _ in range(POLICY.max_suspect + 1):
         claimed(db)
         db.run_sync(queue.recover, POLICY, utcnow(), sole_owner=True)
     kept = db.read_sync(jobs.recent)[0]
-    assert (kept.state, kept.error, kept.lost) == (JobState.FAILED, "lost", POLICY.max_lost)
+    assert (kept.state, kept.error, kept.lost) == (JobState.FAILED, "lost", POLICY.max_suspect)
     assert left(db, user) == 5
+
+
+def test_a_suspect_job_runs_alone_and_behind_all_others(db: Database) -> None:
+    submitted(db, order(person(db, "anna"), "e1", batch_key="a"))
+    for _ in range(POLICY.max_lost + 1):
+        claimed(db)
+        db.run_sync(queue.recover, POLICY, utcnow(), sole_owner=True)
+    innocent = submitted(db, order(person(db, "ben"), "e2", batch_key="a"))
+    assert [job.id for job in claimed(db, room=4).jobs] == [innocent.id]
 
 
 def test_a_released_job_keeps_its_place_and_its_attempts(db: Database) -> None:

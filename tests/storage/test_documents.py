@@ -53,7 +53,7 @@ SPELLINGS = (
 def test_questions_of_every_spelling_find_the_passage(db: Database) -> None:
     db.run_sync(put, "a.md", "差旅费用凭发票报销，MacBook 与 C++ 培训按 3.5% 计提。")
     db.run_sync(put, "b.md", "会议室最早提前十四天预订。")
-    assert {question: db.read_sync(found, question)[:1] for question in SPELLINGS} == dict.fromkeys(SPELLINGS, ["a.md"])
+    assert [question for question in SPELLINGS if db.read_sync(found, question)[:1] != ["a.md"]] == []
     assert db.read_sync(found, "食堂") == []
 
 

@@ -18,7 +18,9 @@ class TerminalPlatform:
     async def post(self, message: Outgoing, images: Mapping[int, bytes]) -> dict[str, Any]:
         return {"message_id": message.key}
 
-    async def update(self, receipt: Mapping[str, Any], message: Outgoing, images: Mapping[int, bytes]) -> dict[str, Any]:
+    async def update(
+        self, receipt: Mapping[str, Any], message: Outgoing, images: Mapping[int, bytes]
+    ) -> dict[str, Any]:
         return dict(receipt)
 
     async def close(self) -> None:

@@ -236,6 +236,7 @@ def _create_tables() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_passages")),
         sa.UniqueConstraint("document_id", "ordinal", name=op.f("uq_passages_document_id_ordinal")),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_passages_document_id"), "passages", ["document_id"])
     op.create_table(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from inference.grounding import parse
 from inference.grounding.parse import TooLarge, Unreadable, Unsupported
 
+ROOT = Path(__file__).parents[3]
 RULES = ("annual leave", "travel", "expenses")
 
 
@@ -175,8 +178,8 @@ def test_the_child_is_ended_when_it_takes_too_long(monkeypatch: pytest.MonkeyPat
         parse.parse(pdf(["some text"]), "slow.pdf")
 
 
-def test_the_child_knows_no_secret_and_has_limits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The child's module is replaced by one that tells what it sees: its environment and its limits."""
+def test_the_child_knows_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The child's module is replaced by one that tells what it sees."""
     folder = tmp_path / "inference/grounding"
     folder.mkdir(parents=True)
     (tmp_path / "inference/__init__.py").touch()
@@ -189,3 +192,10 @@ def test_the_child_knows_no_secret_and_has_limits(monkeypatch: pytest.MonkeyPatc
     seen = parse.parse(b"", "a.pdf").markdown
     assert "PYTHONPATH" in seen
     assert "APP_SECRET" not in seen
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the address space")
+def test_the_child_cannot_take_all_memory() -> None:
+    greedy = "from inference.grounding import parse_child as child; child.limit(); bytearray(child.MEMORY)"
+    done = subprocess.run([sys.executable, "-c", greedy], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert "MemoryError" in done.stderr

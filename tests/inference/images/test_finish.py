@@ -6,12 +6,13 @@ import hashlib
 import io
 import json
 import random
+from collections.abc import Callable
 from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
 
-from inference.images.finish import Finished, Label, finish, label_xmp, to_chat_jpeg
+from inference.images.finish import THUMBNAIL_SIDE, Finished, Label, finish, label_xmp, thumbnail, to_chat_jpeg
 from inference.results import ImageResult
 
 FIELD = "{http://www.tc260.org.cn/ns/AIGC/1.0/}AIGC"
@@ -76,19 +77,20 @@ def test_the_parameters_can_be_read_back_and_hold_nothing_personal() -> None:
 
 def test_the_thumbnail_is_small_and_keeps_the_shape() -> None:
     done = finished(noise(1024, 512))
-    small = opened(done.thumbnail)
-    assert (small.format, small.size, done.thumbnail_type) == ("WEBP", (256, 128), "image/webp")
-    assert opened(finished(noise(64, 64)).thumbnail).size == (64, 64), "small pictures are not blown up"
+    data, media_type = thumbnail(done.data)
+    small = opened(data)
+    assert (small.format, small.size, media_type) == ("WEBP", (THUMBNAIL_SIDE, THUMBNAIL_SIDE // 2), "image/webp")
+    assert opened(thumbnail(finished(noise(64, 64)).data)[0]).size == (64, 64), "small pictures are not blown up"
 
 
 @pytest.mark.parametrize("kind", ["master", "thumbnail", "jpeg", "jpeg of the thumbnail", "shrunken jpeg"])
 def test_every_file_carries_exactly_one_label(kind: str) -> None:
     done = finished(noise(256, 256))
-    files = {
+    files: dict[str, Callable[[], bytes]] = {
         "master": lambda: done.data,
-        "thumbnail": lambda: done.thumbnail,
+        "thumbnail": lambda: thumbnail(done.data)[0],
         "jpeg": lambda: to_chat_jpeg(done.data, 10_000_000),
-        "jpeg of the thumbnail": lambda: to_chat_jpeg(done.thumbnail, 10_000_000),
+        "jpeg of the thumbnail": lambda: to_chat_jpeg(thumbnail(done.data)[0], 10_000_000),
         "shrunken jpeg": lambda: to_chat_jpeg(done.data, 12_000),
     }
     data = files[kind]()
@@ -99,7 +101,7 @@ def test_every_file_carries_exactly_one_label(kind: str) -> None:
 
 def test_the_label_can_be_left_out() -> None:
     done = finished(noise(64, 64), label=False)
-    assert [labels(data) for data in (done.data, done.thumbnail, to_chat_jpeg(done.data, 100_000))] == [[], [], []]
+    assert [labels(data) for data in (done.data, thumbnail(done.data)[0], to_chat_jpeg(done.data, 100_000))] == [[], [], []]
 
 
 @pytest.mark.parametrize("value", ["", "墨契", "two words", 'a"b', "back\\slash", "line\n"])

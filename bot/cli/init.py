@@ -1,0 +1,6 @@
+"""x"""
+import typer
+
+
+def add(app: typer.Typer) -> None:
+    """x"""

@@ -1,0 +1,170 @@
+"""`moqi quota …` and `moqi role set`: what somebody may spend and do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bot.cli import common
+from bot.cli.common import Exit, Failed
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from bot.commands import QuotaGrant, QuotaSet
+    from scheduler.policy import Policy
+    from scheduler.quota import Standing
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result for a program.")]
+WHO = "<platform>:<user id>, for example feishu:ou_123 or web:alice, or a name that only one person has."
+Who = Annotated[str, typer.Argument(help=WHO)]
+
+
+def add(app: typer.Typer) -> None:
+    """Add the words of this module."""
+    quota = typer.Typer(help="What somebody may spend.", no_args_is_help=True, rich_markup_mode=None)
+    quota.command("show")(show)
+    quota.command("set")(set_quota)
+    quota.command("grant")(grant)
+    app.add_typer(quota, name="quota")
+    role = typer.Typer(help="What somebody may do.", no_args_is_help=True, rich_markup_mode=None)
+    role.command("set")(set_role)
+    app.add_typer(role, name="role")
+
+
+def show(
+    who: Annotated[str, typer.Argument(help=f"{WHO} Without one: you, on this terminal.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show what somebody has left."""
+    from storage.records import utcnow
+
+    policy = common.settings().policy.queue()
+    with common.database() as db:
+        person, standings = common.change(db, _standings, who, policy, utcnow())
+    _say(person, standings, as_json)
+
+
+def set_quota(
+    who: Who,
+    amount: Annotated[list[str], typer.Argument(help="5/day, 20/week, 100/month; answers: ask 50/day.")],
+    as_json: AsJson = False,
+) -> None:
+    """Give somebody a quota of their own, from this period on.
+
+    Counted are pictures (5/day) or answers (ask 50/day). Somebody who never wrote yet is made known.
+    """
+    from bot import manage
+    from storage.records import Allowance, utcnow
+
+    wanted = _amount("set", who, amount)
+    allowance = Allowance(amount=wanted.amount, period=wanted.period)
+    policy = common.settings().policy.queue()
+    now = utcnow()
+
+    def act(conn: Connection) -> tuple[str, list[Standing]]:
+        person = manage.find_or_make(conn, who, now)
+        return person.name, [
+            manage.set_quota(conn, common.actor(), person, wanted.unit, allowance, policy, now)
+        ]
+
+    with common.database() as db:
+        _say(*common.change(db, act), as_json)
+
+
+def grant(
+    who: Who,
+    amount: Annotated[list[str], typer.Argument(help="3 for pictures, ask 20 for answers.")],
+    as_json: AsJson = False,
+) -> None:
+    """Give somebody units once, beside their quota; they do not lapse."""
+    from bot import manage
+    from storage.records import utcnow
+
+    wanted = _amount("grant", who, amount)
+    policy = common.settings().policy.queue()
+    now = utcnow()
+
+    def act(conn: Connection) -> tuple[str, list[Standing]]:
+        person = manage.find_or_make(conn, who, now)
+        return person.name, [
+            manage.grant(conn, common.actor(), person, wanted.unit, wanted.amount, policy, now)
+        ]
+
+    with common.database() as db:
+        _say(*common.change(db, act), as_json)
+
+
+def set_role(who: Who, role: Annotated[str, typer.Argument(help="admin, reviewer or user.")]) -> None:
+    """Make somebody an admin, a reviewer or a user. Somebody who never wrote yet is made known."""
+    from bot import manage
+    from storage.records import Role, utcnow
+
+    try:
+        wanted = Role(role.lower())
+    except ValueError as error:
+        raise Failed(f"{role!r} is no role: write admin, reviewer or user.", Exit.USAGE) from error
+    now = utcnow()
+
+    def act(conn: Connection) -> str:
+        return manage.set_role(conn, common.actor(), manage.find_or_make(conn, who, now), wanted, now).name
+
+    with common.database() as db:
+        print(f"{common.change(db, act)} is {wanted.value} now")
+
+
+def _amount(word: str, who: str, amount: Sequence[str]) -> Any:
+    """The amount as the chat's parser reads it."""
+    from bot.commands import Rules, UsageError, parse
+
+    # The name may hold anything, so it is kept out of what is parsed.
+    found: QuotaSet | QuotaGrant | UsageError | Any = parse(f"/quota {word} @x {' '.join(amount)}", Rules())
+    if isinstance(found, UsageError):
+        given = " ".join(amount)
+        form = "5/day, 20/week or 'ask 50/day'" if word == "set" else "3 or 'ask 20'"
+        text = f"{given!r} is no amount. Write for example: moqi quota {word} {who} {form.split(' ')[0].rstrip(',')}"
+        raise Failed(f"{text} (allowed: {form}, at most 1000000)", Exit.USAGE)
+    return found
+
+
+def _standings(conn: Connection, who: str, policy: Policy, now: Any) -> tuple[str, list[Standing]]:
+    from bot import manage
+    from scheduler import quota
+    from storage.records import Unit
+
+    person = manage.find(conn, who) if who else manage.find_or_make(conn, f"terminal:{common.login()}", now)
+    return person.name, [quota.standing(conn, person.id, unit, policy, now) for unit in Unit]
+
+
+def _say(person: str, standings: Sequence[Standing], as_json: bool) -> None:
+    if as_json:
+        listed = [_json(one) for one in standings]
+        common.show_json({"who": person, "units": listed})
+        return
+    rows = [
+        (
+            one.unit.value,
+            f"{one.allowance.amount}/{one.allowance.period}",
+            "own" if one.own else "default",
+            one.left,
+            one.extra,
+            common.moment(one.renews),
+        )
+        for one in standings
+    ]
+    print(person)
+    common.show_table(("unit", "quota", "whose", "left", "granted", "renews"), rows, "")
+
+
+def _json(one: Standing) -> dict[str, object]:
+    return {
+        "unit": one.unit.value,
+        "amount": one.allowance.amount,
+        "period": one.allowance.period,
+        "own": one.own,
+        "left": one.left,
+        "extra": one.extra,
+        "renews": common.iso(one.renews),
+    }

@@ -1,0 +1,313 @@
+"""What `moqi doctor` looks at: each check says what is wrong and the next step. It changes nothing and loads no model.
+
+What is only worth knowing (no GPU, nothing indexed yet) is an `ok` check with a detail: not ok means that something
+needed is broken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+from bot.settings import Environment, Settings, SettingsError, load
+from storage.errors import Locked, StorageError
+
+OLDEST_PYTHON = (3, 11)
+LEAST_SPACE = 1_000_000_000  # bytes: pictures, answers and the database's log need room to grow
+PATIENCE = 5.0  # seconds for each question asked of another program
+
+#: Packages by the extra that brings them.
+PACKAGES = {
+    "image": ("torch", "diffusers", "transformers", "accelerate", "safetensors"),
+    "feishu": ("cryptography",),
+    "postgres": ("psycopg",),
+}
+
+#: What to subscribe to in Feishu's developer console.
+FEISHU_EVENTS = ("im.message.receive_v1", "im.message.recalled_v1")
+FEISHU_CALLBACKS = ("card.action.trigger",)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    ok: bool = True
+    detail: str = ""  # what was found, for people
+    problem: str = ""  # empty when ok
+    next_step: str = ""  # what to do about the problem; of an ok check, what else to see to
+
+
+def failed(name: str, problem: str, next_step: str) -> Check:
+    """A check that found something broken."""
+    return Check(name=name, ok=False, problem=problem, next_step=next_step)
+
+
+def examine(environment: Environment, environ: Mapping[str, str], host: str, port: int) -> Iterator[Check]:
+    """Every check, one after another. Without settings that can be read, only what does not depend on them."""
+    yield python(sys.version_info[:2])
+    try:
+        settings = load(environment.config, environ)
+    except SettingsError as error:
+        yield failed("settings", str(error), "Correct the lines named; `moqi config check` looks again.")
+    else:
+        yield Check(name="settings", detail=f"{settings.folder} ({settings.hash})")
+        yield packages("image")
+        yield image_model(settings)
+        yield text_model(settings)
+        yield knowledge_sources(settings)
+        yield from feishu(settings)
+    yield data_folder(environment.data)
+    yield files_folder(environment.data / "files")
+    yield from database(environment)
+    yield listening(environment.data, host, port)
+    yield gpu()
+
+
+# --- the machine ------------------------------------------------------------------------------------------------
+
+
+def python(running: tuple[int, int]) -> Check:
+    """The interpreter."""
+    if running < OLDEST_PYTHON:
+        oldest = ".".join(map(str, OLDEST_PYTHON))
+        return failed("python", f"Python {platform.python_version()} is too old.", f"Install Python {oldest} or newer.")
+    return Check(name="python", detail=f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+
+
+def packages(extra: str, find: Callable[[str], object] = find_spec) -> Check:
+    """The packages of an extra are installed. They are looked for, never imported: torch alone takes seconds."""
+    missing = [name for name in PACKAGES[extra] if find(name) is None]
+    name = f"packages for {extra}"
+    if missing:
+        return failed(name, f"Not installed: {', '.join(missing)}.", f"pip install 'moqi[{extra}]'")
+    return Check(name=name, detail=", ".join(f"{one} {_version(one)}" for one in PACKAGES[extra]))
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "(no version)"
+
+
+def gpu(run: Callable[..., subprocess.CompletedProcess[str]] = subprocess.run) -> Check:
+    """What will compute. Without a GPU everything works, slowly."""
+    slow = "no NVIDIA GPU seen: pictures are drawn on the processor, slowly"
+    if platform.system() == "Darwin" and platform.machine() == "arm64":
+        return Check(name="gpu", detail="Apple GPU")
+    if shutil.which("nvidia-smi") is None:
+        return Check(name="gpu", detail=slow)
+    command = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    try:
+        answer = run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Check(name="gpu", detail=f"{slow} (nvidia-smi: {error})")
+    found = "; ".join(answer.stdout.split("\n")).strip("; ")
+    return Check(name="gpu", detail=found if answer.returncode == 0 and found else f"{slow} (nvidia-smi: {found})")
+
+
+def listening(data: Path, host: str, port: int) -> Check:
+    """The port is free, or our own server listens on it."""
+    served = _server(data)
+    if served is not None and served.port:
+        return Check(name="port", detail=f"Moqi serves port {served.port} (process {served.pid})")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            what = getattr(error, "strerror", None) or str(error)
+            step = f"End what listens there, or choose another port: moqi serve --port {min(port + 1, 65535)}"
+            return failed("port", f"Cannot listen on {host}:{port}: {what}.", step)
+    return Check(name="port", detail=f"{host}:{port} is free")
+
+
+def _server(data: Path) -> Locked | None:
+    """Who serves the data folder; None = nobody."""
+    from storage.database import data_lock
+
+    if not os.access(data / "moqi.lock", os.W_OK):
+        return None  # nobody ever served it, or the folder is not ours, which has a check of its own
+    try:
+        with data_lock(data):
+            return None
+    except Locked as error:
+        return error
+
+
+# --- what is kept -----------------------------------------------------------------------------------------------
+
+
+def data_folder(folder: Path) -> Check:
+    """The data folder can be written, and its disk has room."""
+    place = _nearest(folder)
+    if not place.is_dir():
+        return failed("data folder", f"{place} is not a folder.", "Name another data folder with MOQI_DATA.")
+    if not os.access(place, os.W_OK | os.X_OK):
+        step = "Give the user that runs Moqi the right to write there, or name another folder with MOQI_DATA."
+        return failed("data folder", f"{place} cannot be written.", step)
+    free = shutil.disk_usage(place).free
+    if free < LEAST_SPACE:
+        problem = f"Only {free / 1e6:,.0f} MB are free on the disk of {folder}."
+        return failed("data folder", problem, f"Free some: Moqi wants {LEAST_SPACE / 1e9:.0f} GB.")
+    made = "" if folder.exists() else ", made at the first start"
+    return Check(name="data folder", detail=f"{folder.absolute()}, {free / 1e9:,.0f} GB free{made}")
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or what exists of the path to it."""
+    return next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+
+
+def files_folder(folder: Path) -> Check:
+    """Pictures can be kept."""
+    if not folder.exists():
+        return Check(name="files", detail="none yet")
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        step = "Give the user that runs Moqi the right to write there."
+        return failed("files", f"{folder} is not a folder that can be written.", step)
+    return Check(name="files", detail=f"{sum(1 for _ in folder.glob('[0-9a-f][0-9a-f]/*')):,} files")
+
+
+def database(environment: Environment) -> Iterator[Check]:
+    """The database opens, is sound, and is of this version."""
+    from storage.database import located
+
+    try:
+        url = located(environment.database_url, environment.data)
+        sqlite = url.get_backend_name() == "sqlite"
+        if sqlite and not Path(url.database or "").exists():
+            yield Check(name="database", detail=f"{url.database} is made at the first start")
+            return
+        if not sqlite:
+            yield packages("postgres")
+        yield _revision(url.render_as_string(hide_password=False), url.render_as_string())
+    except StorageError as error:
+        yield failed("database", error.problem, error.next_step)
+
+
+def _revision(url: str, shown: str) -> Check:
+    from storage.database import Database, damage
+    from storage.documents import stats
+    from storage.errors import NewerSchema
+    from storage.migrations import current, revisions
+
+    at, known = current(url), revisions()
+    if at is not None and at not in known:
+        raise NewerSchema(at)
+    with Database.open(url) as db:
+        harm = db.read_sync(damage)
+        if harm:
+            step = "Stop Moqi, keep a copy of the file, and restore a backup with: moqi restore FILE"
+            return failed("database", f"The database is damaged: {harm[0]}.", step)
+        if at != known[0]:
+            step = "The next start brings it to this version's tables, or: moqi migrate (make a backup first)"
+            return Check(name="database", detail=f"{shown}, revision {at or 'none'}", next_step=step)
+        held = db.read_sync(stats)
+    return Check(name="database", detail=f"{shown}, revision {at}, sound; {held.documents} documents to answer from")
+
+
+# --- the engines ------------------------------------------------------------------------------------------------
+
+
+def image_model(settings: Settings) -> Check:
+    """The checkpoint in use is whole."""
+    from inference.images.preflight import preflight
+    from inference.images.registry import resolve
+
+    image = settings.model.image
+    choice = resolve(str(settings.path(image.path)) if image.path else None, image.id if image.path else "")
+    found = preflight(choice.path, dtype=image.dtype)
+    if not found.ok:
+        problem = " ".join(one.problem for one in found.problems)
+        return failed("image model", problem, found.problems[0].next_step)
+    kind = "the built-in practice model" if choice.builtin else f"the configured model {choice.name}"
+    step = "For real pictures, name a Z-Image-Turbo folder in model.yaml: image.path" if choice.builtin else ""
+    size = f"{found.weight_bytes / 1e9:,.1f} GB" if found.weight_bytes >= 1e8 else f"{found.weight_bytes / 1e6:,.1f} MB"
+    return Check(name="image model", detail=f"in use: {kind}, {size} ({choice.reason})", next_step=step)
+
+
+def text_model(settings: Settings) -> Check:
+    """The engine that answers is part of this release."""
+    from inference.errors import ModelUnavailable
+    from inference.text.registry import open_text_model
+
+    engine = settings.model.text.engine
+    try:
+        model = open_text_model(engine)
+    except ModelUnavailable as error:
+        return failed("text engine", error.problem, error.next_step)
+    return Check(name="text engine", detail=f"in use: {model.card.name} (text.engine is {engine})")
+
+
+def knowledge_sources(settings: Settings) -> Check:
+    """The folders that knowledge.yaml names are there."""
+    paths = [settings.path(source.path) for source in settings.knowledge.sources]
+    missing = [str(path) for path in paths if not path.exists()]
+    if missing:
+        step = "Create it, or correct sources in knowledge.yaml."
+        return failed("knowledge base", f"There is no {', '.join(missing)}.", step)
+    return Check(name="knowledge base", detail=", ".join(map(str, paths)) or "no sources in knowledge.yaml")
+
+
+# --- Feishu -----------------------------------------------------------------------------------------------------
+
+
+def feishu(settings: Settings) -> Iterator[Check]:
+    """Feishu takes our credentials and knows our bot. What nobody can ask it is said as the next step."""
+    from bot.platforms.feishu.settings import check
+
+    wanted = settings.platforms.feishu
+    if not wanted.enabled:
+        yield Check(name="feishu", detail="not enabled in platforms.yaml")
+        return
+    yield packages("feishu")
+    problems = check(wanted)
+    if problems:
+        yield failed("feishu", " ".join(problems), "Correct the feishu section of platforms.yaml.")
+        return
+    credentials = asyncio.run(_feishu_bot(settings))
+    yield credentials
+    if credentials.ok:
+        step = (
+            f"In the developer console subscribe to the events {', '.join(FEISHU_EVENTS)} and the callback "
+            f"{', '.join(FEISHU_CALLBACKS)}, both at https://<your host>/feishu/events"
+        )
+        yield Check(name="feishu events", detail="cannot be asked for: see that they are set", next_step=step)
+
+
+async def _feishu_bot(settings: Settings) -> Check:
+    from bot.platforms.base import PlatformError, Retry
+    from bot.platforms.feishu.client import FeishuClient, pooled
+
+    wanted = settings.platforms.feishu
+    client = FeishuClient(wanted, pooled(wanted, PATIENCE))
+    try:
+        async with asyncio.timeout(2 * PATIENCE):
+            bot = await client.bot_info()
+    except (Retry, TimeoutError) as error:
+        problem = f"{wanted.domain} gives no usable answer: {str(error) or 'it took too long'}."
+        step = "Check the network and any proxy of this machine, and feishu.domain in platforms.yaml."
+        return failed("feishu", problem, step)
+    except PlatformError as error:
+        step = "Correct feishu in platforms.yaml from the app's page in the developer console."
+        return failed("feishu", f"{error}.", step)
+    finally:
+        await client.close()
+    if not bot:
+        step = "Add the bot capability in the developer console and publish a version."
+        return failed("feishu", "The app has no bot.", step)
+    return Check(name="feishu", detail=f"{wanted.domain} accepts {wanted.app_id}; the bot is {bot}")
