@@ -45,7 +45,7 @@ def build(current: Current, environment: Environment) -> FastAPI:
             async with serving(services):
                 yield
 
-    app = FastAPI(title="Moqi", docs_url="/api/docs", openapi_url="/api/openapi.json", redoc_url=None, lifespan=lifespan)
+    app = FastAPI(title="Moqi", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json", lifespan=lifespan)
     app.add_middleware(SecurityHeaders)
     app.add_exception_handler(StorageError, _storage_failed)
     return app

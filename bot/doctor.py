@@ -61,6 +61,9 @@ def examine(environment: Environment, environ: Mapping[str, str], host: str, por
         settings = load(environment.config, environ)
     except SettingsError as error:
         yield failed("settings", str(error), "Correct the lines named; `moqi config check` looks again.")
+    except OSError as error:
+        step = "Give the user that runs Moqi the right to read it, or name another folder with MOQI_CONFIG."
+        yield failed("settings", f"{error.filename} cannot be read: {error.strerror}.", step)
     else:
         yield Check(name="settings", detail=f"{settings.folder} ({settings.hash})")
         yield packages("image")

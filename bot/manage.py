@@ -1,4 +1,4 @@
-"""What admins do to people and jobs, the same for a chat command and for `moqi`: each keeps who did it in the audit log.
+"""What admins do to people and jobs, the same for a chat command and for `moqi`; the audit log keeps who did it.
 
 Every function takes the caller's connection and belongs into one transaction.
 

@@ -1,6 +1,6 @@
-"""Takes the pictures of the web chat for the README: light, dark and on a phone, against a server that is running.
+"""Takes pictures of the web chat: light, dark and on a phone, against a server that is running.
 
-    python tools/screenshots.py http://127.0.0.1:8080 docs/images
+    python tools/screenshots.py http://127.0.0.1:8080 /tmp/shots      # then: cp /tmp/shots/chat.jpg docs/
 
 Needs `pip install playwright` and a Chromium of the system (CHROMIUM=/path/to/it if it is not found by itself).
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
-PROMPTS = ("/draw 一只戴红围巾的熊猫，水墨 --size 512x512 --seed 7", "/ask 年假怎么休？")
+PROMPTS = ("/ask 会议室怎么预订？", "/draw 一只戴红围巾的熊猫，水墨 --size 256x256 --seed 7")
 DESK: ViewportSize = {"width": 1180, "height": 860}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 
@@ -57,6 +57,7 @@ def take_all(browser: Browser, url: str, folder: Path, name: str) -> None:
     for prompt in PROMPTS:
         say(page, prompt)
     shot(page, folder / "chat-light.png")
+    page.screenshot(path=folder / "chat.jpg", type="jpeg", quality=80)  # the one in the README
     page.emulate_media(color_scheme="dark")
     shot(page, folder / "chat-dark.png")
     page.fill("#input", "/")

@@ -38,7 +38,8 @@ def add(app: typer.Typer) -> None:
 def create(
     who: Annotated[str, typer.Argument(help="<platform>:<user id>, for example web:alice, or a name.")],
     purpose: Annotated[
-        str, typer.Option(help="api = for programs; login = lets somebody back into the web chat under their name, once.")
+        str,
+        typer.Option(help="api = for programs; login = lets somebody back into the web chat under their name, once."),
     ] = "api",
     note: Annotated[str, typer.Option(help="What it is for, in your words.")] = "",
     days: Annotated[
@@ -89,7 +90,9 @@ def list_tokens(
     common.show_table(("token", "who", "purpose", "note", "made", "state"), rows, "No tokens.")
 
 
-def revoke(token_id: Annotated[int, typer.Argument(help="Number of the token, as `moqi token list` shows it.")]) -> None:
+def revoke(
+    token_id: Annotated[int, typer.Argument(help="Number of the token, as `moqi token list` shows it.")],
+) -> None:
     """End a secret at once."""
     from bot import manage
     from storage.records import utcnow
@@ -116,7 +119,14 @@ def entries(
         common.show_json([{"at": common.iso(e.at), **{name: getattr(e, name) for name in names}} for e in found])
         return
     rows = [
-        (e.seq or "", common.moment(e.at), e.actor, e.action, e.subject, " ".join(f"{k}={v}" for k, v in e.detail.items()))
+        (
+            e.seq or "",
+            common.moment(e.at),
+            e.actor,
+            e.action,
+            e.subject,
+            " ".join(f"{k}={v}" for k, v in e.detail.items()),
+        )
         for e in found
     ]
     common.show_table(("no.", "when", "actor", "action", "subject", "detail"), rows, "No entries.")

@@ -55,6 +55,9 @@ def settings() -> Settings:
         return load(environment().config, os.environ)
     except SettingsError as error:
         raise Failed(str(error), Exit.USAGE) from error
+    except OSError as error:
+        problem = f"cannot read the settings: {error.filename}: {error.strerror}"
+        raise Failed(f"{problem}. Check whose it is, or name another folder with MOQI_CONFIG.", Exit.USAGE) from error
 
 
 @contextmanager

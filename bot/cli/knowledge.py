@@ -128,7 +128,7 @@ def search(
 
 
 def evaluate(
-    file: Annotated[Path, typer.Argument(help='Lines {"question": "…", "documents": ["name", …]}; [] = to be refused.')],
+    file: Annotated[Path, typer.Argument(help='Lines {"question": "…", "documents": ["name"]}; [] = to be refused.')],
     as_json: AsJson = False,
 ) -> None:
     """Measure how often the search finds the right document, and how fast."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -57,18 +58,18 @@ def set_quota(
     Counted are pictures (5/day) or answers (ask 50/day). Somebody who never wrote yet is made known.
     """
     from bot import manage
+    from bot.commands import QuotaSet
     from storage.records import Allowance, utcnow
 
-    wanted = _amount("set", who, amount)
+    wanted = _parsed("set", amount)
+    assert isinstance(wanted, QuotaSet)
     allowance = Allowance(amount=wanted.amount, period=wanted.period)
     policy = common.settings().policy.queue()
     now = utcnow()
 
     def act(conn: Connection) -> tuple[str, list[Standing]]:
         person = manage.find_or_make(conn, who, now)
-        return person.name, [
-            manage.set_quota(conn, common.actor(), person, wanted.unit, allowance, policy, now)
-        ]
+        return person.name, [manage.set_quota(conn, common.actor(), person, wanted.unit, allowance, policy, now)]
 
     with common.database() as db:
         _say(*common.change(db, act), as_json)
@@ -83,15 +84,13 @@ def grant(
     from bot import manage
     from storage.records import utcnow
 
-    wanted = _amount("grant", who, amount)
+    wanted = _parsed("grant", amount)
     policy = common.settings().policy.queue()
     now = utcnow()
 
     def act(conn: Connection) -> tuple[str, list[Standing]]:
         person = manage.find_or_make(conn, who, now)
-        return person.name, [
-            manage.grant(conn, common.actor(), person, wanted.unit, wanted.amount, policy, now)
-        ]
+        return person.name, [manage.grant(conn, common.actor(), person, wanted.unit, wanted.amount, policy, now)]
 
     with common.database() as db:
         _say(*common.change(db, act), as_json)
@@ -115,21 +114,18 @@ def set_role(who: Who, role: Annotated[str, typer.Argument(help="admin, reviewer
         print(f"{common.change(db, act)} is {wanted.value} now")
 
 
-def _amount(word: str, who: str, amount: Sequence[str]) -> Any:
-    """The amount as the chat's parser reads it."""
-    from bot.commands import Rules, UsageError, parse
+def _parsed(word: str, amount: Sequence[str]) -> QuotaSet | QuotaGrant:
+    """The amount as the chat's parser reads it. The person is kept out of what is parsed: a name may hold anything."""
+    from bot.commands import QuotaGrant, QuotaSet, Rules, parse
 
-    # The name may hold anything, so it is kept out of what is parsed.
-    found: QuotaSet | QuotaGrant | UsageError | Any = parse(f"/quota {word} @x {' '.join(amount)}", Rules())
-    if isinstance(found, UsageError):
-        given = " ".join(amount)
-        form = "5/day, 20/week or 'ask 50/day'" if word == "set" else "3 or 'ask 20'"
-        text = f"{given!r} is no amount. Write for example: moqi quota {word} {who} {form.split(' ')[0].rstrip(',')}"
-        raise Failed(f"{text} (allowed: {form}, at most 1000000)", Exit.USAGE)
-    return found
+    found = parse(f"/quota {word} @x {' '.join(amount)}", Rules())
+    if isinstance(found, QuotaSet | QuotaGrant) and found.who == "x":
+        return found
+    form = "5/day, 20/week, 100/month or: ask 50/day" if word == "set" else "3 (pictures) or: ask 20 (answers)"
+    raise Failed(f"{' '.join(amount)!r} is no amount. Write {form}; at most 1000000.", Exit.USAGE)
 
 
-def _standings(conn: Connection, who: str, policy: Policy, now: Any) -> tuple[str, list[Standing]]:
+def _standings(conn: Connection, who: str, policy: Policy, now: datetime) -> tuple[str, list[Standing]]:
     from bot import manage
     from scheduler import quota
     from storage.records import Unit

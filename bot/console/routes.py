@@ -31,6 +31,7 @@ def build_router(console: Console) -> APIRouter:
     add_chat(router, console)
     add_library(router, console, pages)
     _add_page(router, console, pages)
+    _add_api_page(router, console, pages)
     _add_static(router)
     return router
 
@@ -41,6 +42,16 @@ def _add_page(router: APIRouter, console: Console, pages: Environment) -> None:
 
     @router.get("/", include_in_schema=False)
     async def chat() -> Response:
+        return Response(page, media_type="text/html", headers={"Cache-Control": "no-cache"})
+
+
+def _add_api_page(router: APIRouter, console: Console, pages: Environment) -> None:
+    """The endpoints on one page of our own: the usual viewers load themselves from elsewhere."""
+
+    @router.get("/api/docs", include_in_schema=False)
+    async def api(request: Request) -> Response:
+        paths = request.app.openapi()["paths"]
+        page = pages.get_template("api.html").render(paths=paths, look=console.look, words=console.words)
         return Response(page, media_type="text/html", headers={"Cache-Control": "no-cache"})
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from bot import manage
 from bot.commands import Pause, QuotaGrant, QuotaSet, Resume, SetRole
 from bot.context import Context, Handled
 from bot.handlers.draw import refused
 from bot.handlers.people import one_person
-from scheduler import quota
 from scheduler.policy import Refusal
-from storage import audit, jobs, ledger, users
-from storage.records import Allowance, Kind, User
+from storage import audit, jobs
+from storage.records import Allowance, Kind
 
 
 def quota_set(ctx: Context, command: QuotaSet) -> Handled:
@@ -20,9 +18,7 @@ def quota_set(ctx: Context, command: QuotaSet) -> Handled:
     if isinstance(person, Refusal):
         return refused(ctx, person)
     allowance = Allowance(amount=command.amount, period=command.period)
-    ledger.set_allowance(ctx.conn, quota.subject(person.id), command.unit, allowance)
-    standing = quota.standing(ctx.conn, person.id, command.unit, ctx.house.policy, ctx.now)
-    _audit(ctx, "quota.set", person, unit=command.unit.value, amount=command.amount, period=command.period)
+    standing = manage.set_quota(ctx.conn, _actor(ctx), person, command.unit, allowance, ctx.house.policy, ctx.now)
     return Handled(outcome="reply", reply=ctx.house.words.quota_set(person.name, standing))
 
 
@@ -31,9 +27,7 @@ def quota_grant(ctx: Context, command: QuotaGrant) -> Handled:
     person = one_person(ctx, command.who)
     if isinstance(person, Refusal):
         return refused(ctx, person)
-    quota.grant(ctx.conn, person.id, command.unit, command.amount, f"user:{ctx.user.id}", ctx.now)
-    standing = quota.standing(ctx.conn, person.id, command.unit, ctx.house.policy, ctx.now)
-    _audit(ctx, "quota.grant", person, unit=command.unit.value, amount=command.amount)
+    standing = manage.grant(ctx.conn, _actor(ctx), person, command.unit, command.amount, ctx.house.policy, ctx.now)
     return Handled(outcome="reply", reply=ctx.house.words.quota_granted(person.name, command.amount, standing))
 
 
@@ -42,8 +36,7 @@ def set_role(ctx: Context, command: SetRole) -> Handled:
     person = one_person(ctx, command.who)
     if isinstance(person, Refusal):
         return refused(ctx, person)
-    users.set_role(ctx.conn, person.id, command.role)
-    _audit(ctx, "role.set", person, role=command.role.value)
+    manage.set_role(ctx.conn, _actor(ctx), person, command.role, ctx.now)
     return Handled(outcome="reply", reply=ctx.house.words.role_set(person.name, command.role))
 
 
@@ -60,9 +53,9 @@ def resume(ctx: Context, command: Resume) -> Handled:
 def _pause(ctx: Context, *, paused: bool) -> Handled:
     for kind in Kind:
         jobs.pause(ctx.conn, kind, paused)
-    audit.append(ctx.conn, f"user:{ctx.user.id}", "queue.pause" if paused else "queue.resume", "queue", {}, ctx.now)
+    audit.append(ctx.conn, _actor(ctx), "queue.pause" if paused else "queue.resume", "queue", {}, ctx.now)
     return Handled(outcome="reply", reply=ctx.house.words.paused() if paused else ctx.house.words.resumed())
 
 
-def _audit(ctx: Context, action: str, person: User, **detail: Any) -> None:
-    audit.append(ctx.conn, f"user:{ctx.user.id}", action, f"user:{person.id}", detail, ctx.now)
+def _actor(ctx: Context) -> str:
+    return f"user:{ctx.user.id}"

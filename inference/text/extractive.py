@@ -27,7 +27,7 @@ FLOOR = 0.28
 
 #: Passages shown, and how well the others must fit compared with the best.
 SHOWN = 3
-RELATIVE = 0.25
+RELATIVE = 0.5
 
 #: Characters shown of the best passage and of the others.
 LENGTHS = (420, 220, 220)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -13,7 +14,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any, TypeVar
@@ -25,6 +26,7 @@ ROOT = Path(__file__).parents[2]
 PATIENCE = 90.0  # seconds before a journey gives up on something that should take a few
 
 T = TypeVar("T")
+News = tuple[str, dict[str, Any]]  # an event of the live stream and its data
 
 
 def until(look: Callable[[], T | None], what: str, patience: float = PATIENCE) -> T:
@@ -128,6 +130,11 @@ class Moqi:
         self._process.kill()
         self._process.wait()
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send the server a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def stop(self) -> int:
         """Ask it to stop; returns the exit status."""
         for person in self.people:
@@ -149,7 +156,7 @@ class Person:
 
     def __init__(self, moqi: Moqi, name: str) -> None:
         self.name = name
-        self.http = httpx.Client(base_url=moqi.url, timeout=10)
+        self.http = httpx.Client(base_url=moqi.url, timeout=60)
         moqi.people.append(self)
         answer = self.http.post("/api/session", json={"name": name})
         assert answer.status_code == 201, answer.text
@@ -210,26 +217,23 @@ class Person:
         return sum(int(n) for n in re.findall(r"(?:还剩|追加) (\d+)", said))
 
     @contextmanager
-    def watching(self) -> Iterator[list[tuple[str, dict[str, Any]]]]:
-        """An open page: (event, data) of the live stream, growing while the block runs. The server may end it."""
-        seen: list[tuple[str, dict[str, Any]]] = []
-        client = httpx.Client(base_url=self.http.base_url, cookies=dict(self.http.cookies), timeout=PATIENCE)
-
-        def read() -> None:
-            try:
-                with client.stream("GET", "/api/stream") as stream:
-                    for block in "".join(f"{line}\n" for line in stream.iter_lines()).split("\n\n"):
-                        seen.append(parsed(block))
-            except httpx.HTTPError:
-                return  # the block ended, or the server did
-
-        page = Thread(target=read, daemon=True)
+    def watching(self) -> Iterator[list[News]]:
+        """An open page: what its live stream says, growing while the block runs. The server may end it before."""
+        seen: list[News] = []
+        cookies = "; ".join(f"{name}={value}" for name, value in self.http.cookies.items())
+        line = http.client.HTTPConnection(self.http.base_url.host, self.http.base_url.port, timeout=PATIENCE)
+        line.request("GET", "/api/stream", headers={"Cookie": cookies})
+        page = Thread(target=_read_stream, args=(line.getresponse(), seen), daemon=True)
         page.start()
         try:
             until(lambda: ("ready", {}) in seen, "the stream to open")
             yield seen
         finally:
-            client.close()
+            if line.sock is not None:
+                with suppress(OSError):  # the server has closed it
+                    line.sock.shutdown(socket.SHUT_RDWR)
+            page.join(PATIENCE)
+            line.close()
 
     def press(self, action: str, job: int, *, message: int = 0) -> dict[str, str]:
         """Press a button of a job's card, or claim to have pressed it on `message`; returns the toast."""
@@ -239,3 +243,15 @@ class Person:
         answer = self.http.post("/api/actions", json=body)
         assert answer.status_code == 200, answer.text
         return dict(answer.json()["toast"])
+
+
+def _read_stream(response: http.client.HTTPResponse, seen: list[News]) -> None:
+    """Collect server-sent events until the stream ends; a comment is no event."""
+    event = ""
+    with suppress(OSError, http.client.HTTPException, ValueError):  # cut: the block has ended, or the server
+        while line := response.readline().decode():
+            name, _, value = line.rstrip("\n").partition(": ")
+            if name == "event":
+                event = value
+            elif name == "data":
+                seen.append((event, json.loads(value)))

@@ -18,7 +18,9 @@ export class Log {
     this.doors = doors;
     this.#scroll.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     byId("jump").addEventListener("click", () => this.toEnd(true));
-    new ResizeObserver(() => this.#resized()).observe(this.#scroll);
+    const sizes = new ResizeObserver(() => this.#resized());
+    sizes.observe(this.#scroll);
+    sizes.observe(this.#log); // a picture that is decoded makes the conversation longer
   }
 
   get oldest() {

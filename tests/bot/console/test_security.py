@@ -63,6 +63,13 @@ async def test_the_page_has_nothing_inline_and_nothing_from_elsewhere(visit: Vis
     assert page.count("<script") == page.count('src="/static/') + page.count('type="application/json"')
 
 
+async def test_the_api_page_lists_the_endpoints_and_loads_nothing_from_elsewhere(visit: Visit) -> None:
+    page = (await visit().get("/api/docs")).text
+    assert "POST /api/messages" in page
+    assert "//" not in page.replace("<!doctype", "")
+    assert "<script>" not in page
+
+
 async def test_own_files_are_served_typed_and_revalidated(visit: Visit) -> None:
     client = visit()
     first = await client.get("/static/app.js")

@@ -1,0 +1,1 @@
+"""What Moqi costs, measured: `python -m benchmarks` runs everything, `python -m benchmarks.<name>` one part."""

@@ -1,0 +1,149 @@
+"""`moqi init`: from a few answers to settings files that pass `moqi config check`. What is not asked keeps its default.
+
+SetupError: the answers do not make settings that could be used; the text names the file and what is allowed.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.settings import SettingsError, load
+
+#: Secrets of Feishu by the variable that holds each, and where the developer console shows it.
+FEISHU_SECRETS = {
+    "FEISHU_APP_SECRET": "Credentials & Basic Info > App Secret",
+    "FEISHU_ENCRYPT_KEY": "Events & Callbacks > Encryption Strategy > Encrypt Key",
+    "FEISHU_VERIFICATION_TOKEN": "Events & Callbacks > Encryption Strategy > Verification Token",
+}
+
+
+class SetupError(Exception):
+    """The answers do not make settings that could be used."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answers:
+    """What an operator chose."""
+
+    title: str = "墨契"
+    language: str = "zh"  # zh | en
+    timezone: str = "Asia/Shanghai"
+    web: bool = True
+    feishu_app_id: str = ""  # empty = without Feishu
+    model: str = ""  # folder of a checkpoint; empty = the built-in practice model
+    knowledge: str = "../knowledge"  # folder of documents, relative to the settings folder; empty = none
+    draw: str = "50/day"
+    ask: str = "200/day"
+
+
+def files(answers: Answers) -> dict[str, str]:
+    """File name -> text of the settings. Pure."""
+    return {
+        "interface.yaml": _interface(answers),
+        "platforms.yaml": _platforms(answers),
+        "model.yaml": _model(answers),
+        "policy.yaml": _policy(answers),
+        "knowledge.yaml": _knowledge(answers),
+    }
+
+
+def check(made: Mapping[str, str], environ: Mapping[str, str]) -> None:
+    """Read the settings as the server would, secrets that are still to come filled in. Raises `SetupError`."""
+    with tempfile.TemporaryDirectory(prefix="moqi-init-") as name:
+        for file, text in made.items():
+            (Path(name) / file).write_text(text, encoding="utf-8")
+        try:
+            load(Path(name), {**dict.fromkeys(FEISHU_SECRETS, "to come"), **environ})
+        except SettingsError as error:
+            raise SetupError(str(error)) from error
+
+
+def present(folder: Path, made: Mapping[str, str]) -> list[Path]:
+    """The files that writing would replace by something else."""
+    paths = [folder / name for name in made]
+    return [path for path in paths if path.exists() and path.read_bytes() != made[path.name].encode()]
+
+
+def write(folder: Path, made: Mapping[str, str]) -> list[Path]:
+    """Write the files; what was there before is kept beside them as NAME.bak."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in present(folder, made):
+        path.replace(path.with_name(f"{path.name}.bak"))
+    for name, text in made.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return [folder / name for name in made]
+
+
+def _interface(answers: Answers) -> str:
+    return f"""# How Moqi looks and speaks.
+
+title: {_text(answers.title)}
+theme: auto           # auto | light | dark
+language: {_text(answers.language)}       # zh | en
+"""
+
+
+def _platforms(answers: Answers) -> str:
+    return f"""# Where people talk to Moqi. Secrets belong into the environment (${{NAME}}) or into files (${{file:…}}).
+
+web:
+  enabled: {_flag(answers.web)}
+  first_is_admin: true  # the first person who chooses a name becomes admin; turn off on a shared network
+
+feishu:
+  enabled: {_flag(bool(answers.feishu_app_id))}
+  mode: webhook         # events come to https://<your host>/feishu/events
+  domain: https://open.feishu.cn              # Lark: https://open.larksuite.com
+{_feishu(answers.feishu_app_id)}"""
+
+
+def _feishu(app_id: str) -> str:
+    """The credentials; without an app they stay comments, for later."""
+    lines = [f"app_id: {_text(app_id or 'cli_…')}"]
+    lines += [f"{name.removeprefix('FEISHU_').lower()}: ${{{name}}}" for name in FEISHU_SECRETS]
+    return "".join(f"  {'' if app_id else '# '}{line}\n" for line in lines)
+
+
+def _model(answers: Answers) -> str:
+    return f"""# Which models compute. A change here needs a restart.
+
+image:
+  engine: auto          # auto = the checkpoint in `path`, else the built-in practice model
+  path: {_text(answers.model)}
+
+text:
+  engine: auto
+"""
+
+
+def _policy(answers: Answers) -> str:
+    return f"""# Who may do how much.
+
+timezone: {_text(answers.timezone)}   # where days, weeks and months begin
+
+quotas:
+  user:                 # everybody who has no quota of their own (moqi quota set WHO 5/day)
+    draw: {_text(answers.draw)}    # pictures a day, week or month
+    ask: {_text(answers.ask)}    # answers
+"""
+
+
+def _knowledge(answers: Answers) -> str:
+    sources = f"\n  - path: {_text(answers.knowledge)}" if answers.knowledge else " []"
+    return f"""# What answers are made from.
+
+sources:{sources}
+"""
+
+
+def _text(value: str) -> str:
+    """A quoted value; `${` in it stands for itself."""
+    return json.dumps(value.replace("${", "$${"), ensure_ascii=False)
+
+
+def _flag(value: bool) -> str:
+    return "true" if value else "false"
