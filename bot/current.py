@@ -10,8 +10,8 @@ from bot.settings import Settings, SettingsError, load
 
 log = logging.getLogger("moqi.settings")
 
-#: Files whose values are built into what is open: they need a restart.
-AT_START = ("model", "platforms", "knowledge")
+#: Files whose values are built into what is open, and what of it waits for a restart.
+AT_START = {"model": "all of it", "platforms": "all of it", "knowledge": "all of it", "interface": "the web page"}
 
 
 class Current:
@@ -37,8 +37,9 @@ class Current:
         return []
 
     def _adopt(self, fresh: Settings) -> None:
-        for name in AT_START:
+        for name, what in AT_START.items():
             if getattr(fresh, name) != getattr(self.settings, name):
-                log.warning("%s.yaml changed: restart Moqi to apply it", name, extra={"action": "settings-restart"})
+                action = {"action": "settings-restart"}
+                log.warning("%s.yaml changed: restart Moqi to apply it (%s)", name, what, extra=action)
         log.info("settings %s in force", fresh.hash, extra={"action": "settings-applied"})
         self.settings = fresh

@@ -34,6 +34,7 @@ IDLE = 1.0
 PARALLEL = 16  # messages on their way at once
 LEASE = timedelta(seconds=90)  # longer than any single try
 WINDOW = timedelta(minutes=50)  # a platform forgets an idempotency key after an hour: no blind try beyond
+REMEMBERED = 10_000  # ended jobs whose late progress is still kept off
 TURN = timedelta(milliseconds=50)  # an outcome waits this long for its card's answer, again and again
 
 
@@ -87,12 +88,14 @@ class Cards:
 
     def __init__(self) -> None:
         self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._ended: set[int] = set()
+        self._ended: dict[int, None] = {}  # the latest only: a late update comes within seconds
 
     @asynccontextmanager
     async def outcome(self, job_id: int) -> Any:
         """Write the last state of a card; from here on nobody updates it any more."""
-        self._ended.add(job_id)
+        self._ended[job_id] = None
+        while len(self._ended) > REMEMBERED:
+            del self._ended[next(iter(self._ended))]
         async with self._locks[job_id]:
             yield
         self._locks.pop(job_id, None)

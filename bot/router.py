@@ -47,6 +47,13 @@ def press(conn: Connection, house: House, event: ChatEvent, now: datetime) -> Ha
     return handled
 
 
+def broken(conn: Connection, house: House, entry_id: int, event: ChatEvent, now: datetime) -> Handled:
+    """A defect met this event: its sender hears of it, and it is not tried again."""
+    if inbox.handled(conn, entry_id, "refused:internal", now):
+        reply_row(conn, f"event-{entry_id}", event.origin, house.words.refusal("internal"), now)
+    return Handled(outcome="refused:internal")
+
+
 class AlreadyHandled(Exception):
     """Another process dealt with this event between our look and our turn; this transaction is undone."""
 

@@ -37,6 +37,7 @@ from scheduler.runners.draw import DrawRunner
 from scheduler.worker import Worker
 from storage import assets, audit, jobs, outbox
 from storage.database import Database
+from storage.errors import StorageError
 from storage.faults import point
 from storage.files import Files
 from storage.records import InboxEntry, Kind, utcnow
@@ -65,7 +66,7 @@ class Services:
         render = Renderer(self.house)
         self.sender = Sender(db, self.platforms, render.delivery, self._read_image, cards)
         self.drawing = DrawRunner(self.device, self.files, self.feed)
-        self.asking = AskRunner(db, self.text, self.feed, settings.interface.language)
+        self.asking = AskRunner(db, self.text, self.feed, lambda: self.current.settings.interface.language)
         self.workers = {
             Kind.DRAW: self._worker(self.drawing),
             Kind.ASK: self._worker(self.asking),
@@ -102,6 +103,11 @@ class Services:
             handled = await self.db.run(router.handle, self.house(), entry.id, event, utcnow())
         except router.AlreadyHandled:
             return
+        except StorageError:
+            raise  # the event stays open and is tried again
+        except Exception:  # the loop's one net: a defect in one message does not stop the others
+            log.exception("event %d failed", entry.id, extra={"action": "event-failed", "entry": entry.id})
+            handled = await self.db.run(router.broken, self.house(), entry.id, event, utcnow())
         point("job-submitted")
         self._wake(handled)
 

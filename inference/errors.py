@@ -5,6 +5,7 @@ InferenceError
 │   └── DeviceClosed      the engine is being shut down (leave the job: it runs after the restart)
 ├── ImageError            a picture could not be drawn
 │   ├── BadImageRequest   the request does not fit the model (tell the user; never try again)
+│   │   └── PromptTooLong the model cannot read all of the prompt
 │   ├── OutOfMemory       the batch did not fit (try again with fewer pictures, then fail the job)
 │   └── NotFinite         the model produced NaN (fail the job; never post a black picture)
 └── TextError             an answer could not be written (fall back to quotations)
@@ -44,6 +45,10 @@ class ImageError(InferenceError):
 
 class BadImageRequest(ImageError):
     """The request does not fit the model's card."""
+
+
+class PromptTooLong(BadImageRequest):
+    """The prompt has more tokens than the model reads. Their number is known only to its tokenizer."""
 
 
 class OutOfMemory(ImageError):

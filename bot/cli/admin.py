@@ -36,7 +36,7 @@ def add(app: typer.Typer) -> None:
 
 
 def create(
-    who: Annotated[str, typer.Argument(help="<platform>:<user id>, for example web:alice, or a name.")],
+    who: Annotated[str, typer.Argument(help="<platform>:<user id>, for example web:alice, or a name.", metavar="WHO")],
     purpose: Annotated[
         str,
         typer.Option(help="api = for programs; login = lets somebody back into the web chat under their name, once."),
@@ -91,7 +91,7 @@ def list_tokens(
 
 
 def revoke(
-    token_id: Annotated[int, typer.Argument(help="Number of the token, as `moqi token list` shows it.")],
+    token_id: Annotated[int, typer.Argument(help="Number of the token, as `moqi token list` shows it.", metavar="TOKEN")],
 ) -> None:
     """End a secret at once."""
     from bot import manage

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from storage.records import Job
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result for a program.")]
-Number = Annotated[int, typer.Argument(help="Number of the job.", min=1)]
+Number = Annotated[int, typer.Argument(help="Number of the job.", metavar="JOB", min=1)]
 
 
 def add(app: typer.Typer) -> None:

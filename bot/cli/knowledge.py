@@ -49,7 +49,7 @@ def put_in(
 
 def sync(
     folder: Annotated[
-        Path | None, typer.Argument(help="Folder to follow; without one, the sources in knowledge.yaml.")
+        Path | None, typer.Argument(help="Folder to follow; without one, the sources in knowledge.yaml.", metavar="[FOLDER]")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -96,7 +96,7 @@ def list_documents(as_json: AsJson = False) -> None:
     common.show_table(("document", "title", "passages", "readers", "kept"), rows, empty)
 
 
-def remove(name: Annotated[str, typer.Argument(help="Name of the document, as `moqi kb list` shows it.")]) -> None:
+def remove(name: Annotated[str, typer.Argument(help="Name of the document, as `moqi kb list` shows it.", metavar="NAME")]) -> None:
     """Take a document out."""
     from bot import kb
 
@@ -107,7 +107,7 @@ def remove(name: Annotated[str, typer.Argument(help="Name of the document, as `m
 
 
 def search(
-    question: Annotated[str, typer.Argument(help="What to look for.")],
+    question: Annotated[str, typer.Argument(help="What to look for.", metavar="QUESTION")],
     k: Annotated[int, typer.Option("-k", help="How many passages.", min=1, max=1000)] = 10,
     as_json: AsJson = False,
 ) -> None:
@@ -128,7 +128,7 @@ def search(
 
 
 def evaluate(
-    file: Annotated[Path, typer.Argument(help='Lines {"question": "…", "documents": ["name"]}; [] = to be refused.')],
+    file: Annotated[Path, typer.Argument(help='Lines {"question": "…", "documents": ["name"]}; [] = to be refused.', metavar="FILE")],
     as_json: AsJson = False,
 ) -> None:
     """Measure how often the search finds the right document, and how fast."""

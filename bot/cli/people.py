@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result for a program.")]
 WHO = "<platform>:<user id>, for example feishu:ou_123 or web:alice, or a name that only one person has."
-Who = Annotated[str, typer.Argument(help=WHO)]
+Who = Annotated[str, typer.Argument(help=WHO, metavar="WHO")]
 
 
 def add(app: typer.Typer) -> None:
@@ -36,7 +36,7 @@ def add(app: typer.Typer) -> None:
 
 
 def show(
-    who: Annotated[str, typer.Argument(help=f"{WHO} Without one: you, on this terminal.")] = "",
+    who: Annotated[str, typer.Argument(help=f"{WHO} Without one: you, on this terminal.", metavar="[WHO]")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Show what somebody has left."""
@@ -50,7 +50,7 @@ def show(
 
 def set_quota(
     who: Who,
-    amount: Annotated[list[str], typer.Argument(help="5/day, 20/week, 100/month; answers: ask 50/day.")],
+    amount: Annotated[list[str], typer.Argument(help="5/day, 20/week, 100/month; answers: ask 50/day.", metavar="AMOUNT")],
     as_json: AsJson = False,
 ) -> None:
     """Give somebody a quota of their own, from this period on.
@@ -77,7 +77,7 @@ def set_quota(
 
 def grant(
     who: Who,
-    amount: Annotated[list[str], typer.Argument(help="3 for pictures, ask 20 for answers.")],
+    amount: Annotated[list[str], typer.Argument(help="3 for pictures, ask 20 for answers.", metavar="AMOUNT")],
     as_json: AsJson = False,
 ) -> None:
     """Give somebody units once, beside their quota; they do not lapse."""
@@ -96,7 +96,7 @@ def grant(
         _say(*common.change(db, act), as_json)
 
 
-def set_role(who: Who, role: Annotated[str, typer.Argument(help="admin, reviewer or user.")]) -> None:
+def set_role(who: Who, role: Annotated[str, typer.Argument(help="admin, reviewer or user.", metavar="ROLE")]) -> None:
     """Make somebody an admin, a reviewer or a user. Somebody who never wrote yet is made known."""
     from bot import manage
     from storage.records import Role, utcnow

@@ -25,9 +25,10 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 = any free one.", envvar="PORT")] = 8080,
 ) -> None:
     """Serve the web chat, the webhooks and the queue until stopped."""
+    from bot.opening import migrated
     from storage import faults
     from storage.database import data_lock
-    from storage.errors import Locked
+    from storage.errors import StorageError
 
     faults.arm(os.environ.get("MOQI_FAULTS", ""))
     environment = common.environment()
@@ -35,8 +36,9 @@ def serve(
     listener = _listen(host, port)
     try:
         with data_lock(environment.data, listener.getsockname()[1]):
+            migrated(environment)  # what keeps the data from being opened is one sentence here, a traceback later
             _run(current, environment, listener)
-    except Locked as error:
+    except StorageError as error:
         raise Failed(f"cannot serve: {error}", Exit.UNAVAILABLE) from error
     except OSError as error:
         raise Failed(f"cannot use the data folder {environment.data}: {error}", Exit.UNAVAILABLE) from error
@@ -44,8 +46,12 @@ def serve(
 
 def _current() -> Any:
     from bot.current import Current
+    from bot.platforms.registry import problems
 
-    return Current(common.settings(), os.environ)
+    settings = common.settings()
+    if found := problems(settings.platforms):
+        raise Failed("\n".join(str(problem) for problem in found), Exit.USAGE)
+    return Current(settings, os.environ)
 
 
 def _listen(host: str, port: int) -> socket.socket:

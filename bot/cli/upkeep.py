@@ -55,7 +55,7 @@ def migrate() -> None:
 
 
 def backup(
-    file: Annotated[Path, typer.Argument(help="Archive to write, for example moqi-2026-11-21.tar.gz.")],
+    file: Annotated[Path, typer.Argument(help="Archive to write, for example moqi-2026-11-21.tar.gz.", metavar="FILE")],
     force: Annotated[bool, typer.Option("--force", help="Replace the file when it is there.")] = False,
 ) -> None:
     """Write database, pictures and settings into one file, also while the server runs.
@@ -74,7 +74,7 @@ def backup(
 
 
 def restore(
-    file: Annotated[Path, typer.Argument(help="Archive that `moqi backup` wrote.")],
+    file: Annotated[Path, typer.Argument(help="Archive that `moqi backup` wrote.", metavar="FILE")],
     force: Annotated[bool, typer.Option("--force", help="Replace the data that are there.")] = False,
     with_settings: Annotated[
         bool, typer.Option("--with-settings", help="Replace the settings too; else only where there are none.")

@@ -12,13 +12,18 @@ from bot.settings import Platforms, Problem, SettingsError
 from storage.database import Database
 
 
+def problems(settings: Platforms) -> list[Problem]:
+    """What keeps an enabled platform from being served."""
+    return [Problem(file="platforms.yaml", line=1, key="feishu", message=text) for text in check(settings.feishu)]
+
+
 def open_platforms(settings: Platforms, db: Database, web: Feed) -> dict[str, ChatPlatform]:
     """Every enabled platform by name. Raises SettingsError for one that cannot be served."""
+    if found := problems(settings):
+        raise SettingsError(found)
     opened: list[ChatPlatform] = [TerminalPlatform()]
     if settings.web.enabled:
         opened.append(WebPlatform(db, web))
     if settings.feishu.enabled:
-        if found := check(settings.feishu):
-            raise SettingsError(Problem(file="platforms.yaml", line=1, key="feishu", message=text) for text in found)
         opened.append(FeishuPlatform(settings.feishu))
     return {platform.name: platform for platform in opened}

@@ -43,8 +43,10 @@ TABLE: dict[str, str] = {
     "failure.lost": "这个任务几次让工作进程中断，已停下。请改小尺寸或换个描述再试。",
     "failure.internal": "服务内部出错，已记录。请再试一次；还不行请把任务号告诉管理员。",
     "failure.bad_request": "模型不接受这组参数。请用 /help draw 查看范围后修改再试。",
+    "failure.prompt_too_long": "描述太长，模型读不完。请精简到两三百字再试。",
     "failure.disk_full": "服务器磁盘满了，图片存不下。请告诉管理员清理磁盘后再试。",
     # --- refusals ----------------------------------------------------------------------------------------------
+    "refusal.internal": "这条消息没能处理，原因已记录。请再试一次；还不行请告诉管理员。",
     "refusal.banned": "你的账号已被停用。有疑问请联系管理员。",
     "refusal.queue_full": "排队的任务已满（上限 {limit} 个）。请过一会儿再试。",
     "refusal.too_many_waiting": "你已有 {limit} 个任务在排队，这是上限。等一个完成，或用 /cancel 取消一个再试。",

@@ -23,7 +23,7 @@ from typing import Any
 
 from PIL import Image
 
-from inference.errors import BadImageRequest, ImageError, ModelUnavailable, NotFinite, OutOfMemory
+from inference.errors import BadImageRequest, ImageError, ModelUnavailable, NotFinite, OutOfMemory, PromptTooLong
 from inference.images.batching import block_of
 from inference.images.check import check_request, clean_prompt
 from inference.images.model import ModelCard, Watch
@@ -109,7 +109,7 @@ class ZImageModel:
             raise
 
     def _tokens(self, prompt: str) -> int:
-        """How many tokens the caption has, chat template included. Raises BadImageRequest for too many."""
+        """How many tokens the caption has, chat template included. Raises PromptTooLong."""
         tokenizer = self.pipeline.tokenizer
         turn = [{"role": "user", "content": prompt}]
         text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True, enable_thinking=True)
@@ -117,7 +117,7 @@ class ZImageModel:
         if tokens > MAX_TOKENS:
             share = 100 - 100 * MAX_TOKENS // tokens
             problem = f"The prompt has {tokens} tokens, the model reads at most {MAX_TOKENS}."
-            raise BadImageRequest(problem, f"Shorten it by about {share} %.")
+            raise PromptTooLong(problem, f"Shorten it by about {share} %.")
         return tokens
 
     def _draw(self, members: list[_Member], watch: Watch) -> list[tuple[_Member, ImageResult]]:

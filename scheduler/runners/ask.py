@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -37,7 +37,7 @@ class AskRunner:
     kind = Kind.ASK
     parallel = 4
 
-    def __init__(self, db: Database, model: TextModel, feed: ProgressFeed, language: str) -> None:
+    def __init__(self, db: Database, model: TextModel, feed: ProgressFeed, language: Callable[[], str]) -> None:
         self.indexed = False  # the first reading of the documents is over: before it, nothing would be found
         self._db = db
         self._model = model
@@ -69,7 +69,7 @@ class AskRunner:
         passages = await self._db.read(_find, question, audience(job.user_id, job.origin))
         turns = await self._db.read(conversations.turns, job.user_id, conversations.key(job.origin), TURNS)
         history = tuple(Turn(question=str(t.params["question"]), answer=str((t.result or {})["text"])) for t in turns)
-        return AnswerRequest(question=question, passages=tuple(passages), history=history, language=self._language)
+        return AnswerRequest(question=question, passages=tuple(passages), history=history, language=self._language())
 
     async def _write(self, task: Task, request: AnswerRequest) -> Answer | None:
         text = ""

@@ -12,7 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from inference.device import ImageDevice
-from inference.errors import BadImageRequest, ImageError, InferenceError, ModelUnavailable, NotFinite, OutOfMemory
+from inference.errors import (
+    BadImageRequest,
+    ImageError,
+    InferenceError,
+    ModelUnavailable,
+    NotFinite,
+    OutOfMemory,
+    PromptTooLong,
+)
 from inference.images.batching import BatchLimit
 from inference.images.finish import finish
 from inference.images.pricing import weight
@@ -30,6 +38,7 @@ from storage.records import Job, Kind
 #: The sentence a person gets for each error of the engine.
 CODES: dict[type[InferenceError], str] = {
     BadImageRequest: "bad_request",
+    PromptTooLong: "prompt_too_long",
     OutOfMemory: "out_of_memory",
     NotFinite: "not_finite",
     ModelUnavailable: "model_unavailable",

@@ -21,6 +21,7 @@ from inference.images.model import ModelCard
 from scheduler.policy import Demand, Policy, admit
 from scheduler.progress import Progress
 from scheduler.quota import Standing
+from scheduler.runners.draw import CODES
 from storage.records import Allowance, Asset, ChatType, Job, JobState, Kind, Origin, Place, Role, Unit
 
 ROOT = Path(__file__).parents[2]
@@ -119,7 +120,7 @@ def test_every_code_of_the_program_has_its_sentence() -> None:
     mistakes |= {"prompt_in_neg", "empty_prompt", "ambiguous", "unknown_command", "unknown_button"}
     mistakes |= {f"size_{why}" for why in ("range", "multiple", "pixels", "choice")}
     refusals = codes(r'Refusal\(code="(\w+)"', "bot", "scheduler") | {"unknown_person", "ambiguous_person"}
-    failures = codes(r'error="(\w+)"', "scheduler") | {"out_of_memory", "not_finite", "bad_request", "disk_full"}
+    failures = codes(r'error="(\w+)"', "scheduler") | {"disk_full", *CODES.values()}
     wanted = {f"usage.{m}" for m in mistakes} | {f"refusal.{r}" for r in refusals} | {f"failure.{f}" for f in failures}
     assert len(mistakes) > 30
     assert len(refusals) > 8

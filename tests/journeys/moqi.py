@@ -170,8 +170,14 @@ class Person:
         return message_id
 
     def history(self) -> list[dict[str, Any]]:
-        """What the page shows, oldest first."""
-        return list(self.http.get("/api/messages", params={"limit": 100}).json()["messages"])
+        """What the page shows, oldest first, read as the page does: back to the beginning."""
+        found: list[dict[str, Any]] = []
+        more = True
+        while more:
+            before = {"before": found[0]["id"]} if found else {}
+            page = self.http.get("/api/messages", params={"limit": 100, **before}).json()
+            found, more = [*page["messages"], *found], page["more"]
+        return found
 
     def replies(self) -> list[dict[str, Any]]:
         """The bot's messages, oldest first."""

@@ -27,6 +27,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moqi]:
     house = Moqi(tmp_path_factory.mktemp("chat"))
     house.start()
     house.ready()
+    Person(house, "管理员").drawn("/draw 第一张 --size 64x64")  # from here on there is a measured time to tell
     yield house
     assert house.stop() == 0
     house.verify()
@@ -34,8 +35,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moqi]:
 
 @pytest.fixture(scope="module")
 def admin(house: Moqi) -> Person:
-    """The first to come."""
-    return Person(house, "管理员")
+    """The first to come, who is one."""
+    assert house.people[0].role == "admin"
+    return house.people[0]
 
 
 @pytest.fixture
@@ -237,7 +239,7 @@ def test_an_answer_is_typed_and_its_sources_open(person: Guest) -> None:
 def test_what_no_document_says_is_not_made_up(person: Guest) -> None:
     anna = person()
     card = anna.finished(anna.ordered("/ask zyxwv qponm"))
-    assert card["text"].startswith("知识库里没有找到答案")
+    assert card["text"].startswith("知识库中没有找到")
     assert card["sources"] == []
 
 
@@ -264,7 +266,7 @@ def test_every_command_answers(person: Guest) -> None:
 def test_plain_text_draws_or_is_answered(person: Guest) -> None:
     anna = person()
     assert anna.drawn("画一只猫 --size 64x64")["text"] == "一只猫"
-    answer = anna.finished(anna.ordered("出差住酒店一晚能报多少钱"))
+    answer = anna.finished(anna.ordered("出差每天补贴多少钱"))
     assert answer["sources"][0]["document"] == "差旅与费用报销.md"
 
 
@@ -323,7 +325,7 @@ REFUSED = [
     ("/draw --neg 模糊", "描述都归进了 --neg"),
     ("/draw " + "猫" * 5000, "最多 2000 个，请删掉 3000 个再发"),
     ("猫" * 5000, "最多 2000 个，请删掉 3000 个再发"),
-    ("/draw 猫 --size 1000x1000", "边长须是 16 的倍数，1000x1000 不是。最接近的是 `--size 1008x1008`"),
+    ("/draw 猫 --size 1000x1000", "边长须是 16 的倍数，1000x1000 不是。最接近的是 `--size 992x992`"),
     ("/draw 猫 --size 0x0", "边长只能是 64 到 2048 像素，0x0 超出了"),
     ("/draw 猫 --size -512x512", "-512x512 超出了"),
     ("/draw 猫 --size 9999x9999", "9999x9999 超出了"),
@@ -350,7 +352,8 @@ REFUSED = [
     ("/ask " + "年" * 5000, "最多 2000 个"),
     ("/cancel", "要写任务号"),
     ("/cancel 猫", "不是任务号"),
-    ("/cancel 99999999999999999999", "没有任务 #"),
+    ("/cancel 99999999999999999999", "不是任务号"),
+    ("/cancel 2147483647", "没有任务 #2147483647"),
     ("/redo", "要写任务号"),
     ("/quota 很多", "没看懂"),
     ("/wibble", "没有 /wibble 这个命令"),
@@ -369,7 +372,6 @@ DRAWN = [
     ("猫\n\n\n狗", "猫 狗"),
     ("猫 --size １２８×６４", "猫"),
     ("猫 --size 64*64 --seed ７", "猫"),
-    ("猫" * 2000, "猫" * 299 + "…"),
 ]
 
 
@@ -396,6 +398,15 @@ def test_what_is_odd_but_legal_is_drawn(person: Guest) -> None:
     assert anna.left() == 50 - len(DRAWN)
 
 
+def test_a_prompt_longer_than_the_model_reads_is_said_to_be_too_long(person: Guest) -> None:
+    anna = person()
+    card = anna.finished(anna.ordered("/draw --size 64x64 " + "猫" * 2000))
+    assert card["state"] == "failed"
+    assert "描述太长，模型读不完" in card["text"]
+    assert "没有计额度" in card["text"]
+    assert anna.left() == 50
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [
@@ -411,7 +422,7 @@ def test_what_is_odd_but_legal_is_drawn(person: Guest) -> None:
         (b'{"id": "1234567890", "text": "\\ud800"}', 422, "invalid"),
         (b'{"id": "12345678', 422, "invalid"),
         (b"\xff\xfe", 422, "invalid"),
-        (b"[" * 50_000, 422, "invalid"),
+        (b"[" * 50_000, 400, "invalid"),
     ],
     ids=lambda value: repr(value)[:40],
 )
@@ -457,7 +468,7 @@ def test_changed_settings_are_taken_whole_or_not_at_all(house: Moqi, person: Gue
     interface, policy = ((house.config / name).read_text(encoding="utf-8") for name in ("interface.yaml", "policy.yaml"))
     try:
         reload(house, "interface.yaml", interface.replace("language: zh", "language: en"))
-        until(lambda: anna.told("/new")["text"].startswith("All right") or "new" in anna.told("/new")["text"], "English")
+        until(lambda: anna.told("/new")["text"].startswith("A fresh start"), "English")
         assert "left" in str(anna.told("/quota")["fields"])
         card = anna.drawn("draw a cat --size 64x64")
         assert fields(card)["Seed"]
