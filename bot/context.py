@@ -9,22 +9,13 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from bot.commands import Rules
+from bot.engine import Engine
 from bot.events import ChatEvent
 from bot.replies import Words
 from bot.reply import Reply
 from inference.images.model import ModelCard
 from scheduler.policy import Policy
 from storage.records import Kind, User
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Engine:
-    """How an engine stands, as told to people."""
-
-    name: str
-    state: str  # loading | ready | failed | closed
-    builtin: bool = False
-    problem: str = ""  # what is wrong and what to do next
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,10 +13,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from bot import kb, router
-from bot.commands import Rules
-from bot.context import Engine, Handled, House
+from bot.context import Handled, House
 from bot.current import Current
 from bot.delivery import Cards, Sender
+from bot.engine import Engine
 from bot.events import ChatEvent
 from bot.inbox import Inbox
 from bot.live import Live
@@ -25,6 +25,7 @@ from bot.platforms.web.feed import Feed
 from bot.render import Renderer
 from bot.replies import Words
 from bot.settings import Environment
+from bot.settings.rules import rules
 from inference.device import DeviceState, ImageDevice
 from inference.errors import InferenceError
 from inference.images.registry import LoadOptions, resolve
@@ -82,7 +83,7 @@ class Services:
         return House(
             words=Words(settings.interface.language, settings.parameters),
             policy=settings.policy.queue(),
-            rules=Rules.of(settings.parameters, settings.policy.limits, card),
+            rules=rules(settings.parameters, settings.policy.limits, card),
             card=card,
             engines=self.engines(),
             started_at=self.started_at,

@@ -91,7 +91,9 @@ def list_tokens(
 
 
 def revoke(
-    token_id: Annotated[int, typer.Argument(help="Number of the token, as `moqi token list` shows it.", metavar="TOKEN")],
+    token_id: Annotated[
+        int, typer.Argument(help="Number of the token, as `moqi token list` shows it.", metavar="TOKEN")
+    ],
 ) -> None:
     """End a secret at once."""
     from bot import manage

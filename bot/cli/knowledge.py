@@ -49,21 +49,24 @@ def put_in(
 
 def sync(
     folder: Annotated[
-        Path | None, typer.Argument(help="Folder to follow; without one, the sources in knowledge.yaml.", metavar="[FOLDER]")
+        Path | None,
+        typer.Argument(help="Folder to follow; without one, the sources in knowledge.yaml.", metavar="[FOLDER]"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make the knowledge base equal to a folder: new files in, gone ones out. What was added by hand stays."""
+    """Make the knowledge base equal to a folder: new files in, gone ones out.
+
+    What was added by hand stays. A server follows the sources in knowledge.yaml when it starts: name a folder there
+    too if it is to stay.
+    """
     from bot import kb
 
     folders = [folder] if folder else _sources()
-    outcomes: list[Outcome] = []
     with common.database() as db, common.progress("reading", _count(folders), quiet=as_json) as done:
-        for one in folders:
-            try:
-                outcomes += asyncio.run(kb.sync(db, one, report=lambda outcome: done(_line(outcome))))
-            except kb.NoFolder as error:
-                raise Failed(str(error), Exit.USAGE) from error
+        try:
+            outcomes = asyncio.run(kb.sync(db, *folders, report=lambda one: done(_line(one))))
+        except kb.NoFolder as error:
+            raise Failed(str(error), Exit.USAGE) from error
     _finish(outcomes, as_json)
 
 
@@ -96,7 +99,9 @@ def list_documents(as_json: AsJson = False) -> None:
     common.show_table(("document", "title", "passages", "readers", "kept"), rows, empty)
 
 
-def remove(name: Annotated[str, typer.Argument(help="Name of the document, as `moqi kb list` shows it.", metavar="NAME")]) -> None:
+def remove(
+    name: Annotated[str, typer.Argument(help="Name of the document, as `moqi kb list` shows it.", metavar="NAME")],
+) -> None:
     """Take a document out."""
     from bot import kb
 
@@ -128,7 +133,9 @@ def search(
 
 
 def evaluate(
-    file: Annotated[Path, typer.Argument(help='Lines {"question": "…", "documents": ["name"]}; [] = to be refused.', metavar="FILE")],
+    file: Annotated[
+        Path, typer.Argument(help='Lines {"question": "…", "documents": ["name"]}; [] = to be refused.', metavar="FILE")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Measure how often the search finds the right document, and how fast."""

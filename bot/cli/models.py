@@ -37,7 +37,9 @@ def list_models(as_json: AsJson = False) -> None:
 
 
 def verify(
-    path: Annotated[Path | None, typer.Argument(help="Checkpoint folder; without one, the one in use.", metavar="[PATH]")] = None,
+    path: Annotated[
+        Path | None, typer.Argument(help="Checkpoint folder; without one, the one in use.", metavar="[PATH]")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check that a checkpoint is whole, without loading it; exit 1 when it is not."""

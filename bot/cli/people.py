@@ -50,7 +50,9 @@ def show(
 
 def set_quota(
     who: Who,
-    amount: Annotated[list[str], typer.Argument(help="5/day, 20/week, 100/month; answers: ask 50/day.", metavar="AMOUNT")],
+    amount: Annotated[
+        list[str], typer.Argument(help="5/day, 20/week, 100/month; answers: ask 50/day.", metavar="AMOUNT")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Give somebody a quota of their own, from this period on.

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from math import sqrt
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # both would be imported for their names only
-    from bot.settings import Limits, Parameters
+if TYPE_CHECKING:  # for its name only
     from inference.images.model import ModelCard
 
 SEED_MAX = 2**32 - 1
@@ -118,19 +117,6 @@ class Rules:
     seed: int | None = None  # the seed of a picture that names none; None = a fresh one each time
     prompt_max: int = 2000  # characters, of questions too
     guidance: bool = False  # whether cfg > 0 does anything
-
-    @classmethod
-    def of(cls, parameters: Parameters, limits: Limits, card: ModelCard | None = None) -> Rules:
-        """The rules while `card` is loaded; before a model is known, what parameters.yaml says alone."""
-        rules = cls(
-            size=parameters.size.rule(),
-            steps=parameters.steps.bounds(card.default_steps if card else 8).within(1, parameters.steps.max),
-            cfg=parameters.cfg_scale.bounds(0),
-            count=parameters.count.bounds(1).within(1, limits.count),
-            seed=parameters.seed.default,
-            prompt_max=parameters.prompt.max,
-        )
-        return rules if card is None else rules.narrowed(card)
 
     def narrowed(self, card: ModelCard) -> Rules:
         """The same rules within what a model offers."""

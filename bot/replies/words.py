@@ -15,8 +15,8 @@ from bot.reply import Reply
 from bot.settings.parameters import Parameters
 from storage.records import Allowance, Job, Kind, Place, Role, Unit
 
-if TYPE_CHECKING:  # both import the replies
-    from bot.context import Engine
+if TYPE_CHECKING:  # for their names only
+    from bot.engine import Engine
     from scheduler.quota import Standing
 
 #: What a flag's value looks like, for a flag that has none.

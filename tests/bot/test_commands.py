@@ -34,6 +34,7 @@ from bot.commands import (
 )
 from bot.commands.names import distance
 from bot.settings import Limits, Parameters
+from bot.settings.rules import rules as rules_of
 from inference.images.model import ModelCard
 from storage.records import Role, Unit
 
@@ -495,17 +496,17 @@ def card(**changes: Any) -> ModelCard:
 
 
 def test_rules_come_from_the_settings_and_narrow_to_the_model() -> None:
-    wide = Rules.of(Parameters(), Limits(count=2))
+    wide = rules_of(Parameters(), Limits(count=2))
     assert (wide.size.min_side, wide.steps.default, wide.count.high, wide.guidance) == (64, 8, 2, False)
-    tiny = Rules.of(Parameters(), Limits(), card(max_side=512, max_pixels=512 * 512, max_steps=10, default_steps=4))
+    tiny = rules_of(Parameters(), Limits(), card(max_side=512, max_pixels=512 * 512, max_steps=10, default_steps=4))
     assert tiny.size.default == (512, 512)
     assert (tiny.size.max_side, tiny.steps.default, tiny.steps.high) == (512, 4, 10)
-    assert Rules.of(Parameters(), Limits(), card(guidance=True)).cfg.high == 20
+    assert rules_of(Parameters(), Limits(), card(guidance=True)).cfg.high == 20
 
 
 def test_the_models_own_steps_yield_to_the_operators() -> None:
     fixed = Parameters.model_validate({"steps": {"default": 6}})
-    assert Rules.of(fixed, Limits(), card(default_steps=4)).steps.default == 6
+    assert rules_of(fixed, Limits(), card(default_steps=4)).steps.default == 6
 
 
 @pytest.mark.parametrize(

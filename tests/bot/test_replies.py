@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from bot.commands import ADMIN_COMMANDS, COMMANDS, LATER, Rules, UsageError, parse
-from bot.context import Engine
+from bot.engine import Engine
 from bot.replies import Words, job_reply
 from bot.replies.language import TABLES
 from bot.settings import Parameters

@@ -101,8 +101,9 @@ def _claimed(conn: Any) -> Job:
 
 def _done(conn: Any, job: Job, files: Files) -> None:
     sha = files.put(b"picture of job %d" % job.id)
-    values = {"sha256": sha, "media_type": "image/png", "size": 16, "width": 64, "height": 64}
-    assets.add(conn, **values, job_id=job.id, index=0, now=utcnow())
+    assets.add(
+        conn, sha256=sha, media_type="image/png", size=16, width=64, height=64, job_id=job.id, index=0, now=utcnow()
+    )
     assert queue.succeed(conn, _claimed(conn), {"seeds": [7]}, 1.0, utcnow())
 
 

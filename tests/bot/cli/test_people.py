@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import Connection
 
 from bot.cli.common import Exit
 from storage import jobs, tokens, users
@@ -133,10 +134,18 @@ def test_audit_verify_finds_what_was_changed(moqi: Installation) -> None:
     assert strange.code == Exit.BROKEN
     assert "written anew" in strange.out
     with moqi.database() as db:
-        db.run_sync(lambda conn: conn.exec_driver_sql("update audit set actor = 'nobody' where id = 1"))
+        db.run_sync(_tamper)
     ran = moqi("audit", "verify", "--json")
     assert (ran.code, ran.json["ok"]) == (Exit.BROKEN, False)
     assert "was changed" in ran.json["broken"][0]
+
+
+def _tamper(conn: Connection) -> None:
+    """Change a sealed entry, around the triggers that forbid it."""
+    found = conn.exec_driver_sql("select name from sqlite_master where type = 'trigger' and name like 'audit_%'")
+    for name in found.scalars().all():
+        conn.exec_driver_sql(f"drop trigger {name}")
+    conn.exec_driver_sql("update audit set actor = 'nobody' where id = 1")
 
 
 # --- jobs -------------------------------------------------------------------------------------------------------

@@ -31,9 +31,8 @@ GROUPS = {
 
 def listed(text: str) -> set[str]:
     """The commands that a help text lists."""
-    return {
-        line.split()[0] for line in text.split("Commands:")[1].splitlines() if line.startswith("  ") and line.split()
-    }
+    lines = text.split("Commands:")[1].splitlines()
+    return {line.split()[0] for line in lines if line.startswith("  ") and line.split()}
 
 
 def test_help_lists_every_word_of_the_contract(moqi: Installation) -> None:
@@ -58,7 +57,7 @@ def test_version(moqi: Installation) -> None:
     ("words", "code", "said"),
     [
         (["dotcor"], Exit.USAGE, "doctor"),
-        (["jobs", "show", "x"], Exit.USAGE, "x"),
+        (["jobs", "show", "x"], Exit.USAGE, "integer"),
         (["jobs", "show", "99"], Exit.USAGE, "no job 99"),
         (["jobs", "cancel", "99"], Exit.USAGE, "no job 99"),
         (["jobs", "retry", "99"], Exit.USAGE, "no job 99"),
@@ -77,7 +76,7 @@ def test_version(moqi: Installation) -> None:
         (["token", "revoke", "5"], Exit.USAGE, "no token 5"),
         (["audit", "verify", "--head", "x"], Exit.USAGE, "NUMBER:HASH"),
         (["kb", "add", "/no/such/file"], Exit.USAGE, "There is no file or folder /no/such/file"),
-        (["kb", "sync", "/no/such/folder"], Exit.USAGE, "There is no folder /no/such/folder"),
+        (["kb", "sync", "/no/such/folder"], Exit.USAGE, "/no/such/folder. Create it, or correct the path"),
         (["kb", "remove", "x.md"], Exit.USAGE, "There is no document 'x.md'"),
         (["kb", "eval", "/no/such.jsonl"], Exit.USAGE, "cannot read /no/such.jsonl"),
         (["models", "verify", "/no/such/model"], Exit.BROKEN, ""),
@@ -148,9 +147,8 @@ def test_nothing_heavy_is_imported_to_look_around(moqi: Installation) -> None:
         "print([n for n in ('torch', 'diffusers', 'transformers', 'lark_oapi') if n in sys.modules])"
     )
     command = [sys.executable, "-c", code]
-    ran = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "PORT": "0"}, capture_output=True, text=True, check=False
-    )
+    free = {**os.environ, "PORT": "0"}
+    ran = subprocess.run(command, cwd=ROOT, env=free, capture_output=True, text=True, check=False)
     assert ran.stdout.splitlines()[-1:] == ["[]"], ran.stdout + ran.stderr
 
 

@@ -1,0 +1,25 @@
+"""From what an operator set to what a command may say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bot.commands.rules import Rules
+from bot.settings.parameters import Parameters
+from bot.settings.policy import Limits
+
+if TYPE_CHECKING:  # for its name only
+    from inference.images.model import ModelCard
+
+
+def rules(parameters: Parameters, limits: Limits, card: ModelCard | None = None) -> Rules:
+    """The rules while `card` is loaded; before a model is known, what parameters.yaml says alone."""
+    found = Rules(
+        size=parameters.size.rule(),
+        steps=parameters.steps.bounds(card.default_steps if card else 8).within(1, parameters.steps.max),
+        cfg=parameters.cfg_scale.bounds(0),
+        count=parameters.count.bounds(1).within(1, limits.count),
+        seed=parameters.seed.default,
+        prompt_max=parameters.prompt.max,
+    )
+    return found if card is None else found.narrowed(card)
