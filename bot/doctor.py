@@ -228,12 +228,11 @@ def _revision(url: str, shown: str) -> Check:
 
 def image_model(settings: Settings) -> Check:
     """The checkpoint in use is whole."""
+    from bot.opening import image_choice
     from inference.images.preflight import preflight
-    from inference.images.registry import resolve
 
-    image = settings.model.image
-    choice = resolve(str(settings.path(image.path)) if image.path else None, image.id if image.path else "")
-    found = preflight(choice.path, dtype=image.dtype)
+    choice = image_choice(settings)
+    found = preflight(choice.path, dtype=settings.model.image.dtype)
     if not found.ok:
         problem = " ".join(one.problem for one in found.problems)
         return failed("image model", problem, found.problems[0].next_step)

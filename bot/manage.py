@@ -45,6 +45,7 @@ class NoPerson(ManageError):
             super().__init__(f"{text!r} may mean {', '.join(meant)}. Write one of these.")
         else:
             super().__init__(f"Nobody is called {text!r}. Write <platform>:<user id>, for example feishu:ou_123.")
+        self.meant = tuple(meant)
 
 
 class NoJob(ManageError):

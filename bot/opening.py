@@ -1,4 +1,4 @@
-"""Opening the data: folder, schema, database."""
+"""Opening what the settings name: the data folder's database, the image checkpoint."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from bot.settings import Environment
+from bot.settings import Environment, Settings
+from inference.images.registry import Choice, resolve
 from storage.database import Database, located
 from storage.migrations import migrate
 
@@ -28,3 +29,9 @@ async def open_database(environment: Environment) -> AsyncIterator[Database]:
         yield db
     finally:
         await asyncio.to_thread(db.close)
+
+
+def image_choice(settings: Settings) -> Choice:
+    """The checkpoint that model.yaml asks for."""
+    wanted = settings.model.image
+    return resolve(str(settings.path(wanted.path)), wanted.id) if wanted.path else resolve(None)

@@ -19,6 +19,8 @@ from storage import inbox, jobs, users
 from storage.records import ChatType, JobState
 from storage.tables import inbox as inbox_table
 
+JOB_MAX = 2**31 - 1  # the largest id both databases can hold; what comes back with a button is not to be trusted
+
 #: What a button orders: its action and the job it stands under.
 BUTTONS: dict[str, Callable[[int], Command]] = {
     "redo": lambda job: Redo(job=job),
@@ -63,6 +65,8 @@ def _deal(conn: Connection, house: House, event: ChatEvent, now: datetime) -> Ha
         return Handled(outcome=f"ignored:{event.text}")
     if event.kind == "recall":
         return _recall(conn, event, now)
+    if event.kind == "message" and inbox.find(conn, event.platform, f"recall:{event.key}"):
+        return Handled(outcome="ignored:taken back before it came")
     if _talk_of_others(event):
         return Handled(outcome="ignored:not addressed to us")
     user = users.resolve(conn, event.sender, event.sender_name, now, first_is_admin=_may_found(house, event))
@@ -90,7 +94,7 @@ def _wanted(ctx: Context) -> Command | Conversation | UsageError:
     if ctx.event.kind == "action":
         job = ctx.event.value.get("job")
         make = BUTTONS.get(ctx.event.action)
-        if make is None or not isinstance(job, int):
+        if make is None or type(job) is not int or not 1 <= job <= JOB_MAX:  # a bool is an int, and no job
             return UsageError(code="unknown_button")
         return make(job)
     return commands.parse(ctx.event.text, ctx.house.rules)

@@ -20,6 +20,7 @@ from bot.engine import Engine
 from bot.events import ChatEvent
 from bot.inbox import Inbox
 from bot.live import Live
+from bot.opening import image_choice
 from bot.platforms.registry import open_platforms
 from bot.platforms.web.feed import Feed
 from bot.render import Renderer
@@ -28,7 +29,7 @@ from bot.settings import Environment
 from bot.settings.rules import rules
 from inference.device import DeviceState, ImageDevice
 from inference.errors import InferenceError
-from inference.images.registry import LoadOptions, resolve
+from inference.images.registry import LoadOptions
 from inference.text.registry import open_text_model
 from scheduler import queue
 from scheduler.clock import Chore, Clock
@@ -152,14 +153,13 @@ class Services:
 def open_device(current: Current) -> ImageDevice:
     """The image engine that model.yaml asks for; nothing is loaded yet."""
     wanted = current.settings.model.image
-    choice = resolve(str(current.settings.path(wanted.path)) if wanted.path else None, wanted.id if wanted.path else "")
     options = LoadOptions(
         dtype=wanted.dtype,
         attention=wanted.attention or "native",
         offload=wanted.offload,
         memory_fraction=wanted.memory_fraction,
     )
-    return ImageDevice.of(choice, options)
+    return ImageDevice.of(image_choice(current.settings), options)
 
 
 @asynccontextmanager

@@ -43,11 +43,12 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Check that a checkpoint is whole, without loading it; exit 1 when it is not."""
+    from bot.opening import image_choice
     from inference.images.preflight import preflight
 
-    image = common.settings().model.image
-    folder = path or chosen(common.settings()).path
-    found = preflight(folder, dtype=image.dtype)
+    settings = common.settings()
+    folder = path or image_choice(settings).path
+    found = preflight(folder, dtype=settings.model.image.dtype)
     if as_json:
         problems = [{"problem": one.problem, "next_step": one.next_step} for one in found.problems]
         common.show_json({"ok": found.ok, "path": str(folder), "bytes": found.weight_bytes, "problems": problems})
@@ -59,18 +60,11 @@ def verify(
         raise typer.Exit(Exit.BROKEN)
 
 
-def chosen(settings: Settings) -> Choice:
-    """The image model in use."""
-    from inference.images.registry import resolve
-
-    image = settings.model.image
-    return resolve(str(settings.path(image.path)) if image.path else None, image.id if image.path else "")
-
-
 def _images(settings: Settings) -> list[dict[str, object]]:
+    from bot.opening import image_choice
     from inference.images.registry import resolve
 
-    used, builtin = chosen(settings), resolve(None)
+    used, builtin = image_choice(settings), resolve(None)
     others = [] if used.builtin else [builtin]
     return [
         _image(used, in_use=True, reason=used.reason),

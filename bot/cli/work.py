@@ -1,7 +1,7 @@
 """`moqi draw` and `moqi ask`: the chat's commands, through the same queue and quotas, from a terminal.
 
-While a server runs on the data folder, it does the work and this process watches the job's row; otherwise this process
-serves the queue itself until its own job is done.
+While a server runs on the data folder, it does the work and this process watches the job's row; otherwise, and from
+the moment the other one ends, this process serves the queue itself until its own job is done.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +20,7 @@ import typer
 
 from bot.cli import common
 from bot.cli.common import Exit, Failed
+from storage.records import Kind
 
 if TYPE_CHECKING:
     from bot.services import Services
@@ -42,7 +43,7 @@ def draw(
 ) -> None:
     """Draw a picture into a file."""
     text = " ".join(["/draw", prompt, *context.args])
-    job, services_files = asyncio.run(_order(text, not as_json, _read_pictures))
+    job, services_files = asyncio.run(_order(text, Kind.DRAW, not as_json, _read_pictures))
     files = _write(out, services_files)
     result = job.result or {}
     summary = {
@@ -65,7 +66,7 @@ def ask(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result for a program.")] = False,
 ) -> None:
     """Answer a question from the knowledge base, with sources."""
-    job, _ = asyncio.run(_order(f"/ask {question}", not as_json, _read_nothing))
+    job, _ = asyncio.run(_order(f"/ask {question}", Kind.ASK, not as_json, _read_nothing))
     result = job.result or {}
     if as_json:
         marks = ("mark", "document", "passage", "quote")
@@ -78,38 +79,66 @@ def ask(
         print(f"  [{citation['mark']}] {citation['document']}{heading}")
 
 
-async def _order(text: str, chatty: bool, fetch: Callable[[Services, Job], list[bytes]]) -> tuple[Job, list[bytes]]:
+async def _order(
+    text: str, kind: Kind, chatty: bool, fetch: Callable[[Services, Job], list[bytes]]
+) -> tuple[Job, list[bytes]]:
     """Say `text` as the terminal's person, wait for the job it makes, and return it with what `fetch` reads."""
-    async with _open() as services:
-        job_id = await _say(services, text)
-        with _shown(chatty) as show:
-            job = await _wait(services, job_id, show)
-        return job, await asyncio.to_thread(fetch, services, job)
+    from storage.errors import StorageError
+
+    try:
+        async with _open(kind) as (services, serving):
+            ordering = asyncio.create_task(_follow(services, text, chatty, fetch))
+            await asyncio.wait({ordering, serving}, return_when=asyncio.FIRST_COMPLETED)
+            if not ordering.done():
+                ordering.cancel()
+                serving.result()  # it only ends early by an error
+            return await ordering
+    except StorageError as error:
+        raise Failed(str(error), Exit.UNAVAILABLE) from error
+
+
+async def _follow(
+    services: Services, text: str, chatty: bool, fetch: Callable[[Services, Job], list[bytes]]
+) -> tuple[Job, list[bytes]]:
+    job_id = await _say(services, text)
+    with _shown(chatty) as show:
+        job = await _wait(services, job_id, show)
+    return job, await asyncio.to_thread(fetch, services, job)
 
 
 @asynccontextmanager
-async def _open() -> AsyncIterator[Services]:
-    """The program's parts; with its loops running when nobody else serves this data folder."""
+async def _open(kind: Kind) -> AsyncIterator[tuple[Services, asyncio.Task[None]]]:
+    """The program's parts, and the task that serves the queue as soon as nobody else does."""
     from bot.current import Current
     from bot.opening import open_database
-    from bot.services import Services, serving
-    from storage.database import data_lock
-    from storage.errors import Locked, StorageError
+    from bot.services import Services
 
     environment = common.environment()
-    try:
-        async with AsyncExitStack() as stack:
-            db = await stack.enter_async_context(open_database(environment))
-            services = Services(Current(common.settings(), os.environ), environment, db)
-            try:
-                stack.enter_context(data_lock(environment.data))
-            except Locked:
-                yield services  # a server is at work: it takes the job from the shared rows
-            else:
-                await stack.enter_async_context(serving(services))
-                yield services
-    except StorageError as error:
-        raise Failed(str(error), Exit.UNAVAILABLE) from error
+    current = Current(common.settings(), os.environ)
+    async with open_database(environment) as db:
+        services = Services(current, environment, db)
+        done = asyncio.Event()
+        serving = asyncio.create_task(_serve(services, kind, done))
+        try:
+            yield services, serving
+        finally:
+            done.set()
+            await asyncio.wait({serving})
+
+
+async def _serve(services: Services, kind: Kind, done: asyncio.Event) -> None:
+    """Serve the queue until `done`, once the data folder is free: while a server holds it, that one does the work."""
+    from bot.services import serving
+    from storage.database import data_lock
+    from storage.errors import Locked
+
+    while not done.is_set():
+        try:
+            with data_lock(services.environment.data):
+                async with serving(services, kinds=(kind,)):
+                    await done.wait()
+        except Locked:
+            await asyncio.sleep(LOOK)
 
 
 async def _say(services: Services, text: str) -> int:

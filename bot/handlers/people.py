@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bot import manage
 from bot.context import Context
 from scheduler.policy import Refusal
 from storage import users
@@ -13,8 +14,8 @@ def one_person(ctx: Context, who: str) -> User | Refusal:
     mentioned = {m.name: m.identity for m in ctx.event.mentions}
     if who in mentioned:
         return users.resolve(ctx.conn, mentioned[who], who, ctx.now)
-    found = users.find(ctx.conn, who)
-    if len(found) == 1:
-        return found[0]
-    code = "ambiguous_person" if found else "unknown_person"
-    return Refusal(code=code, detail={"who": who, "names": [person.name for person in found[:5]]})
+    try:
+        return manage.find_or_make(ctx.conn, who, ctx.now)
+    except manage.NoPerson as error:
+        code = "ambiguous_person" if error.meant else "unknown_person"
+        return Refusal(code=code, detail={"who": who, "names": list(error.meant)})

@@ -261,3 +261,13 @@ def _read_stream(response: http.client.HTTPResponse, seen: list[News]) -> None:
                 event = value
             elif name == "data":
                 seen.append((event, json.loads(value)))
+
+
+@contextmanager
+def paused(admin: Person) -> Iterator[None]:
+    """No job starts inside the block."""
+    assert "已暂停" in admin.told("/pause")["text"]
+    try:
+        yield
+    finally:
+        assert "已恢复" in admin.told("/resume")["text"]

@@ -8,7 +8,6 @@ import re
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from tests.journeys.moqi import Moqi, News, Person, until
+from tests.journeys.moqi import Moqi, News, Person, paused, until
 
 LONG = "/draw 慢慢画 --size 1024x1024 --steps 50"  # seconds on one core: long enough to be stopped on the way
 
@@ -48,16 +47,6 @@ def person(house: Moqi, admin: Person) -> Callable[[], Person]:
 
 NUMBERS = itertools.count(1)
 Guest = Callable[[], Person]
-
-
-@contextmanager
-def paused(admin: Person) -> Iterator[None]:
-    """Nothing starts inside the block."""
-    assert "已暂停" in admin.told("/pause")["text"]
-    try:
-        yield
-    finally:
-        assert "已恢复" in admin.told("/resume")["text"]
 
 
 def pixels(png: bytes) -> bytes:
@@ -111,11 +100,12 @@ def test_the_same_seed_draws_the_same_and_another_seed_another(person: Guest) ->
     again = anna.finished(int(re.search(r"#(\d+)", toast["text"])[1]))  # type: ignore[index]
     assert fields(again)["种子"] == "7"
     assert pixels(anna.picture(again)) == pixels(anna.picture(first))
-    toasts: list[dict[str, str]] = []
-    until(  # two presses in quick succession count as one: a slip of the finger
-        lambda: toasts.append(anna.press("reseed", first["job"])) or toasts[-1]["kind"] == "success", "a press to count"
-    )
-    toast = toasts[-1]
+
+    def pressed() -> dict[str, str] | None:  # two presses in quick succession count as one: a slip of the finger
+        toast = anna.press("reseed", first["job"])
+        return toast if toast["kind"] == "success" else None
+
+    toast = until(pressed, "a press that counts")
     other = anna.finished(int(re.search(r"#(\d+)", toast["text"])[1]))  # type: ignore[index]
     assert fields(other)["种子"] != "7"
     assert pixels(anna.picture(other)) != pixels(anna.picture(first))
@@ -434,7 +424,7 @@ def test_a_request_that_makes_no_sense_is_refused_in_words(
 ) -> None:
     sent = {"json": body} if isinstance(body, dict) else {"content": body}
     headers = {"Content-Type": "application/json"}
-    answer = admin.http.post("/api/messages", headers=headers, **sent)  # type: ignore[arg-type]
+    answer = admin.http.post("/api/messages", headers=headers, **sent)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
     assert answer.json()["error"]["text"]
 

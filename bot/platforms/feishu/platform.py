@@ -85,8 +85,9 @@ class FeishuPlatform:
         return await self._post(message, images, _uuid(message.key), _joined(message.receipt))
 
     async def update(self, receipt: Mapping[str, Any], message: Outgoing, images: Images) -> dict[str, Any]:
-        """Change the card of `receipt`; where that is gone, too old or a text, say it in a new message."""
+        """Change the card of `receipt`; where that is gone, too old or a text, say an outcome in a new message."""
         known = _joined(message.receipt, receipt)
+        passing = message.reply.state in ("queued", "running")  # not worth a message of its own
         if known.get("type") == "interactive":
             try:
                 async with _Keeping(known):
@@ -94,7 +95,11 @@ class FeishuPlatform:
                     await self._client.patch(known["message_id"], content)
                 return known
             except MessageGone as gone:
+                if passing:
+                    raise
                 log.info("a card cannot be changed any more, a new message follows: %s", gone)
+        elif passing:
+            raise Undelivered("a text cannot show progress")
         return await self._post(message, images, _uuid(f"{message.key}-n"), known)
 
     async def close(self) -> None:
