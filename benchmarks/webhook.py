@@ -186,6 +186,7 @@ def _moqi(folder: Path) -> Iterator[tuple[Moqi, Platform]]:
         moqi.start()
         try:
             moqi.ready()
+            until(lambda: _measured(moqi), "the first picture, which the server draws to measure itself")
             yield moqi, platform
         finally:
             moqi.stop()
@@ -209,6 +210,11 @@ def _listens(port: int) -> bool:
         return httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
     except httpx.TransportError:
         return False
+
+
+def _measured(moqi: Moqi) -> bool:
+    text = httpx.get(f"{moqi.url}/metrics").text
+    return 'moqi_seconds_per_work{kind="draw"} 0.0' not in text
 
 
 def _open_events(moqi: Moqi) -> int:

@@ -28,12 +28,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from sqlalchemy import URL, select
-from sqlalchemy.exc import DBAPIError
 
 from bot.settings import Environment
 from bot.version import version
-from storage.database import Database, damage, located, sqlite_engine
-from storage.errors import Corrupt, NewerSchema, translate
+from storage.database import Database, damage, located, snapshot
+from storage.errors import Corrupt, NewerSchema
 from storage.files import Files
 from storage.migrations import current, revisions
 from storage.records import utcnow
@@ -128,17 +127,7 @@ def make(environment: Environment, target: Path, *, force: bool = False, report:
 
 def _snapshot(database: Path, copy: Path) -> list[str]:
     """Copy the database as it is at one instant, check the copy, and list the pictures it names."""
-    from sqlcipher3 import dbapi2
-
-    engine = sqlite_engine(URL.create("sqlite", database=str(database)), "BEGIN")
-    try:
-        with engine.connect() as conn:  # the driver's own connection: VACUUM runs in no transaction
-            driver: Any = conn.connection.dbapi_connection
-            driver.execute("VACUUM INTO ?", (str(copy),)).close()
-    except (DBAPIError, dbapi2.Error) as error:
-        raise translate(error) from error
-    finally:
-        engine.dispose()
+    snapshot(database, copy)
     with Database.open(URL.create("sqlite", database=str(copy))) as db:
         harm = db.read_sync(damage)
         if harm:

@@ -20,6 +20,7 @@ from sqlalchemy import Connection
 
 from bot.platforms.base import ChatPlatform, Outgoing, PlatformError, Retry, Unconfigured, Undelivered
 from bot.reply import Reply
+from bot.rush import Rush
 from scheduler import quota
 from scheduler.progress import Signal
 from storage import audit, outbox
@@ -139,12 +140,14 @@ class Sender:
         render: Callable[[Connection, Delivery], Reply],
         read_image: Callable[[int], bytes],
         cards: Cards,
+        rush: Rush | None = None,
     ) -> None:
         self._db = db
         self._platforms = platforms
         self._render = render
         self._read_image = read_image
         self._cards = cards
+        self._rush = rush or Rush()
         self.wake = Signal()
         self._under_way: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -153,9 +156,9 @@ class Sender:
         """Send until `stop`."""
         self.wake.attach(asyncio.get_running_loop())
         while not self._stopping:
-            room = PARALLEL - len(self._under_way)
+            room = self._room()
             try:
-                claimed = await self._claim(room) if room else []
+                claimed = await self._claim(room) if room > 0 else []
                 pause = await self._pause() if not claimed else 0.0
             except StorageError:
                 log.exception("cannot read the outbox; trying again", extra={"action": "outbox-failed"})
@@ -174,6 +177,10 @@ class Sender:
         for task in list(self._under_way):
             task.cancel()
         await asyncio.gather(*self._under_way, return_exceptions=True)
+
+    def _room(self) -> int:
+        """How many messages may be claimed now: one at a time while events pour in."""
+        return (1 if self._rush.on else PARALLEL) - len(self._under_way)
 
     async def _claim(self, room: int) -> list[Delivery]:
         due = await self._db.read(outbox.next_due)

@@ -35,10 +35,13 @@ class ChatEvent:
     mentioned: bool = False  # the bot itself was mentioned (always true in a direct chat)
 
     def to_json(self) -> dict[str, Any]:
-        data = asdict(self)
-        data["at"] = self.at.isoformat()
-        data["origin"] = self.origin.to_json()
-        return data
+        return {
+            **{name: getattr(self, name) for name in _PLAIN},
+            "at": self.at.isoformat(),
+            "sender": asdict(self.sender),
+            "origin": self.origin.to_json(),
+            "mentions": [asdict(mention) for mention in self.mentions],
+        }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ChatEvent:
@@ -53,3 +56,6 @@ class ChatEvent:
                 ),
             }
         )
+
+
+_PLAIN = tuple(name for name in ChatEvent.__dataclass_fields__ if name not in ("at", "sender", "origin", "mentions"))

@@ -9,8 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
 
 from bot.events import ChatEvent
+from bot.rush import Rush
 from scheduler.progress import Signal
 from storage import inbox
 from storage.database import Database
@@ -21,7 +24,25 @@ from storage.records import InboxEntry, utcnow
 log = logging.getLogger("moqi.inbox")
 
 IDLE = 2.0  # seconds between two looks when nobody woke us
-BATCH = 64  # events worked on at once: they share the writer's commits
+BATCH = 64  # events looked at in one round
+PARALLEL = 8  # events worked on at once: they share the writer's commits, and an arriving one waits behind them
+TOGETHER = 64  # arriving events kept by one call
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """An event that waits to be kept."""
+
+    event: tuple[str, str, dict[str, Any]]
+    kept: asyncio.Future[None]
+
+    def succeed(self) -> None:
+        if not self.kept.done():  # its sender may have left
+            self.kept.set_result(None)
+
+    def fail(self, error: Exception) -> None:
+        if not self.kept.done():
+            self.kept.set_exception(error)
 
 
 class Inbox:
@@ -32,13 +53,40 @@ class Inbox:
         self._handle = handle
         self._wake = Signal()
         self._stopping = False
+        self._arriving: list[_Arrival] = []
+        self._keeping: asyncio.Task[None] | None = None
+        self.rush = Rush()
 
-    async def accept(self, event: ChatEvent) -> bool:
-        """Keep an event; False when it was kept before. Raises StorageError: then do not acknowledge."""
-        entry = await self._db.run(inbox.accept, event.platform, event.key, event.to_json(), utcnow())
+    async def accept(self, event: ChatEvent) -> None:
+        """Keep an event, once however often it comes. Raises StorageError: then do not acknowledge."""
+        self.rush.arrived()
+        arrival = _Arrival((event.platform, event.key, event.to_json()), asyncio.get_running_loop().create_future())
+        self._arriving.append(arrival)
+        if self._keeping is None:
+            self._keeping = asyncio.create_task(self._keep())
+        await arrival.kept
         point("inbox-accepted")
         self._wake.give()
-        return entry is not None
+
+    async def _keep(self) -> None:
+        """Keep what has arrived, all that came during the last call with the next one."""
+        while self._arriving:
+            group, self._arriving = self._arriving[:TOGETHER], self._arriving[TOGETHER:]
+            await self._keep_group(group)
+        self._keeping = None
+
+    async def _keep_group(self, group: list[_Arrival]) -> None:
+        try:
+            await self._db.run(inbox.accept_all, [arrival.event for arrival in group], utcnow())
+        except Exception as error:  # noqa: BLE001 - whatever it was, the one who waits must hear it
+            if len(group) == 1:
+                group[0].fail(error)
+            else:  # one that cannot be kept must not take the others with it
+                for arrival in group:
+                    await self._keep_group([arrival])
+        else:
+            for arrival in group:
+                arrival.succeed()
 
     async def run(self) -> None:
         """Work on what is open until `stop`."""
@@ -63,17 +111,20 @@ class Inbox:
         chats: dict[str, list[InboxEntry]] = {}
         for entry in entries:
             chats.setdefault(f"{entry.platform}/{entry.event['origin']['chat_id']}", []).append(entry)
-        done = await asyncio.gather(*(self._chat(chat) for chat in chats.values()))
+        places = asyncio.Semaphore(PARALLEL)
+        done = await asyncio.gather(*(self._chat(chat, places) for chat in chats.values()))
         return sum(done)
 
-    async def _chat(self, entries: list[InboxEntry]) -> int:
+    async def _chat(self, entries: list[InboxEntry], places: asyncio.Semaphore) -> int:
         done = 0
         for entry in entries:
-            point("inbox-handling")
-            try:
-                await self._handle(entry, ChatEvent.from_json(entry.event))
-                done += 1
-            except StorageError:
-                log.exception("event %d stays open", entry.id, extra={"action": "event-failed", "entry": entry.id})
-                return done  # a full disk: keep the order, try again later
+            async with places:
+                await self.rush.turn()
+                point("inbox-handling")
+                try:
+                    await self._handle(entry, ChatEvent.from_json(entry.event))
+                    done += 1
+                except StorageError:
+                    log.exception("event %d stays open", entry.id, extra={"action": "event-failed", "entry": entry.id})
+                    return done  # a full disk: keep the order, try again later
         return done

@@ -22,7 +22,7 @@ from scheduler.progress import Progress, ProgressFeed
 from storage import jobs, outbox
 from storage.database import Database
 from storage.errors import StorageError
-from storage.records import Delivery, DeliveryState, Job, JobState, Place
+from storage.records import Delivery, DeliveryState, Job, Kind, Place, utcnow
 
 log = logging.getLogger("moqi.live")
 
@@ -147,5 +147,4 @@ def _card(conn: Connection, job_id: int) -> Card | None:
 
 
 def _places(conn: Connection) -> list[tuple[Job, Place]]:
-    waiting = jobs.recent(conn, states=(JobState.QUEUED,), limit=SHOWN)
-    return [(job, queue.place(conn, job)) for job in waiting]
+    return [found for kind in Kind for found in queue.places(conn, kind, SHOWN, utcnow())]

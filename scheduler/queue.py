@@ -113,11 +113,23 @@ def _enqueue(conn: Connection, wanted: Submission, now: datetime) -> int:
 
 def place(conn: Connection, job: Job) -> Place:
     """Where a queued job stands and about how long until its result, from what was measured."""
-    count, work, running = jobs.ahead(conn, job)
+    count, work = jobs.ahead(conn, job)
+    running = jobs.running_work(conn, job.kind)
     lane = jobs.peek_lane(conn, job.kind)
     # Half of what runs now is taken as done: unbiased when nothing better is known.
     seconds = rules.seconds(work + running / 2 + job.weight, lane.rate, lane.samples)
     return Place(place=count + 1, seconds=seconds)
+
+
+def places(conn: Connection, kind: Kind, limit: int, now: datetime) -> list[tuple[Job, Place]]:
+    """The first of a lane's waiting jobs with their places, in one look however many there are."""
+    lane = jobs.peek_lane(conn, kind)
+    work = jobs.running_work(conn, kind) / 2
+    found = []
+    for number, job in enumerate(jobs.waiting(conn, kind, now, limit), 1):
+        work += job.weight
+        found.append((job, Place(place=number, seconds=rules.seconds(work, lane.rate, lane.samples))))
+    return found
 
 
 def claim(

@@ -21,7 +21,7 @@ from weakref import WeakSet
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from storage.errors import Closed, Locked, StorageError
+from storage.errors import Closed, Locked, StorageError, translate
 from storage.writer import GroupWriter, PoolWriter, Work, Writer, raise_translated
 
 P = ParamSpec("P")
@@ -139,6 +139,21 @@ def damage(conn: Connection) -> list[str]:
         return []
     found = conn.exec_driver_sql("PRAGMA integrity_check").scalars().all()
     return [] if found == ["ok"] else [str(line) for line in found]
+
+
+def snapshot(source: Path, copy: Path) -> None:
+    """Copy a SQLite file as it is at one instant, also while others write to it. Raises StorageError."""
+    from sqlcipher3 import dbapi2
+
+    engine = sqlite_engine(URL.create("sqlite", database=str(source)), "BEGIN")
+    try:
+        with engine.connect() as conn:  # the driver's own connection: VACUUM runs in no transaction
+            driver: Any = conn.connection.dbapi_connection
+            driver.execute("VACUUM INTO ?", (str(copy),)).close()
+    except (DBAPIError, dbapi2.Error) as error:
+        raise translate(error) from error
+    finally:
+        engine.dispose()
 
 
 def sqlite_engine(url: URL, begin: str, *pragmas: str) -> Engine:

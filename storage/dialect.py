@@ -10,7 +10,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 def insert(conn: Connection, table: Table) -> Any:
     """An INSERT that knows `on_conflict_do_nothing` and `on_conflict_do_update` on this database."""
-    return (postgresql if conn.dialect.name == "postgresql" else sqlite).insert(table)
+    return insert_on(conn.dialect.name, table)
+
+
+def insert_on(dialect: str, table: Table) -> Any:
+    """The same for a dialect by its name, for a statement that is built once and kept."""
+    return (postgresql if dialect == "postgresql" else sqlite).insert(table)
 
 
 def serialise(conn: Connection, name: str) -> None:

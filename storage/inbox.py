@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
 
-from storage.dialect import insert
+from storage.dialect import insert_on
 from storage.records import InboxEntry
 from storage.tables import inbox
 
 
 def accept(conn: Connection, platform: str, key: str, event: dict[str, Any], now: datetime) -> int | None:
     """Keep an event. Returns its id, or None when this key was kept before (a redelivery)."""
-    statement = (
-        insert(conn, inbox)
-        .values(platform=platform, key=key, event=event, received_at=now, outcome="")
-        .on_conflict_do_nothing(index_elements=["platform", "key"])
-        .returning(inbox.c.id)
-    )
-    found = conn.execute(statement).scalar_one_or_none()
+    statement = _keep(conn.dialect.name).returning(inbox.c.id)
+    found = conn.execute(statement, _row(platform, key, event, now)).scalar_one_or_none()
     return None if found is None else int(found)
+
+
+def accept_all(conn: Connection, events: Sequence[tuple[str, str, dict[str, Any]]], now: datetime) -> None:
+    """Keep events that arrived together, each (platform, key, event); those kept before stay as they are."""
+    conn.execute(_keep(conn.dialect.name), [_row(*event, now) for event in events])
+
+
+@cache
+def _keep(dialect: str) -> Any:
+    """The INSERT, built once: building it took longer than running it, and a flood of events is made of it."""
+    return insert_on(dialect, inbox).on_conflict_do_nothing(index_elements=["platform", "key"])
+
+
+def _row(platform: str, key: str, event: dict[str, Any], now: datetime) -> dict[str, Any]:
+    return {"platform": platform, "key": key, "event": event, "received_at": now, "outcome": ""}
 
 
 def handled(conn: Connection, entry_id: int, outcome: str, now: datetime) -> bool:

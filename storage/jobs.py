@@ -160,18 +160,24 @@ def expired(conn: Connection, now: datetime | None) -> list[Job]:
     return [_job(row) for row in conn.execute(statement.order_by(jobs.c.id))]
 
 
-def ahead(conn: Connection, job: Job) -> tuple[int, float, float]:
-    """What is served before a queued job: how many wait, their work, and the work that runs now."""
+def running_work(conn: Connection, kind: Kind) -> float:
+    """The work that runs now."""
+    total = select(func.coalesce(func.sum(jobs.c.weight), 0.0))
+    return float(conn.execute(total.where(jobs.c.kind == kind, jobs.c.state == JobState.RUNNING)).scalar_one())
+
+
+def ahead(conn: Connection, job: Job) -> tuple[int, float]:
+    """What is served before a queued job: how many wait, and their work."""
     before = or_(
         jobs.c.priority < job.priority,
         and_(jobs.c.priority == job.priority, jobs.c.vtag < job.vtag),
         and_(jobs.c.priority == job.priority, jobs.c.vtag == job.vtag, jobs.c.id < job.id),
     )
-    work = func.coalesce(func.sum(jobs.c.weight), 0.0)
-    queued = select(func.count(), work).where(jobs.c.kind == job.kind, jobs.c.state == JobState.QUEUED, before)
-    running = select(work).where(jobs.c.kind == job.kind, jobs.c.state == JobState.RUNNING)
+    queued = select(func.count(), func.coalesce(func.sum(jobs.c.weight), 0.0)).where(
+        jobs.c.kind == job.kind, jobs.c.state == JobState.QUEUED, before
+    )
     count, weight = conn.execute(queued).one()
-    return int(count), float(weight), float(conn.execute(running).scalar_one())
+    return int(count), float(weight)
 
 
 def count(conn: Connection, *states: JobState, kind: Kind | None = None, user_id: int | None = None) -> int:

@@ -88,8 +88,12 @@ def _run(current: Any, environment: Any, listener: socket.socket) -> None:
                 print(f"墨契 Moqi  →  http://{shown}:{port}", flush=True)
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            """Stop in order; a second signal does not wait. Being asked to stop is no failure: exit status 0."""
-            self.force_exit = self.should_exit
+            """Stop in order. Being asked to stop is no failure: exit status 0.
+
+            A second signal does not wait for running work: what is cut here is taken up again at the next start.
+            """
+            if self.should_exit:
+                os._exit(0)
             self.should_exit = True
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -69,7 +69,8 @@ class ChatPage:
             has_touch=phone,
             locale="zh-CN",
         )
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(60_000)  # a loaded machine is slow, not broken
+        expect.set_options(timeout=60_000)
         chat = cls(await context.new_page(), url)
         await chat.page.goto(url)
         return chat

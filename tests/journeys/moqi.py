@@ -31,12 +31,13 @@ News = tuple[str, dict[str, Any]]  # an event of the live stream and its data
 
 def until(look: Callable[[], T | None], what: str, patience: float = PATIENCE) -> T:
     """The first truthy value of `look`; fails loudly when it does not come."""
-    deadline = time.monotonic() + patience
+    deadline, pause = time.monotonic() + patience, 0.02
     while time.monotonic() < deadline:
         found = look()
         if found:
             return found
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(0.3, pause * 1.3)  # a crowd that asks all the time slows down what it waits for
     raise AssertionError(f"waited {patience:.0f} s for: {what}")
 
 
@@ -114,6 +115,12 @@ class Moqi:
             return False
 
     @property
+    def pid(self) -> int:
+        """The server's process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def alive(self) -> bool:
         """Whether the process runs."""
         return self._process is not None and self._process.poll() is None
@@ -161,6 +168,14 @@ class Person:
         answer = self.http.post("/api/session", json={"name": name})
         assert answer.status_code == 201, answer.text
         self.role = answer.json()["role"]
+
+    def again(self, moqi: Moqi) -> Person:
+        """The same browser after a stop, which closed its connections."""
+        back = Person.__new__(Person)
+        back.name, back.role = self.name, self.role
+        back.http = httpx.Client(base_url=moqi.url, timeout=60, cookies=self.http.cookies)
+        moqi.people.append(back)
+        return back
 
     def say(self, text: str, message_id: str = "") -> str:
         """Write a message; returns its id."""

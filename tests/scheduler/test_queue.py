@@ -284,6 +284,19 @@ def test_waiting_times_come_from_what_was_measured(db: Database) -> None:
     assert (place.place, place.seconds) == (1, 1.5)
 
 
+def test_all_places_at_once_are_the_places_one_by_one(db: Database) -> None:
+    anna, ben = person(db, "anna"), person(db, "ben")
+    for number in range(3):
+        for user in (anna, ben):
+            submitted(db, order(user, f"{user.name}-{number}"))
+    db.run_sync(queue.succeed, claimed(db).jobs[0], {}, 2.0, utcnow())
+    claimed(db)
+    together = {job.id: place for job, place in db.read_sync(queue.places, Kind.DRAW, 100, utcnow())}
+    queued = [job for job in db.read_sync(jobs.recent) if job.state is JobState.QUEUED]
+    assert len(queued) == 4
+    assert together == {job.id: db.read_sync(queue.place, job) for job in queued}
+
+
 def test_the_circuit_opens_closes_and_a_bad_request_does_not_count(db: Database) -> None:
     policy = Policy(
         timezone=POLICY.timezone, allowances={u: Allowance(amount=99, period="day") for u in Unit}, breaker_failures=2

@@ -70,7 +70,7 @@ def bot(feishu: FeishuSimulator) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def sdk() -> SimpleNamespace:
+def sdk() -> Iterator[SimpleNamespace]:
     """lark-oapi, imported once (it takes seconds) and with its own warnings left to it."""
     import warnings
 
@@ -79,7 +79,11 @@ def sdk() -> SimpleNamespace:
         import lark_oapi
         from lark_oapi.api.im import v1
 
-        return SimpleNamespace(lark=lark_oapi, im=v1)
+        from lark_oapi.ws import client
+
+    yield SimpleNamespace(lark=lark_oapi, im=v1)
+    if not client.loop.is_running():  # made by the import and never closed: it would complain at the very end
+        client.loop.close()
 
 
 def lark_client(sdk: SimpleNamespace, feishu: FeishuSimulator) -> Any:

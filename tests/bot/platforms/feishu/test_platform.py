@@ -74,9 +74,18 @@ async def test_short_plain_reply_is_a_text(feishu: FeishuSimulator, platform: Fe
 
 async def test_a_text_that_must_change_is_said_anew(feishu: FeishuSimulator, platform: FeishuPlatform) -> None:
     receipt = await platform.post(outgoing(feishu, TEXT, "a"), {})
-    changed = await platform.update(receipt, outgoing(feishu, CARD, "b"), {})
+    changed = await platform.update(receipt, outgoing(feishu, DONE, "b"), {7: PNG})
     assert [sent.uuid for sent in feishu.visible()] == ["a", "b-n"]
     assert changed["type"] == "interactive"
+
+
+async def test_progress_is_never_said_anew(feishu: FeishuSimulator, platform: FeishuPlatform) -> None:
+    receipt = await platform.post(outgoing(feishu), {})
+    feishu.recalled.add(receipt["message_id"])
+    for known in (receipt, {**receipt, "type": "text"}):
+        with pytest.raises(Undelivered):
+            await platform.update(known, outgoing(feishu, CARD), {})
+    assert len(feishu.visible()) == 1
 
 
 @pytest.mark.parametrize(
