@@ -52,8 +52,9 @@ def person(db: Database, name: str) -> User:
 
 def order(user: User, key: str, *, cost: int = 1, batch_key: str = "", kind: Kind = Kind.DRAW) -> Submission:
     origin = Origin(platform="web", chat_id=str(user.id), chat_type=ChatType.DIRECT, message_id=key, sender=user.name)
+    params = {"count": 1}
     return Submission(
-        key=key, kind=kind, user=user, origin=origin, params={"count": 1}, cost=cost, work=float(cost), batch_key=batch_key
+        key=key, kind=kind, user=user, origin=origin, params=params, cost=cost, work=float(cost), batch_key=batch_key
     )
 
 

@@ -1,0 +1,124 @@
+"""The oracle has teeth: every invariant, broken on purpose, is found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import Connection, text
+
+from scheduler import queue, quota
+from scheduler.policy import Policy
+from scheduler.queue import Submission
+from scheduler.verify import verify
+from storage import assets, audit, inbox, jobs, outbox, users
+from storage.database import Database
+from storage.files import Files
+from storage.migrations import migrate
+from storage.records import Allowance, ChatType, Identity, Job, Kind, Origin, Unit, utcnow
+
+POLICY = Policy(timezone=ZoneInfo("UTC"), allowances={unit: Allowance(amount=9, period="day") for unit in Unit})
+LATER = timedelta(minutes=5)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    return Files(tmp_path / "files")
+
+
+@pytest.fixture
+def db(database_url: str, files: Files) -> Iterator[Database]:
+    """A small healthy life: one picture delivered, one order cancelled, one waiting."""
+    migrate(database_url)
+    with Database.open(database_url) as opened:
+        user = opened.run_sync(users.resolve, Identity(platform="web", external_id="anna"), "anna", utcnow())
+        for number in range(3):
+            key = f"m{number}"
+            origin = Origin(platform="web", chat_id="1", chat_type=ChatType.DIRECT, message_id=key, sender="anna")
+            entry = opened.run_sync(inbox.accept, "web", key, {}, utcnow())
+            wanted = Submission(
+                key=f"web:{key}", kind=Kind.DRAW, user=user, origin=origin, params={"count": 1}, cost=2, work=1.0
+            )
+            job = opened.run_sync(queue.submit, wanted, POLICY, utcnow())
+            assert isinstance(job, Job)
+            assert entry is not None
+            opened.run_sync(inbox.handled, entry, f"job:{job.id}", utcnow())
+        claim = opened.run_sync(queue.claim, Kind.DRAW, lambda head: 1, POLICY, utcnow())
+        assert claim is not None
+        done = claim.jobs[0]
+        sha = files.put(b"a picture")
+        opened.run_sync(
+            assets.add, sha256=sha, media_type="image/png", size=9, width=1, height=1, job_id=1, index=0, now=utcnow()
+        )
+        opened.run_sync(queue.succeed, done, {"seeds": [1]}, 1.0, utcnow())
+        cancelled = opened.read_sync(jobs.get, 2)
+        assert cancelled is not None
+        opened.run_sync(queue.cancel, cancelled, "user:1", utcnow())
+        for delivery in opened.run_sync(outbox.claim, utcnow(), timedelta(seconds=9), 9):
+            opened.run_sync(outbox.sent, delivery.id, {"message_id": "1"}, utcnow())
+        opened.run_sync(audit.seal)
+        yield opened
+
+
+def execute(conn: Connection, statement: str) -> None:
+    conn.execute(text(statement))
+
+
+def broken(db: Database, files: Files) -> list[int]:
+    """The numbers of the invariants that do not hold, as the contract counts them."""
+    checks = db.read_sync(verify, files, utcnow() + LATER)
+    return [number for number, check in enumerate(checks, 1) if not check.ok]
+
+
+def test_a_healthy_life_breaks_nothing(db: Database, files: Files) -> None:
+    assert broken(db, files) == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "invariant"),
+    [
+        ("update inbox set handled_at = null, outcome = '' where id = 1", 1),
+        ("update inbox set outcome = 'job:99', key = 'elsewhere' where id = 1", 1),
+        ("delete from outbox where job_id = 1 and slot = 'outcome'", 2),
+        ("update outbox set job_id = 3 where job_id = 1 and slot = 'outcome'", 2),
+        ("update outbox set state = 'failed', reason = '' where job_id = 2 and slot = 'card'", 2),
+        ("update outbox set sent_at = null where job_id = 1", 2),
+        ("update jobs set result = null where id = 1", 2),
+        ("update accounts set balance = balance + 1", 3),
+        ("delete from accounts", 3),
+        ("delete from ledger where kind = 'settle'", 3),
+        ("delete from ledger where kind = 'refund'", 3),
+        ("delete from ledger where job_id = 3", 3),
+        ("update ledger set amount = -1 where job_id = 1 and kind = 'hold'", 3),
+        ("update ledger set kind = 'settle' where kind = 'refund'", 3),
+        ("delete from assets", 5),
+    ],
+)
+def test_each_damage_is_found(db: Database, files: Files, damage: str, invariant: int) -> None:
+    db.run_sync(execute, damage)
+    assert invariant in broken(db, files)
+
+
+def test_a_changed_or_missing_file_is_found(db: Database, files: Files) -> None:
+    sha = next(files.iterate())[0]
+    files.path(sha).write_bytes(b"another picture")
+    assert broken(db, files) == [5]
+    files.delete(sha)
+    assert broken(db, files) == [5]
+
+
+def test_a_file_without_a_row_is_found_once_it_is_no_longer_young(db: Database, files: Files) -> None:
+    files.put(b"nobody's")
+    young = db.read_sync(verify, files, utcnow())
+    assert [check.ok for check in young] == [True] * 6
+    assert broken(db, files) == [5]
+
+
+def test_what_could_not_be_delivered_must_cost_nothing(db: Database, files: Files) -> None:
+    db.run_sync(execute, "update outbox set state = 'failed', reason = 'gone' where job_id = 1 and slot = 'outcome'")
+    assert broken(db, files) == [3]
+    db.run_sync(quota.give_back, 1, utcnow(), "gone")
+    assert broken(db, files) == []
