@@ -1,14 +1,12 @@
 """How well and how fast the knowledge base finds, against SQLite's own tokenizers, in one run.
 
 Reads CMRC 2018 and DRCD from `../shared/ragdata` beside the checkout; says so and stops where that is missing.
-Run: python benchmarks/retrieval.py [--postgres postgresql+psycopg://…]   (that database is emptied)
+On PostgreSQL too where the extra `dev` is installed.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -18,15 +16,16 @@ from pathlib import Path
 
 from sqlalchemy import Connection, make_url, text
 
+from benchmarks.common import Figure, figure, part, percentile
+from benchmarks.postgres import server
+from inference.grounding import search
+from storage import documents
+from storage.database import Database, sqlite_engine
+from storage.migrations import migrate
+from storage.records import NewPassage
+
+TITLE = "Knowledge base: Chinese questions, against SQLite's own tokenizers"
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from inference.grounding import search  # noqa: E402 - runs from a checkout, installed or not
-from storage import documents  # noqa: E402
-from storage.database import Database, sqlite_engine  # noqa: E402
-from storage.migrations import migrate  # noqa: E402
-from storage.records import NewPassage  # noqa: E402
-
 DATA = ROOT.parent / "shared/ragdata"
 SETS = {"CMRC dev": "cmrc2018/cmrc2018_dev.json", "DRCD dev": "drcd/DRCD_dev.json"}
 EVERYONE = frozenset({documents.EVERYONE})
@@ -39,25 +38,24 @@ Find = Callable[[str], list[int]]  # indices of texts, best first
 Build = Callable[[Texts, ExitStack], Find]  # what it opens is closed with the stack
 
 
-def main() -> int:
-    """Print one line per data set and system."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--postgres", default="", help="URL of a PostgreSQL database to measure too; it is emptied")
-    postgres = parser.parse_args().postgres
+def run(quick: bool = False) -> list[Figure]:
+    """One group of figures per data set and system; none where the data is missing."""
     if not DATA.is_dir():
         print(f"skipped: no data in {DATA}")
-        return 0
-    print(f"{'set':10}{'system':26}{'build s':>8}{'R@1':>7}{'R@5':>7}{'R@10':>7}{'MRR':>7}{'p50 ms':>8}{'p99 ms':>8}")
-    for name, file in SETS.items():
-        texts, questions = load(DATA / file)
-        with tempfile.TemporaryDirectory() as folder:
-            systems = {"moqi, SQLite": partial(ours, url=f"sqlite:///{folder}/moqi.db")}
-            systems |= {f"plain FTS5, {kind}": partial(plain, folder=folder, tokenizer=kind) for kind in TOKENIZERS}
-            if postgres:
+        return []
+    found: list[Figure] = []
+    with server() as postgres:
+        for name, file in list(SETS.items())[: 1 if quick else None]:
+            texts, questions = load(DATA / file)
+            if quick:
+                texts, questions = texts[:50], [pair for pair in questions if pair[1] < 50]
+            with tempfile.TemporaryDirectory() as folder:
+                systems = {"moqi, SQLite": partial(ours, url=f"sqlite:///{folder}/moqi.db")}
+                systems |= {f"plain FTS5, {kind}": partial(plain, folder=folder, tokenizer=kind) for kind in TOKENIZERS}
                 systems["moqi, PostgreSQL"] = partial(ours, url=postgres)
-            for system, build in systems.items():
-                measure(name, system, build, texts, questions)
-    return 0
+                for system, build in systems.items():
+                    found += measure(f"{name}, {system}", build, texts, questions)
+    return found
 
 
 def load(path: Path) -> tuple[list[str], list[tuple[str, int]]]:
@@ -71,8 +69,8 @@ def load(path: Path) -> tuple[list[str], list[tuple[str, int]]]:
     return texts, questions
 
 
-def measure(name: str, system: str, build: Build, texts: Texts, questions: Questions) -> None:
-    """Build, ask every question, print."""
+def measure(name: str, build: Build, texts: Texts, questions: Questions) -> list[Figure]:
+    """Build, ask every question."""
     ranks, times = [], []
     with ExitStack() as stack:
         began = time.perf_counter()
@@ -83,11 +81,14 @@ def measure(name: str, system: str, build: Build, texts: Texts, questions: Quest
             found = find(question)
             times.append((time.perf_counter() - began) * 1000)
             ranks.append(found.index(right) + 1 if right in found else 0)
-    times.sort()
-    recall = [sum(1 <= rank <= k for rank in ranks) / len(ranks) * 100 for k in (1, 5, 10)]
-    mrr = sum(1 / rank for rank in ranks if rank) / len(ranks) * 100
-    figures = "".join(f"{value:7.1f}" for value in (*recall, mrr))
-    print(f"{name:10}{system:26}{built:8.1f}{figures}{times[len(times) // 2]:8.2f}{times[len(times) * 99 // 100]:8.2f}")
+    recall = [sum(1 <= rank <= k for rank in ranks) / len(ranks) * 100 for k in (1, 5)]
+    return [
+        figure(f"{name}: index built", [built], "s"),
+        figure(f"{name}: right text first", recall[:1], "%"),
+        figure(f"{name}: right text among five", recall[1:], "%"),
+        figure(f"{name}: p50", [percentile(times, 50)], "ms"),
+        figure(f"{name}: p99", [percentile(times, 99)], "ms"),
+    ]
 
 
 def ours(texts: Texts, stack: ExitStack, *, url: str) -> Find:
@@ -145,4 +146,4 @@ def _trigrams(question: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    part(run, TITLE)

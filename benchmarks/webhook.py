@@ -23,7 +23,7 @@ from benchmarks.common import Figure, figure, part, percentile
 from benchmarks.load import Answers, Load, Running, http_request, post_all
 from benchmarks.platform_process import Platform
 from tests.journeys.moqi import ROOT, Moqi, free_port, until
-from tests.simulators.feishu_events import App, message, sealed, signed
+from tests.simulators.feishu_events import App, message, signed
 
 TITLE = "Feishu webhook, `/help` from 200 people in 200 chats"
 PATH = "/feishu/events"
@@ -73,7 +73,11 @@ def run(quick: bool = False) -> list[Figure]:
     size = QUICK if quick else FULL
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        return [*_floods(folder, size), *_pace(folder, size), *_crash(folder, size)]
+        found = _floods(folder, size)
+        with _moqi(folder / "steady") as (moqi, platform):
+            found += _pace(moqi, platform, size)
+            found += _crash(moqi, platform, size)
+        return found
 
 
 def _floods(folder: Path, size: Size) -> list[Figure]:
@@ -88,7 +92,7 @@ def _floods(folder: Path, size: Size) -> list[Figure]:
             events = prepare(_enough(size))
             platform.remember(events.ids)
             ours.append(_flood(moqi.port, events, size))
-            until(lambda: _open_events(moqi) == 0, "every event to be dealt with")  # noqa: B023 - called at once
+            until(lambda: _open_events(moqi) == 0, "every event to be dealt with")
     best = max(bare.values(), key=lambda rounds: sum(map(_rate, rounds)))
     pairs = zip(ours, zip(*bare.values(), strict=True), strict=True)
     ratios = [_rate(mine) / max(map(_rate, theirs)) for mine, theirs in pairs]
@@ -129,34 +133,32 @@ def _latency(name: str, rounds: Sequence[Answers], at_most: float | None = None)
     return [figure(f"{name}: p50", p50, "ms"), figure(f"{name}: p99", p99, "ms", at_most=at_most)]
 
 
-def _pace(folder: Path, size: Size) -> list[Figure]:
+def _pace(moqi: Moqi, platform: Platform, size: Size) -> list[Figure]:
     """A steady stream, answered in the platform while it lasts; times count from the planned instant."""
     rounds = []
-    with _moqi(folder / "pace") as (moqi, platform):
-        for _ in range(min(size.rounds, 3)):
-            events = prepare(int(size.pace * size.seconds * 2))
-            platform.remember(events.ids)
-            found = post_all(Load(port=moqi.port, requests=events.requests, rate=size.pace))
-            _all_ok(found, events)
-            rounds.append(found)
-            _answered(platform, events, found)
+    for _ in range(min(size.rounds, 3)):
+        events = prepare(int(size.pace * size.seconds * 2))
+        platform.remember(events.ids)
+        found = post_all(Load(port=moqi.port, requests=events.requests, rate=size.pace))
+        _all_ok(found, events)
+        rounds.append(found)
+        _answered(platform, events, found)
     return _latency(f"Moqi, {size.pace:g} events a second", rounds, at_most=50.0)
 
 
-def _crash(folder: Path, size: Size) -> list[Figure]:
+def _crash(moqi: Moqi, platform: Platform, size: Size) -> list[Figure]:
     """kill -9 in the middle of a stream, start again: what was acknowledged is answered, and answered once."""
     events = prepare(size.crash)
-    with _moqi(folder / "crash") as (moqi, platform):
-        platform.remember(events.ids)
-        load = Running(Load(port=moqi.port, requests=events.requests, rate=size.crash / 4))
-        load.go()
-        until(lambda: len(_told(platform, events)) >= size.crash / 8, "the first answers")
-        moqi.kill()
-        moqi.start()
-        found = load.result()
-        twice = _answered(platform, events, found)
-        moqi.stop()
-        moqi.verify()
+    platform.remember(events.ids)
+    load = Running(Load(port=moqi.port, requests=events.requests, rate=size.crash / 4))
+    load.go()
+    until(lambda: len(_told(platform, events)) >= size.crash / 8, "the first answers")
+    moqi.kill()
+    moqi.start()
+    found = load.result()
+    twice = _answered(platform, events, found)
+    moqi.stop()
+    moqi.verify()
     lost = len(events.requests) - len(found.acknowledged)
     return [
         figure("kill -9 in a stream: acknowledged", [len(found.acknowledged)], "events"),

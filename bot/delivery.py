@@ -150,16 +150,16 @@ class Sender:
         self._rush = rush or Rush()
         self.wake = Signal()
         self._under_way: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.Task[None] | None = None
         self._stopping = False
 
     async def run(self) -> None:
         """Send until `stop`."""
+        self._loop = asyncio.current_task()
         self.wake.attach(asyncio.get_running_loop())
         while not self._stopping:
-            room = self._room()
             try:
-                claimed = await self._claim(room) if room > 0 else []
-                pause = await self._pause() if not claimed else 0.0
+                claimed, pause = await self._claim(self._room())
             except StorageError:
                 log.exception("cannot read the outbox; trying again", extra={"action": "outbox-failed"})
                 claimed, pause = [], IDLE
@@ -172,6 +172,8 @@ class Sender:
         """Claim nothing more and let messages under way finish; what is cut keeps its key and is tried again."""
         self._stopping = True
         self.wake.give()
+        if self._loop is not None:  # it may be claiming: what nobody would send waits for the end of its lease
+            await asyncio.wait({self._loop}, timeout=grace)
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=grace)
         for task in list(self._under_way):
@@ -182,15 +184,15 @@ class Sender:
         """How many messages may be claimed now: one at a time while events pour in."""
         return (1 if self._rush.on else PARALLEL) - len(self._under_way)
 
-    async def _claim(self, room: int) -> list[Delivery]:
-        due = await self._db.read(outbox.next_due)
-        if due is None or due > utcnow():
-            return []
-        return await self._db.run(outbox.claim, utcnow(), LEASE, room)
-
-    async def _pause(self) -> float:
-        due = await self._db.read(outbox.next_due)
-        return IDLE if due is None else min(IDLE, max(0.01, (due - utcnow()).total_seconds()))
+    async def _claim(self, room: int) -> tuple[list[Delivery], float]:
+        """What may be sent now, else the seconds until something may. Every message that ends wakes us before."""
+        if room <= 0:
+            return [], IDLE
+        now = utcnow()
+        due = await self._db.read(outbox.next_free, now)
+        if due is None or due > now:
+            return [], IDLE if due is None else min(IDLE, (due - now).total_seconds())
+        return await self._db.run(outbox.claim, now, LEASE, room), 0.01
 
     def _start(self, delivery: Delivery) -> None:
         point("delivery-claimed")
@@ -206,6 +208,10 @@ class Sender:
     async def _deliver(self, delivery: Delivery) -> None:
         try:
             await self._step(delivery)
+        except asyncio.CancelledError:  # the program stops; perhaps it was sent, so the try counts
+            now, reason = utcnow(), "cut off by a stop"
+            await self._db.run(outbox.postpone, delivery.id, now, reason, dict(delivery.receipt))
+            raise
         except StorageError:
             # The lease runs out and the message is due again, under the same key.
             log.exception("delivery %s not marked", delivery.key, extra={"action": "mark-failed"})

@@ -44,10 +44,12 @@ class Worker:
         self.wake = Signal()
         self._tasks: dict[int, Task] = {}
         self._batches: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.Task[None] | None = None
         self._stopping = False
 
     async def run(self) -> None:
         """Serve until `stop`. One failing batch does not end the lane."""
+        self._loop = asyncio.current_task()
         self.wake.attach(asyncio.get_running_loop())
         while not self._stopping:
             try:
@@ -64,6 +66,8 @@ class Worker:
         """Claim nothing more; give running batches `grace` seconds, then put their jobs back unharmed."""
         self._stopping = True
         self.wake.give()
+        if self._loop is not None:  # it may be claiming: a job that nobody runs waits for the end of its lease
+            await asyncio.wait({self._loop}, timeout=grace)
         if self._batches:
             await asyncio.wait(self._batches, timeout=grace)
         for task in list(self._batches):

@@ -3,61 +3,70 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, or_, select, update
+from sqlalchemy import Connection, Integer, Row, and_, bindparam, or_, select, update
 
-from storage.dialect import insert, serialise
+from storage.dialect import insert_on, serialise
 from storage.records import Delivery, DeliveryState, Origin
 from storage.tables import outbox
+
+# Built once: building a statement takes longer than running it, and these run for every message.
+_OPEN = and_(
+    outbox.c.state == DeliveryState.PENDING,
+    or_(outbox.c.lease_until.is_(None), outbox.c.lease_until < bindparam("now")),
+)
+_DUE = (
+    select(outbox.c.id)
+    .where(_OPEN, outbox.c.next_at <= bindparam("now"))
+    .order_by(outbox.c.id)
+    .limit(bindparam("limit", type_=Integer))
+)
+_NEXT_FREE = select(outbox.c.next_at).where(_OPEN).order_by(outbox.c.next_at).limit(1)
+_LEASE = (
+    update(outbox)
+    .where(outbox.c.id.in_(bindparam("ids", expanding=True)))
+    .values(lease_until=bindparam("until"), attempts=outbox.c.attempts + 1)
+)
+_THESE = select(outbox).where(outbox.c.id.in_(bindparam("ids", expanding=True))).order_by(outbox.c.id)
+_OF_JOB = select(outbox).where(outbox.c.job_id == bindparam("job")).order_by(outbox.c.id)
+
+
+@cache
+def _add(dialect: str) -> Any:
+    return insert_on(dialect, outbox).on_conflict_do_nothing(index_elements=["key"]).returning(outbox.c.id)
 
 
 def add(
     conn: Connection, key: str, origin: Origin, *, slot: str, now: datetime, job_id: int | None = None, body: Any = None
 ) -> int | None:
     """Put a message into the outbox; None when this key is there already."""
-    statement = (
-        insert(conn, outbox)
-        .values(
-            key=key,
-            origin=origin.to_json(),
-            job_id=job_id,
-            slot=slot,
-            body=body or {},
-            state=DeliveryState.PENDING,
-            attempts=0,
-            next_at=now,
-            receipt={},
-            reason="",
-            created_at=now,
-        )
-        .on_conflict_do_nothing(index_elements=["key"])
-        .returning(outbox.c.id)
-    )
-    found = conn.execute(statement).scalar_one_or_none()
+    values = {
+        "key": key,
+        "origin": origin.to_json(),
+        "job_id": job_id,
+        "slot": slot,
+        "body": body or {},
+        "state": DeliveryState.PENDING,
+        "attempts": 0,
+        "next_at": now,
+        "receipt": {},
+        "reason": "",
+        "created_at": now,
+    }
+    found = conn.execute(_add(conn.dialect.name), values).scalar_one_or_none()
     return None if found is None else int(found)
 
 
 def claim(conn: Connection, now: datetime, lease: timedelta, limit: int) -> list[Delivery]:
     """Lease what is due, oldest first. A lease that ran out (its sender died) is due again, under the same key."""
     serialise(conn, "outbox")
-    free = or_(outbox.c.lease_until.is_(None), outbox.c.lease_until < now)
-    due = (
-        select(outbox.c.id)
-        .where(outbox.c.state == DeliveryState.PENDING, outbox.c.next_at <= now, free)
-        .order_by(outbox.c.id)
-        .limit(limit)
-    )
-    ids = list(conn.execute(due).scalars())
+    ids = list(conn.execute(_DUE, {"now": now, "limit": limit}).scalars())
     if not ids:
         return []
-    conn.execute(
-        update(outbox)
-        .where(outbox.c.id.in_(ids))
-        .values(lease_until=now + lease, attempts=outbox.c.attempts + 1)
-    )
-    rows = conn.execute(select(outbox).where(outbox.c.id.in_(ids)).order_by(outbox.c.id))
-    return [_delivery(row) for row in rows]
+    conn.execute(_LEASE, {"ids": ids, "until": now + lease})
+    return [_delivery(row) for row in conn.execute(_THESE, {"ids": ids})]
 
 
 def sent(conn: Connection, delivery_id: int, receipt: dict[str, Any], now: datetime) -> None:
@@ -93,12 +102,16 @@ def release_all(conn: Connection) -> int:
 
 def of_job(conn: Connection, job_id: int) -> dict[str, Delivery]:
     """The messages of a job by slot."""
-    rows = conn.execute(select(outbox).where(outbox.c.job_id == job_id).order_by(outbox.c.id))
-    return {row.slot: _delivery(row) for row in rows}
+    return {row.slot: _delivery(row) for row in conn.execute(_OF_JOB, {"job": job_id})}
+
+
+def next_free(conn: Connection, now: datetime) -> datetime | None:
+    """When the next message that nobody is sending may be tried; None when there is none."""
+    return conn.execute(_NEXT_FREE, {"now": now}).scalar_one_or_none()
 
 
 def next_due(conn: Connection) -> datetime | None:
-    """When the next message wants to be tried; None when nothing waits."""
+    """Since when the oldest message waits, or when the next one wants to be tried; None when nothing waits."""
     statement = (
         select(outbox.c.next_at).where(outbox.c.state == DeliveryState.PENDING).order_by(outbox.c.next_at).limit(1)
     )

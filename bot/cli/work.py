@@ -42,6 +42,7 @@ def draw(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result for a program.")] = False,
 ) -> None:
     """Draw a picture into a file."""
+    _check_target(out)
     text = " ".join(["/draw", prompt, *context.args])
     job, services_files = asyncio.run(_order(text, Kind.DRAW, not as_json, _read_pictures))
     files = _write(out, services_files)
@@ -247,6 +248,14 @@ def _read_pictures(services: Services, job: Job) -> list[bytes]:
 
 def _read_nothing(services: Services, job: Job) -> list[bytes]:
     return []
+
+
+def _check_target(out: Path) -> None:
+    """Find out before anything is drawn and charged whether the picture can be written."""
+    if not out.absolute().parent.is_dir():
+        raise Failed(f"the folder of {out} does not exist: create it, or choose another file", Exit.USAGE)
+    if out.is_dir() or not os.access(out if out.exists() else out.absolute().parent, os.W_OK):
+        raise Failed(f"{out} cannot be written: choose another file", Exit.USAGE)
 
 
 def _write(out: Path, pictures: list[bytes]) -> list[Path]:

@@ -45,7 +45,7 @@ TABLE: dict[str, str] = {
     "failure.internal": "Something broke inside; it was logged. Try again, and if it stays so, "
     "tell an admin the job's number.",
     "failure.bad_request": "The model does not accept these values. See /help draw for what is allowed and try again.",
-    "failure.prompt_too_long": "The description is longer than the model can read. Shorten it to some 200 words and try again.",
+    "failure.prompt_too_long": "The description is too long for the model. Shorten it to some 200 words and try again.",
     "failure.disk_full": "The server's disk is full, the picture could not be kept. "
     "Ask an admin to free space, then try again.",
     # --- refusals ----------------------------------------------------------------------------------------------

@@ -1,0 +1,78 @@
+"""The benchmarks run to their end and say their figures; how large those are is for a quiet machine to say."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from benchmarks.__main__ import PARTS, main, one
+from benchmarks.common import figure, percentile, table
+from benchmarks.load import LOST, Answers, http_request
+from benchmarks.retrieval import DATA
+
+#: Words that must stand among the figures of each part.
+EXPECTED = {
+    "start": ["process start → listening, empty data folder", "memory at rest without torch"],
+    "webhook": [
+        "Moqi, 16 connections",
+        "Moqi / the faster bare inbox, round by round",
+        "Moqi, 20 events a second: p99",
+    ],
+    "picture": ["overhead: p50", "bare pipe(...)"],
+    "queueing": ["SQLite, 16 at once: enqueue", "PostgreSQL, 16 at once: claim + finish"],
+    "storage": ["Database.run, 16 at once"],
+    "retrieval": ["CMRC dev, moqi, SQLite: right text first"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.filterwarnings("default")  # the measured libraries' own
+def test_every_part_says_its_figures(name: str) -> None:
+    if name == "retrieval" and not DATA.is_dir():
+        pytest.skip("its data sets are not beside this checkout")
+    title, figures = one(name, quick=True)
+    assert title
+    names = [item.name for item in figures]
+    assert set(EXPECTED[name]) <= set(names)
+    assert len(names) == len(set(names))
+    assert all(math.isfinite(item.value) and item.low <= item.value <= item.high for item in figures)
+    if name == "webhook":  # no timing: these hold on any machine
+        lost = next(item for item in figures if item.name == "… acknowledged without an answer")
+        twice = next(item for item in figures if item.name == "… answered more than once")
+        assert (lost.value, twice.value) == (0, 0)
+
+
+def test_an_unknown_part_is_refused() -> None:
+    with pytest.raises(SystemExit):
+        main(["nothing"])
+
+
+@pytest.mark.parametrize(
+    ("values", "goal", "met"),
+    [
+        ([1.0, 3.0, 2.0], {"at_most": 2.0}, True),
+        ([1.0, 3.0, 2.5], {"at_most": 2.0}, False),
+        ([0.6, 0.9, 0.8], {"at_least": 0.7}, True),
+        ([0.6], {"at_least": 0.7}, False),
+        ([0.6], {}, None),
+    ],
+)
+def test_a_figure_is_the_median_held_against_its_goal(
+    values: list[float], goal: dict[str, float], met: bool | None
+) -> None:
+    found = figure("x", values, "ms", **goal)
+    assert (found.value, found.met) == (sorted(values)[len(values) // 2], met)
+    assert ("MISSED" in table("title", [found])) == (met is False)
+
+
+def test_percentiles() -> None:
+    values = [float(value) for value in range(100, 0, -1)]
+    assert [percentile(values, percent) for percent in (0, 50, 99, 100)] == [1.0, 51.0, 100.0, 100.0]
+
+
+def test_a_request_says_how_long_it_is_and_an_answer_that_never_came_is_no_acknowledgement() -> None:
+    raw = http_request("/x", {"X-A": "1"}, "猫".encode())
+    assert raw == b"POST /x HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 3\r\nX-A: 1\r\n\r\n\xe7\x8c\xab"
+    assert Answers(statuses=[200, LOST, 500, 200]).acknowledged == [0, 3]
