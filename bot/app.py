@@ -114,9 +114,7 @@ def _console(services: Services) -> Console:
         db=services.db,
         files=services.files,
         feed=services.web,
-        look=Look(
-            title=settings.interface.title, language=settings.interface.language, theme=settings.interface.theme
-        ),
+        look=Look(title=settings.interface.title, language=settings.interface.language, theme=settings.interface.theme),
         web=settings.platforms.web,
         words=page_words(settings.interface.language),
         commands=tuple(CommandHint(name=f"/{name}", zh=f"/{zh}", help=line) for name, zh, line in words.hints()),

@@ -186,5 +186,5 @@ def _again(job: Job, owner: User) -> Submission:
         batch_key=job.batch_key,
         parent_id=job.id,
         priority=job.priority,
-        card=job.origin.platform != "terminal",
+        card=None if job.origin.platform == "terminal" else lambda conn, again: {},  # rendered when it is sent
     )

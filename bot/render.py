@@ -22,8 +22,10 @@ class Renderer:
         self._house = house
 
     def delivery(self, conn: Connection, delivery: Delivery) -> Reply:
-        """What an outgoing message says now."""
+        """What an outgoing message says now. A card that goes out at once says what was written with its order."""
         if delivery.job_id is None:
+            return Reply.from_json(delivery.body)
+        if delivery.slot == "card" and delivery.attempts <= 1 and delivery.body:
             return Reply.from_json(delivery.body)
         job = jobs.get(conn, delivery.job_id)
         if job is None:

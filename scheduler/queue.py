@@ -39,7 +39,8 @@ class Submission:
     batch_key: str = ""
     parent_id: int | None = None
     priority: int = 0
-    card: bool = True  # post a card that shows its place (the terminal shows its own)
+    #: What its first message says ({}: how the job stands when it is sent); None = no such message.
+    card: Callable[[Connection, Job], dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,10 +82,12 @@ def submit(conn: Connection, wanted: Submission, policy: Policy, now: datetime) 
         return refusal
     job_id = _enqueue(conn, wanted, now)
     quota.hold(conn, wanted.user.id, job_id, wanted.cost, have, now)
-    if wanted.card:
-        outbox.add(conn, f"job-{job_id}-card", wanted.origin, slot="card", job_id=job_id, now=now)
+    job = _expect(conn, job_id)
+    if wanted.card is not None:
+        body = wanted.card(conn, job)
+        outbox.add(conn, f"job-{job_id}-card", wanted.origin, slot="card", job_id=job_id, body=body, now=now)
     _audit(conn, quota.subject(wanted.user.id), "submit", job_id, now, kind=wanted.kind.value, cost=wanted.cost)
-    return _expect(conn, job_id)
+    return job
 
 
 def _enqueue(conn: Connection, wanted: Submission, now: datetime) -> int:
@@ -132,9 +135,7 @@ def places(conn: Connection, kind: Kind, limit: int, now: datetime) -> list[tupl
     return found
 
 
-def claim(
-    conn: Connection, kind: Kind, room: Callable[[Job], int], policy: Policy, now: datetime
-) -> Claim | None:
+def claim(conn: Connection, kind: Kind, room: Callable[[Job], int], policy: Policy, now: datetime) -> Claim | None:
     """Lease the next batch of a lane; None when nothing may run now. `room`: how large a batch its head allows."""
     serialise(conn, f"lane:{kind}")
     lane = jobs.lane(conn, kind)

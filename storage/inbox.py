@@ -44,9 +44,7 @@ def handled(conn: Connection, entry_id: int, outcome: str, now: datetime) -> boo
 
 def waiting(conn: Connection, after: int, limit: int) -> list[InboxEntry]:
     """Events not dealt with yet, oldest first, beyond id `after`."""
-    statement = (
-        select(inbox).where(inbox.c.handled_at.is_(None), inbox.c.id > after).order_by(inbox.c.id).limit(limit)
-    )
+    statement = select(inbox).where(inbox.c.handled_at.is_(None), inbox.c.id > after).order_by(inbox.c.id).limit(limit)
     return [_entry(row) for row in conn.execute(statement)]
 
 

@@ -126,9 +126,7 @@ def end_queued(conn: Connection, job_id: int, state: JobState, now: datetime, **
     return conn.execute(statement.values(state=state, finished_at=now, **values)).rowcount == 1
 
 
-def requeue(
-    conn: Connection, job_id: int, token: str, *, lost: int = 0, attempt: int = 0, **values: Any
-) -> bool:
+def requeue(conn: Connection, job_id: int, token: str, *, lost: int = 0, attempt: int = 0, **values: Any) -> bool:
     """Put a running job back to its old place, moving its counters by `lost` and `attempt`; `values` change more."""
     statement = update(jobs).where(jobs.c.id == job_id, jobs.c.token == token, jobs.c.state == JobState.RUNNING)
     return (
@@ -192,11 +190,7 @@ def count(conn: Connection, *states: JobState, kind: Kind | None = None, user_id
 
 def lane(conn: Connection, kind: Kind) -> Lane:
     """The lane of a kind, made at first use."""
-    conn.execute(
-        insert(conn, lanes)
-        .values(kind=kind)
-        .on_conflict_do_nothing(index_elements=["kind"])
-    )
+    conn.execute(insert(conn, lanes).values(kind=kind).on_conflict_do_nothing(index_elements=["kind"]))
     return Lane(**{**conn.execute(select(lanes).where(lanes.c.kind == kind)).one()._mapping, "kind": kind})
 
 

@@ -280,7 +280,7 @@ class Delivery:
     origin: Origin
     job_id: int | None
     slot: str  # "card" = first answer, "outcome" = the end of the job, "reply" = an answer without a job
-    body: dict[str, Any]  # bot.replies.Reply as JSON; empty where the job's row says it all
+    body: dict[str, Any]  # bot.reply.Reply as JSON; empty for an outcome: the job's row says it all
     state: DeliveryState
     attempts: int
     receipt: dict[str, Any]  # what the platform gave back (message id, image keys): kept before the next step

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from bot.commands import Ask, Conversation, New
 from bot.context import Context, Handled
-from bot.handlers.draw import refused
+from bot.handlers.draw import first_card, refused
 from scheduler import queue
 from scheduler.policy import Refusal
 from scheduler.queue import Submission
@@ -22,7 +24,7 @@ def ask(ctx: Context, command: Ask) -> Handled:
         params={"question": command.question},
         cost=1,
         work=1.0,
-        card=ctx.event.platform != "terminal",
+        card=None if ctx.event.platform == "terminal" else partial(first_card, ctx.house),
     )
     job = queue.submit(ctx.conn, wanted, ctx.house.policy, ctx.now)
     if isinstance(job, Refusal):

@@ -5,11 +5,15 @@ from __future__ import annotations
 import secrets
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
+
+from sqlalchemy import Connection
 
 from bot import access
 from bot.commands import Draw, Redo
-from bot.context import Context, Handled
+from bot.context import Context, Handled, House
+from bot.replies import job_reply
 from inference.images import batching, pricing
 from inference.requests import ImageRequest
 from scheduler import queue
@@ -80,12 +84,17 @@ def submit(ctx: Context, params: dict[str, Any], origin: Origin, parent: Job | N
         work=pricing.weight(request.width, request.height, request.steps, params["count"]),
         batch_key=batching.batch_key(request, batching.estimated_block(request.prompt)),
         parent_id=parent.id if parent else None,
-        card=origin.platform != "terminal",
+        card=None if origin.platform == "terminal" else partial(first_card, ctx.house),
     )
     job = queue.submit(ctx.conn, wanted, ctx.house.policy, ctx.now)
     if isinstance(job, Refusal):
         return refused(ctx, job)
     return Handled(outcome=f"job:{job.id}", toast=("success", ctx.house.words.toast_queued(job.id)))
+
+
+def first_card(house: House, conn: Connection, job: Job) -> dict[str, Any]:
+    """What a job's card says at first: its place, even if its turn comes before the card is sent."""
+    return job_reply(job, house.words, place=queue.place(conn, job), card=house.card).to_json()
 
 
 def refused(ctx: Context, refusal: Refusal) -> Handled:

@@ -17,9 +17,7 @@ SHOWN = 10
 def listing(ctx: Context, command: Jobs) -> Handled:
     """The person's newest jobs with where they stand."""
     mine = jobs.recent(ctx.conn, user_id=ctx.user.id, limit=SHOWN)
-    places: dict[int, Place] = {
-        job.id: queue.place(ctx.conn, job) for job in mine if job.state is JobState.QUEUED
-    }
+    places: dict[int, Place] = {job.id: queue.place(ctx.conn, job) for job in mine if job.state is JobState.QUEUED}
     return Handled(outcome="reply", reply=ctx.house.words.jobs(mine, places))
 
 

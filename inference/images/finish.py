@@ -128,8 +128,6 @@ def _png(image: Image.Image, xmp: bytes, parameters: str) -> bytes:
     return _save(image, "PNG", b"", pnginfo=chunks, compress_level=PNG_LEVEL)
 
 
-
-
 def _save(image: Image.Image, form: str, xmp: bytes, **options: Any) -> bytes:
     buffer = io.BytesIO()
     if xmp:

@@ -192,9 +192,7 @@ class DrawRunner:
         if member.result is None:
             raise RuntimeError(f"job {job.id}: picture {member.index} has neither result nor error")
         name = f"{job.id}-{member.index + 1}"
-        made = finish(
-            member.result, job=name, model=self._device.card.name, steps=member.request.steps
-        )
+        made = finish(member.result, job=name, model=self._device.card.name, steps=member.request.steps)
         sha = self._files.put(made.data)
         return NewAsset(
             sha256=sha, media_type=made.media_type, size=len(made.data), width=made.width, height=made.height

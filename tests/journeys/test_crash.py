@@ -69,8 +69,4 @@ def test_kill_9_at_every_point_loses_nothing_and_posts_nothing_twice(
 
 def _ended(feishu: FeishuSimulator) -> list[str]:
     """The messages whose card shows the outcome."""
-    return [
-        sent.parent_id
-        for sent in feishu.visible()
-        if "画好了" in sent.text or "请假与年假制度" in sent.text
-    ]
+    return [sent.parent_id for sent in feishu.visible() if "画好了" in sent.text or "请假与年假制度" in sent.text]

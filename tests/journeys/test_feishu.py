@@ -157,6 +157,15 @@ def test_a_picture_is_one_card_from_the_queue_to_the_end(
     assert alice.answers(card.parent_id) == [card]
 
 
+def test_the_first_card_tells_place_and_time_even_when_nobody_waits(member: Guest) -> None:
+    alice = member()
+    alice.ended(alice.say("/draw 猫 --size 64x64"))  # from here on the waiting time is a measured one
+    first = alice.told("/draw 猫 --size 512x512")
+    assert re.search(r"排队中 · 第 1 位 · 约 \d+ 秒", json.dumps(first.content, ensure_ascii=False))
+    alice.ended(first.parent_id)
+    assert "画好了" in first.text
+
+
 def test_questions_commands_and_formatted_text(platform: FeishuSimulator, member: Guest) -> None:
     alice = member()
     card = alice.ended(alice.say("年假怎么休?"))

@@ -54,7 +54,15 @@ def order(user: User, key: str, *, cost: int = 1, batch_key: str = "", kind: Kin
     origin = Origin(platform="web", chat_id=str(user.id), chat_type=ChatType.DIRECT, message_id=key, sender=user.name)
     params = {"count": 1}
     return Submission(
-        key=key, kind=kind, user=user, origin=origin, params=params, cost=cost, work=float(cost), batch_key=batch_key
+        key=key,
+        kind=kind,
+        user=user,
+        origin=origin,
+        params=params,
+        cost=cost,
+        work=float(cost),
+        batch_key=batch_key,
+        card=lambda conn, job: {"place": queue.place(conn, job).place},
     )
 
 
@@ -89,6 +97,7 @@ def test_submitting_holds_the_price_queues_the_job_and_its_card(db: Database) ->
     assert left(db, user) == 3
     assert entries(db, job.id) == [("hold", -2)]
     assert outcome(db, job.id) == ["card"]
+    assert db.read_sync(outbox.of_job, job.id)["card"].body == {"place": 1}
 
 
 def test_the_same_event_submits_once(db: Database) -> None:

@@ -40,7 +40,14 @@ def db(database_url: str, files: Files) -> Iterator[Database]:
             origin = Origin(platform="web", chat_id="1", chat_type=ChatType.DIRECT, message_id=key, sender="anna")
             entry = opened.run_sync(inbox.accept, "web", key, {}, utcnow())
             wanted = Submission(
-                key=f"web:{key}", kind=Kind.DRAW, user=user, origin=origin, params={"count": 1}, cost=2, work=1.0
+                key=f"web:{key}",
+                kind=Kind.DRAW,
+                user=user,
+                origin=origin,
+                params={"count": 1},
+                cost=2,
+                work=1.0,
+                card=lambda conn, job: {},
             )
             job = opened.run_sync(queue.submit, wanted, POLICY, utcnow())
             assert isinstance(job, Job)

@@ -78,7 +78,6 @@ def sdk() -> Iterator[SimpleNamespace]:
         warnings.simplefilter("ignore")
         import lark_oapi
         from lark_oapi.api.im import v1
-
         from lark_oapi.ws import client
 
     yield SimpleNamespace(lark=lark_oapi, im=v1)

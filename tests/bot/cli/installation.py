@@ -87,6 +87,7 @@ def _submit(conn: Any, name: str) -> Job:
         cost=1,
         work=1.0,
         batch_key="k",
+        card=lambda conn, job: {},
     )
     job = queue.submit(conn, wanted, POLICY, utcnow())
     assert isinstance(job, Job)
