@@ -38,7 +38,7 @@ PARAMS = {"prompt": "猫", "width": 256, "height": 256, "steps": 8, "seed": 7, "
 
 def run(quick: bool = False) -> list[Figure]:
     """Both databases in turns, so that a slow moment of the machine hits both."""
-    amount, rounds = (20, 1) if quick else (300, 5)
+    amount, rounds = (20, 1) if quick else (200, 3)
     with tempfile.TemporaryDirectory() as folder, server() as postgres:
         urls = {"SQLite": f"sqlite:///{Path(folder) / 'moqi.db'}", "PostgreSQL": postgres}
         for url in urls.values():

@@ -41,7 +41,7 @@ class Size:
     crash: int  # events around the kill
 
 
-FULL = Size(rounds=5, seconds=2.0, pace=100.0, crash=400)
+FULL = Size(rounds=4, seconds=1.2, pace=100.0, crash=400)
 QUICK = Size(rounds=1, seconds=0.3, pace=20.0, crash=30)
 
 
@@ -137,7 +137,7 @@ def _pace(moqi: Moqi, platform: Platform, size: Size) -> list[Figure]:
     """A steady stream, answered in the platform while it lasts; times count from the planned instant."""
     rounds = []
     for _ in range(min(size.rounds, 3)):
-        events = prepare(int(size.pace * size.seconds * 2))
+        events = prepare(int(size.pace * size.seconds * 4))
         platform.remember(events.ids)
         found = post_all(Load(port=moqi.port, requests=events.requests, rate=size.pace))
         _all_ok(found, events)

@@ -197,6 +197,7 @@ async def serving(services: Services, *, kinds: Iterable[Kind] = tuple(Kind)) ->
         for platform in services.platforms.values():
             await platform.close()
         await services.text.close()
+        gc.unfreeze()  # what the device lets go can be collected again
         await services.device.close()
         await services.db.run(audit.seal)
 

@@ -83,13 +83,21 @@ async def test_a_sender_that_leaves_does_not_disturb_the_others(db: Database) ->
 
 async def test_in_a_rush_work_goes_on_one_after_the_other() -> None:
     rush = Rush()
+
+    async def pour() -> None:
+        while True:
+            rush.arrived()
+            await asyncio.sleep(0.0005)
+
     for _ in range(CROWD):
         rush.arrived()
     assert rush.on
+    pouring = asyncio.create_task(pour())
     waiting = {asyncio.create_task(rush.turn()) for _ in range(3)}
     done, left = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     assert (len(done), len(left)) == (1, 2)
     await asyncio.wait(left)  # it goes on even so
+    pouring.cancel()
 
 
 async def test_in_ordinary_times_nobody_waits() -> None:
