@@ -19,7 +19,7 @@ async def readiness(services: Services) -> list[str]:
     """Why work cannot be done now; empty = it can. A model that still loads is a reason: jobs wait for it."""
     reasons = []
     try:
-        await services.db.read(jobs.count, JobState.QUEUED)
+        await services.db.read(jobs.peek_lane, Kind.DRAW)
     except StorageError as error:
         reasons.append(f"database: {error}")
     device = services.device

@@ -5,13 +5,57 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, or_, select, update
+from sqlalchemy import Connection, Integer, Row, and_, bindparam, func, or_, select, update
 
-from storage.dialect import insert
+from storage.dialect import insert_on
 from storage.records import Job, JobState, Kind, Origin
 from storage.tables import jobs, lanes, turns
+
+# Built once: every picture passes here a dozen times, and building a statement takes longer than running it.
+_GET = select(jobs).where(jobs.c.id == bindparam("id"))
+_BY_KEY = select(jobs).where(jobs.c.key == bindparam("key"))
+_LANE = select(lanes).where(lanes.c.kind == bindparam("kind"))
+_VFINISH = select(turns.c.vfinish).where(turns.c.kind == bindparam("kind"), turns.c.user_id == bindparam("user"))
+_OF_KIND = (
+    select(func.count())
+    .select_from(jobs)
+    .where(jobs.c.kind == bindparam("kind"), jobs.c.state.in_(bindparam("states", expanding=True)))
+)
+_OF_USER = _OF_KIND.where(jobs.c.user_id == bindparam("user"))
+_RUNNING_WORK = select(func.coalesce(func.sum(jobs.c.weight), 0.0)).where(
+    jobs.c.kind == bindparam("kind"), jobs.c.state == JobState.RUNNING
+)
+_WAITING = (
+    select(jobs)
+    .where(
+        jobs.c.kind == bindparam("kind"),
+        jobs.c.state == JobState.QUEUED,
+        or_(jobs.c.not_before.is_(None), jobs.c.not_before <= bindparam("now")),
+    )
+    .order_by(jobs.c.priority, jobs.c.vtag, jobs.c.id)
+    .limit(bindparam("limit", type_=Integer))
+)
+
+
+@cache
+def _insert_job(dialect: str) -> Any:
+    return insert_on(dialect, jobs).on_conflict_do_nothing(index_elements=["key"]).returning(jobs.c.id)
+
+
+@cache
+def _insert_lane(dialect: str) -> Any:
+    return insert_on(dialect, lanes).on_conflict_do_nothing(index_elements=["kind"])
+
+
+@cache
+def _upsert_turn(dialect: str) -> Any:
+    statement = insert_on(dialect, turns)
+    return statement.on_conflict_do_update(
+        index_elements=["kind", "user_id"], set_={"vfinish": statement.excluded.vfinish}
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,25 +73,20 @@ class Lane:
 
 def add(conn: Connection, *, key: str, kind: Kind, now: datetime, origin: Origin, **values: Any) -> int | None:
     """Insert a queued job; None when a job of this key exists (the event was seen before)."""
-    statement = (
-        insert(conn, jobs)
-        .values(key=key, kind=kind, state=JobState.QUEUED, created_at=now, origin=origin.to_json(), **values)
-        .on_conflict_do_nothing(index_elements=["key"])
-        .returning(jobs.c.id)
-    )
-    found = conn.execute(statement).scalar_one_or_none()
+    row = {"key": key, "kind": kind, "state": JobState.QUEUED, "created_at": now, "origin": origin.to_json(), **values}
+    found = conn.execute(_insert_job(conn.dialect.name), row).scalar_one_or_none()
     return None if found is None else int(found)
 
 
 def get(conn: Connection, job_id: int) -> Job | None:
     """The job of this id."""
-    row = conn.execute(select(jobs).where(jobs.c.id == job_id)).one_or_none()
+    row = conn.execute(_GET, {"id": job_id}).one_or_none()
     return None if row is None else _job(row)
 
 
 def by_key(conn: Connection, key: str) -> Job | None:
     """The job an event made."""
-    row = conn.execute(select(jobs).where(jobs.c.key == key)).one_or_none()
+    row = conn.execute(_BY_KEY, {"key": key}).one_or_none()
     return None if row is None else _job(row)
 
 
@@ -73,13 +112,7 @@ def redone_since(conn: Connection, parent_id: int, user_id: int, since: datetime
 
 def waiting(conn: Connection, kind: Kind, now: datetime, limit: int) -> list[Job]:
     """Queued jobs that may run now, in the order of their turn."""
-    statement = (
-        select(jobs)
-        .where(jobs.c.kind == kind, jobs.c.state == JobState.QUEUED, _may_run(now))
-        .order_by(jobs.c.priority, jobs.c.vtag, jobs.c.id)
-        .limit(limit)
-    )
-    return [_job(row) for row in conn.execute(statement)]
+    return [_job(row) for row in conn.execute(_WAITING, {"kind": kind, "now": now, "limit": limit})]
 
 
 def running_per_user(conn: Connection, kind: Kind) -> dict[int, int]:
@@ -160,8 +193,7 @@ def expired(conn: Connection, now: datetime | None) -> list[Job]:
 
 def running_work(conn: Connection, kind: Kind) -> float:
     """The work that runs now."""
-    total = select(func.coalesce(func.sum(jobs.c.weight), 0.0))
-    return float(conn.execute(total.where(jobs.c.kind == kind, jobs.c.state == JobState.RUNNING)).scalar_one())
+    return float(conn.execute(_RUNNING_WORK, {"kind": kind}).scalar_one())
 
 
 def ahead(conn: Connection, job: Job) -> tuple[int, float]:
@@ -178,25 +210,23 @@ def ahead(conn: Connection, job: Job) -> tuple[int, float]:
     return int(count), float(weight)
 
 
-def count(conn: Connection, *states: JobState, kind: Kind | None = None, user_id: int | None = None) -> int:
-    """How many jobs are in these states."""
-    statement = select(func.count()).select_from(jobs).where(jobs.c.state.in_(states))
-    if kind is not None:
-        statement = statement.where(jobs.c.kind == kind)
-    if user_id is not None:
-        statement = statement.where(jobs.c.user_id == user_id)
-    return int(conn.execute(statement).scalar_one())
+def count(conn: Connection, *states: JobState, kind: Kind, user_id: int | None = None) -> int:
+    """How many jobs of a kind are in these states, of everybody or of one person."""
+    values = {"kind": kind, "states": list(states)}
+    if user_id is None:
+        return int(conn.execute(_OF_KIND, values).scalar_one())
+    return int(conn.execute(_OF_USER, {**values, "user": user_id}).scalar_one())
 
 
 def lane(conn: Connection, kind: Kind) -> Lane:
     """The lane of a kind, made at first use."""
-    conn.execute(insert(conn, lanes).values(kind=kind).on_conflict_do_nothing(index_elements=["kind"]))
-    return Lane(**{**conn.execute(select(lanes).where(lanes.c.kind == kind)).one()._mapping, "kind": kind})
+    conn.execute(_insert_lane(conn.dialect.name), {"kind": kind})
+    return peek_lane(conn, kind)
 
 
 def peek_lane(conn: Connection, kind: Kind) -> Lane:
     """The lane of a kind as it stands, for readers."""
-    row = conn.execute(select(lanes).where(lanes.c.kind == kind)).one_or_none()
+    row = conn.execute(_LANE, {"kind": kind}).one_or_none()
     if row is None:
         return Lane(kind=kind, vtime=0.0, rate=0.0, samples=0, failures=0, open_until=None)
     return Lane(**{**row._mapping, "kind": kind})
@@ -215,21 +245,12 @@ def pause(conn: Connection, kind: Kind, paused: bool) -> None:
 
 def vfinish(conn: Connection, kind: Kind, user_id: int) -> float:
     """Where the person's last job ends in the lane's virtual time."""
-    statement = select(turns.c.vfinish).where(turns.c.kind == kind, turns.c.user_id == user_id)
-    return float(conn.execute(statement).scalar_one_or_none() or 0.0)
+    return float(conn.execute(_VFINISH, {"kind": kind, "user": user_id}).scalar_one_or_none() or 0.0)
 
 
 def set_vfinish(conn: Connection, kind: Kind, user_id: int, value: float) -> None:
     """Remember where the person's last job ends."""
-    conn.execute(
-        insert(conn, turns)
-        .values(kind=kind, user_id=user_id, vfinish=value)
-        .on_conflict_do_update(index_elements=["kind", "user_id"], set_={"vfinish": value})
-    )
-
-
-def _may_run(now: datetime) -> Any:
-    return or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now)
+    conn.execute(_upsert_turn(conn.dialect.name), {"kind": kind, "user_id": user_id, "vfinish": value})
 
 
 def _job(row: Row[Any]) -> Job:

@@ -8,13 +8,37 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, bindparam, func, select, update
 
-from storage.dialect import insert
+from storage.dialect import insert, insert_on
 from storage.records import Allowance, EntryKind, LedgerEntry, Unit
 from storage.tables import accounts, allowances, ledger
+
+# Built once: every order passes here several times, and building a statement takes longer than running it.
+_IS: dict[str, Any] = {name: bindparam(f"of_{name}") for name in ("account", "unit", "bucket")}
+_SAME = (accounts.c.account == _IS["account"], accounts.c.unit == _IS["unit"], accounts.c.bucket == _IS["bucket"])
+_ADD = ledger.insert()
+_MOVE = update(accounts).where(*_SAME).values(balance=accounts.c.balance + bindparam("amount"))
+_BALANCE = select(accounts.c.balance).where(*_SAME)
+_LOCKED = _BALANCE.with_for_update()
+_GRANTED = select(func.coalesce(func.sum(ledger.c.amount), 0)).where(
+    ledger.c.account == _IS["account"],
+    ledger.c.unit == _IS["unit"],
+    ledger.c.bucket == _IS["bucket"],
+    ledger.c.kind == EntryKind.GRANT,
+)
+_OF_JOB = select(ledger).where(ledger.c.job_id == bindparam("job")).order_by(ledger.c.id)
+_ALLOWANCE = select(allowances).where(
+    allowances.c.subject == bindparam("subject"), allowances.c.unit == bindparam("unit")
+)
+
+
+@cache
+def _open(dialect: str) -> Any:
+    return insert_on(dialect, accounts).on_conflict_do_nothing(index_elements=["account", "unit", "bucket"])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,20 +62,9 @@ def add(
     note: str = "",
 ) -> None:
     """Append an entry and move the balance with it."""
-    conn.execute(
-        insert(conn, ledger).values(
-            account=account.subject,
-            unit=account.unit,
-            bucket=account.bucket,
-            kind=kind,
-            amount=amount,
-            job_id=job_id,
-            actor=actor,
-            note=note,
-            created_at=now,
-        )
-    )
-    conn.execute(update(accounts).where(*_is(account)).values(balance=accounts.c.balance + amount))
+    entry = {"account": account.subject, "unit": account.unit, "bucket": account.bucket, "kind": kind, "amount": amount}
+    conn.execute(_ADD, {**entry, "job_id": job_id, "actor": actor, "note": note, "created_at": now})
+    conn.execute(_MOVE, {**_is(account), "amount": amount})
 
 
 def open_account(conn: Connection, account: Account) -> int:
@@ -59,28 +72,19 @@ def open_account(conn: Connection, account: Account) -> int:
 
     Two people spending somebody's last unit at the same instant meet here, one after the other.
     """
-    conn.execute(
-        insert(conn, accounts)
-        .values(account=account.subject, unit=account.unit, bucket=account.bucket, balance=0)
-        .on_conflict_do_nothing(index_elements=["account", "unit", "bucket"])
-    )
-    return int(conn.execute(select(accounts.c.balance).where(*_is(account)).with_for_update()).scalar_one())
+    row = {"account": account.subject, "unit": account.unit, "bucket": account.bucket, "balance": 0}
+    conn.execute(_open(conn.dialect.name), row)
+    return int(conn.execute(_LOCKED, _is(account)).scalar_one())
 
 
 def balance(conn: Connection, account: Account) -> int:
     """The balance of an account, 0 when nothing ever happened to it."""
-    return int(conn.execute(select(accounts.c.balance).where(*_is(account))).scalar_one_or_none() or 0)
+    return int(conn.execute(_BALANCE, _is(account)).scalar_one_or_none() or 0)
 
 
 def granted(conn: Connection, account: Account) -> int:
     """The sum of an account's grants: what the period was opened with."""
-    statement = select(func.coalesce(func.sum(ledger.c.amount), 0)).where(
-        ledger.c.account == account.subject,
-        ledger.c.unit == account.unit,
-        ledger.c.bucket == account.bucket,
-        ledger.c.kind == EntryKind.GRANT,
-    )
-    return int(conn.execute(statement).scalar_one())
+    return int(conn.execute(_GRANTED, _is(account)).scalar_one())
 
 
 def open_holds(conn: Connection, job_id: int) -> list[LedgerEntry]:
@@ -92,15 +96,13 @@ def open_holds(conn: Connection, job_id: int) -> list[LedgerEntry]:
 
 def of_job(conn: Connection, job_id: int) -> list[LedgerEntry]:
     """All entries of a job, oldest first."""
-    rows = conn.execute(select(ledger).where(ledger.c.job_id == job_id).order_by(ledger.c.id))
+    rows = conn.execute(_OF_JOB, {"job": job_id})
     return [_entry(row) for row in rows]
 
 
 def allowance(conn: Connection, subject: str, unit: Unit) -> Allowance | None:
     """What was set for this subject by an admin; None = the default of the policy."""
-    row = conn.execute(
-        select(allowances).where(allowances.c.subject == subject, allowances.c.unit == unit)
-    ).one_or_none()
+    row = conn.execute(_ALLOWANCE, {"subject": subject, "unit": unit}).one_or_none()
     return None if row is None else Allowance(amount=row.amount, period=row.period)
 
 
@@ -115,12 +117,8 @@ def set_allowance(conn: Connection, subject: str, unit: Unit, value: Allowance) 
     )
 
 
-def _is(account: Account) -> tuple[Any, ...]:
-    return (
-        accounts.c.account == account.subject,
-        accounts.c.unit == account.unit,
-        accounts.c.bucket == account.bucket,
-    )
+def _is(account: Account) -> dict[str, Any]:
+    return {"of_account": account.subject, "of_unit": account.unit, "of_bucket": account.bucket}
 
 
 def _entry(row: Row[Any]) -> LedgerEntry:

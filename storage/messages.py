@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
 
-from storage.dialect import insert
+from storage.dialect import insert_on
 from storage.records import aware
 from storage.tables import messages
 
@@ -30,6 +31,11 @@ class Message:
         aware(self.updated_at, "updated_at")
 
 
+@cache
+def _insert(dialect: str) -> Any:
+    return insert_on(dialect, messages).on_conflict_do_nothing(index_elements=["key"]).returning(messages)
+
+
 def add(
     conn: Connection, *, key: str, user_id: int, author: str, body: dict[str, Any], now: datetime
 ) -> tuple[Message, bool]:
@@ -38,8 +44,7 @@ def add(
     Raises IntegrityError where `user_id` names nobody.
     """
     row = {"key": key, "user_id": user_id, "author": author, "body": body, "created_at": now, "updated_at": now}
-    statement = insert(conn, messages).values(row).on_conflict_do_nothing(index_elements=["key"]).returning(messages)
-    added = conn.execute(statement).one_or_none()
+    added = conn.execute(_insert(conn.dialect.name), row).one_or_none()
     if added is not None:
         return _message(added), True
     return _message(conn.execute(select(messages).where(messages.c.key == key)).one()), False

@@ -6,7 +6,7 @@ import unicodedata
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, exists, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, exists, select, update
 
 from storage.dialect import insert, serialise
 from storage.errors import Missing
@@ -18,6 +18,14 @@ LONGEST_NAME = 64  # characters
 #: Control characters, lone surrogates, and what turns the direction of the text around it.
 _UNWANTED = frozenset({"Cc", "Cs"})
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+#: Built once: everything anybody says passes here.
+_OF_IDENTITY = (
+    select(users)
+    .join(identities)
+    .where(identities.c.platform == bindparam("platform"), identities.c.external_id == bindparam("external_id"))
+)
 
 
 def resolve(conn: Connection, identity: Identity, name: str, now: datetime, *, first_is_admin: bool = False) -> User:
@@ -36,8 +44,7 @@ def get(conn: Connection, user_id: int) -> User | None:
 
 def of_identity(conn: Connection, identity: Identity) -> User | None:
     """The person with this identity."""
-    statement = select(users).join(identities).where(*_is(identity))
-    row = conn.execute(statement).one_or_none()
+    row = conn.execute(_OF_IDENTITY, {"platform": identity.platform, "external_id": identity.external_id}).one_or_none()
     return None if row is None else _user(row)
 
 

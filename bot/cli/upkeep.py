@@ -99,10 +99,10 @@ def restore(
 def _waiting() -> None:
     """What was under way when the backup was made goes on: say so before a server is started."""
     from storage import jobs
-    from storage.records import JobState
+    from storage.records import JobState, Kind
 
     with common.database() as db:
-        waiting = db.read_sync(jobs.count, JobState.QUEUED, JobState.RUNNING)
+        waiting = sum(db.read_sync(jobs.count, JobState.QUEUED, JobState.RUNNING, kind=kind) for kind in Kind)
     if waiting:
         print(f"{waiting} jobs were waiting or running then; they run once a server is started")
 

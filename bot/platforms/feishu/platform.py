@@ -82,7 +82,7 @@ class FeishuPlatform:
 
     async def post(self, message: Outgoing, images: Images) -> dict[str, Any]:
         """Answer `message.origin`; repeating it under the same key within an hour shows nothing twice."""
-        return await self._post(message, images, _uuid(message.key), _joined(message.receipt))
+        return await self._post(message, images, _uuid(message.key, message.origin), _joined(message.receipt))
 
     async def update(self, receipt: Mapping[str, Any], message: Outgoing, images: Images) -> dict[str, Any]:
         """Change the card of `receipt`; where that is gone, too old or a text, say an outcome in a new message."""
@@ -100,7 +100,7 @@ class FeishuPlatform:
                 log.info("a card cannot be changed any more, a new message follows: %s", gone)
         elif passing:
             raise Undelivered("a text cannot show progress")
-        return await self._post(message, images, _uuid(f"{message.key}-n"), known)
+        return await self._post(message, images, _uuid(f"{message.key}-n", message.origin), known)
 
     async def close(self) -> None:
         if self._identifying is not None:
@@ -199,6 +199,11 @@ async def _within_limit(data: bytes) -> bytes:
     return await asyncio.to_thread(to_chat_jpeg, data, MAX_IMAGE_BYTES)
 
 
-def _uuid(key: str) -> str:
-    """The key as Feishu takes it: at most 50 characters, always the same for the same key."""
-    return key if len(key) <= 50 else hashlib.sha256(key.encode()).hexdigest()[:50]
+def _uuid(key: str, origin: Origin) -> str:
+    """The idempotency key as Feishu takes it: at most 50 characters, the same at every try.
+
+    Our keys count from 1 in every new data folder, and Feishu remembers an hour: without the message that is answered,
+    a fresh installation would repeat the keys of the one before and its first answers would be swallowed.
+    """
+    whole = "/".join((key, origin.chat_id, origin.message_id, origin.sender))
+    return f"{key[:33]}-{hashlib.sha256(whole.encode()).hexdigest()[:16]}"
