@@ -54,4 +54,5 @@ class Handled:
     outcome: str  # job:<id> | reply | refused:<code> | ignored:<why>
     reply: Reply | None = None  # None: the outbox has it already (a job's card), or nothing is said
     toast: tuple[str, str] = ("info", "")  # for a pressed button: kind and text
+    work: bool = False  # there may be work for a worker now
     stop: tuple[int, ...] = ()  # running jobs whose workers are to be told once this is committed

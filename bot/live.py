@@ -57,6 +57,8 @@ class Live:
         self._platforms = platforms
         self._render = render
         self._cards = cards
+        #: Whether any platform wants its cards updated by us; the web page watches the feed itself.
+        self._moving = any(platform.progress_interval for platform in platforms.values())
         self._pending: dict[int, Progress] = {}
         self._last: dict[int, float] = {}  # when a job's card was last updated
         self._shown: dict[int, Place] = {}
@@ -76,8 +78,9 @@ class Live:
                 self._last.pop(item.job, None)
                 self._written.pop(item.job, None)
             else:
-                self._pending[item.job] = item
                 self._to_page(item)
+                if self._moving:
+                    self._pending[item.job] = item
 
     def _to_page(self, item: Progress) -> None:
         if item.text:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import sys
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -123,7 +124,8 @@ class Services:
     def _wake(self, handled: Handled) -> None:
         self.sender.wake.give()
         for worker in self.workers.values():
-            worker.wake.give()
+            if handled.work:
+                worker.wake.give()
             for job in handled.stop:
                 worker.cancel(job)
 
@@ -170,6 +172,9 @@ async def serving(services: Services, *, kinds: Iterable[Kind] = tuple(Kind)) ->
     Work that is under way gets `GRACE` seconds, then goes back to its place.
     """
     await services.db.run(_take_over, services)
+    patience = sys.getswitchinterval()
+    # The engine's thread and the event loop share one interpreter: the loop must not wait 5 ms for each turn.
+    sys.setswitchinterval(0.0005)
     services.feed.attach(asyncio.get_running_loop())
     wanted = set(kinds)
     if Kind.DRAW in wanted:
@@ -200,6 +205,7 @@ async def serving(services: Services, *, kinds: Iterable[Kind] = tuple(Kind)) ->
         gc.unfreeze()  # what the device lets go can be collected again
         await services.device.close()
         await services.db.run(audit.seal)
+        sys.setswitchinterval(patience)
 
 
 def _take_over(conn: Connection, services: Services) -> None:

@@ -86,11 +86,12 @@ class Signal:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._event.set)
 
-    async def wait(self, seconds: float) -> None:
-        """Until the next wake-up, or that many seconds: the row is the truth, so a lost hint only costs time."""
+    async def wait(self, seconds: float) -> bool:
+        """Until the next wake-up (True), or that many seconds: the row is the truth, a lost hint only costs time."""
         try:
             async with asyncio.timeout(seconds):
                 await self._event.wait()
         except TimeoutError:
-            pass
+            return False
         self._event.clear()
+        return True

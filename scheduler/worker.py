@@ -51,14 +51,15 @@ class Worker:
         """Serve until `stop`. One failing batch does not end the lane."""
         self._loop = asyncio.current_task()
         self.wake.attach(asyncio.get_running_loop())
+        woken = False
         while not self._stopping:
             try:
-                claimed = await self._claim() if len(self._batches) < self._runner.parallel else None
+                claimed = await self._claim(woken) if len(self._batches) < self._runner.parallel else None
             except StorageError:
                 log.exception("cannot claim work; trying again", extra={"action": "claim-failed"})
                 claimed = None
             if claimed is None:
-                await self.wake.wait(IDLE)
+                woken = await self.wake.wait(IDLE)
             else:
                 self._start(claimed)
 
@@ -86,12 +87,11 @@ class Worker:
         """The jobs at work now."""
         return sorted(self._tasks)
 
-    async def _claim(self) -> Claim | None:
+    async def _claim(self, woken: bool) -> Claim | None:
         if not await self._runner.ready():
             return None
-
-        if not await self._db.read(_anything_waits, self._runner.kind):
-            return None  # looking costs no write transaction
+        if not woken and not await self._db.read(_anything_waits, self._runner.kind):
+            return None  # without a reason to expect work, looking first costs no write transaction
         return await self._db.run(queue.claim, self._runner.kind, self._runner.room, self._policy(), utcnow())
 
     def _start(self, claim: Claim) -> None:

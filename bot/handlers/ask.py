@@ -29,7 +29,7 @@ def ask(ctx: Context, command: Ask) -> Handled:
     job = queue.submit(ctx.conn, wanted, ctx.house.policy, ctx.now)
     if isinstance(job, Refusal):
         return refused(ctx, job)
-    return Handled(outcome=f"job:{job.id}")
+    return Handled(outcome=f"job:{job.id}", work=True)
 
 
 def converse(ctx: Context, command: Conversation) -> Handled:

@@ -54,7 +54,8 @@ def _pause(ctx: Context, *, paused: bool) -> Handled:
     for kind in Kind:
         jobs.pause(ctx.conn, kind, paused)
     audit.append(ctx.conn, _actor(ctx), "queue.pause" if paused else "queue.resume", "queue", {}, ctx.now)
-    return Handled(outcome="reply", reply=ctx.house.words.paused() if paused else ctx.house.words.resumed())
+    said = ctx.house.words.paused() if paused else ctx.house.words.resumed()
+    return Handled(outcome="reply", reply=said, work=not paused)
 
 
 def _actor(ctx: Context) -> str:
