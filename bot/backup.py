@@ -27,16 +27,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy import URL, select
+from sqlalchemy import URL
 
 from bot.settings import Environment
 from bot.version import version
+from storage import assets
 from storage.database import Database, damage, located, snapshot
 from storage.errors import Corrupt, NewerSchema
 from storage.files import Files
 from storage.migrations import current, revisions
 from storage.records import utcnow
-from storage.tables import assets
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -132,7 +132,7 @@ def _snapshot(database: Path, copy: Path) -> list[str]:
         harm = db.read_sync(damage)
         if harm:
             raise Corrupt(f"The database is damaged: {harm[0]}.")
-        return db.read_sync(lambda conn: sorted(conn.execute(select(assets.c.sha256).distinct()).scalars()))
+        return sorted(db.read_sync(assets.shas))
 
 
 def _pack(archive: Path, copy: Path, wanted: list[str], environment: Environment, done: Report) -> list[str]:

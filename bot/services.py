@@ -65,7 +65,7 @@ class Services:
         self.web = Feed()
         self.device = open_device(current)
         self.text = open_text_model(settings.model.text.engine)
-        self.platforms = open_platforms(settings.platforms, db, self.web)
+        self.platforms = open_platforms(settings.platforms, db, self.web, Words(settings.interface.language).cut())
         self.inbox = Inbox(db, self.handle)
         cards = Cards()
         render = Renderer(self.house)

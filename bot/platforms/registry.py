@@ -17,13 +17,13 @@ def problems(settings: Platforms) -> list[Problem]:
     return [Problem(file="platforms.yaml", line=1, key="feishu", message=text) for text in check(settings.feishu)]
 
 
-def open_platforms(settings: Platforms, db: Database, web: Feed) -> dict[str, ChatPlatform]:
-    """Every enabled platform by name. Raises SettingsError for one that cannot be served."""
+def open_platforms(settings: Platforms, db: Database, web: Feed, cut: str) -> dict[str, ChatPlatform]:
+    """Every enabled platform by name; `cut` ends a text that is too long for one. Raises SettingsError."""
     if found := problems(settings):
         raise SettingsError(found)
     opened: list[ChatPlatform] = [TerminalPlatform()]
     if settings.web.enabled:
         opened.append(WebPlatform(db, web))
     if settings.feishu.enabled:
-        opened.append(FeishuPlatform(settings.feishu))
+        opened.append(FeishuPlatform(settings.feishu, cut=cut))
     return {platform.name: platform for platform in opened}

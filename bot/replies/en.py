@@ -36,7 +36,6 @@ TABLE: dict[str, str] = {
     "nearest": "Nearest documents: {names}",
     "list": ", ",
     "cut": "… (too long, cut here)",
-    "late": "(The service was interrupted; this answer is late)",
     # --- failures ----------------------------------------------------------------------------------------------
     "failure.out_of_memory": "There is not enough GPU memory for this. Try a smaller size or fewer pictures.",
     "failure.not_finite": "The model gave no valid result. Try another seed; if it stays so, tell an admin.",

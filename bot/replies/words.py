@@ -106,10 +106,6 @@ class Words(Language):
         """Follows a text that a platform had no room for."""
         return self.say("cut")
 
-    def late(self) -> str:
-        """Stands under an answer that arrives long after its question."""
-        return self.say("late")
-
     # --- what there is -------------------------------------------------------------------------------------------
 
     def help(self, topic: str, role: Role, rules: Rules) -> Reply:

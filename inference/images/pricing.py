@@ -21,8 +21,3 @@ def weight(width: int, height: int, steps: int, count: int = 1) -> float:
     """Work of `count` pictures relative to one denoising step at 1024x1024. Never 0."""
     megapixels = width * height / UNIT_PIXELS
     return count * steps * (LINEAR * megapixels + QUADRATIC * megapixels**2)
-
-
-def predict_seconds(work: float, *, seconds_per_work: float, overhead: float = 0.0) -> float:
-    """Seconds for `work` (see weight) at a measured rate, plus what every call costs whatever its size."""
-    return overhead + work * seconds_per_work

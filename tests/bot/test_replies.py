@@ -390,7 +390,6 @@ def test_cancelling_and_toasts() -> None:
     assert "#7" in ZH.toast_queued(7)
     assert ZH.already_done()
     assert ZH.cut().startswith("…")
-    assert ZH.late()
 
 
 def test_the_list_of_jobs() -> None:

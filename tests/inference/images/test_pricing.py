@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from inference.images.pricing import predict_seconds, price, weight
+from inference.images.pricing import price, weight
 from inference.images.registry import LoadOptions, expected_card, resolve
 
 CARD = expected_card(resolve(None), LoadOptions())
@@ -38,7 +38,3 @@ def test_weight_follows_the_models_operation_counts(side: int, tflop: float) -> 
 def test_weight_grows_with_steps_and_count_and_is_never_nothing() -> None:
     assert weight(1024, 1024, 8, 2) == pytest.approx(16)
     assert weight(64, 64, 1) > 0
-
-
-def test_seconds_follow_a_measured_rate() -> None:
-    assert predict_seconds(8.0, seconds_per_work=0.1, overhead=0.05) == pytest.approx(0.85)

@@ -272,6 +272,14 @@ async def test_picture_without_a_file(feishu: FeishuSimulator, platform: FeishuP
         await platform.post(outgoing(feishu, DONE), {})
 
 
+async def test_a_renewed_data_folder_counts_from_one_again_and_is_still_heard(
+    feishu: FeishuSimulator, platform: FeishuPlatform
+) -> None:
+    await platform.post(outgoing(feishu, key="event-1", message_id="om_before"), {})
+    await platform.post(outgoing(feishu, key="event-1", message_id="om_after"), {})
+    assert [sent.parent_id for sent in feishu.visible()] == ["om_before", "om_after"]
+
+
 async def test_long_keys_are_shortened_always_the_same_way(feishu: FeishuSimulator, platform: FeishuPlatform) -> None:
     first = await platform.post(outgoing(feishu, key="k" * 51), {})
     second = await platform.post(outgoing(feishu, key="k" * 51), {})
