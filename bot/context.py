@@ -54,5 +54,6 @@ class Handled:
     outcome: str  # job:<id> | reply | refused:<code> | ignored:<why>
     reply: Reply | None = None  # None: the outbox has it already (a job's card), or nothing is said
     toast: tuple[str, str] = ("info", "")  # for a pressed button: kind and text
-    work: bool = False  # there may be work for a worker now
+    work: tuple[Kind, ...] = ()  # whose workers may have something to do now
+    card: str = ""  # key of the message that the outbox holds for the job that was made
     stop: tuple[int, ...] = ()  # running jobs whose workers are to be told once this is committed

@@ -93,11 +93,11 @@ class Inbox:
         self._wake.attach(asyncio.get_running_loop())
         while not self._stopping:
             try:
-                worked = await self._round()
+                more = await self._round()
             except StorageError:
                 log.exception("cannot read the inbox; trying again", extra={"action": "inbox-failed"})
-                worked = 0
-            if not worked:
+                more = False
+            if not more:
                 await self._wake.wait(IDLE)
 
     def stop(self) -> None:
@@ -105,7 +105,8 @@ class Inbox:
         self._stopping = True
         self._wake.give()
 
-    async def _round(self) -> int:
+    async def _round(self) -> bool:
+        """Work on what is open. Whether there was more: whatever comes meanwhile wakes us."""
         entries = await self._db.read(inbox.waiting, 0, BATCH)
         # Different chats in parallel, one chat in its order: "/draw" then "/cancel" must not overtake each other.
         chats: dict[str, list[InboxEntry]] = {}
@@ -113,7 +114,7 @@ class Inbox:
             chats.setdefault(f"{entry.platform}/{entry.event['origin']['chat_id']}", []).append(entry)
         places = asyncio.Semaphore(PARALLEL)
         done = await asyncio.gather(*(self._chat(chat, places) for chat in chats.values()))
-        return sum(done)
+        return len(entries) == BATCH and any(done)
 
     async def _chat(self, entries: list[InboxEntry], places: asyncio.Semaphore) -> int:
         done = 0

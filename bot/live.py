@@ -66,21 +66,20 @@ class Live:
 
     async def run(self) -> None:
         """Until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._listen())
-            group.create_task(self._update_cards())
-            group.create_task(self._update_places())
+        with self._feed.listening(self._hear):
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._update_cards())
+                group.create_task(self._update_places())
 
-    async def _listen(self) -> None:
-        async for item in self._feed.watch():
-            if item.ended:
-                self._pending.pop(item.job, None)
-                self._last.pop(item.job, None)
-                self._written.pop(item.job, None)
-            else:
-                self._to_page(item)
-                if self._moving:
-                    self._pending[item.job] = item
+    def _hear(self, item: Progress) -> None:
+        if item.ended:
+            self._pending.pop(item.job, None)
+            self._last.pop(item.job, None)
+            self._written.pop(item.job, None)
+        else:
+            self._to_page(item)
+            if self._moving:
+                self._pending[item.job] = item
 
     def _to_page(self, item: Progress) -> None:
         if item.text:

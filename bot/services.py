@@ -7,9 +7,9 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
@@ -104,7 +104,7 @@ class Services:
     async def handle(self, entry: InboxEntry, event: ChatEvent) -> None:
         """Deal with a kept event and wake whoever has work now."""
         try:
-            handled = await self.db.run(router.handle, self.house(), entry.id, event, utcnow())
+            handled, tell = await self.db.run(self._deal, self.house(), entry.id, event, utcnow())
         except router.AlreadyHandled:
             return
         except StorageError:
@@ -112,27 +112,33 @@ class Services:
         except Exception:  # the loop's one net: a defect in one message does not stop the others
             log.exception("event %d failed", entry.id, extra={"action": "event-failed", "entry": entry.id})
             handled = await self.db.run(router.broken, self.house(), entry.id, event, utcnow())
+            tell = self.sender.wake.give
         point("job-submitted")
         self._wake(handled)
+        tell()
 
     async def act(self, event: ChatEvent) -> tuple[str, str]:
         """A pressed button: done at once, answered by a toast (kind, text)."""
         handled = await self.db.run(router.press, self.house(), event, utcnow())
         self._wake(handled)
+        self.sender.wake.give()
         return handled.toast
 
+    def _deal(
+        self, conn: Connection, house: House, entry_id: int, event: ChatEvent, now: datetime
+    ) -> tuple[Handled, Callable[[], None]]:
+        handled = router.handle(conn, house, entry_id, event, now)
+        return handled, self.sender.take(conn, handled.card) if handled.card else self.sender.wake.give
+
     def _wake(self, handled: Handled) -> None:
-        self.sender.wake.give()
-        for worker in self.workers.values():
-            if handled.work:
+        for kind, worker in self.workers.items():
+            if kind in handled.work:
                 worker.wake.give()
             for job in handled.stop:
                 worker.cancel(job)
 
     def _worker(self, runner: Any) -> Worker:
-        return Worker(
-            self.db, runner, lambda: self.current.settings.policy.queue(), self.feed, lambda: self.sender.wake.give()
-        )
+        return Worker(self.db, runner, lambda: self.current.settings.policy.queue(), self.feed, self.sender.take)
 
     def _read_image(self, asset_id: int) -> bytes:
         asset = self.db.read_sync(assets.get, asset_id)
@@ -179,8 +185,9 @@ async def serving(services: Services, *, kinds: Iterable[Kind] = tuple(Kind)) ->
     wanted = set(kinds)
     if Kind.DRAW in wanted:
         services.device.start()
+    inbox = _task("inbox", services.inbox.run())
     tasks = [
-        _task("inbox", services.inbox.run()),
+        inbox,
         _task("sender", services.sender.run()),
         _task("live", services.live.run()),
         *(_task(f"worker {kind}", services.workers[kind].run()) for kind in wanted),
@@ -194,6 +201,7 @@ async def serving(services: Services, *, kinds: Iterable[Kind] = tuple(Kind)) ->
     finally:
         services.clock.stop()
         services.inbox.stop()
+        await asyncio.wait({inbox}, timeout=GRACE)  # what it has taken for the sender must still reach it
         await asyncio.gather(*(services.workers[kind].stop(GRACE) for kind in wanted))
         await services.sender.stop(GRACE)
         for task in tasks:

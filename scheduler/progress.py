@@ -6,7 +6,7 @@ In memory only. Losing all of it loses nothing: the row is the truth, this only 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -24,19 +24,19 @@ class Progress:
 
 
 class ProgressFeed:
-    """Publish from anywhere, watch from the event loop. Keeps the latest state of each running job."""
+    """Publish from anywhere, listen in the event loop. Keeps the latest state of each running job."""
 
     def __init__(self) -> None:
         self._latest: dict[int, Progress] = {}
-        self._watchers: set[asyncio.Queue[Progress]] = set()
+        self._listeners: list[Callable[[Progress], None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Name the loop that watchers live on; before that, publishing only remembers."""
+        """Name the loop that listeners are called in; before that, nothing is told."""
         self._loop = loop
 
     def publish(self, item: Progress) -> None:
-        """Tell the watchers. Safe to call from any thread, never blocks."""
+        """Tell the listeners. Safe to call from any thread, never blocks."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._spread, item)
 
@@ -45,29 +45,24 @@ class ProgressFeed:
         return self._latest.get(job_id)
 
     @contextmanager
-    def _watching(self) -> Iterator[asyncio.Queue[Progress]]:
-        queue: asyncio.Queue[Progress] = asyncio.Queue(maxsize=1000)
-        self._watchers.add(queue)
-        try:
-            yield queue
-        finally:
-            self._watchers.discard(queue)
+    def listening(self, hear: Callable[[Progress], None]) -> Iterator[None]:
+        """Call `hear` with everything published from now on; it must return at once.
 
-    async def watch(self) -> AsyncIterator[Progress]:
-        """Everything published from now on."""
-        with self._watching() as queue:
-            while True:
-                yield await queue.get()
+        A call, not a queue: each turn of the event loop takes the interpreter from the engine, at every step.
+        """
+        self._listeners.append(hear)
+        try:
+            yield
+        finally:
+            self._listeners.remove(hear)
 
     def _spread(self, item: Progress) -> None:
         if item.ended:
             self._latest.pop(item.job, None)
         else:
             self._latest[item.job] = item
-        for queue in self._watchers:
-            if queue.full():  # a watcher that fell behind loses the oldest, never the newest
-                queue.get_nowait()
-            queue.put_nowait(item)
+        for hear in self._listeners:
+            hear(item)
 
 
 class Signal:

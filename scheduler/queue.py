@@ -19,6 +19,7 @@ from scheduler import policy as rules
 from scheduler.policy import UNIT_OF, Demand, Policy, Refusal
 from storage import audit, jobs, outbox
 from storage.dialect import serialise
+from storage.jobs import Lane
 from storage.records import Job, JobState, Kind, Origin, Place, User
 
 #: How many waiting jobs a claim looks at: enough to fill a batch past people at their limit.
@@ -61,6 +62,11 @@ class Failure:
     engine: bool = True  # the engine is at fault, not the request: counts towards the lane's circuit
 
 
+def message_key(job_id: int, slot: str) -> str:
+    """The key of a job's message: its card or its outcome."""
+    return f"job-{job_id}-{slot}"
+
+
 def submit(conn: Connection, wanted: Submission, policy: Policy, now: datetime) -> Job | Refusal:
     """Admit, hold the price, queue the job and its card; or refuse, and nothing is changed."""
     serialise(conn, f"lane:{wanted.kind}")
@@ -85,7 +91,7 @@ def submit(conn: Connection, wanted: Submission, policy: Policy, now: datetime) 
     job = _expect(conn, job_id)
     if wanted.card is not None:
         body = wanted.card(conn, job)
-        outbox.add(conn, f"job-{job_id}-card", wanted.origin, slot="card", job_id=job_id, body=body, now=now)
+        outbox.add(conn, message_key(job_id, "card"), wanted.origin, slot="card", job_id=job_id, body=body, now=now)
     _audit(conn, quota.subject(wanted.user.id), "submit", job_id, now, kind=wanted.kind.value, cost=wanted.cost)
     return job
 
@@ -160,8 +166,8 @@ def succeed(conn: Connection, job: Job, result: dict[str, Any], took: float, now
     if not jobs.end(conn, job.id, job.token, JobState.DONE, now, result=result):
         return cancelled(conn, job, now)
     quota.settle(conn, job.id, now)
-    learn(conn, job.kind, took / max(job.weight, 1e-6))
-    jobs.set_lane(conn, job.kind, failures=0, open_until=None)
+    rate = _learned(jobs.lane(conn, job.kind), took / max(job.weight, 1e-6))
+    jobs.set_lane(conn, job.kind, **rate, failures=0, open_until=None)
     _tell(conn, job, now)
     _audit(conn, "scheduler", "done", job.id, now)
     return True
@@ -169,8 +175,11 @@ def succeed(conn: Connection, job: Job, result: dict[str, Any], took: float, now
 
 def learn(conn: Connection, kind: Kind, rate: float) -> None:
     """Let a lane's seconds per unit of work learn from one more measurement."""
-    lane = jobs.lane(conn, kind)
-    jobs.set_lane(conn, kind, rate=rules.smoothed(lane.rate, lane.samples, rate), samples=lane.samples + 1)
+    jobs.set_lane(conn, kind, **_learned(jobs.lane(conn, kind), rate))
+
+
+def _learned(lane: Lane, rate: float) -> dict[str, Any]:
+    return {"rate": rules.smoothed(lane.rate, lane.samples, rate), "samples": lane.samples + 1}
 
 
 def fail(conn: Connection, job: Job, failure: Failure, policy: Policy, now: datetime) -> bool:
@@ -253,7 +262,7 @@ def _refunded(conn: Connection, job: Job, why: str, now: datetime, actor: str = 
 
 
 def _tell(conn: Connection, job: Job, now: datetime) -> None:
-    outbox.add(conn, f"job-{job.id}-outcome", job.origin, slot="outcome", job_id=job.id, now=now)
+    outbox.add(conn, message_key(job.id, "outcome"), job.origin, slot="outcome", job_id=job.id, now=now)
 
 
 def _audit(conn: Connection, actor: str, action: str, job_id: int, now: datetime, **detail: Any) -> None:

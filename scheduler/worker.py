@@ -34,13 +34,18 @@ class Worker:
     """Serves one lane."""
 
     def __init__(
-        self, db: Database, runner: Runner, policy: Callable[[], Policy], feed: ProgressFeed, told: Callable[[], None]
+        self,
+        db: Database,
+        runner: Runner,
+        policy: Callable[[], Policy],
+        feed: ProgressFeed,
+        take: Callable[[Connection, str], Callable[[], None]],
     ) -> None:
         self._db = db
         self._runner = runner
         self._policy = policy
         self._feed = feed
-        self._told = told  # wakes the sender: there is something new in the outbox
+        self._take = take  # hands the outcome's message to the sender: see bot.delivery.Sender.take
         self.wake = Signal()
         self._tasks: dict[int, Task] = {}
         self._batches: set[asyncio.Task[None]] = set()
@@ -132,11 +137,11 @@ class Worker:
 
     async def _keep(self, tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> None:
         for task, outcome in zip(tasks, outcomes, strict=True):
-            await self._persist(task.job, outcome)
+            tell = await self._persist(task.job, outcome)
             point("job-finished")
-            self._told()
+            tell()
 
-    async def _persist(self, job: Job, outcome: Outcome) -> None:
+    async def _persist(self, job: Job, outcome: Outcome) -> Callable[[], None]:
         """A full disk or a busy database must not lose an outcome: wait and try again, while the lease lives on."""
         while True:
             try:
@@ -145,7 +150,7 @@ class Worker:
                 log.exception("outcome not kept yet; trying again", extra={"action": "keep-failed"})
                 await asyncio.sleep(BACK_OFF)
 
-    def _write(self, conn: Connection, job: Job, outcome: Outcome) -> None:
+    def _write(self, conn: Connection, job: Job, outcome: Outcome) -> Callable[[], None]:
         now = utcnow()
         match outcome:
             case Success():
@@ -159,6 +164,7 @@ class Worker:
                 log.warning("job %d failed: %s", job.id, outcome.cause, extra={"action": "job-failed", "job": job.id})
         if not held:
             log.warning("job %d: lease lost, outcome dropped", job.id, extra={"action": "fenced", "job": job.id})
+        return self._take(conn, queue.message_key(job.id, "outcome"))
 
     async def _release(self, tasks: Sequence[Task]) -> None:
         def give_back(conn: Connection) -> None:

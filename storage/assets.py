@@ -5,10 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from storage.records import Asset
 from storage.tables import assets
+
+# Built once: building a statement takes longer than running it.
+_ADD = assets.insert().returning(assets.c.id)
+_OF_JOB = select(assets).where(assets.c.job_id == bindparam("job")).order_by(assets.c.position)
 
 
 def add(
@@ -34,7 +38,7 @@ def add(
         "position": index,
         "created_at": now,
     }
-    return int(conn.execute(assets.insert().values(values).returning(assets.c.id)).scalar_one())
+    return int(conn.execute(_ADD, values).scalar_one())
 
 
 def get(conn: Connection, asset_id: int) -> Asset | None:
@@ -45,8 +49,7 @@ def get(conn: Connection, asset_id: int) -> Asset | None:
 
 def of_job(conn: Connection, job_id: int) -> list[Asset]:
     """The pictures of a job, in their order."""
-    rows = conn.execute(select(assets).where(assets.c.job_id == job_id).order_by(assets.c.position))
-    return [_asset(row) for row in rows]
+    return [_asset(row) for row in conn.execute(_OF_JOB, {"job": job_id})]
 
 
 def shas(conn: Connection) -> set[str]:

@@ -7,11 +7,21 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Integer, Row, bindparam, select, update
 
 from storage.dialect import insert_on
 from storage.records import InboxEntry
 from storage.tables import inbox
+
+# Built once: every event passes here, and building a statement takes longer than running it.
+_HANDLED = update(inbox).where(inbox.c.id == bindparam("of_id"), inbox.c.handled_at.is_(None))
+_WAITING = (
+    select(inbox)
+    .where(inbox.c.handled_at.is_(None), inbox.c.id > bindparam("after"))
+    .order_by(inbox.c.id)
+    .limit(bindparam("limit", type_=Integer))
+)
+_FIND = select(inbox).where(inbox.c.platform == bindparam("platform"), inbox.c.key == bindparam("key"))
 
 
 def accept(conn: Connection, platform: str, key: str, event: dict[str, Any], now: datetime) -> int | None:
@@ -38,19 +48,17 @@ def _row(platform: str, key: str, event: dict[str, Any], now: datetime) -> dict[
 
 def handled(conn: Connection, entry_id: int, outcome: str, now: datetime) -> bool:
     """Mark an event as dealt with. False when somebody else did so already: then change nothing else."""
-    statement = update(inbox).where(inbox.c.id == entry_id, inbox.c.handled_at.is_(None))
-    return conn.execute(statement.values(handled_at=now, outcome=outcome)).rowcount == 1
+    return conn.execute(_HANDLED, {"of_id": entry_id, "handled_at": now, "outcome": outcome}).rowcount == 1
 
 
 def waiting(conn: Connection, after: int, limit: int) -> list[InboxEntry]:
     """Events not dealt with yet, oldest first, beyond id `after`."""
-    statement = select(inbox).where(inbox.c.handled_at.is_(None), inbox.c.id > after).order_by(inbox.c.id).limit(limit)
-    return [_entry(row) for row in conn.execute(statement)]
+    return [_entry(row) for row in conn.execute(_WAITING, {"after": after, "limit": limit})]
 
 
 def find(conn: Connection, platform: str, key: str) -> InboxEntry | None:
     """The event kept under this key."""
-    row = conn.execute(select(inbox).where(inbox.c.platform == platform, inbox.c.key == key)).one_or_none()
+    row = conn.execute(_FIND, {"platform": platform, "key": key}).one_or_none()
     return None if row is None else _entry(row)
 
 

@@ -25,6 +25,28 @@ _OF_KIND = (
     .where(jobs.c.kind == bindparam("kind"), jobs.c.state.in_(bindparam("states", expanding=True)))
 )
 _OF_USER = _OF_KIND.where(jobs.c.user_id == bindparam("user"))
+_OF_EACH = (
+    select(jobs.c.user_id, func.count().label("running"))
+    .where(jobs.c.kind == bindparam("kind"), jobs.c.state == JobState.RUNNING)
+    .group_by(jobs.c.user_id)
+)
+_AHEAD = select(func.count(), func.coalesce(func.sum(jobs.c.weight), 0.0)).where(
+    jobs.c.kind == bindparam("kind"),
+    jobs.c.state == JobState.QUEUED,
+    or_(
+        jobs.c.priority < bindparam("priority"),
+        and_(jobs.c.priority == bindparam("priority"), jobs.c.vtag < bindparam("vtag")),
+        and_(jobs.c.priority == bindparam("priority"), jobs.c.vtag == bindparam("vtag"), jobs.c.id < bindparam("id")),
+    ),
+)
+# What these set is named by the values they are executed with.
+_LEASE = update(jobs).where(jobs.c.id.in_(bindparam("ids", expanding=True)), jobs.c.state == JobState.QUEUED)
+_LEASE = _LEASE.values(attempt=jobs.c.attempt + 1)
+_END = update(jobs).where(
+    jobs.c.id == bindparam("of_id"), jobs.c.token == bindparam("of_token"), jobs.c.state == JobState.RUNNING
+)
+_END_DONE = _END.where(jobs.c.cancel_requested.is_(False))
+_SET_LANE = update(lanes).where(lanes.c.kind == bindparam("of_kind"))
 _RUNNING_WORK = select(func.coalesce(func.sum(jobs.c.weight), 0.0)).where(
     jobs.c.kind == bindparam("kind"), jobs.c.state == JobState.RUNNING
 )
@@ -117,21 +139,13 @@ def waiting(conn: Connection, kind: Kind, now: datetime, limit: int) -> list[Job
 
 def running_per_user(conn: Connection, kind: Kind) -> dict[int, int]:
     """How many jobs of each person run now."""
-    statement = (
-        select(jobs.c.user_id, func.count().label("running"))
-        .where(jobs.c.kind == kind, jobs.c.state == JobState.RUNNING)
-        .group_by(jobs.c.user_id)
-    )
-    return {row.user_id: row.running for row in conn.execute(statement)}
+    return {row.user_id: row.running for row in conn.execute(_OF_EACH, {"kind": kind})}
 
 
 def lease(conn: Connection, ids: Sequence[int], token: str, until: datetime, now: datetime) -> None:
     """Hand queued jobs to the worker that holds `token`."""
-    conn.execute(
-        update(jobs)
-        .where(jobs.c.id.in_(ids), jobs.c.state == JobState.QUEUED)
-        .values(state=JobState.RUNNING, token=token, lease_until=until, attempt=jobs.c.attempt + 1, started_at=now)
-    )
+    held = {"state": JobState.RUNNING, "token": token, "lease_until": until, "started_at": now}
+    conn.execute(_LEASE, {"ids": ids, **held})
 
 
 def heartbeat(conn: Connection, token: str, until: datetime) -> dict[int, bool]:
@@ -147,10 +161,9 @@ def end(conn: Connection, job_id: int, token: str, state: JobState, now: datetim
 
     A result that comes after its cancellation was asked for is refused the same way.
     """
-    statement = update(jobs).where(jobs.c.id == job_id, jobs.c.token == token, jobs.c.state == JobState.RUNNING)
-    if state is JobState.DONE:
-        statement = statement.where(jobs.c.cancel_requested.is_(False))
-    return conn.execute(statement.values(state=state, finished_at=now, lease_until=None, **values)).rowcount == 1
+    outcome = {"state": state, "finished_at": now, "lease_until": None, **values}
+    statement = _END_DONE if state is JobState.DONE else _END
+    return conn.execute(statement, {"of_id": job_id, "of_token": token, **outcome}).rowcount == 1
 
 
 def end_queued(conn: Connection, job_id: int, state: JobState, now: datetime, **values: Any) -> bool:
@@ -198,15 +211,8 @@ def running_work(conn: Connection, kind: Kind) -> float:
 
 def ahead(conn: Connection, job: Job) -> tuple[int, float]:
     """What is served before a queued job: how many wait, and their work."""
-    before = or_(
-        jobs.c.priority < job.priority,
-        and_(jobs.c.priority == job.priority, jobs.c.vtag < job.vtag),
-        and_(jobs.c.priority == job.priority, jobs.c.vtag == job.vtag, jobs.c.id < job.id),
-    )
-    queued = select(func.count(), func.coalesce(func.sum(jobs.c.weight), 0.0)).where(
-        jobs.c.kind == job.kind, jobs.c.state == JobState.QUEUED, before
-    )
-    count, weight = conn.execute(queued).one()
+    place = {"kind": job.kind, "priority": job.priority, "vtag": job.vtag, "id": job.id}
+    count, weight = conn.execute(_AHEAD, place).one()
     return int(count), float(weight)
 
 
@@ -234,7 +240,7 @@ def peek_lane(conn: Connection, kind: Kind) -> Lane:
 
 def set_lane(conn: Connection, kind: Kind, **values: Any) -> None:
     """Change a lane's virtual time, rate or circuit."""
-    conn.execute(update(lanes).where(lanes.c.kind == kind).values(**values))
+    conn.execute(_SET_LANE, {"of_kind": kind, **values})
 
 
 def pause(conn: Connection, kind: Kind, paused: bool) -> None:

@@ -29,7 +29,14 @@ _LEASE = (
     .where(outbox.c.id.in_(bindparam("ids", expanding=True)))
     .values(lease_until=bindparam("until"), attempts=outbox.c.attempts + 1)
 )
+_TAKE = (
+    update(outbox)
+    .where(outbox.c.key == bindparam("of_key"), outbox.c.next_at <= bindparam("now"), _OPEN)
+    .values(lease_until=bindparam("until"), attempts=outbox.c.attempts + 1)
+    .returning(outbox)
+)
 _THESE = select(outbox).where(outbox.c.id.in_(bindparam("ids", expanding=True))).order_by(outbox.c.id)
+_SETTLE = update(outbox).where(outbox.c.id == bindparam("of_id"))  # sets what it is executed with
 _OF_JOB = select(outbox).where(outbox.c.job_id == bindparam("job")).order_by(outbox.c.id)
 
 
@@ -69,6 +76,12 @@ def claim(conn: Connection, now: datetime, lease: timedelta, limit: int) -> list
     return [_delivery(row) for row in conn.execute(_THESE, {"ids": ids})]
 
 
+def take(conn: Connection, key: str, now: datetime, lease: timedelta) -> Delivery | None:
+    """Lease one message, best in the transaction that wrote it; None when it is not there or not due."""
+    row = conn.execute(_TAKE, {"of_key": key, "now": now, "until": now + lease}).one_or_none()
+    return None if row is None else _delivery(row)
+
+
 def sent(conn: Connection, delivery_id: int, receipt: dict[str, Any], now: datetime) -> None:
     """The platform confirmed it."""
     _settle(conn, delivery_id, state=DeliveryState.SENT, receipt=receipt, sent_at=now, reason="")
@@ -91,7 +104,8 @@ def postpone(conn: Connection, delivery_id: int, until: datetime, reason: str, r
 
 def hand_back(conn: Connection, delivery_id: int, now: datetime) -> None:
     """Give a lease back without having tried (the program stops, or its turn has not come)."""
-    _settle(conn, delivery_id, next_at=now, attempts=outbox.c.attempts - 1)
+    statement = update(outbox).where(outbox.c.id == delivery_id)
+    conn.execute(statement.values(lease_until=None, next_at=now, attempts=outbox.c.attempts - 1))
 
 
 def release_all(conn: Connection) -> int:
@@ -119,7 +133,7 @@ def next_due(conn: Connection) -> datetime | None:
 
 
 def _settle(conn: Connection, delivery_id: int, **values: Any) -> None:
-    conn.execute(update(outbox).where(outbox.c.id == delivery_id).values(lease_until=None, **values))
+    conn.execute(_SETTLE, {"of_id": delivery_id, "lease_until": None, **values})
 
 
 def _delivery(row: Row[Any]) -> Delivery:

@@ -29,7 +29,8 @@ def ask(ctx: Context, command: Ask) -> Handled:
     job = queue.submit(ctx.conn, wanted, ctx.house.policy, ctx.now)
     if isinstance(job, Refusal):
         return refused(ctx, job)
-    return Handled(outcome=f"job:{job.id}", work=True)
+    card = "" if wanted.card is None else queue.message_key(job.id, "card")
+    return Handled(outcome=f"job:{job.id}", work=(Kind.ASK,), card=card)
 
 
 def converse(ctx: Context, command: Conversation) -> Handled:

@@ -89,7 +89,9 @@ def submit(ctx: Context, params: dict[str, Any], origin: Origin, parent: Job | N
     job = queue.submit(ctx.conn, wanted, ctx.house.policy, ctx.now)
     if isinstance(job, Refusal):
         return refused(ctx, job)
-    return Handled(outcome=f"job:{job.id}", work=True, toast=("success", ctx.house.words.toast_queued(job.id)))
+    toast = ("success", ctx.house.words.toast_queued(job.id))
+    card = "" if wanted.card is None else queue.message_key(job.id, "card")
+    return Handled(outcome=f"job:{job.id}", work=(Kind.DRAW,), card=card, toast=toast)
 
 
 def first_card(house: House, conn: Connection, job: Job) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def _pause(ctx: Context, *, paused: bool) -> Handled:
         jobs.pause(ctx.conn, kind, paused)
     audit.append(ctx.conn, _actor(ctx), "queue.pause" if paused else "queue.resume", "queue", {}, ctx.now)
     said = ctx.house.words.paused() if paused else ctx.house.words.resumed()
-    return Handled(outcome="reply", reply=said, work=not paused)
+    return Handled(outcome="reply", reply=said, work=() if paused else tuple(Kind))
 
 
 def _actor(ctx: Context) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Connection, select
 
 from bot.delivery import Cards, Post, Sender, Skip, Update, Wait, decide, next_try, reply_row
-from bot.platforms.base import Outgoing
+from bot.platforms.base import Outgoing, Retry
 from bot.reply import Reply
 from storage.database import Database
 from storage.migrations import migrate
@@ -125,15 +125,50 @@ class Wall:
         """Nothing is open."""
 
 
-def sender_of(db: Database, wall: Wall) -> Sender:
-    def render(conn: Connection, delivery: Delivery) -> Reply:
-        return Reply.from_json(delivery.body)
+class Busy(Wall):
+    """A platform that takes each message at the second try."""
 
+    async def post(self, message: Outgoing, images: Mapping[int, bytes]) -> dict[str, Any]:
+        self.posted.append(message.key)
+        if self.posted.count(message.key) == 1:
+            raise Retry("too many", after=0.01)
+        return {"message_id": message.key}
+
+
+def stored(conn: Connection, delivery: Delivery) -> Reply:
+    return Reply.from_json(delivery.body)
+
+
+def unreadable(conn: Connection, delivery: Delivery) -> Reply:
+    raise ValueError("a defect")
+
+
+def sender_of(db: Database, wall: Wall, render: Callable[[Connection, Delivery], Reply] = stored) -> Sender:
     return Sender(db, {"feishu": wall}, render, lambda asset: b"", Cards())
+
+
+async def written(db: Database, sender: Sender, key: str = "event-1") -> Callable[[], None]:
+    """Write a message and let the sender take it in the same transaction."""
+
+    def write(conn: Connection) -> Callable[[], None]:
+        reply_row(conn, key, ORIGIN, Reply(text="好"), utcnow())
+        return sender.take(conn, key)
+
+    return await db.run(write)
+
+
+async def until(db: Database, state: DeliveryState) -> None:
+    async with asyncio.timeout(20):
+        while {row.state for row in await db.run(rows_of)} != {state}:
+            await asyncio.sleep(0.01)
 
 
 def row_of(conn: Connection) -> Any:
     return conn.execute(select(outbox)).one()
+
+
+def rows_of(conn: Connection) -> list[Any]:
+    return list(conn.execute(select(outbox)))
 
 
 @pytest.fixture
@@ -184,3 +219,55 @@ async def test_what_a_stop_cuts_off_is_due_at_once_under_the_same_key(url: str) 
         await again.stop(20)
         await running
         assert wall.posted == ["event-1"]
+
+
+async def test_a_message_taken_in_its_transaction_is_sent_without_being_looked_for(url: str) -> None:
+    with Database.open(url) as db:
+        wall = Wall()
+        wall.gate.set()
+        tell = await written(db, sender_of(db, wall))
+        row = await db.run(row_of)
+        assert (row.state, row.attempts) == (DeliveryState.PENDING, 1)
+        assert row.lease_until is not None, "nobody else sends it"
+        assert wall.posted == [], "nothing leaves before the commit is known"
+        tell()
+        await until(db, DeliveryState.SENT)
+        assert wall.posted == ["event-1"]
+
+
+async def test_a_message_that_cannot_be_rendered_fails_alone_and_not_what_it_tells(url: str) -> None:
+    with Database.open(url) as db:
+        tell = await written(db, sender_of(db, Wall(), unreadable))
+        tell()
+        await until(db, DeliveryState.FAILED)
+
+
+async def test_without_room_or_after_a_stop_a_message_stays_free_for_the_loop(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Database.open(url) as db:
+        stopped, full = sender_of(db, Wall()), sender_of(db, Wall())
+        await stopped.stop(0)
+        await written(db, stopped, "event-1")
+        monkeypatch.setattr("bot.delivery.PARALLEL", 0)
+        await written(db, full, "event-2")
+        assert [(row.attempts, row.lease_until) for row in await db.run(rows_of)] == [(0, None), (0, None)]
+
+
+@pytest.mark.parametrize("platform", [Wall, Busy])
+async def test_the_loop_is_woken_for_what_waits_for_room_or_for_its_next_try(
+    url: str, monkeypatch: pytest.MonkeyPatch, platform: type[Wall]
+) -> None:
+    monkeypatch.setattr("bot.delivery.IDLE", 3600.0)
+    monkeypatch.setattr("bot.delivery.PARALLEL", 1)
+    with Database.open(url) as db:
+        wall = platform()
+        sender = sender_of(db, wall)
+        for key in ("event-1", "event-2", "event-3"):
+            await db.run(reply_row, key, ORIGIN, Reply(text="好"), utcnow())
+        running = asyncio.create_task(sender.run())
+        asyncio.get_running_loop().call_later(0.1, wall.gate.set)
+        await until(db, DeliveryState.SENT)
+        await sender.stop(20)
+        await running
+        assert set(wall.posted) == {"event-1", "event-2", "event-3"}

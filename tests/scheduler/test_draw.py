@@ -212,17 +212,9 @@ async def test_who_left_before_the_pass_takes_no_part_in_it(bench: Bench) -> Non
 async def test_steps_are_told_over_all_pictures_of_a_job(bench: Bench) -> None:
     bench.feed.attach(asyncio.get_running_loop())
     heard: list[Progress] = []
-
-    async def listen() -> None:
-        watching = bench.feed.watch()
-        while True:
-            heard.append(await anext(watching))
-
-    listening = asyncio.create_task(listen())
-    await asyncio.sleep(0)
-    await bench.run(task(1, seed=1, count=2))
-    await asyncio.sleep(0)
-    listening.cancel()
+    with bench.feed.listening(heard.append):
+        await bench.run(task(1, seed=1, count=2))
+        await asyncio.sleep(0)
     assert [(item.done, item.total) for item in heard] == [(8, 16), (16, 16)]
 
 

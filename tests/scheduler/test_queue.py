@@ -100,6 +100,19 @@ def test_submitting_holds_the_price_queues_the_job_and_its_card(db: Database) ->
     assert db.read_sync(outbox.of_job, job.id)["card"].body == {"place": 1}
 
 
+def test_a_jobs_message_is_taken_once_by_its_key(db: Database) -> None:
+    job, lease = submitted(db, order(person(db, "anna"), "e1")), timedelta(seconds=90)
+    key = queue.message_key(job.id, "card")
+    taken = db.run_sync(outbox.take, key, utcnow(), lease)
+    assert taken is not None
+    assert (taken.job_id, taken.slot, taken.attempts) == (job.id, "card", 1)
+    assert db.run_sync(outbox.take, key, utcnow(), lease) is None, "it is on its way already"
+    assert db.run_sync(outbox.claim, utcnow(), lease, 9) == []
+    assert db.run_sync(outbox.take, key, utcnow() + 2 * lease, lease) is not None, "its sender died"
+    db.run_sync(outbox.sent, taken.id, {"message_id": "1"}, utcnow())
+    assert db.run_sync(outbox.take, key, utcnow() + 4 * lease, lease) is None, "it has arrived"
+
+
 def test_the_same_event_submits_once(db: Database) -> None:
     user = person(db, "anna")
     first, again = submitted(db, order(user, "e1")), submitted(db, order(user, "e1"))
