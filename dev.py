@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Set up Moqi in .venv and work on it: `python3 dev.py run|test|check|fix|bench|lock`, standard library only.
+"""Set up Moqi in .venv and work on it, with the standard library only: `python3 dev.py run`, and the words of `main`.
 
 It installs exactly what `requirements/*.txt` name, by hash, and stamps the result, so that a second start takes well
 under a second. It must start on a Python older than the project's, to find a newer one or to say so.
@@ -49,7 +49,8 @@ class SetupError(Exception):
 
 def main(argv: list[str]) -> int:
     """Run one word; returns the process's exit code."""
-    words = {"run": run, "test": test, "check": check, "fix": fix, "bench": bench, "lock": lock}
+    words = {"run": run, "test": test, "check": check, "fix": fix}
+    words.update({"bench": bench, "eval-builtin": evaluate, "lock": lock})
     if not argv or argv[0] not in words:
         print(f"usage: python3 dev.py {'|'.join(words)} [arguments]", file=sys.stderr)
         return 2
@@ -75,9 +76,10 @@ def run(arguments: list[str]) -> int:
 
 
 def test(arguments: list[str]) -> int:
-    """Install the test extras too, then become pytest."""
+    """Install the test extras too, then become pytest, with a worker per core; `-n0` brings back one process."""
     install("test")
-    become([str(PYTHON), "-m", "pytest", *arguments])
+    # Files stay whole, because a file's tests share one server; more workers than four would only wait for those.
+    become([str(PYTHON), "-m", "pytest", "-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", *arguments])
 
 
 def check(arguments: list[str]) -> int:
@@ -107,6 +109,12 @@ def bench(arguments: list[str]) -> int:
     """Install the test extras too, then become the benchmarks."""
     install("test")
     become([str(PYTHON), "-m", "benchmarks", *arguments])
+
+
+def evaluate(arguments: list[str]) -> int:
+    """Ask the built-in model for what training never showed it, and print how often it was right."""
+    install("run")
+    become([str(PYTHON), "-m", "inference.images.builtin.evaluate", *arguments])
 
 
 def lock(arguments: list[str]) -> int:

@@ -185,6 +185,7 @@ async def test_enter_in_an_input_method_chooses_a_word(opened: Opened, made: Sta
 async def test_a_slash_lists_the_commands(opened: Opened) -> None:
     chat = await opened("小墨")
     rows = chat.page.locator(".hint-row")
+    await expect(chat.input).to_be_focused()  # the page does so once it has its history
     await chat.page.keyboard.type("/")
     await expect(rows).to_have_count(9)
     await chat.page.keyboard.type("q")

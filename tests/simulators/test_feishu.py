@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from typing import Any
@@ -72,6 +74,15 @@ def bot(feishu: FeishuSimulator) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def sdk() -> Iterator[SimpleNamespace]:
     """lark-oapi, imported once (it takes seconds) and with its own warnings left to it."""
+    first = "lark_oapi" not in sys.modules
+    with ThreadPoolExecutor(1) as pool:  # the import takes the thread's event loop: not the one of other tests
+        lark, im, client = pool.submit(_imported).result()
+    yield SimpleNamespace(lark=lark, im=im)
+    if first:  # the loop was made by the import and is never closed: it would complain at the very end
+        client.loop.close()
+
+
+def _imported() -> tuple[Any, Any, Any]:
     import warnings
 
     with warnings.catch_warnings():
@@ -79,10 +90,7 @@ def sdk() -> Iterator[SimpleNamespace]:
         import lark_oapi
         from lark_oapi.api.im import v1
         from lark_oapi.ws import client
-
-    yield SimpleNamespace(lark=lark_oapi, im=v1)
-    if not client.loop.is_running():  # made by the import and never closed: it would complain at the very end
-        client.loop.close()
+    return lark_oapi, v1, client
 
 
 def lark_client(sdk: SimpleNamespace, feishu: FeishuSimulator) -> Any:
