@@ -1,0 +1,282 @@
+"""Trains the text encoder and the transformer: from noise and a caption to the latents of the picture.
+
+Flow matching as the pipeline samples it: x = (1 - sigma) picture + sigma noise, the transformer is told 1 - sigma and
+answers with picture - noise. Half of the sigmas are those of the default eight steps, half come from the scheduler's
+shifted continuum, so that other step counts work too.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from inference.images.builtin.scene import Scene
+
+from . import batched
+from .captions import EMPTY, SLOTS, Reader, ask, padded, slots
+from .team import Team
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SHIFT = 3.0
+STEPS = 8
+READING_BATCH = 128
+READING_RATE = 2e-3
+TOKENS_PER_BATCH = 64 * 96  # about: pictures and captions of one step, over the whole team
+MATRIX_RATE, OTHER_RATE, ENCODER_RATE = 1.5e-3, 1e-3, 5e-4
+WARM_UP = 100
+MEMORY = 0.998  # of the averaged weights, per step
+READING_WEIGHT = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Encoded scenes of one size."""
+
+    scenes: Sequence[Scene]
+    latents: Tensor  # (scenes, 16, height / 8, width / 8), bfloat16
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One step's share: equal picture sizes, captions padded to one length."""
+
+    latents: Tensor
+    tokens: Tensor
+    lengths: Tensor
+    classes: Tensor  # (batch, slots); -1 where the caption says nothing
+
+
+class Reading:
+    """The text encoder, and the judges that say during training whether it has understood."""
+
+    def __init__(self, encoder: Any) -> None:
+        import torch
+
+        self.encoder = encoder
+        width = encoder.config.hidden_size
+        self.heads = torch.nn.Linear(width, sum(count for _, count in SLOTS))
+
+    def parameters(self) -> list[Any]:
+        return [*self.encoder.parameters(), *self.heads.parameters()]
+
+    def features(self, tokens: Tensor) -> Tensor:
+        """What the pipeline takes from the encoder: (batch, tokens, width)."""
+        return self.encoder(input_ids=tokens, output_hidden_states=True).hidden_states[-2]  # type: ignore[no-any-return]
+
+    def loss(self, features: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Cross entropy of what the last token knows, and the share of slots that it has right."""
+        import torch
+
+        rows = torch.arange(len(features))
+        said = self.heads(torch.nn.functional.normalize(features[rows, batch.lengths - 1], dim=-1) * 8)
+        total, right, start = said.new_zeros(()), [], 0
+        for slot, (_, count) in enumerate(SLOTS):
+            part, wanted = said[:, start : start + count], batch.classes[:, slot]
+            total = total + torch.nn.functional.cross_entropy(part, wanted, ignore_index=-1)
+            right.append(part.argmax(dim=1)[wanted >= 0] == wanted[wanted >= 0])
+            start += count
+        return total, torch.cat(right).float().mean()
+
+
+def learn_to_read(
+    reading: Reading, reader: Reader, steps: int, seed: int, team: Team, tell: Callable[..., None]
+) -> None:
+    """Teach the encoder what captions say, before any picture: minutes that save hours."""
+    import torch
+
+    from inference.images.builtin.scene import sample
+
+    rng = random.Random(f"read-{seed}-{team.rank}")
+    parameters = reading.parameters()
+    optimizer = torch.optim.AdamW(parameters, lr=READING_RATE, weight_decay=0.01, betas=(0.9, 0.98))
+    for step in range(steps):
+        scenes = [sample(rng) for _ in range(team.share(READING_BATCH))]
+        texts = reader.read([ask(scene, rng) for scene in scenes])
+        ids, lengths = padded(texts, max(map(len, texts)))
+        classes = torch.tensor([slots(scene) for scene in scenes])
+        batch = Batch(ids, ids, lengths, classes)
+        loss, right = reading.loss(reading.features(ids), batch)
+        for group in optimizer.param_groups:
+            group["lr"] = READING_RATE * min(1, (step + 1) / WARM_UP, 0.02 + (steps - step) / steps)
+        optimizer.zero_grad()
+        loss.backward()
+        team.average(one.grad for one in parameters if one.grad is not None)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        tell(step, loss=loss.item(), read=right.item())
+
+
+class Training:
+    """The weights in float32, their running average, and the copy in bfloat16 that computes."""
+
+    def __init__(self, transformer: Any, reading: Reading, team: Team) -> None:
+        import torch
+
+        _begin(transformer)
+        self.reading, self.team = reading, team
+        self.names = [name for name, _ in transformer.named_parameters()]
+        self.masters = [one.detach().clone().requires_grad_() for one in transformer.parameters()]
+        self.average = [one.detach().clone() for one in (*self.masters, *reading.encoder.parameters())]
+        self.model = transformer.bfloat16()
+        self.step = 0
+        matrices = [one for name, one in zip(self.names, self.masters, strict=True) if _is_matrix(name)]
+        others = [one for name, one in zip(self.names, self.masters, strict=True) if not _is_matrix(name)]
+        self.optimizers = [
+            torch.optim.Muon(matrices, lr=MATRIX_RATE, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(others, lr=OTHER_RATE, weight_decay=0.0, betas=(0.9, 0.98)),
+            torch.optim.AdamW(reading.parameters(), lr=ENCODER_RATE, weight_decay=0.01, betas=(0.9, 0.98)),
+        ]
+        self.rates = (MATRIX_RATE, OTHER_RATE, ENCODER_RATE)
+        self._turns: dict[tuple[int, int, int], Any] = {}
+
+    def learn(self, batch: Batch, pace: float) -> tuple[float, float]:
+        """One step at `pace` times the full rate. Returns the flow's loss and the share of slots read right."""
+        import torch
+
+        features = self.reading.features(batch.tokens)
+        reading, right = self.reading.loss(features, batch)
+        sigma = sigmas(len(batch.latents))
+        clean = batch.latents.float()
+        noise = torch.randn_like(clean)
+        mixed = clean + sigma[:, None, None, None] * (noise - clean)
+        turn = self._angles(batch.tokens.shape[1], clean.shape[2] // 2, clean.shape[3] // 2)
+        seen = batched.forward(self.model, mixed.bfloat16(), 1 - sigma, features.bfloat16(), batch.lengths, turn)
+        loss = (seen.float() - (clean - noise)).square().mean()
+        (loss + READING_WEIGHT * reading).backward()
+        self._descend(pace)
+        return loss.item(), right.item()
+
+    def _descend(self, pace: float) -> None:
+        import torch
+
+        for master, one in zip(self.masters, self.model.parameters(), strict=True):
+            master.grad = one.grad.float() if one.grad is not None else torch.zeros_like(master)
+            one.grad = None
+        every = [*self.masters, *self.reading.parameters()]
+        for one in every:
+            if one.grad is None:
+                one.grad = torch.zeros_like(one)  # the encoder's last layer, which nobody reads
+        self.team.average(one.grad for one in every)
+        torch.nn.utils.clip_grad_norm_(every, 1.0)
+        for optimizer, rate in zip(self.optimizers, self.rates, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * pace
+            optimizer.step()
+            optimizer.zero_grad()
+        self.step += 1
+        keep = min(MEMORY, self.step / (self.step + 10))
+        with torch.no_grad():
+            for one, master in zip(self.model.parameters(), self.masters, strict=True):
+                one.copy_(master)
+            current = (*self.masters, *self.reading.encoder.parameters())
+            for mean, one in zip(self.average, current, strict=True):
+                mean.lerp_(one, 1 - keep)
+
+    def _angles(self, caption: int, height: int, width: int) -> Any:
+        key = (caption, height, width)
+        if key not in self._turns:
+            self._turns[key] = tuple(batched.angles(self.model, ids) for ids in batched.positions(*key))
+        return self._turns[key]
+
+    def averaged_into(self, transformer: Any, encoder: Any) -> None:
+        """Copy the averaged weights into another transformer and encoder of the same shapes."""
+        import torch
+
+        with torch.no_grad():
+            targets = (*transformer.parameters(), *encoder.parameters())
+            for target, mean in zip(targets, self.average, strict=True):
+                target.copy_(mean)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that is needed to go on."""
+        return {
+            "step": self.step,
+            "masters": [one.detach() for one in self.masters],
+            "average": self.average,
+            "encoder": self.reading.encoder.state_dict(),
+            "heads": self.reading.heads.state_dict(),
+            "optimizers": [one.state_dict() for one in self.optimizers],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from state()."""
+        import torch
+
+        self.step = state["step"]
+        self.reading.encoder.load_state_dict(state["encoder"])
+        self.reading.heads.load_state_dict(state["heads"])
+        with torch.no_grad():
+            for one, master, kept in zip(self.model.parameters(), self.masters, state["masters"], strict=True):
+                master.copy_(kept)
+                one.copy_(kept)
+            for mean, kept in zip(self.average, state["average"], strict=True):
+                mean.copy_(kept)
+        for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
+
+
+def batches(pools: Sequence[tuple[float, Pool]], reader: Reader, rng: random.Random, team: Team) -> Iterator[Batch]:
+    """Endless batches; `pools` come with their shares of the pictures. Captions of one batch are padded alike."""
+    waiting: dict[tuple[int, int], list[tuple[int, list[int], list[int]]]] = defaultdict(list)
+    while True:
+        which = rng.choices(range(len(pools)), weights=[share for share, _ in pools])[0]
+        pool = pools[which][1]
+        for index, tokens, classes in _asked(pool, reader, rng):
+            length = -(-len(tokens) // batched.BLOCK) * batched.BLOCK
+            queue = waiting[which, length]
+            queue.append((index, tokens, classes))
+            if len(queue) == _batch_size(pool, length, team):
+                yield _batch(pool, queue, length)
+                queue.clear()
+
+
+def _asked(pool: Pool, reader: Reader, rng: random.Random) -> list[tuple[int, list[int], list[int]]]:
+    chosen = [rng.randrange(len(pool.scenes)) for _ in range(16)]
+    empty = [rng.random() < EMPTY for _ in chosen]
+    scenes = [pool.scenes[index] for index in chosen]
+    texts = reader.read(["" if no else ask(scene, rng) for scene, no in zip(scenes, empty, strict=True)])
+    known = [[-1] * len(SLOTS) if no else slots(scene) for scene, no in zip(scenes, empty, strict=True)]
+    return list(zip(chosen, texts, known, strict=True))
+
+
+def _batch_size(pool: Pool, length: int, team: Team) -> int:
+    tokens = pool.latents.shape[2] * pool.latents.shape[3] // 4 + length
+    return max(1, team.share(TOKENS_PER_BATCH) // tokens)
+
+
+def _batch(pool: Pool, queue: Sequence[tuple[int, list[int], list[int]]], length: int) -> Batch:
+    import torch
+
+    ids, lengths = padded([tokens for _, tokens, _ in queue], length)
+    classes = torch.tensor([known for _, _, known in queue])
+    return Batch(pool.latents[[index for index, _, _ in queue]], ids, lengths, classes)
+
+
+def sigmas(count: int) -> Tensor:
+    """Noise shares for training, (count): half from the default steps, half from between them."""
+    import torch
+
+    free = torch.rand(count)
+    grid = (torch.randint(STEPS, (count,)) + 1) / STEPS
+    even = torch.where(torch.rand(count) < 0.5, free, grid)
+    return SHIFT * even / (1 + (SHIFT - 1) * even)
+
+
+def _is_matrix(name: str) -> bool:
+    """Whether Muon takes it: the matrices inside the blocks."""
+    return (".attention.to_" in name or ".feed_forward." in name) and name.endswith("weight")
+
+
+def _begin(transformer: Any) -> None:
+    """Start as the identity: gates shut, output zero."""
+    import torch
+
+    with torch.no_grad():
+        for name, one in transformer.named_parameters():
+            if "adaLN_modulation" in name or "all_final_layer" in name:
+                one.zero_()
