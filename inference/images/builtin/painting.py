@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 from PIL import Image, ImageDraw
 
+from .dice import Dice
 from .lab import Floats, Pixels, distance
 from .scene import CELLS, CLEAR, PATTERN_CLEAR, Figure, Scene
 from .vocabulary import RELATION_SIDE, RGB, SIZES, Colour, Place, Shape, Side, Size, Style
@@ -35,6 +36,8 @@ STRIPE_DUTY = 0.62  # of the figure's own colour: the larger part, so that it st
 TILT = math.radians(7)  # a square stays a square and no diamond
 SUPERSAMPLING = 4
 COLUMNS = (0.24, 0.5, 0.76)
+TINTS: tuple[Rgb, ...] = ((0, 0, 0), (0, 0, 0), (0, 8, 14), (14, 6, 0), (8, 0, 8), (6, 6, 6))
+_ALL_SIDES: tuple[Side, ...] = ("left", "right", "top", "bottom")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,39 +47,42 @@ class _Spot:
     x: float
     y: float
     length: float  # of the longest side
+    tilt: float  # in radians
 
 
 def paint(scene: Scene, rng: random.Random, width: int, height: int) -> Pixels:
-    """The picture of a scene, (height, width, 3); whatever the scene leaves open comes from `rng`."""
-    colours = [figure.colour or _open_colour(rng, scene.background) for figure in scene.figures]
-    ground = _jittered(rng, RGB[scene.background]) if scene.background else _open_ground(rng, colours)
+    """The picture of a scene, (height, width, 3); whatever the scene leaves open, Dice.roll(rng) decides."""
+    dice = Dice.roll(rng)
+    colours = [figure.colour or _open_colour(dice, scene.background) for figure in scene.figures]
+    ground = _lit(dice, RGB[scene.background]) if scene.background else _open_ground(dice, colours)
     canvas = np.empty((height, width, 3), np.uint8)
     canvas[:] = ground
-    for figure, colour, spots in zip(scene.figures, colours, _spots(scene, rng, width, height), strict=True):
-        fill = _jittered(rng, RGB[colour])
-        style = figure.style or _open_style(rng, distance(fill, ground))
+    for figure, colour, spots in zip(scene.figures, colours, _spots(scene, dice, width, height), strict=True):
+        fill = _lit(dice, RGB[colour])
+        style = figure.style or _open_style(dice, distance(fill, ground))
         for spot in spots:
-            _paint_figure(canvas, figure.shape, style, fill, ground, spot, rng)
+            _paint_figure(canvas, figure.shape, style, fill, ground, spot, dice)
     return canvas
 
 
 # What the scene leaves open ------------------------------------------------------------------------------------------
 
 
-def _jittered(rng: random.Random, colour: Rgb) -> Rgb:
-    light = rng.uniform(0.95, 1.05)
-    red, green, blue = (min(255, max(0, round(part * light + rng.uniform(-5, 5)))) for part in colour)
+def _lit(dice: Dice, colour: Rgb) -> Rgb:
+    light = dice.between("light", 0.95, 1.04)
+    red, green, blue = (min(255, round(part * light)) for part in colour)
     return red, green, blue
 
 
-def _open_colour(rng: random.Random, background: Colour | None) -> Colour:
+def _open_colour(dice: Dice, background: Colour | None) -> Colour:
     choices = [c for c in RGB if c != "white"] if background is None else list(RGB)
-    return rng.choice([c for c in choices if background is None or distance(RGB[c], RGB[background]) >= CLEAR])
+    return dice.one("colour", [c for c in choices if background is None or distance(RGB[c], RGB[background]) >= CLEAR])
 
 
-def _open_ground(rng: random.Random, colours: list[Colour]) -> Rgb:
+def _open_ground(dice: Dice, colours: list[Colour]) -> Rgb:
     """A white, light gray or softly tinted ground on which every figure shows; darker ones are for light figures."""
-    grounds = [_tinted(rng, light) for light in (246, 246, 246, 226, 200, 170, 110, 30)]
+    tint = dice.one("colour", TINTS)
+    grounds = [(light - tint[0], light - tint[1], light - tint[2]) for light in (246, 226, 200, 170, 110, 30)]
 
     def clear(ground: Rgb) -> float:
         return min(distance(RGB[colour], ground) for colour in colours)
@@ -84,83 +90,87 @@ def _open_ground(rng: random.Random, colours: list[Colour]) -> Rgb:
     return next((ground for ground in grounds if clear(ground) >= PATTERN_CLEAR), max(grounds, key=clear))
 
 
-def _tinted(rng: random.Random, light: int) -> Rgb:
-    tint = rng.choice((0, 0, 8, 16))
-    return light - rng.randint(0, tint), light - rng.randint(0, tint), light - rng.randint(0, tint)
-
-
-def _open_style(rng: random.Random, clear: float) -> Style:
-    return "gradient" if rng.random() < 0.06 and clear >= PATTERN_CLEAR else "flat"
+def _open_style(dice: Dice, clear: float) -> Style:
+    return "gradient" if dice.share("style") < 0.06 and clear >= PATTERN_CLEAR else "flat"
 
 
 # Where things are ----------------------------------------------------------------------------------------------------
 
 
-def _spots(scene: Scene, rng: random.Random, width: int, height: int) -> list[list[_Spot]]:
+def _spots(scene: Scene, dice: Dice, width: int, height: int) -> list[list[_Spot]]:
     """The spots of each figure of the scene, at least one each."""
-    if len(scene.figures) == 2:
-        centres = _pair_centres(scene, rng)
-        return [[_spot(f, c, rng, width, height, CROWDED)] for f, c in zip(scene.figures, centres, strict=True)]
     figure = scene.figures[0]
+    if len(scene.figures) == 2:
+        centres = _pair_centres(scene, dice)
+        first = 0 if _comes_first(*centres) else 1
+        return [
+            [_spot(one, centre, dice, width, height, CROWDED, of_second=number != first)]
+            for number, (one, centre) in enumerate(zip(scene.figures, centres, strict=True))
+        ]
     if figure.count == 1:
-        return [[_spot(figure, _centre(figure.place, rng), rng, width, height, ALONE)]]
-    size: Size = rng.choice(_ALL_SIZES) if figure.size is None else figure.size  # equal ones are equally large
-    return [
-        [_spot(figure, centre, rng, width, height, CROWDED, size) for centre in _count_centres(figure.count, size, rng)]
-    ]
+        return [[_spot(figure, _centre(figure.place, dice), dice, width, height, ALONE)]]
+    sized = figure if figure.size else replace(figure, size=dice.one("size", _ALL_SIZES))  # equal ones, equally large
+    return [[_spot(sized, centre, dice, width, height, CROWDED) for centre in _count_centres(sized, dice)]]
 
 
 def _spot(
     figure: Figure,
     centre: Point,
-    rng: random.Random,
+    dice: Dice,
     width: int,
     height: int,
     scale: dict[Size, Point],
-    size: Size | None = None,
+    *,
+    of_second: bool = False,
 ) -> _Spot:
-    size = size or figure.size
-    low, high = scale[size] if size else (ANY_ALONE if scale is ALONE else ANY_CROWDED)
+    low, high = scale[figure.size] if figure.size else (ANY_ALONE if scale is ALONE else ANY_CROWDED)
     if figure.style == "outline":
         low, high = max(low, 0.31), max(high, 0.325)  # smaller, the line would fill the figure
     short = min(width, height)
-    length = rng.uniform(low, high) * short
+    length = dice.between("length of second" if of_second else "length", low, high) * short
     room = length / 2 + MARGIN * short  # keeps the whole figure on the canvas
     x = min(max(centre[0] * width, room), width - room)
     y = min(max(centre[1] * height, room), height - room)
-    return _Spot(x, y, length)
+    return _Spot(x, y, length, dice.between("tilt of second" if of_second else "tilt", -TILT, TILT))
 
 
-def _centre(place: Place | None, rng: random.Random, jitter: float = 0.03) -> Point:
-    if place is None:
-        jitter = 0.08
+def _comes_first(one: Point, other: Point) -> bool:
+    """Whether `one` is the left one of two, or the upper one where both are in a column."""
+    across = other[0] - one[0]
+    return across > 0 if abs(across) > 0.2 else other[1] > one[1]
+
+
+def _centre(place: Place | None, dice: Dice) -> Point:
+    jitter = 0.08 if place is None else 0.03
     column, row = CELLS[place or "centre"]
-    return COLUMNS[column] + rng.uniform(-jitter, jitter), COLUMNS[row] + rng.uniform(-jitter, jitter)
+    return COLUMNS[column] + dice.between("x", -jitter, jitter), COLUMNS[row] + dice.between("y", -jitter, jitter)
 
 
-def _pair_centres(scene: Scene, rng: random.Random) -> tuple[Point, Point]:
+def _pair_centres(scene: Scene, dice: Dice) -> tuple[Point, Point]:
     first, second = scene.figures
     if first.place and second.place:
-        return _centre(first.place, rng, 0.015), _centre(second.place, rng, 0.015)
-    side: Side = RELATION_SIDE[scene.relation] if scene.relation else rng.choice(("left", "right", "top", "bottom"))
-    slip = rng.uniform(-0.06, 0.06)
-    shift = rng.uniform(-0.05, 0.05)
-    near = rng.uniform(0.235, 0.255), 0.5 + slip + shift
-    far = rng.uniform(0.745, 0.765), 0.5 - slip + shift
+        return _cell(first.place), _cell(second.place)
+    side: Side = RELATION_SIDE[scene.relation] if scene.relation else dice.one("arrangement", _ALL_SIDES)
+    slip = dice.between("y", -0.06, 0.06)
+    shift = dice.between("y of second", -0.05, 0.05)
+    near = dice.between("x", 0.235, 0.255), 0.5 + slip + shift
+    far = dice.between("x of second", 0.745, 0.765), 0.5 - slip + shift
     if side in ("top", "bottom"):
         near, far = (near[1], near[0]), (far[1], far[0])
     return (near, far) if side in ("left", "top") else (far, near)
 
 
-def _count_centres(count: int, size: Size, rng: random.Random) -> list[Point]:
-    layouts = list(_layouts()[count])
-    if size != "small" and count == 3:
+def _cell(place: Place) -> Point:
+    column, row = CELLS[place]
+    return COLUMNS[column], COLUMNS[row]
+
+
+def _count_centres(figure: Figure, dice: Dice) -> list[Point]:
+    layouts = _layouts()[figure.count]
+    if figure.size != "small" and figure.count == 3:
         layouts = layouts[2:]  # three larger ones do not fit in a row
-    shift = rng.uniform(-0.02, 0.02), rng.uniform(-0.02, 0.02)
-    return [
-        (x + shift[0] + rng.uniform(-0.012, 0.012), y + shift[1] + rng.uniform(-0.012, 0.012))
-        for x, y in rng.choice(layouts)
-    ]
+    x, y = dice.between("x", -0.02, 0.02), dice.between("y", -0.02, 0.02)
+    return [(column + x, row + y) for column, row in dice.one("arrangement", layouts)]
 
 
 @cache
@@ -247,20 +257,18 @@ def _crescent() -> Floats:
 # Pixels --------------------------------------------------------------------------------------------------------------
 
 
-def _paint_figure(
-    canvas: Pixels, shape: Shape, style: Style, fill: Rgb, ground: Rgb, spot: _Spot, rng: random.Random
-) -> None:
+def _paint_figure(canvas: Pixels, shape: Shape, style: Style, fill: Rgb, ground: Rgb, spot: _Spot, dice: Dice) -> None:
     height, width = canvas.shape[:2]
     short = min(height, width)
     half = math.ceil(spot.length * 0.58) + 2  # a tilted square reaches a little further than its side
     left, top, side = int(spot.x) - half, int(spot.y) - half, 2 * half + 1
     line = LINE * short if style == "outline" else 0.0
-    mask = cover(shape, spot.length, side, (spot.x - left, spot.y - top), rng.uniform(-TILT, TILT), line)
+    mask = cover(shape, spot.length, side, (spot.x - left, spot.y - top), spot.tilt, line)
     colours = np.broadcast_to(np.array(fill, dtype=np.float32), (side, side, 3))
     if style == "striped":
-        colours = _striped(fill, ground, side, rng.uniform(*STRIPE_PERIOD) * short, rng)
+        colours = _striped(fill, ground, side, dice.between("period", *STRIPE_PERIOD) * short, dice)
     elif style == "gradient":
-        colours = _graded(shape, fill, side, spot.length, rng)
+        colours = _graded(shape, fill, side, spot.length, dice)
     _blend(canvas, colours, mask, left, top)
 
 
@@ -296,25 +304,25 @@ def _draw_line(draw: ImageDraw.ImageDraw, corners: list[list[float]], width: flo
     draw.line(closed, fill=255, width=round(width), joint="curve")
 
 
-def _striped(fill: Rgb, ground: Rgb, side: int, period: float, rng: random.Random) -> Floats:
+def _striped(fill: Rgb, ground: Rgb, side: int, period: float, dice: Dice) -> Floats:
     base = np.array(fill, dtype=np.float32)
-    phase = (_along(_angle(rng), side) / period + rng.random()) % 1.0
+    phase = (_along(_angle(dice), side) / period + dice.share("phase")) % 1.0
     tint = np.clip((np.minimum(phase, 1 - phase) - STRIPE_DUTY / 2) * period + 0.5, 0, 1)[..., None]
     return np.asarray(base + tint * (_tint(fill, ground) - base), dtype=np.float32)
 
 
-def _graded(shape: Shape, fill: Rgb, side: int, length: float, rng: random.Random) -> Floats:
-    angle = _angle(rng)
+def _graded(shape: Shape, fill: Rgb, side: int, length: float, dice: Dice) -> Floats:
+    angle = _angle(dice)
     across = outline_of(shape) @ np.array([math.cos(angle), math.sin(angle)])
     reach = 0.9 * float(across.max() - across.min()) * length / 2  # a narrow figure too shows both ends
-    depth = np.clip(_along(angle, side) * rng.choice((-1, 1)) / reach + 0.5, 0, 1)[..., None]
+    depth = np.clip(_along(angle, side) * dice.one("phase", (-1, 1)) / reach + 0.5, 0, 1)[..., None]
     dark, middle, light = _gradient_stops(np.array(fill, dtype=np.float32))
     colours = np.where(depth < 0.5, dark + (middle - dark) * depth * 2, middle + (light - middle) * (depth * 2 - 1))
     return np.asarray(colours, dtype=np.float32)
 
 
-def _angle(rng: random.Random) -> float:
-    return rng.choice((0.0, 0.25, 0.5, 0.75)) * math.pi + rng.uniform(-0.1, 0.1)
+def _angle(dice: Dice) -> float:
+    return dice.one("angle", (0.0, 0.25, 0.5, 0.75)) * math.pi
 
 
 def _along(angle: float, side: int) -> Floats:

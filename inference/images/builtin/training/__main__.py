@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from inference.images.builtin import components
+from inference.images.builtin.dice import Dice
 from inference.images.builtin.painting import paint
 from inference.images.builtin.scene import sample
 
@@ -82,7 +83,7 @@ def _stage(file: Path, team: Team, module: Any, work: Callable[[], None]) -> Non
 def _write(file: Path, state: object) -> None:
     import torch
 
-    half = file.with_suffix(".part")
+    half = file.with_name(file.name + ".part")  # not the name of another process
     torch.save(state, half)
     half.replace(file)
 
@@ -98,13 +99,21 @@ def _read(reading: flow.Reading, reader: captions.Reader, team: Team) -> None:
 
 def _pools(folder: Path, vae: Any, team: Team) -> list[tuple[float, flow.Pool]]:
     """Scenes and their latents for every size: painted and encoded once, each by one of the team in parts."""
+    import torch
+
     pools = []
     for width, height, count, share in SIZES:
         rng = random.Random(f"{SEED}-{width}x{height}")
         scenes = [sample(rng) for _ in range(count)]
         file = folder / f"pool-{width}x{height}.pt"
-        pools.append((share, flow.Pool(scenes, _latents(file, scenes, width, height, vae, team))))
+        dice = torch.tensor([Dice.roll(_chance(index)).faces for index in range(count)]).clamp(1e-4, 1 - 1e-4)
+        pools.append((share, flow.Pool(scenes, _latents(file, scenes, width, height, vae, team), dice)))
     return pools
+
+
+def _chance(index: int) -> random.Random:
+    """What paints scene `index` of a pool."""
+    return random.Random(f"{SEED}-{index}")
 
 
 def _latents(file: Path, scenes: list[Any], width: int, height: int, vae: Any, team: Team) -> Any:
@@ -116,11 +125,8 @@ def _latents(file: Path, scenes: list[Any], width: int, height: int, vae: Any, t
         parts = []
         mine = range(team.rank * ENCODE_AT_ONCE, len(scenes), team.size * ENCODE_AT_ONCE)
         for start in mine:
-            rngs = [
-                (scene, random.Random(f"{SEED}-{index}"))
-                for index, scene in enumerate(scenes[start : start + ENCODE_AT_ONCE], start)
-            ]
-            painted = np.stack([paint(scene, rng, width, height) for scene, rng in rngs])
+            some = enumerate(scenes[start : start + ENCODE_AT_ONCE], start)
+            painted = np.stack([paint(scene, _chance(index), width, height) for index, scene in some])
             pixels = torch.from_numpy(painted).permute(0, 3, 1, 2).float() / 127.5 - 1
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 parts.append((start, autoencoder.encode(vae, pixels).bfloat16()))

@@ -97,7 +97,8 @@ def _rescale(vae: Any, batch: Tensor) -> None:
 
     with torch.no_grad():
         raw = torch.cat([vae.encode(part).latent_dist.mean for part in batch.split(32)])
-        middle, width = raw.mean(dim=(0, 2, 3)), raw.std()
+        middle = raw.mean(dim=(0, 2, 3))
+        width = (raw - middle[:, None, None]).std()
         gain = 1 / (width * vae.config.scaling_factor)
         last, first = vae.encoder.conv_out, vae.decoder.conv_in
         last.weight[:16] *= gain

@@ -27,7 +27,7 @@ STEPS = 8
 READING_BATCH = 128
 READING_RATE = 2e-3
 TOKENS_PER_BATCH = 64 * 96  # about: pictures and captions of one step, over the whole team
-MATRIX_RATE, OTHER_RATE, ENCODER_RATE = 1.5e-3, 1e-3, 5e-4
+MATRIX_RATE, OTHER_RATE, ENCODER_RATE = 3e-3, 1.5e-3, 5e-4
 WARM_UP = 100
 MEMORY = 0.998  # of the averaged weights, per step
 READING_WEIGHT = 0.05
@@ -39,6 +39,7 @@ class Pool:
 
     scenes: Sequence[Scene]
     latents: Tensor  # (scenes, 16, height / 8, width / 8), bfloat16
+    dice: Tensor  # (scenes, 16): what chance decided in each
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Batch:
     """One step's share: equal picture sizes, captions padded to one length."""
 
     latents: Tensor
+    dice: Tensor
     tokens: Tensor
     lengths: Tensor
     classes: Tensor  # (batch, slots); -1 where the caption says nothing
@@ -99,7 +101,7 @@ def learn_to_read(
         texts = reader.read([ask(scene, rng) for scene in scenes])
         ids, lengths = padded(texts, max(map(len, texts)))
         classes = torch.tensor([slots(scene) for scene in scenes])
-        batch = Batch(ids, ids, lengths, classes)
+        batch = Batch(ids, ids, ids, lengths, classes)
         loss, right = reading.loss(reading.features(ids), batch)
         for group in optimizer.param_groups:
             group["lr"] = READING_RATE * min(1, (step + 1) / WARM_UP, 0.02 + (steps - step) / steps)
@@ -143,6 +145,7 @@ class Training:
         sigma = sigmas(len(batch.latents))
         clean = batch.latents.float()
         noise = torch.randn_like(clean)
+        noise[:, :, 0, 0] = torch.special.ndtri(batch.dice)  # see dice.py; still standard normal, as dice are uniform
         mixed = clean + sigma[:, None, None, None] * (noise - clean)
         turn = self._angles(batch.tokens.shape[1], clean.shape[2] // 2, clean.shape[3] // 2)
         seen = batched.forward(self.model, mixed.bfloat16(), 1 - sigma, features.bfloat16(), batch.lengths, turn)
@@ -254,7 +257,8 @@ def _batch(pool: Pool, queue: Sequence[tuple[int, list[int], list[int]]], length
 
     ids, lengths = padded([tokens for _, tokens, _ in queue], length)
     classes = torch.tensor([known for _, _, known in queue])
-    return Batch(pool.latents[[index for index, _, _ in queue]], ids, lengths, classes)
+    chosen = [index for index, _, _ in queue]
+    return Batch(pool.latents[chosen], pool.dice[chosen], ids, lengths, classes)
 
 
 def sigmas(count: int) -> Tensor:

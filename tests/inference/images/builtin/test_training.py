@@ -1,0 +1,151 @@
+"""Training in miniature: every stage runs, stops, goes on, and ends in a folder that the engine draws with."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from inference.images.builtin import components
+from inference.images.builtin.dice import Dice
+from inference.images.builtin.evaluate import draw, sheet, table, trials
+from inference.images.builtin.painting import paint
+from inference.images.builtin.scene import Figure, Scene
+from inference.images.builtin.training import __main__ as training
+from inference.images.builtin.training import adapter, autoencoder, batched, captions, flow
+from inference.images.builtin.training.team import Team
+from inference.images.registry import Choice, LoadOptions, load
+
+ALONE = Team(0, 1)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize(("high", "wide"), [(16, 16), (12, 12), (10, 18)])
+def test_the_batched_pass_gives_what_the_pipelines_pass_gives(high: int, wide: int) -> None:
+    torch.manual_seed(1)
+    model = components.transformer()
+    with torch.no_grad():
+        for pad in (model.x_pad_token, model.cap_pad_token):
+            torch.nn.init.normal_(pad)
+        latents, times = torch.randn(3, 16, high, wide), torch.tensor([0.0, 0.4, 0.9])
+        text, lengths = torch.randn(3, 64, components.CAPTION_WIDTH), torch.tensor([64, 33, 50])
+        turn = [batched.angles(model, ids) for ids in batched.positions(64, high // 2, wide // 2)]
+        ours = batched.forward(model, latents, times, text, lengths, (turn[0], turn[1]))
+        cut = [one[:length] for one, length in zip(text, lengths.tolist(), strict=True)]
+        theirs = model([one[:, None] for one in latents], times, cut, return_dict=False)[0]
+    assert torch.allclose(ours, torch.stack(theirs)[:, :, 0], atol=1e-4)
+    assert ours.std() > 0.1
+
+
+def test_rescaling_gives_latents_of_about_one_and_the_decoder_the_same_start() -> None:
+    torch.manual_seed(2)
+    vae = components.vae().eval()
+    batch = autoencoder.pictures(random.Random(1), 8, 64, 64)
+
+    def start() -> torch.Tensor:
+        with torch.no_grad():
+            first: torch.Tensor = vae.decoder.conv_in(vae.encode(batch).latent_dist.mean)
+        return first[:, :, 1:-1, 1:-1]  # the rim sees zeros, which now mean another colour: polishing mends that
+
+    before = start()
+    autoencoder._rescale(vae, batch)
+    latents = autoencoder.encode(vae, batch)
+    assert abs(latents.mean()) < 0.01
+    assert abs(latents.std() - 1) < 0.01
+    assert torch.allclose(start(), before, atol=1e-4)
+
+
+def test_a_noisy_caption_keeps_every_word_of_the_vocabulary() -> None:
+    rng = random.Random(3)
+    for text in ("左边红色的圆，右边绿色的星", "a red circle on the left"):
+        for _ in range(200):
+            noisy = captions._blurred(text, rng)
+            kept = iter(noisy)
+            assert all(character in kept for character in text)  # in their order, with something between
+            assert "红色" in noisy or "red" in noisy.split(" ")
+
+
+def test_slots_say_what_a_scene_says() -> None:
+    one, two = Figure(shape="circle", colour="red"), Figure(shape="star", colour="green")
+    left = captions.slots(Scene(figures=(one, two), relation="left_of", background="white"))
+    right = captions.slots(Scene(figures=(two, one), relation="right_of", background="white"))
+    other = captions.slots(Scene(figures=(two, one), relation="left_of", background="white"))
+    assert left == right
+    assert left != other
+    assert len(left) == len(captions.SLOTS)
+
+
+def test_training_stops_goes_on_and_ends_in_a_model_that_draws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(training, "VAE_STEPS", 2)
+    monkeypatch.setattr(training, "POLISH_STEPS", 1)
+    monkeypatch.setattr(training, "READING_STEPS", 3)
+    monkeypatch.setattr(training, "SIZES", ((64, 64, 32, 0.8), (96, 64, 16, 0.2)))
+    monkeypatch.setattr(captions, "CORPUS", 300)
+    monkeypatch.setattr(flow, "TOKENS_PER_BATCH", 4 * 64)
+    monkeypatch.setattr(autoencoder, "BATCH", 2)
+    monkeypatch.setattr(autoencoder, "POLISH_BATCH", 1)
+    assert training.main([str(tmp_path), "--steps", "2"]) == 0
+    kept = {name: (tmp_path / name).stat().st_mtime_ns for name in ("vae.pt", "reading.pt", "pool-64x64.pt")}
+    assert training.main([str(tmp_path), "--steps", "4"]) == 0
+    assert {name: (tmp_path / name).stat().st_mtime_ns for name in kept} == kept  # what was done is not done again
+    assert torch.load(tmp_path / "flow.pt", weights_only=True)["step"] == 4
+    assert "flow" in capfd.readouterr().err
+    choice = Choice(name="builtin", path=tmp_path / "checkpoint", builtin=True, reason="test")
+    model = load(choice, LoadOptions(device="cpu"))
+    outcomes = draw(model, trials(2), side=64)
+    model.close()
+    assert sheet(outcomes).size == (20 * 72, 72)
+    assert [line.split()[0] for line in table(outcomes)[1:4]] == ["object", "background", "shape"]
+
+
+def test_the_noise_of_a_picture_holds_its_dice_and_stays_normal() -> None:
+    rng = random.Random(6)
+    faces = torch.tensor([Dice.roll(rng).faces for _ in range(4000)])
+    written = torch.special.ndtri(faces)
+    assert (written.mean(dim=0).abs() < 0.06).all()
+    assert ((written.std(dim=0) - 1).abs() < 0.05).all()
+    scene = Scene(figures=(Figure(shape="circle", colour="red"),), background="white")
+    low, high = (np.argwhere(paint(scene, _Loaded(face), 64, 64)[:, :, 1] < 100) for face in (0.02, 0.98))
+    assert (low.mean(axis=0) + 4 < high.mean(axis=0)).all()  # x and y move the figure
+    assert len(low) < len(high)  # and length makes it larger
+
+
+class _Loaded(random.Random):
+    """Dice that fall alike."""
+
+    def __init__(self, face: float) -> None:
+        super().__init__()
+        self.face = face
+
+    def random(self) -> float:
+        return self.face
+
+
+def test_a_sketch_is_an_outline_and_shaken() -> None:
+    scene = Scene(figures=(Figure(shape="square", colour="red", size="large"),), background="white")
+    still = paint(scene, random.Random(4), adapter.SIDE, adapter.SIDE)
+    drawn = adapter.sketch(scene, random.Random(4))
+    ink = [(np.abs(picture.astype(int) - picture[0, 0]).sum(axis=-1) > 120).mean() for picture in (still, drawn)]
+    assert ink[1] < ink[0] / 2
+
+
+def test_reading_is_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(5)
+    monkeypatch.setattr(captions, "CORPUS", 300)
+    monkeypatch.setattr(flow, "READING_BATCH", 32)
+    tokenizer = components.tokenizer(captions.corpus(1))
+    reading = flow.Reading(components.text_encoder(tokenizer))
+    losses: list[float] = []
+    flow.learn_to_read(
+        reading, captions.Reader.of(tokenizer), 40, 1, ALONE, lambda step, loss, read: losses.append(loss)
+    )
+    assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
