@@ -85,7 +85,7 @@ def _trained_bpe(corpus: Iterable[str]) -> dict[str, Any]:
 
 
 def text_encoder(tokenizer: Any) -> Any:
-    """A Qwen3 of three layers; the pipeline reads what the second one gives, shape (tokens, CAPTION_WIDTH)."""
+    """A Qwen3 of five layers; the pipeline reads what the fourth one gives, shape (tokens, CAPTION_WIDTH)."""
     from transformers import Qwen3Config, Qwen3Model
 
     return Qwen3Model(
@@ -93,7 +93,7 @@ def text_encoder(tokenizer: Any) -> Any:
             vocab_size=len(tokenizer),
             hidden_size=CAPTION_WIDTH,
             intermediate_size=2 * CAPTION_WIDTH,
-            num_hidden_layers=3,
+            num_hidden_layers=5,
             num_attention_heads=4,
             num_key_value_heads=2,
             head_dim=32,

@@ -25,12 +25,13 @@ from .progress import Bar
 from .team import Team
 
 SEED = 20261121
-VAE_STEPS, POLISH_STEPS, READING_STEPS = 2600, 400, 1500
+VAE_STEPS, POLISH_STEPS, READING_STEPS = 5000, 1500, 2000
 FLOW_STEPS = 9000
+NATIVE_PART = 0.6  # of the flow steps
 SAVE_EVERY = 250
 ENCODE_AT_ONCE = 16
 
-#: Width, height, scenes, share of the pictures that training sees.
+#: Width, height, scenes, share of the pictures that training sees once it sees them all. The native size comes first.
 SIZES = (
     (128, 128, 24_000, 0.66),
     (256, 256, 3_000, 0.14),
@@ -56,7 +57,8 @@ def main(arguments: list[str]) -> int:
     vae, encoder, transformer = components.vae(), components.text_encoder(tokenizer), components.transformer()
     reading, reader = flow.Reading(encoder), captions.Reader.of(tokenizer)
     torch.manual_seed(SEED + 1 + team.rank)
-    _stage(folder / "vae.pt", team, vae, lambda: _train_vae(vae, team))
+    _stage(folder / "autoencoder.pt", team, vae, lambda: _train_vae(vae, team))
+    _stage(folder / "vae.pt", team, vae, lambda: _polish(vae, team))
     _stage(
         folder / "reading.pt", team, torch.nn.ModuleList([encoder, reading.heads]), lambda: _read(reading, reader, team)
     )
@@ -90,6 +92,9 @@ def _write(file: Path, state: object) -> None:
 
 def _train_vae(vae: Any, team: Team) -> None:
     autoencoder.train(vae, VAE_STEPS, SEED, team, Bar("autoencoder", VAE_STEPS, shown=team.rank == 0))
+
+
+def _polish(vae: Any, team: Team) -> None:
     autoencoder.polish(vae, POLISH_STEPS, SEED, team, Bar("decoder", POLISH_STEPS, shown=team.rank == 0))
 
 
@@ -161,9 +166,10 @@ def _train_flow(
     torch.manual_seed(hash((SEED, first, team.rank)))
     rng = random.Random(f"flow-{SEED}-{first}-{team.rank}")
     tell = Bar("flow", steps, shown=team.rank == 0)
-    for batch in flow.batches(pools, reader, rng, team):
-        if training.step >= steps:
-            break
+    native, every = (flow.batches(some, reader, rng, team) for some in (pools[:1], pools))
+    while training.step < steps:
+        # Figures first, where they cost least; the other sizes are learned quickly once figures are known.
+        batch = next(native if training.step < NATIVE_PART * steps else every)
         loss, read = training.learn(batch, pace(training.step, steps))
         tell(training.step, loss=loss, read=read)
         if team.rank == 0 and training.step % SAVE_EVERY == 0:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 NOISE = 0.2  # standard deviation of the posterior, latents having about 1
 SCALE_WEIGHT = 1e-3
-CROP = 64
+CROP, CUTS = 64, 3
 BATCH = 32
 RATE = 2e-3
 POLISH_SIZES = ((128, 128), (128, 128), (96, 160), (160, 96), (192, 192))
@@ -110,15 +110,17 @@ def _rescale(vae: Any, batch: Tensor) -> None:
 
 
 def _crops(rng: random.Random, count: int) -> Iterator[Tensor]:
+    """Cuts of painted scenes, of several each time the one with the most in it: plain ground teaches little."""
     import torch
 
     while True:
         whole = pictures(rng, count, 128, 128)
-        cut = []
-        for picture in whole:
-            left, top = rng.randrange(0, 128 - CROP + 1, 4), rng.randrange(0, 128 - CROP + 1, 4)
-            cut.append(picture[:, top : top + CROP, left : left + CROP])
-        yield torch.stack(cut)
+        yield torch.stack([max((_cut(rng, one) for _ in range(CUTS)), key=lambda cut: cut.var()) for one in whole])
+
+
+def _cut(rng: random.Random, picture: Tensor) -> Tensor:
+    left, top = rng.randrange(0, 128 - CROP + 1, 4), rng.randrange(0, 128 - CROP + 1, 4)
+    return picture[:, top : top + CROP, left : left + CROP]
 
 
 def _distance(seen: Tensor, wanted: Tensor) -> Tensor:

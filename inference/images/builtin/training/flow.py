@@ -149,7 +149,9 @@ class Training:
         mixed = clean + sigma[:, None, None, None] * (noise - clean)
         turn = self._angles(batch.tokens.shape[1], clean.shape[2] // 2, clean.shape[3] // 2)
         seen = batched.forward(self.model, mixed.bfloat16(), 1 - sigma, features.bfloat16(), batch.lengths, turn)
-        loss = (seen.float() - (clean - noise)).square().mean()
+        # Weighted so that the picture counts alike at every share of noise: what matters is settled while it is high.
+        error = sigma[:, None, None, None] * (seen.float() - (clean - noise))
+        loss = error.square().mean()
         (loss + READING_WEIGHT * reading).backward()
         self._descend(pace)
         return loss.item(), right.item()
