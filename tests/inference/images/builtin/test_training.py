@@ -94,7 +94,10 @@ def test_training_stops_goes_on_and_ends_in_a_model_that_draws(
     monkeypatch.setattr(autoencoder, "BATCH", 2)
     monkeypatch.setattr(autoencoder, "POLISH_BATCH", 1)
     assert training.main([str(tmp_path), "--steps", "2"]) == 0
-    kept = {name: (tmp_path / name).stat().st_mtime_ns for name in ("autoencoder.pt", "vae.pt", "reading.pt", "pool-64x64.pt")}
+    kept = {
+        name: (tmp_path / name).stat().st_mtime_ns
+        for name in ("autoencoder.pt", "vae.pt", "reading.pt", "pool-64x64.pt")
+    }
     assert training.main([str(tmp_path), "--steps", "4"]) == 0
     assert {name: (tmp_path / name).stat().st_mtime_ns for name in kept} == kept  # what was done is not done again
     assert torch.load(tmp_path / "flow.pt", weights_only=True)["step"] == 4
