@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -153,6 +154,6 @@ def test_nothing_heavy_is_imported_to_look_around(moqi: Installation) -> None:
 
 
 def test_a_reader_that_has_seen_enough(moqi: Installation, tmp_path: Path) -> None:
-    command = f"{sys.executable} -m bot.cli config schema | head -c 1"
+    command = f"{shlex.quote(sys.executable)} -m bot.cli config schema | head -c 1"
     ran = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True)
     assert (ran.stdout, ran.stderr) == ("{", "")
