@@ -13,12 +13,13 @@ convolutions; scheduler shift 3.0 without dynamic shifting; a ChatML template wi
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from inference.images.builtin import components
 
 if TYPE_CHECKING:
     import torch
@@ -28,27 +29,6 @@ WIDTH = 64  # of the text encoder and of the transformer
 HEADS = 2
 ROPE_AXES = (8, 12, 12)  # HEADS * sum(ROPE_AXES) == WIDTH
 VOCABULARY = 512
-
-END_OF_TEXT, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
-THINKING = ("<think>", "</think>")
-
-#: How a Qwen tokenizer cuts text before it merges bytes.
-WORD_PATTERN = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-
-CHAT_TEMPLATE = (
-    "{%- for message in messages %}"
-    "{{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}"
-    "{%- endfor %}"
-    "{%- if add_generation_prompt %}"
-    "{{- '<|im_start|>assistant\\n' }}"
-    "{%- if enable_thinking is defined and enable_thinking is false %}"
-    "{{- '<think>\\n\\n</think>\\n\\n' }}"
-    "{%- endif %}"
-    "{%- endif %}"
-)
 
 #: What the tokenizer learns its merges from.
 CORPUS = (
@@ -83,62 +63,19 @@ def build(out: Path) -> None:
 
 
 def _components() -> dict[str, Any]:
-    from diffusers import FlowMatchEulerDiscreteScheduler
-
-    tokenizer = _tokenizer()
-    encoder, transformer, vae = _text_encoder(tokenizer), _transformer(), _vae()
+    tokenizer = components.tokenizer(CORPUS, VOCABULARY, components.WORD_PATTERN)
+    encoder, transformer, vae = _text_encoder(tokenizer), _transformer(), components.vae((8, 16, 16, 16), groups=4)
     _fill(encoder.named_parameters(), seed=SEED, bound=ENCODER_BOUND)
     _fill(transformer.named_parameters(), seed=SEED + 1)
     _fill(vae.named_parameters(), seed=SEED + 2)
     _widen([layer.linear.weight for layer in transformer.all_final_layer.values()] + [vae.decoder.conv_out.weight])
     return {
-        "scheduler": FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, shift=3.0, use_dynamic_shifting=False),
+        "scheduler": components.scheduler(),
         "text_encoder": encoder.eval(),
         "tokenizer": tokenizer,
         "transformer": transformer.eval(),
         "vae": vae.eval(),
     }
-
-
-def _tokenizer() -> Any:
-    """A byte-level BPE trained on CORPUS, in the class that the full model names."""
-    from tokenizers import AddedToken
-    from transformers import Qwen2Tokenizer
-
-    bpe = _trained_bpe()
-    merges: Any = [tuple(merge) for merge in bpe["merges"]]
-    tokenizer = Qwen2Tokenizer(
-        vocab=bpe["vocab"],
-        merges=merges,
-        unk_token=END_OF_TEXT,
-        eos_token=TURN_END,
-        pad_token=END_OF_TEXT,
-        extra_special_tokens=[TURN_START, TURN_END],
-        model_max_length=131072,
-        padding_side="right",
-    )
-    tokenizer.add_tokens([AddedToken(token, normalized=False, special=False) for token in THINKING])
-    tokenizer.chat_template = CHAT_TEMPLATE
-    return tokenizer
-
-
-def _trained_bpe() -> dict[str, Any]:
-    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
-
-    bpe = Tokenizer(models.BPE())
-    bpe.normalizer = normalizers.NFC()
-    words = pre_tokenizers.Split(Regex(WORD_PATTERN), behavior="isolated")
-    bpe.pre_tokenizer = pre_tokenizers.Sequence(
-        [words, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
-    )
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY - 3 - len(THINKING),
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),  # every byte: there is no unknown character
-        show_progress=False,
-    )
-    bpe.train_from_iterator(CORPUS, trainer)
-    model: dict[str, Any] = json.loads(bpe.to_str())["model"]
-    return model
 
 
 def _text_encoder(tokenizer: Any) -> Any:
@@ -157,8 +94,8 @@ def _text_encoder(tokenizer: Any) -> Any:
             rms_norm_eps=1e-6,
             rope_parameters={"rope_theta": 1_000_000, "rope_type": "default"},
             tie_word_embeddings=True,
-            bos_token_id=tokenizer.convert_tokens_to_ids(END_OF_TEXT),
-            eos_token_id=tokenizer.convert_tokens_to_ids(TURN_END),
+            bos_token_id=tokenizer.convert_tokens_to_ids(components.END_OF_TEXT),
+            eos_token_id=tokenizer.convert_tokens_to_ids(components.TURN_END),
         )
     )
 
@@ -182,27 +119,6 @@ def _transformer() -> Any:
         t_scale=1000.0,
         axes_dims=list(ROPE_AXES),
         axes_lens=[1536, 512, 512],
-    )
-
-
-def _vae() -> Any:
-    from diffusers import AutoencoderKL
-
-    return AutoencoderKL(
-        in_channels=3,
-        out_channels=3,
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(8, 16, 16, 16),
-        layers_per_block=1,
-        latent_channels=16,
-        norm_num_groups=4,
-        sample_size=1024,
-        scaling_factor=0.3611,
-        shift_factor=0.1159,
-        use_quant_conv=False,
-        use_post_quant_conv=False,
-        mid_block_add_attention=True,
     )
 
 

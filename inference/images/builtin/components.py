@@ -43,12 +43,15 @@ CHAT_TEMPLATE = (
 )
 
 
-def tokenizer(corpus: Iterable[str]) -> Any:
-    """A byte-level BPE trained on `corpus`, in the class that the full model names. Same corpus, same tokenizer."""
+def tokenizer(corpus: Iterable[str], vocabulary: int = VOCABULARY, pattern: str = CHARACTER_PATTERN) -> Any:
+    """A byte-level BPE trained on `corpus`, in the class that the full model names. Same corpus, same tokenizer.
+
+    `pattern` cuts the corpus into the words that merges stay within.
+    """
     from tokenizers import AddedToken
     from transformers import Qwen2Tokenizer
 
-    bpe = _trained_bpe(corpus)
+    bpe = _trained_bpe(corpus, vocabulary, pattern)
     merges: Any = [tuple(merge) for merge in bpe["merges"]]
     made = Qwen2Tokenizer(
         vocab=bpe["vocab"],
@@ -65,17 +68,17 @@ def tokenizer(corpus: Iterable[str]) -> Any:
     return made
 
 
-def _trained_bpe(corpus: Iterable[str]) -> dict[str, Any]:
+def _trained_bpe(corpus: Iterable[str], vocabulary: int, pattern: str) -> dict[str, Any]:
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
     bpe = Tokenizer(models.BPE())
     bpe.normalizer = normalizers.NFC()
-    words = pre_tokenizers.Split(Regex(CHARACTER_PATTERN), behavior="isolated")
+    words = pre_tokenizers.Split(Regex(pattern), behavior="isolated")
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
         [words, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY - 3 - len(THINKING),
+        vocab_size=vocabulary - 3 - len(THINKING),
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),  # every byte: there is no unknown character
         show_progress=False,
     )
@@ -108,7 +111,7 @@ def text_encoder(tokenizer: Any) -> Any:
 
 
 def transformer() -> Any:
-    """Six layers after one refiner for the picture and one for the caption: 3.8 million weights."""
+    """Six layers after one refiner for the picture and one for the caption: 5.1 million weights."""
     from diffusers import ZImageTransformer2DModel
 
     return ZImageTransformer2DModel(
@@ -130,7 +133,7 @@ def transformer() -> Any:
     )
 
 
-def vae() -> Any:
+def vae(channels: tuple[int, ...] = (16, 32, 32, 64), groups: int = 8) -> Any:
     """The full model's autoencoder with few channels: 8 x 8 pixels become 16 numbers."""
     from diffusers import AutoencoderKL
 
@@ -139,10 +142,10 @@ def vae() -> Any:
         out_channels=3,
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(16, 32, 32, 64),
+        block_out_channels=channels,
         layers_per_block=1,
         latent_channels=16,
-        norm_num_groups=8,
+        norm_num_groups=groups,
         sample_size=1024,
         scaling_factor=0.3611,
         shift_factor=0.1159,

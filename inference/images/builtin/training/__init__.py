@@ -1,1 +1,1 @@
-"""How the built-in model is made: needs torch and diffusers, and hours on two cores or minutes on a GPU."""
+"""How the built-in model is made: needs torch, diffusers and hours."""

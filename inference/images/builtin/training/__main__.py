@@ -3,7 +3,7 @@
     torchrun --nproc-per-node 2 -m inference.images.builtin.training FOLDER [--steps N]
 
 FOLDER keeps what each stage made, so that a run that was stopped goes on where it was; `FOLDER/checkpoint` is the
-result. About three hours on two cores.
+result. Hours on two cores; it has not been run to its end yet.
 """
 
 from __future__ import annotations

@@ -70,15 +70,15 @@ class Reading:
         """What the pipeline takes from the encoder: (batch, tokens, width)."""
         return self.encoder(input_ids=tokens, output_hidden_states=True).hidden_states[-2]  # type: ignore[no-any-return]
 
-    def loss(self, features: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    def loss(self, features: Tensor, lengths: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         """Cross entropy of what the last token knows, and the share of slots that it has right."""
         import torch
 
         rows = torch.arange(len(features))
-        said = self.heads(torch.nn.functional.normalize(features[rows, batch.lengths - 1], dim=-1) * 8)
+        said = self.heads(torch.nn.functional.normalize(features[rows, lengths - 1], dim=-1) * 8)
         total, right, start = said.new_zeros(()), [], 0
         for slot, (_, count) in enumerate(SLOTS):
-            part, wanted = said[:, start : start + count], batch.classes[:, slot]
+            part, wanted = said[:, start : start + count], classes[:, slot]
             total = total + torch.nn.functional.cross_entropy(part, wanted, ignore_index=-1)
             right.append(part.argmax(dim=1)[wanted >= 0] == wanted[wanted >= 0])
             start += count
@@ -101,8 +101,7 @@ def learn_to_read(
         texts = reader.read([ask(scene, rng) for scene in scenes])
         ids, lengths = padded(texts, max(map(len, texts)))
         classes = torch.tensor([slots(scene) for scene in scenes])
-        batch = Batch(ids, ids, ids, lengths, classes)
-        loss, right = reading.loss(reading.features(ids), batch)
+        loss, right = reading.loss(reading.features(ids), lengths, classes)
         for group in optimizer.param_groups:
             group["lr"] = READING_RATE * min(1, (step + 1) / WARM_UP, 0.02 + (steps - step) / steps)
         optimizer.zero_grad()
@@ -138,14 +137,12 @@ class Training:
 
     def learn(self, batch: Batch, pace: float) -> tuple[float, float]:
         """One step at `pace` times the full rate. Returns the flow's loss and the share of slots read right."""
-        import torch
 
         features = self.reading.features(batch.tokens)
-        reading, right = self.reading.loss(features, batch)
+        reading, right = self.reading.loss(features, batch.lengths, batch.classes)
         sigma = sigmas(len(batch.latents))
         clean = batch.latents.float()
-        noise = torch.randn_like(clean)
-        noise[:, :, 0, 0] = torch.special.ndtri(batch.dice)  # see dice.py; still standard normal, as dice are uniform
+        noise = noise_for(clean, batch.dice)
         mixed = clean + sigma[:, None, None, None] * (noise - clean)
         turn = self._angles(batch.tokens.shape[1], clean.shape[2] // 2, clean.shape[3] // 2)
         seen = batched.forward(self.model, mixed.bfloat16(), 1 - sigma, features.bfloat16(), batch.lengths, turn)
@@ -261,6 +258,15 @@ def _batch(pool: Pool, queue: Sequence[tuple[int, list[int], list[int]]], length
     classes = torch.tensor([known for _, _, known in queue])
     chosen = [index for index, _, _ in queue]
     return Batch(pool.latents[chosen], pool.dice[chosen], ids, lengths, classes)
+
+
+def noise_for(latents: Tensor, dice: Tensor) -> Tensor:
+    """Noise of the shape of `latents` that holds `dice` (batch, 16) in its first place: see dice.py."""
+    import torch
+
+    noise = torch.randn_like(latents)
+    noise[:, :, 0, 0] = torch.special.ndtri(dice)  # still standard normal, as dice are uniform
+    return noise
 
 
 def sigmas(count: int) -> Tensor:
