@@ -1,8 +1,9 @@
 """What a picture leaves to chance: one number for each thing that its scene does not say.
 
-The numbers are few and named, so that training can write them into the noise that belongs to the picture. The
-transformer then need not guess what chance will decide: noise and caption together say all of it, and 1,000 steps
-taught it what 2,000 did without. The noise stays standard normal, as the pipeline draws it.
+The numbers are few and named, so that training can write them into the noise that belongs to the picture: the mean of
+the noise in each of the 16 latent channels is one of them. The transformer then need not guess what chance will decide,
+as noise and caption together say all of it; and a mean is what attention reads first. The noise stays standard normal,
+as the pipeline draws it.
 """
 
 from __future__ import annotations

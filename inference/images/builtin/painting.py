@@ -41,7 +41,7 @@ _ALL_SIDES: tuple[Side, ...] = ("left", "right", "top", "bottom")
 
 
 @dataclass(frozen=True, slots=True)
-class _Spot:
+class Spot:
     """Where one figure is painted, in pixels."""
 
     x: float
@@ -50,19 +50,47 @@ class _Spot:
     tilt: float  # in radians
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One figure of the scene with everything decided."""
+
+    shape: Shape
+    colour: Colour
+    style: Style
+    fill: Rgb
+    spots: tuple[Spot, ...]  # as many as the figure counts
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is painted: marks on a ground."""
+
+    ground: Rgb
+    marks: tuple[Mark, ...]
+
+
 def paint(scene: Scene, rng: random.Random, width: int, height: int) -> Pixels:
     """The picture of a scene, (height, width, 3); whatever the scene leaves open, Dice.roll(rng) decides."""
     dice = Dice.roll(rng)
+    planned = plan(scene, dice, width, height)
+    canvas = np.empty((height, width, 3), np.uint8)
+    canvas[:] = planned.ground
+    for mark in planned.marks:
+        for spot in mark.spots:
+            _paint_figure(canvas, mark.shape, mark.style, mark.fill, planned.ground, spot, dice)
+    return canvas
+
+
+def plan(scene: Scene, dice: Dice, width: int, height: int) -> Plan:
+    """Scene and dice together: which colours, styles and places the picture has."""
     colours = [figure.colour or _open_colour(dice, scene.background) for figure in scene.figures]
     ground = _lit(dice, RGB[scene.background]) if scene.background else _open_ground(dice, colours)
-    canvas = np.empty((height, width, 3), np.uint8)
-    canvas[:] = ground
+    marks = []
     for figure, colour, spots in zip(scene.figures, colours, _spots(scene, dice, width, height), strict=True):
         fill = _lit(dice, RGB[colour])
         style = figure.style or _open_style(dice, distance(fill, ground))
-        for spot in spots:
-            _paint_figure(canvas, figure.shape, style, fill, ground, spot, dice)
-    return canvas
+        marks.append(Mark(figure.shape, colour, style, fill, tuple(spots)))
+    return Plan(ground, tuple(marks))
 
 
 # What the scene leaves open ------------------------------------------------------------------------------------------
@@ -97,7 +125,7 @@ def _open_style(dice: Dice, clear: float) -> Style:
 # Where things are ----------------------------------------------------------------------------------------------------
 
 
-def _spots(scene: Scene, dice: Dice, width: int, height: int) -> list[list[_Spot]]:
+def _spots(scene: Scene, dice: Dice, width: int, height: int) -> list[list[Spot]]:
     """The spots of each figure of the scene, at least one each."""
     figure = scene.figures[0]
     if len(scene.figures) == 2:
@@ -122,7 +150,7 @@ def _spot(
     scale: dict[Size, Point],
     *,
     of_second: bool = False,
-) -> _Spot:
+) -> Spot:
     low, high = scale[figure.size] if figure.size else (ANY_ALONE if scale is ALONE else ANY_CROWDED)
     if figure.style == "outline":
         low, high = max(low, 0.31), max(high, 0.325)  # smaller, the line would fill the figure
@@ -131,7 +159,7 @@ def _spot(
     room = length / 2 + MARGIN * short  # keeps the whole figure on the canvas
     x = min(max(centre[0] * width, room), width - room)
     y = min(max(centre[1] * height, room), height - room)
-    return _Spot(x, y, length, dice.between("tilt of second" if of_second else "tilt", -TILT, TILT))
+    return Spot(x, y, length, dice.between("tilt of second" if of_second else "tilt", -TILT, TILT))
 
 
 def _comes_first(one: Point, other: Point) -> bool:
@@ -257,7 +285,7 @@ def _crescent() -> Floats:
 # Pixels --------------------------------------------------------------------------------------------------------------
 
 
-def _paint_figure(canvas: Pixels, shape: Shape, style: Style, fill: Rgb, ground: Rgb, spot: _Spot, dice: Dice) -> None:
+def _paint_figure(canvas: Pixels, shape: Shape, style: Style, fill: Rgb, ground: Rgb, spot: Spot, dice: Dice) -> None:
     height, width = canvas.shape[:2]
     short = min(height, width)
     half = math.ceil(spot.length * 0.58) + 2  # a tilted square reaches a little further than its side

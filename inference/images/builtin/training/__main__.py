@@ -21,6 +21,7 @@ from inference.images.builtin.painting import paint
 from inference.images.builtin.scene import sample
 
 from . import autoencoder, captions, flow
+from .layout import Layouts
 from .progress import Bar
 from .team import Team
 
@@ -33,7 +34,7 @@ ENCODE_AT_ONCE = 16
 
 #: Width, height, scenes, share of the pictures that training sees once it sees them all. The native size comes first.
 SIZES = (
-    (128, 128, 24_000, 0.66),
+    (128, 128, 48_000, 0.66),
     (256, 256, 3_000, 0.14),
     (192, 128, 2_000, 0.05),
     (128, 192, 2_000, 0.05),
@@ -46,6 +47,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m inference.images.builtin.training", description=__doc__)
     parser.add_argument("folder", type=Path, help="where the stages and the result go")
     parser.add_argument("--steps", type=int, default=FLOW_STEPS, help="steps of the flow stage")
+    parser.add_argument("--compile", action="store_true", help="faster after some minutes; needs a C++ compiler")
     given = parser.parse_args(arguments)
     team = Team.join()
     folder: Path = given.folder
@@ -62,7 +64,7 @@ def main(arguments: list[str]) -> int:
     _stage(
         folder / "reading.pt", team, torch.nn.ModuleList([encoder, reading.heads]), lambda: _read(reading, reader, team)
     )
-    training = flow.Training(transformer, reading, team)
+    training = flow.Training(transformer, reading, team, compiled=given.compile)
     _train_flow(training, reader, _pools(folder, vae, team), folder, given.steps)
     if team.rank == 0:
         save(folder / "checkpoint", training, tokenizer, vae)
@@ -111,8 +113,10 @@ def _pools(folder: Path, vae: Any, team: Team) -> list[tuple[float, flow.Pool]]:
         rng = random.Random(f"{SEED}-{width}x{height}")
         scenes = [sample(rng) for _ in range(count)]
         file = folder / f"pool-{width}x{height}.pt"
-        dice = torch.tensor([Dice.roll(_chance(index)).faces for index in range(count)]).clamp(1e-4, 1 - 1e-4)
-        pools.append((share, flow.Pool(scenes, _latents(file, scenes, width, height, vae, team), dice)))
+        latents = _latents(file, scenes, width, height, vae, team)
+        rolled = [Dice.roll(_chance(index)) for index in range(count)]
+        dice = torch.tensor([one.faces for one in rolled]).clamp(1e-4, 1 - 1e-4)
+        pools.append((share, flow.Pool(scenes, latents, dice, Layouts.of(scenes, rolled, width, height))))
     return pools
 
 
@@ -170,8 +174,7 @@ def _train_flow(
     while training.step < steps:
         # Figures first, where they cost least; the other sizes are learned quickly once figures are known.
         batch = next(native if training.step < NATIVE_PART * steps else every)
-        loss, read = training.learn(batch, pace(training.step, steps))
-        tell(training.step, loss=loss, read=read)
+        tell(training.step, **training.learn(batch, pace(training.step, steps)))
         if team.rank == 0 and training.step % SAVE_EVERY == 0:
             _write(state, training.state())
     if team.rank == 0:

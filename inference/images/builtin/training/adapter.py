@@ -86,7 +86,7 @@ def _loss(pipeline: Any, reader: Reader, rng: random.Random) -> Tensor:
         batched.angles(pipeline.transformer, where) for where in batched.positions(ids.shape[1], SIDE // 16, SIDE // 16)
     ]
     seen = batched.forward(pipeline.transformer, mixed, 1 - sigma, features, lengths, (angles[0], angles[1]))
-    return (seen - (clean - noise)).square().mean()
+    return (seen.velocity - (clean - noise)).square().mean()
 
 
 def sketch(scene: Scene, rng: random.Random) -> Pixels:

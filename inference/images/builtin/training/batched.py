@@ -6,7 +6,8 @@ size, and a plain batch is several times faster. A test holds the two to the sam
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,6 +38,13 @@ def angles(model: Any, ids: Tensor) -> tuple[Tensor, Tensor]:
     return turned.real[None, :, None, :].contiguous(), turned.imag[None, :, None, :].contiguous()
 
 
+class Seen(NamedTuple):
+    """What a forward pass gives."""
+
+    velocity: Tensor  # picture - noise, of the latents' shape
+    middle: Tensor  # (batch, patches, width): what the patches know after half of the layers
+
+
 def forward(
     model: Any,
     latents: Tensor,
@@ -44,14 +52,16 @@ def forward(
     captions: Tensor,
     lengths: Tensor,
     turn: tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]],
-) -> Tensor:
-    """What the transformer gives for `latents` (batch, 16, h, w) at `times` (batch): the same shape.
+    run: Callable[..., Tensor] | None = None,
+) -> Seen:
+    """What the transformer gives for `latents` (batch, 16, h, w) at `times` (batch).
 
     `captions` is (batch, padded tokens, caption width), of which `lengths` (batch) are real; `turn` holds the angles of
-    picture and caption.
+    picture and caption; `run` is a compiled `block`.
     """
     import torch
 
+    run = run or block
     batch, channels, high, wide = latents.shape
     rows, columns = high // 2, wide // 2
     time = model.t_embedder(times * model.t_scale)
@@ -62,21 +72,24 @@ def forward(
     if padding:
         picture = torch.cat([picture, model.x_pad_token.expand(batch, padding, -1).to(picture.dtype)], dim=1)
     for layer in model.noise_refiner:
-        picture = _block(layer, picture, turn[0], time)
+        picture = run(layer, picture, turn[0], time)
     text = model.cap_embedder(captions)
     real = torch.arange(captions.shape[1], device=captions.device)[None, :, None] < lengths[:, None, None]
     text = torch.where(real, text, model.cap_pad_token.to(text.dtype))
     for layer in model.context_refiner:
-        text = _block(layer, text, turn[1], None)
+        text = run(layer, text, turn[1], None)
     both = torch.cat([picture, text], dim=1)
     joint = (torch.cat([turn[0][0], turn[1][0]], dim=1), torch.cat([turn[0][1], turn[1][1]], dim=1))
-    for layer in model.layers:
-        both = _block(layer, both, joint, time)
+    middle = both
+    for number, layer in enumerate(model.layers, 1):
+        both = run(layer, both, joint, time)
+        middle = both if number == len(model.layers) // 2 else middle
     out: Tensor = model.all_final_layer["2-1"](both[:, : rows * columns], c=time)
-    return out.view(batch, rows, columns, 2, 2, channels).permute(0, 5, 1, 3, 2, 4).reshape(latents.shape)
+    velocity = out.view(batch, rows, columns, 2, 2, channels).permute(0, 5, 1, 3, 2, 4).reshape(latents.shape)
+    return Seen(velocity, middle[:, : rows * columns])
 
 
-def _block(layer: Any, x: Tensor, turn: tuple[Tensor, Tensor], time: Tensor | None) -> Tensor:
+def block(layer: Any, x: Tensor, turn: tuple[Tensor, Tensor], time: Tensor | None) -> Tensor:
     """One transformer block; without `time` the unmodulated kind of the caption's refiner."""
     more: Tensor
     if time is None:
@@ -94,13 +107,13 @@ def _attention(attention: Any, x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor
     import torch
 
     shape = (x.shape[0], x.shape[1], attention.heads, -1)
-    query = _turned(attention.norm_q(attention.to_q(x).view(shape)).float(), turn)
-    key = _turned(attention.norm_k(attention.to_k(x).view(shape)).float(), turn)
-    value = attention.to_v(x).view(shape).float()  # on a CPU, attention in bfloat16 takes four times as long backwards
-    seen = torch.nn.functional.scaled_dot_product_attention(
-        query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
-    )
-    return attention.to_out[0](seen.transpose(1, 2).flatten(2).to(x.dtype))  # type: ignore[no-any-return]
+    query = _turned(attention.norm_q(attention.to_q(x).view(shape)).float(), turn).to(x.dtype).transpose(1, 2)
+    key = _turned(attention.norm_k(attention.to_k(x).view(shape)).float(), turn).to(x.dtype).transpose(1, 2)
+    value = attention.to_v(x).view(shape).transpose(1, 2)
+    # Written out, because for so few tokens the fused kernel takes half as long again on a CPU, backwards above all.
+    alike = (query @ key.transpose(-1, -2)).float() * query.shape[-1] ** -0.5
+    seen = torch.softmax(alike, dim=-1).to(x.dtype) @ value
+    return attention.to_out[0](seen.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
 
 def _turned(x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:

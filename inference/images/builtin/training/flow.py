@@ -17,6 +17,7 @@ from inference.images.builtin.scene import Scene
 
 from . import batched
 from .captions import EMPTY, SLOTS, Reader, ask, padded, slots
+from .layout import Guide, Layouts
 from .team import Team
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ TOKENS_PER_BATCH = 64 * 96  # about: pictures and captions of one step, over the
 MATRIX_RATE, OTHER_RATE, ENCODER_RATE = 3e-3, 1.5e-3, 5e-4
 WARM_UP = 100
 MEMORY = 0.998  # of the averaged weights, per step
-READING_WEIGHT = 0.05
+READING_WEIGHT, LAYOUT_WEIGHT = 0.05, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Pool:
     scenes: Sequence[Scene]
     latents: Tensor  # (scenes, 16, height / 8, width / 8), bfloat16
     dice: Tensor  # (scenes, 16): what chance decided in each
+    layouts: Layouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Batch:
 
     latents: Tensor
     dice: Tensor
+    layouts: Layouts
     tokens: Tensor
     lengths: Tensor
     classes: Tensor  # (batch, slots); -1 where the caption says nothing
@@ -115,11 +118,13 @@ def learn_to_read(
 class Training:
     """The weights in float32, their running average, and the copy in bfloat16 that computes."""
 
-    def __init__(self, transformer: Any, reading: Reading, team: Team) -> None:
+    def __init__(self, transformer: Any, reading: Reading, team: Team, *, compiled: bool = False) -> None:
         import torch
 
         _begin(transformer)
         self.reading, self.team = reading, team
+        self.guide = Guide(transformer.dim)
+        self.block = _compiled() if compiled else batched.block
         self.names = [name for name, _ in transformer.named_parameters()]
         self.masters = [one.detach().clone().requires_grad_() for one in transformer.parameters()]
         self.average = [one.detach().clone() for one in (*self.masters, *reading.encoder.parameters())]
@@ -129,14 +134,16 @@ class Training:
         others = [one for name, one in zip(self.names, self.masters, strict=True) if not _is_matrix(name)]
         self.optimizers = [
             torch.optim.Muon(matrices, lr=MATRIX_RATE, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
-            torch.optim.AdamW(others, lr=OTHER_RATE, weight_decay=0.0, betas=(0.9, 0.98)),
+            torch.optim.AdamW(
+                [*others, *self.guide.head.parameters()], lr=OTHER_RATE, weight_decay=0.0, betas=(0.9, 0.98)
+            ),
             torch.optim.AdamW(reading.parameters(), lr=ENCODER_RATE, weight_decay=0.01, betas=(0.9, 0.98)),
         ]
         self.rates = (MATRIX_RATE, OTHER_RATE, ENCODER_RATE)
         self._turns: dict[tuple[int, int, int], Any] = {}
 
-    def learn(self, batch: Batch, pace: float) -> tuple[float, float]:
-        """One step at `pace` times the full rate. Returns the flow's loss and the share of slots read right."""
+    def learn(self, batch: Batch, pace: float) -> dict[str, float]:
+        """One step at `pace` times the full rate. Returns the flow's loss, and the shares read and laid out right."""
 
         features = self.reading.features(batch.tokens)
         reading, right = self.reading.loss(features, batch.lengths, batch.classes)
@@ -144,14 +151,18 @@ class Training:
         clean = batch.latents.float()
         noise = noise_for(clean, batch.dice)
         mixed = clean + sigma[:, None, None, None] * (noise - clean)
-        turn = self._angles(batch.tokens.shape[1], clean.shape[2] // 2, clean.shape[3] // 2)
-        seen = batched.forward(self.model, mixed.bfloat16(), 1 - sigma, features.bfloat16(), batch.lengths, turn)
+        rows, columns = clean.shape[2] // 2, clean.shape[3] // 2
+        turn = self._angles(batch.tokens.shape[1], rows, columns)
+        seen = batched.forward(
+            self.model, mixed.bfloat16(), 1 - sigma, features.bfloat16(), batch.lengths, turn, self.block
+        )
+        layout, placed = self.guide.loss(seen.middle, batch.layouts, rows, columns)
         # Weighted so that the picture counts alike at every share of noise: what matters is settled while it is high.
-        error = sigma[:, None, None, None] * (seen.float() - (clean - noise))
+        error = sigma[:, None, None, None] * (seen.velocity.float() - (clean - noise))
         loss = error.square().mean()
-        (loss + READING_WEIGHT * reading).backward()
+        (loss + READING_WEIGHT * reading + LAYOUT_WEIGHT * layout).backward()
         self._descend(pace)
-        return loss.item(), right.item()
+        return {"loss": loss.item(), "read": right.item(), "layout": layout.item(), "placed": placed.item()}
 
     def _descend(self, pace: float) -> None:
         import torch
@@ -159,7 +170,7 @@ class Training:
         for master, one in zip(self.masters, self.model.parameters(), strict=True):
             master.grad = one.grad.float() if one.grad is not None else torch.zeros_like(master)
             one.grad = None
-        every = [*self.masters, *self.reading.parameters()]
+        every = [*self.masters, *self.reading.parameters(), *self.guide.head.parameters()]
         for one in every:
             if one.grad is None:
                 one.grad = torch.zeros_like(one)  # the encoder's last layer, which nobody reads
@@ -202,6 +213,7 @@ class Training:
             "average": self.average,
             "encoder": self.reading.encoder.state_dict(),
             "heads": self.reading.heads.state_dict(),
+            "guide": self.guide.head.state_dict(),
             "optimizers": [one.state_dict() for one in self.optimizers],
         }
 
@@ -212,6 +224,7 @@ class Training:
         self.step = state["step"]
         self.reading.encoder.load_state_dict(state["encoder"])
         self.reading.heads.load_state_dict(state["heads"])
+        self.guide.head.load_state_dict(state["guide"])
         with torch.no_grad():
             for one, master, kept in zip(self.model.parameters(), self.masters, state["masters"], strict=True):
                 master.copy_(kept)
@@ -257,16 +270,26 @@ def _batch(pool: Pool, queue: Sequence[tuple[int, list[int], list[int]]], length
     ids, lengths = padded([tokens for _, tokens, _ in queue], length)
     classes = torch.tensor([known for _, _, known in queue])
     chosen = [index for index, _, _ in queue]
-    return Batch(pool.latents[chosen], pool.dice[chosen], ids, lengths, classes)
+    return Batch(pool.latents[chosen], pool.dice[chosen], pool.layouts.take(chosen), ids, lengths, classes)
 
 
 def noise_for(latents: Tensor, dice: Tensor) -> Tensor:
-    """Noise of the shape of `latents` that holds `dice` (batch, 16) in its first place: see dice.py."""
+    """Noise of the shape of `latents` whose channel means hold `dice` (batch, 16): see dice.py."""
     import torch
 
     noise = torch.randn_like(latents)
-    noise[:, :, 0, 0] = torch.special.ndtri(dice)  # still standard normal, as dice are uniform
-    return noise
+    # The mean of standard normal noise is independent of the rest: with dice that are uniform it all stays normal.
+    means = torch.special.ndtri(dice) / (latents.shape[2] * latents.shape[3]) ** 0.5
+    held: Tensor = noise - noise.mean(dim=(2, 3), keepdim=True) + means[:, :, None, None]
+    return held
+
+
+def _compiled() -> Any:
+    """A transformer block that runs its small operations as one: nearly twice as fast on a CPU."""
+    import torch
+
+    torch._dynamo.config.recompile_limit = 32  # one for each size, and for captions of each length
+    return torch.compile(batched.block)
 
 
 def sigmas(count: int) -> Tensor:

@@ -1,0 +1,107 @@
+"""What every patch of the picture should know half way through the transformer: the nearest figure, and where it lies.
+
+Noise and caption settle this together, but the pixels say it so indirectly that learning it from them alone takes most
+of the training. A linear head that is thrown away afterwards asks for it outright. The idea is that of REPA (Yu et al.
+2024), where a picture encoder gives the features; here the painter knows better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from inference.images.builtin import vocabulary
+from inference.images.builtin.dice import Dice
+from inference.images.builtin.painting import Plan, plan
+from inference.images.builtin.scene import Scene
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PATCH = 16  # pixels
+MOST = 4  # figures on a canvas
+PLACES = 4  # numbers: to the right, down, length, tilt
+KINDS: tuple[Sequence[str], ...] = (tuple(vocabulary.SHAPES), tuple(vocabulary.COLOURS), tuple(vocabulary.STYLES))
+FAR = 1.5  # lengths; further away is as far
+NEAR, AWAY = 0.8, 0.1  # within so many lengths a patch counts whole, further away this much
+
+
+@dataclass(frozen=True, slots=True)
+class Layouts:
+    """Where the figures of some scenes are: spots (scenes, MOST, PLACES) in pixels, kinds (scenes, MOST, 3)."""
+
+    spots: Tensor
+    kinds: Tensor
+
+    @classmethod
+    def of(cls, scenes: Iterable[Scene], dice: Iterable[Dice], width: int, height: int) -> Layouts:
+        import torch
+
+        rows = [_figures(plan(scene, faces, width, height)) for scene, faces in zip(scenes, dice, strict=True)]
+        spots = torch.tensor([[place for place, _ in row] for row in rows])
+        return cls(spots, torch.tensor([[kinds for _, kinds in row] for row in rows]))
+
+    def take(self, chosen: Sequence[int]) -> Layouts:
+        return Layouts(self.spots[chosen], self.kinds[chosen])
+
+
+def _figures(planned: Plan) -> list[tuple[tuple[float, ...], tuple[int, ...]]]:
+    known: list[tuple[tuple[float, ...], tuple[int, ...]]] = [
+        ((spot.x, spot.y, spot.length, spot.tilt), _kinds(mark.shape, mark.colour, mark.style))
+        for mark in planned.marks
+        for spot in mark.spots
+    ]
+    nowhere = ((1e6, 1e6, 1.0, 0.0), (0, 0, 0))
+    return [*known, *[nowhere] * (MOST - len(known))]
+
+
+def _kinds(*names: str) -> tuple[int, ...]:
+    return tuple(kinds.index(name) for kinds, name in zip(KINDS, names, strict=True))
+
+
+class Guide:
+    """Asks the patches for the layout."""
+
+    def __init__(self, width: int) -> None:
+        import torch
+
+        self.head = torch.nn.Linear(width, PLACES + sum(map(len, KINDS)))
+
+    def loss(self, middle: Tensor, layouts: Layouts, rows: int, columns: int) -> tuple[Tensor, Tensor]:
+        """How wrong the patches (batch, rows * columns, width) are, and the share of kinds right near the figures."""
+        import torch
+
+        place, kinds, weight = targets(layouts, rows, columns)
+        said: Any = self.head(torch.nn.functional.rms_norm(middle.float(), middle.shape[-1:]))
+        total = ((said[..., :PLACES] - place).square().mean(dim=-1) * weight).sum()
+        right, start = weight.new_zeros(()), PLACES
+        near = weight == 1
+        for number, names in enumerate(KINDS):
+            part, wanted = said[..., start : start + len(names)], kinds[..., number]
+            entropy = torch.nn.functional.cross_entropy(part.flatten(0, 1), wanted.flatten(), reduction="none")
+            total = total + (entropy * weight.flatten()).sum()
+            right = right + (part.argmax(dim=-1) == wanted)[near].float().mean() / len(KINDS)
+            start += len(names)
+        return total / weight.sum(), right
+
+
+def targets(layouts: Layouts, rows: int, columns: int) -> tuple[Tensor, Tensor, Tensor]:
+    """For every patch the place (batch, patches, PLACES) and the kinds (batch, patches, 3) of the nearest figure.
+
+    Also how much each patch counts (batch, patches).
+    """
+    import torch
+
+    down, right = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    centres = (torch.stack([right, down], dim=-1).flatten(0, 1) + 0.5) * PATCH
+    away = layouts.spots[:, None, :, :2] - centres[None, :, None]  # (batch, patches, figures, 2)
+    away = away / layouts.spots[:, None, :, 2:3]
+    nearest = away.square().sum(dim=-1).argmin(dim=-1)  # (batch, patches)
+    batch = torch.arange(len(nearest))[:, None]
+    offset = away[batch, torch.arange(nearest.shape[1]), nearest]
+    spot = layouts.spots[batch, nearest]
+    length = 2 * torch.log(spot[..., 2:3] / (PATCH * min(rows, columns))) + 2
+    place = torch.cat([offset.clamp(-FAR, FAR), length, 8 * spot[..., 3:]], dim=-1)
+    near = offset.square().sum(dim=-1) < NEAR**2
+    return place, layouts.kinds[batch, nearest], torch.where(near, 1.0, AWAY)
