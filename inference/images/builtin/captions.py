@@ -47,8 +47,18 @@ class _Voice:
         return self.one(held if self.held else trained)
 
 
+#: In a marked caption: what stands after the words for the first and for the second figure. Private-use characters.
+ENDS = ("\ue000", "\ue001")
+
+
 def caption(scene: Scene, rng: random.Random, *, language: Language, held_out: bool = False) -> str:
     """One way to ask for a scene."""
+    text = marked(scene, rng, language=language, held_out=held_out)
+    return "".join(character for character in text if character not in ENDS)
+
+
+def marked(scene: Scene, rng: random.Random, *, language: Language, held_out: bool = False) -> str:
+    """One way to ask for a scene, with ENDS where the words for a figure end: training asks there what was read."""
     zh = language == "zh"
     voice = _Voice(rng, zh, held_out, not held_out and rng.random() < 0.12, _separator(rng, zh, held_out))
     parts = _pair(voice, scene) if len(scene.figures) == 2 else _single(voice, scene.figures[0])
@@ -115,10 +125,11 @@ def _dressed_en(voice: _Voice, text: str) -> str:
 
 
 def _single(voice: _Voice, figure: Figure) -> list[str]:
+    """The figure and, where it has one, its place."""
     place = voice.word(words.PLACES[figure.place]) if figure.place else ""
     if voice.zh:
         return _single_zh(voice, figure, place)
-    noun = _noun_en(voice, figure, loose=True)
+    noun = _noun_en(voice, figure, loose=True) + ENDS[0]
     if not place:
         return [noun]
     if voice.terse:
@@ -133,14 +144,14 @@ _PLACED_EN_HELD = (("{p} there is {n}",), ("{n} that is {p}",), ("{p}: {n}",), (
 
 def _single_zh(voice: _Voice, figure: Figure, place: str) -> list[str]:
     if not place:
-        return [_noun_zh(voice, figure, loose=True)]
+        return [_noun_zh(voice, figure, loose=True) + ENDS[0]]
     if voice.terse:
-        noun = _noun_zh(voice, figure)
+        noun = _noun_zh(voice, figure) + ENDS[0]
         return voice.one(([noun, place], [place, noun], [place + noun]))
     if not voice.held and voice.chance(0.2):
-        return [_noun_zh(voice, figure, lead=f"{place}的")]
+        return [_noun_zh(voice, figure, lead=f"{place}的") + ENDS[0]]
     frame = voice.frame(_PLACED_ZH, _PLACED_ZH_HELD)
-    noun = _noun_zh(voice, figure, loose=len(frame) == 2)
+    noun = _noun_zh(voice, figure, loose=len(frame) == 2) + ENDS[0]
     return [part.format(n=noun, p=place) for part in frame]
 
 
@@ -245,7 +256,8 @@ def _amount_en(voice: _Voice, figure: Figure, following: str) -> str:
 
 
 def _pair(voice: _Voice, scene: Scene) -> list[str]:
-    first, second = (_noun_zh(voice, f) if voice.zh else _noun_en(voice, f) for f in scene.figures)
+    noun = _noun_zh if voice.zh else _noun_en
+    first, second = (noun(voice, figure) + end for figure, end in zip(scene.figures, ENDS, strict=True))
     if scene.relation:
         return _related(voice, scene, first, second)
     places = [f.place for f in scene.figures]

@@ -18,7 +18,7 @@ from inference.images.builtin.lab import Pixels
 from inference.images.builtin.painting import paint
 from inference.images.builtin.scene import Scene, sample
 from inference.images.builtin.training import autoencoder, batched, flow
-from inference.images.builtin.training.captions import Reader, ask, padded
+from inference.images.builtin.training.captions import Reader, together
 from inference.images.builtin.training.progress import Bar
 
 if TYPE_CHECKING:
@@ -74,18 +74,19 @@ def _loss(pipeline: Any, reader: Reader, rng: random.Random) -> Tensor:
     import torch
 
     scenes = [_open_style(sample(rng)) for _ in range(BATCH)]
-    texts = reader.read([ask(scene, rng) for scene in scenes])
-    ids, lengths = padded(texts, -(-max(map(len, texts)) // batched.BLOCK) * batched.BLOCK)
+    asked = [reader.ask(scene, rng) for scene in scenes]
+    captions = together(asked, -(-max(len(one.tokens) for one in asked) // batched.BLOCK) * batched.BLOCK)
     pixels = torch.stack([torch.from_numpy(sketch(scene, rng)) for scene in scenes])
     clean = autoencoder.encode(pipeline.vae, pixels.permute(0, 3, 1, 2).float() / 127.5 - 1)
     with torch.no_grad():
-        features = pipeline.text_encoder(input_ids=ids, output_hidden_states=True).hidden_states[-2]
+        features = pipeline.text_encoder(input_ids=captions.tokens, output_hidden_states=True).hidden_states[-2]
     sigma, noise = flow.sigmas(BATCH), torch.randn_like(clean)
     mixed = clean + sigma[:, None, None, None] * (noise - clean)
     angles = [
-        batched.angles(pipeline.transformer, where) for where in batched.positions(ids.shape[1], SIDE // 16, SIDE // 16)
+        batched.angles(pipeline.transformer, where)
+        for where in batched.positions(captions.tokens.shape[1], SIDE // 16, SIDE // 16)
     ]
-    seen = batched.forward(pipeline.transformer, mixed, 1 - sigma, features, lengths, (angles[0], angles[1]))
+    seen = batched.forward(pipeline.transformer, mixed, 1 - sigma, features, captions.lengths, (angles[0], angles[1]))
     return (seen.velocity - (clean - noise)).square().mean()
 
 

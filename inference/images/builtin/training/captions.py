@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from inference.images.builtin import vocabulary
-from inference.images.builtin.captions import caption
+from inference.images.builtin.captions import ENDS, caption, marked
 from inference.images.builtin.scene import Figure, Scene, sample
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-NOISY = 0.3  # share of captions that get foreign words
+NOISY = 0.5  # share of captions that are written badly
+PIECES = 0.08  # share of the merges of an English word that are left out
 EMPTY = 0.06  # share without any caption: what guidance compares with
 CORPUS = 20_000
 
@@ -22,34 +24,71 @@ CORPUS = 20_000
 def corpus(seed: int) -> list[str]:
     """What the tokenizer learns its words from."""
     rng = random.Random(seed)
-    said = [caption(sample(rng), rng, language=_language(rng)) for _ in range(CORPUS)]
+    said = [caption(sample(rng), rng, language="zh" if rng.random() < 0.5 else "en") for _ in range(CORPUS)]
     return [*said, *["user", "assistant", "system", "\n"] * 500]
 
 
-def ask(scene: Scene, rng: random.Random) -> str:
-    """One way to ask for `scene`, in either language, at times with foreign words in it."""
-    text = caption(scene, rng, language=_language(rng))
-    for _ in range(rng.randint(1, 3) if rng.random() < NOISY else 0):
-        text = _blurred(text, rng)
-    return text
+def worn(scene: Scene, rng: random.Random) -> str:
+    """One way to ask for `scene`, in either language, marked where figures end, at times written badly."""
+    text = marked(scene, rng, language=_language(rng))
+    if rng.random() < NOISY:
+        for _ in range(rng.randint(1, 3)):
+            text = _blurred(text, rng)
+        text = _misspelt(text, rng)
+    return _loud(text, rng)
 
 
 def _language(rng: random.Random) -> vocabulary.Language:
-    return "zh" if rng.random() < 0.5 else "en"
+    return "zh" if rng.random() < 0.42 else "en"  # English says one thing in more ways
+
+
+def _is_english(text: str) -> bool:
+    return all(character.isascii() or character in ENDS for character in text)
 
 
 def _blurred(text: str, rng: random.Random) -> str:
     """`text` with a word in it that means nothing: a rare character, or letters between two spaces."""
-    if text.isascii():
+    if _is_english(text):
         words = text.split(" ")
-        nonsense = "".join(rng.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(rng.randint(2, 7)))
-        words.insert(rng.randint(0, len(words)), nonsense)
+        words.insert(rng.randint(0, len(words)), _nonsense(rng))
         return " ".join(words)
     place = rng.choice([at for at in range(len(text) + 1) if _between_words(text, at)])
+    return text[:place] + _rare(rng) + text[place:]
+
+
+def _nonsense(rng: random.Random) -> str:
+    return "".join(rng.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(rng.randint(2, 7)))
+
+
+def _rare(rng: random.Random) -> str:
     rare = chr(rng.randrange(0x4E00, 0x9FA5))
-    return text[:place] + (rare if rare not in _CHARACTERS else "") + text[place:]
+    return rare if rare not in _CHARACTERS else ""
 
 
+def _misspelt(text: str, rng: random.Random) -> str:
+    """Letters lost or added in English words, small words of either language that mean nothing: what is left tells."""
+    if _is_english(text):
+        return re.sub("[a-z]+", lambda found: _misspelt_word(found[0], rng), text)
+    return "".join(_rare(rng) if one in _SMALL_ZH and rng.random() < 0.1 else one for one in text)
+
+
+def _misspelt_word(word: str, rng: random.Random) -> str:
+    chance = rng.random()
+    if chance < 0.05:
+        return word + _nonsense(rng)[:4]
+    if chance < 0.09 and len(word) > 3:
+        at = rng.randrange(1, len(word))
+        return word[:at] + word[at + 1 :]
+    return _nonsense(rng) if chance < 0.19 and word in _SMALL_EN else word
+
+
+def _loud(text: str, rng: random.Random) -> str:
+    chance = rng.random()
+    return text.upper() if chance < 0.06 else text.title() if chance < 0.12 else text
+
+
+_SMALL_ZH = frozenset("的是为有画请帮我给放要来")
+_SMALL_EN = frozenset(("a", "an", "the", "is", "with", "against", "placed", "draw", "please", "of", "me", "i"))
 _CHARACTERS = frozenset(
     character
     for terms in (vocabulary.COLOURS, vocabulary.SHAPES, vocabulary.SIZES, vocabulary.PLACES, vocabulary.STYLES)
@@ -65,38 +104,90 @@ def _between_words(text: str, at: int) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """A caption as the encoder reads it, and what is to be read in it."""
+
+    tokens: list[int]
+    ends: tuple[int, ...]  # of each figure the token where its words end; -1 for none
+    figures: list[list[int]]  # of each figure the class of each of KINDS; -1 for none
+    slots: list[int]  # the class of each of SLOTS; -1 where the caption says nothing
+
+
+@dataclass(frozen=True, slots=True)
 class Reader:
     """Reads captions as the pipeline does: in a chat turn, as tokens."""
 
-    tokenizer: Any
+    exact: Any  # a tokenizers.Tokenizer
+    loose: Any  # the same, which now and then reads an English word in smaller pieces than it could
     before: str
     after: str
 
     @classmethod
     def of(cls, tokenizer: Any) -> Reader:
+        from tokenizers import Tokenizer
+
         turn = [{"role": "user", "content": "\0"}]
         text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True, enable_thinking=True)
         before, after = text.split("\0")
-        return cls(tokenizer, before, after)
+        exact, loose = (Tokenizer.from_str(tokenizer.backend_tokenizer.to_str()) for _ in range(2))
+        loose.model.dropout = PIECES
+        return cls(exact, loose, before, after)
 
-    def read(self, texts: Sequence[str]) -> list[list[int]]:
-        tokens: list[list[int]] = self.tokenizer([self.before + text + self.after for text in texts]).input_ids
-        return tokens
+    def ask(self, scene: Scene, rng: random.Random) -> Asked:
+        """One way to ask for `scene`."""
+        text = worn(scene, rng)
+        tokens, ends = self._read(text, self.loose if _is_english(text) else self.exact)
+        return Asked(tokens, ends, figures(scene), slots(scene))
+
+    def silence(self) -> Asked:
+        """No caption at all."""
+        tokens, ends = self._read("", self.exact)
+        return Asked(tokens, ends, [[-1] * len(KINDS)] * len(ENDS), [-1] * len(SLOTS))
+
+    def _read(self, text: str, tokenizer: Any) -> tuple[list[int], tuple[int, ...]]:
+        plain, ends = _without_marks(text)
+        read = tokenizer.encode(self.before + plain + self.after, add_special_tokens=False)
+        shift = len(self.before)
+        places = [max(at for at, (start, _) in enumerate(read.offsets) if start < end + shift) for end in ends if end]
+        return read.ids, tuple(places + [-1] * (len(ENDS) - len(places)))
 
 
-def padded(tokens: Sequence[Sequence[int]], length: int) -> tuple[Tensor, Tensor]:
-    """Token ids (batch, length), zeros after the end, and the real lengths (batch)."""
+def _without_marks(text: str) -> tuple[str, list[int]]:
+    """The text, and where each mark stood in it; 0 for a mark that is not there."""
+    plain = text.translate(dict.fromkeys(map(ord, ENDS)))
+    return plain, [max(text.find(end) - sum(other in text[: text.find(end)] for other in ENDS), 0) for end in ENDS]
+
+
+@dataclass(frozen=True, slots=True)
+class Captions:
+    """A batch of captions, zeros after the end of each."""
+
+    tokens: Tensor  # (batch, length)
+    lengths: Tensor  # (batch)
+    ends: Tensor  # (batch, figures)
+    figures: Tensor  # (batch, figures, kinds)
+    slots: Tensor  # (batch, slots)
+
+
+def together(asked: Sequence[Asked], length: int) -> Captions:
+    """Captions padded to `length` tokens."""
     import torch
 
-    ids = torch.zeros(len(tokens), length, dtype=torch.long)
-    for row, one in enumerate(tokens):
-        ids[row, : len(one)] = torch.tensor(one)
-    return ids, torch.tensor([len(one) for one in tokens])
+    tokens = torch.zeros(len(asked), length, dtype=torch.long)
+    for row, one in enumerate(asked):
+        tokens[row, : len(one.tokens)] = torch.tensor(one.tokens)
+    return Captions(
+        tokens,
+        torch.tensor([len(one.tokens) for one in asked]),
+        torch.tensor([one.ends for one in asked]),
+        torch.tensor([one.figures for one in asked]),
+        torch.tensor([one.slots for one in asked]),
+    )
 
 
 # What a caption says, as classes -------------------------------------------------------------------------------------
 
-_KINDS: dict[str, Sequence[object]] = {
+_VALUES: dict[str, Sequence[object]] = {
     "shape": (None, *vocabulary.SHAPES),
     "colour": (None, *vocabulary.COLOURS),
     "size": (None, *vocabulary.SIZES),
@@ -104,10 +195,24 @@ _KINDS: dict[str, Sequence[object]] = {
     "style": (None, *vocabulary.STYLES),
     "count": (None, 1, 2, 3, 4),
 }
+#: What is asked at the end of a figure's words.
+KINDS = ("shape", "colour", "size", "style", "count")
+#: What is asked at the end of the whole caption.
 SLOTS: tuple[tuple[str, int], ...] = (
-    *((f"{kind}{number}", len(values)) for number in (0, 1) for kind, values in _KINDS.items()),
-    ("background", len(_KINDS["colour"])),
+    *((f"{kind}{number}", len(values)) for number in (0, 1) for kind, values in _VALUES.items()),
+    ("background", len(_VALUES["colour"])),
 )
+
+
+def values(kind: str) -> int:
+    """How many classes one of KINDS has."""
+    return len(_VALUES[kind])
+
+
+def figures(scene: Scene) -> list[list[int]]:
+    """Of each figure the class of each of KINDS, in the order of ENDS."""
+    known = [[_VALUES[kind].index(getattr(figure, kind)) for kind in KINDS] for figure in scene.figures]
+    return known + [[-1] * len(KINDS)] * (len(ENDS) - len(known))
 
 
 def slots(scene: Scene) -> list[int]:
@@ -116,10 +221,10 @@ def slots(scene: Scene) -> list[int]:
     classes = []
     for number in (0, 1):
         figure, place = placed[number] if number < len(placed) else (None, None)
-        for kind, values in _KINDS.items():
+        for kind, values in _VALUES.items():
             value = place if kind == "place" else getattr(figure, kind, None)
             classes.append(values.index(value))
-    return [*classes, _KINDS["colour"].index(scene.background)]
+    return [*classes, _VALUES["colour"].index(scene.background)]
 
 
 def _placed(scene: Scene, index: int) -> tuple[Figure, vocabulary.Place | None]:
@@ -132,4 +237,4 @@ def _placed(scene: Scene, index: int) -> tuple[Figure, vocabulary.Place | None]:
 
 def _order(placed: tuple[Figure, vocabulary.Place | None]) -> tuple[object, ...]:
     figure, place = placed
-    return (_KINDS["place"].index(place), figure.shape, figure.colour or "")
+    return (_VALUES["place"].index(place), figure.shape, figure.colour or "")

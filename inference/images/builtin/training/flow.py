@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from inference.images.builtin.scene import Scene
 
 from . import batched
-from .captions import EMPTY, SLOTS, Reader, ask, padded, slots
+from .captions import EMPTY, KINDS, SLOTS, Asked, Captions, Reader, together, values
 from .layout import Guide, Layouts
 from .team import Team
 
@@ -31,7 +31,7 @@ TOKENS_PER_BATCH = 64 * 96  # about: pictures and captions of one step, over the
 MATRIX_RATE, OTHER_RATE, ENCODER_RATE = 3e-3, 1.5e-3, 5e-4
 WARM_UP = 100
 MEMORY = 0.998  # of the averaged weights, per step
-READING_WEIGHT, LAYOUT_WEIGHT = 0.05, 0.1
+READING_WEIGHT, LAYOUT_WEIGHT = 0.1, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +46,12 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One step's share: equal picture sizes, captions padded to one length."""
+    """One step's share: equal picture sizes, captions of one length."""
 
     latents: Tensor
     dice: Tensor
     layouts: Layouts
-    tokens: Tensor
-    lengths: Tensor
-    classes: Tensor  # (batch, slots); -1 where the caption says nothing
+    captions: Captions
 
 
 class Reading:
@@ -64,7 +62,12 @@ class Reading:
 
         self.encoder = encoder
         width = encoder.config.hidden_size
-        self.heads = torch.nn.Linear(width, sum(count for _, count in SLOTS))
+        self.heads = torch.nn.ModuleDict(
+            {
+                "slots": torch.nn.Linear(width, sum(count for _, count in SLOTS)),
+                "figures": torch.nn.Linear(width, sum(map(values, KINDS))),
+            }
+        )
 
     def parameters(self) -> list[Any]:
         return [*self.encoder.parameters(), *self.heads.parameters()]
@@ -73,19 +76,42 @@ class Reading:
         """What the pipeline takes from the encoder: (batch, tokens, width)."""
         return self.encoder(input_ids=tokens, output_hidden_states=True).hidden_states[-2]  # type: ignore[no-any-return]
 
-    def loss(self, features: Tensor, lengths: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
-        """Cross entropy of what the last token knows, and the share of slots that it has right."""
+    def loss(self, features: Tensor, captions: Captions) -> tuple[Tensor, Tensor]:
+        """How wrong the tokens at the ends are, and the share of captions of which the last token knows everything.
+
+        The end of a figure's words is asked for that figure: which attribute belongs to which of two figures is hard to
+        find out from the end of the caption alone.
+        """
         import torch
 
         rows = torch.arange(len(features))
-        said = self.heads(torch.nn.functional.normalize(features[rows, lengths - 1], dim=-1) * 8)
-        total, right, start = said.new_zeros(()), [], 0
-        for slot, (_, count) in enumerate(SLOTS):
-            part, wanted = said[:, start : start + count], classes[:, slot]
-            total = total + torch.nn.functional.cross_entropy(part, wanted, ignore_index=-1)
-            right.append(part.argmax(dim=1)[wanted >= 0] == wanted[wanted >= 0])
-            start += count
-        return total, torch.cat(right).float().mean()
+        last, right = _named(
+            self._said("slots", features[rows, captions.lengths - 1]), captions.slots, [count for _, count in SLOTS]
+        )
+        ends = features[rows[:, None], captions.ends].flatten(0, 1)
+        each, _ = _named(self._said("figures", ends), captions.figures.flatten(0, 1), [values(kind) for kind in KINDS])
+        return last + each, right.all(dim=1).float().mean()
+
+    def _said(self, head: str, features: Tensor) -> Tensor:
+        import torch
+
+        return self.heads[head](torch.nn.functional.normalize(features, dim=-1) * 8)  # type: ignore[no-any-return]
+
+
+def _named(said: Tensor, wanted: Tensor, counts: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Cross entropy summed over the columns of `wanted` (batch, columns), and where each is right; -1 is not asked."""
+    import torch
+
+    total, right, start = said.new_zeros(()), [], 0
+    for column, count in enumerate(counts):
+        part, true = said[:, start : start + count], wanted[:, column]
+        asked = true >= 0
+        total = total + torch.nn.functional.cross_entropy(part, true, ignore_index=-1, reduction="sum") / max(
+            int(asked.sum()), 1
+        )
+        right.append((part.argmax(dim=1) == true) | ~asked)
+        start += count
+    return total, torch.stack(right, dim=1)
 
 
 def learn_to_read(
@@ -100,11 +126,9 @@ def learn_to_read(
     parameters = reading.parameters()
     optimizer = torch.optim.AdamW(parameters, lr=READING_RATE, weight_decay=0.01, betas=(0.9, 0.98))
     for step in range(steps):
-        scenes = [sample(rng) for _ in range(team.share(READING_BATCH))]
-        texts = reader.read([ask(scene, rng) for scene in scenes])
-        ids, lengths = padded(texts, max(map(len, texts)))
-        classes = torch.tensor([slots(scene) for scene in scenes])
-        loss, right = reading.loss(reading.features(ids), lengths, classes)
+        asked = [reader.ask(sample(rng), rng) for _ in range(team.share(READING_BATCH))]
+        captions = together(asked, max(len(one.tokens) for one in asked))
+        loss, right = reading.loss(reading.features(captions.tokens), captions)
         for group in optimizer.param_groups:
             group["lr"] = READING_RATE * min(1, (step + 1) / WARM_UP, 0.02 + (steps - step) / steps)
         optimizer.zero_grad()
@@ -145,16 +169,17 @@ class Training:
     def learn(self, batch: Batch, pace: float) -> dict[str, float]:
         """One step at `pace` times the full rate. Returns the flow's loss, and the shares read and laid out right."""
 
-        features = self.reading.features(batch.tokens)
-        reading, right = self.reading.loss(features, batch.lengths, batch.classes)
+        captions = batch.captions
+        features = self.reading.features(captions.tokens)
+        reading, right = self.reading.loss(features, captions)
         sigma = sigmas(len(batch.latents))
         clean = batch.latents.float()
         noise = noise_for(clean, batch.dice)
         mixed = clean + sigma[:, None, None, None] * (noise - clean)
         rows, columns = clean.shape[2] // 2, clean.shape[3] // 2
-        turn = self._angles(batch.tokens.shape[1], rows, columns)
+        turn = self._angles(captions.tokens.shape[1], rows, columns)
         seen = batched.forward(
-            self.model, mixed.bfloat16(), 1 - sigma, features.bfloat16(), batch.lengths, turn, self.block
+            self.model, mixed.bfloat16(), 1 - sigma, features.bfloat16(), captions.lengths, turn, self.block
         )
         layout, placed = self.guide.loss(seen.middle, batch.layouts, rows, columns)
         # Weighted so that the picture counts alike at every share of noise: what matters is settled while it is high.
@@ -237,26 +262,19 @@ class Training:
 
 def batches(pools: Sequence[tuple[float, Pool]], reader: Reader, rng: random.Random, team: Team) -> Iterator[Batch]:
     """Endless batches; `pools` come with their shares of the pictures. Captions of one batch are padded alike."""
-    waiting: dict[tuple[int, int], list[tuple[int, list[int], list[int]]]] = defaultdict(list)
+    waiting: dict[tuple[int, int], list[tuple[int, Asked]]] = defaultdict(list)
     while True:
         which = rng.choices(range(len(pools)), weights=[share for share, _ in pools])[0]
         pool = pools[which][1]
-        for index, tokens, classes in _asked(pool, reader, rng):
-            length = -(-len(tokens) // batched.BLOCK) * batched.BLOCK
+        for _ in range(16):
+            index = rng.randrange(len(pool.scenes))
+            asked = reader.silence() if rng.random() < EMPTY else reader.ask(pool.scenes[index], rng)
+            length = -(-len(asked.tokens) // batched.BLOCK) * batched.BLOCK
             queue = waiting[which, length]
-            queue.append((index, tokens, classes))
+            queue.append((index, asked))
             if len(queue) == _batch_size(pool, length, team):
                 yield _batch(pool, queue, length)
                 queue.clear()
-
-
-def _asked(pool: Pool, reader: Reader, rng: random.Random) -> list[tuple[int, list[int], list[int]]]:
-    chosen = [rng.randrange(len(pool.scenes)) for _ in range(16)]
-    empty = [rng.random() < EMPTY for _ in chosen]
-    scenes = [pool.scenes[index] for index in chosen]
-    texts = reader.read(["" if no else ask(scene, rng) for scene, no in zip(scenes, empty, strict=True)])
-    known = [[-1] * len(SLOTS) if no else slots(scene) for scene, no in zip(scenes, empty, strict=True)]
-    return list(zip(chosen, texts, known, strict=True))
 
 
 def _batch_size(pool: Pool, length: int, team: Team) -> int:
@@ -264,13 +282,10 @@ def _batch_size(pool: Pool, length: int, team: Team) -> int:
     return max(1, team.share(TOKENS_PER_BATCH) // tokens)
 
 
-def _batch(pool: Pool, queue: Sequence[tuple[int, list[int], list[int]]], length: int) -> Batch:
-    import torch
-
-    ids, lengths = padded([tokens for _, tokens, _ in queue], length)
-    classes = torch.tensor([known for _, _, known in queue])
-    chosen = [index for index, _, _ in queue]
-    return Batch(pool.latents[chosen], pool.dice[chosen], pool.layouts.take(chosen), ids, lengths, classes)
+def _batch(pool: Pool, queue: Sequence[tuple[int, Asked]], length: int) -> Batch:
+    chosen = [index for index, _ in queue]
+    captions = together([asked for _, asked in queue], length)
+    return Batch(pool.latents[chosen], pool.dice[chosen], pool.layouts.take(chosen), captions)
 
 
 def noise_for(latents: Tensor, dice: Tensor) -> Tensor:

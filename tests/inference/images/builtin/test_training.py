@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from inference.images.builtin import components
+from inference.images.builtin.captions import ENDS
 from inference.images.builtin.dice import Dice
 from inference.images.builtin.evaluate import draw, sheet, table, trials
 from inference.images.builtin.painting import paint
-from inference.images.builtin.scene import Figure, Scene
+from inference.images.builtin.scene import Figure, Scene, sample
 from inference.images.builtin.training import __main__ as training
 from inference.images.builtin.training import adapter, autoencoder, batched, captions, flow, layout
 from inference.images.builtin.training.team import Team
@@ -70,6 +71,30 @@ def test_a_noisy_caption_keeps_every_word_of_the_vocabulary() -> None:
             kept = iter(noisy)
             assert all(character in kept for character in text)  # in their order, with something between
             assert "红色" in noisy or "red" in noisy.split(" ")
+
+
+def test_a_reader_knows_where_the_words_of_each_figure_end() -> None:
+    tokenizer = components.tokenizer(captions.corpus(1))
+    reader, rng = captions.Reader.of(tokenizer), random.Random(8)
+    text = f"左边红色的圆{ENDS[0]}，右边a green star{ENDS[1]}!"
+    tokens, ends = reader._read(text, reader.exact)
+    assert tokenizer.decode(tokens).endswith("左边红色的圆，右边a green star!<|im_end|>\n<|im_start|>assistant\n")
+    assert [tokenizer.decode(tokens[: end + 1])[-2:] for end in ends] == ["的圆", "ar"]
+    for scene in (sample(rng) for _ in range(50)):
+        asked = reader.ask(scene, rng)
+        given = [end for end in asked.ends if end >= 0]
+        assert len(given) == len(scene.figures)
+        assert all(end < len(asked.tokens) for end in given)
+        assert [kinds[0] >= 0 for kinds in asked.figures] == [True, len(scene.figures) == 2]
+    assert reader.silence().slots == [-1] * len(captions.SLOTS)
+
+
+def test_a_badly_written_caption_keeps_its_marks() -> None:
+    rng = random.Random(10)
+    scene = Scene(figures=(Figure(shape="circle", colour="red"), Figure(shape="star", colour="green")))
+    said = {captions.worn(scene, rng) for _ in range(300)}
+    assert all(text.count(end) == 1 for text in said for end in ENDS)
+    assert any(text.replace(ENDS[0], "").replace(ENDS[1], "").isupper() for text in said)
 
 
 def test_slots_say_what_a_scene_says() -> None:
