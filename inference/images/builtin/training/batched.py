@@ -46,6 +46,7 @@ class Seen(NamedTuple):
     refined: Tensor  # before they have met the caption
     early: Tensor  # after the first layer with the caption
     middle: Tensor  # after half of the layers
+    late: Tensor  # before the last layer
 
 
 def forward(
@@ -89,7 +90,8 @@ def forward(
         on_the_way.append(both[:, : rows * columns])
     out: Tensor = model.all_final_layer["2-1"](both[:, : rows * columns], c=time)
     velocity = out.view(batch, rows, columns, 2, 2, channels).permute(0, 5, 1, 3, 2, 4).reshape(latents.shape)
-    return Seen(velocity, picture[:, : rows * columns], on_the_way[0], on_the_way[len(on_the_way) // 2 - 1])
+    half = on_the_way[len(on_the_way) // 2 - 1]
+    return Seen(velocity, picture[:, : rows * columns], on_the_way[0], half, on_the_way[-2])
 
 
 def block(layer: Any, x: Tensor, turn: tuple[Tensor, Tensor], time: Tensor | None) -> Tensor:
