@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bot.replies.language import Language, short
 from bot.reply import Button, Picture, Reply, SourceLink
+from inference.images.builtin.world import known
 from inference.images.model import ModelCard
 from scheduler.progress import Progress
 from storage.records import Asset, Job, JobState, Kind, Place
@@ -59,7 +60,7 @@ def _queued(job: Job, words: Language, place: Place | None, card: ModelCard | No
         text=what(job, PROMPT_SHOWN),
         fields=_recipe(job, words),
         buttons=(_button("cancel", job, words, "danger"),),
-        note=_model_note(job, words, card is not None and card.builtin, card),
+        note=_model_note(job, words, card),
     )
 
 
@@ -74,7 +75,7 @@ def _running(job: Job, words: Language, progress: Progress | None, card: ModelCa
         fields=_recipe(job, words),
         progress=steps,
         buttons=() if job.cancel_requested else (_button("cancel", job, words, "danger"),),
-        note=_model_note(job, words, card is not None and card.builtin, card),
+        note=_model_note(job, words, card),
         streaming=bool(said),
     )
 
@@ -88,9 +89,7 @@ def _running_title(job: Job, words: Language, steps: tuple[int, int] | None) -> 
 
 
 def _drawn(job: Job, words: Language, assets: Sequence[Asset], card: ModelCard | None) -> Reply:
-    result = job.result or {}
     pictures = sorted(assets, key=lambda asset: asset.index)
-    builtin = bool(result.get("builtin", card is not None and card.builtin))
     return Reply(
         title=words.say("done.draw"),
         state=job.state.value,
@@ -99,7 +98,7 @@ def _drawn(job: Job, words: Language, assets: Sequence[Asset], card: ModelCard |
         fields=(*_recipe(job, words), *_made(job, words)),
         pictures=tuple(Picture(asset=a.id, width=a.width, height=a.height, alt=what(job, ALT_SHOWN)) for a in pictures),
         buttons=(_button("redo", job, words), _button("reseed", job, words)),
-        note=_model_note(job, words, builtin, card),
+        note=_model_note(job, words, card),
     )
 
 
@@ -165,13 +164,24 @@ def _made(job: Job, words: Language) -> tuple[tuple[str, str], ...]:
     return (*took, *model)
 
 
-def _model_note(job: Job, words: Language, builtin: bool, card: ModelCard | None) -> str:
+def practice_remark(job: Job, words: Language) -> str:
+    """What the practice model says of a picture that it was asked for and does not know; else empty."""
+    drew = job.kind is Kind.DRAW and job.state is JobState.DONE and bool((job.result or {}).get("builtin"))
+    return words.say("note.builtin.unknown") if drew and not known(str(job.params["prompt"])) else ""
+
+
+def _model_note(job: Job, words: Language, card: ModelCard | None) -> str:
+    """Small print. What is particular to this order comes first: a platform may cut the end."""
     if job.kind is not Kind.DRAW:
         return ""
-    parts = [words.say("note.ai")] if job.state is JobState.DONE else []
-    parts += [words.say("note.builtin")] if builtin else []
+    ended = job.state is JobState.DONE
     ignored = bool(job.params.get("negative")) and card is not None and not card.guidance
+    parts = [words.say("note.ai")] if ended else []
     parts += [words.say("note.negative")] if ignored else []
+    if ended and (job.result or {}).get("builtin"):
+        parts.append(practice_remark(job, words) or words.say("note.builtin"))
+    elif not ended and card is not None and card.builtin:
+        parts.append(words.say("note.builtin.queued"))
     return " · ".join(parts)
 
 

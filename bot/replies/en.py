@@ -27,8 +27,11 @@ TABLE: dict[str, str] = {
     "button.reseed": "New seed",
     "button.cancel": "Cancel",
     "note.ai": "AI-generated content",
-    "note.builtin": "Built-in practice model: it shows that everything works but draws poorly; "
-    "an admin can install Z-Image-Turbo",
+    "note.builtin": "Built-in practice model",
+    "note.builtin.queued": "Practice model, draws simple figures: "
+    "“red circle on the left, green triangle on the right”; for Z-Image-Turbo: model.yaml, image.path, README",
+    "note.builtin.unknown": "The practice model does not know this; it draws simple figures, "
+    "such as “a red circle, blue background”",
     "note.negative": "This model knows no negative prompt: --neg did nothing",
     "note.quotes": "Quoted from the knowledge base; open a number to see where",
     "note.check": "AI-generated content: please check it against the sources",
@@ -175,6 +178,9 @@ TABLE: dict[str, str] = {
     "help.intro": "Say “draw a cat” and I draw; anything else is answered as a question. Or use commands:",
     "help.admin": "Admins:",
     "help.more": "More about one command: `/help draw`",
+    "help.practice": "This is the built-in practice model. It draws simple figures (colours, shapes, sizes, places, "
+    "one to four, backgrounds), such as `/draw a red circle on the left, a green triangle on the right`. "
+    "For anything else an admin installs Z-Image-Turbo: `image.path` in `model.yaml`, see README.",
     "help.also": "Also written {names}",
     "help.draw": "draws",
     "help.draw.use": "/draw a cat --size 1024x768",

@@ -111,7 +111,7 @@ class Words(Language):
     def help(self, topic: str, role: Role, rules: Rules) -> Reply:
         """All commands of this person, or one command or parameter in detail."""
         if not topic:
-            return manual.overview(self, role)
+            return manual.overview(self, role, rules)
         return manual.page(self, topic, role, rules, self._parameters)
 
     def hints(self) -> list[tuple[str, str, str]]:

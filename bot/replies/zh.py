@@ -27,7 +27,10 @@ TABLE: dict[str, str] = {
     "button.reseed": "换种子",
     "button.cancel": "取消",
     "note.ai": "内容由 AI 生成",
-    "note.builtin": "内置练习模型，只用来试通流程，画得不准；管理员装好 Z-Image-Turbo 后即可换用",
+    "note.builtin": "内置练习模型",
+    "note.builtin.queued": "内置练习模型，会画简单图形，如“左边红色的圆，右边绿色的三角形”；"
+    "管理员在 model.yaml 的 image.path 填好 Z-Image-Turbo 即可换用，见 README",
+    "note.builtin.unknown": "内置练习模型不认识这个描述里的东西，只会画简单图形，如“红色的圆，蓝色背景”",
     "note.negative": "当前模型不支持反向提示词，--neg 没有起作用",
     "note.quotes": "以上摘自知识库原文，点编号可看出处",
     "note.check": "内容由 AI 生成，请对照出处",
@@ -165,6 +168,9 @@ TABLE: dict[str, str] = {
     "help.intro": "直接说“画一只猫”就画，其他话当问题回答。也可以用命令：",
     "help.admin": "管理员：",
     "help.more": "某个命令的详细说明：`/help draw`",
+    "help.practice": "现在是内置练习模型，会画简单图形：颜色、形状、大小、位置、一到四个、背景，"
+    "如 `/draw 左边红色的圆，右边绿色的三角形`。想画别的，请管理员装上 Z-Image-Turbo："
+    "`model.yaml` 的 `image.path`，见 README。",
     "help.also": "也可写作 {names}",
     "help.draw": "画图",
     "help.draw.use": "/draw 一只猫 --size 1024x768",

@@ -509,6 +509,49 @@ def test_the_models_own_steps_yield_to_the_operators() -> None:
     assert rules_of(fixed, Limits(), card(default_steps=4)).steps.default == 6
 
 
+PRACTICE: dict[str, Any] = {"builtin": True, "default_size": (256, 256)}
+REAL: dict[str, Any] = {}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "model", "expected"),
+    [
+        ({}, None, (1024, 1024)),
+        ({}, REAL, (1024, 1024)),
+        ({}, PRACTICE, (256, 256)),
+        ({"default": None}, PRACTICE, (256, 256)),
+        ({"default": "1024x768"}, PRACTICE, (1024, 768)),
+        ({"default": "512x512"}, REAL, (512, 512)),
+        ({"default": "1024x1024"}, {**PRACTICE, "max_side": 512, "max_pixels": 512 * 512}, (512, 512)),
+        ({"min": 512}, PRACTICE, (512, 512)),
+        ({"max": 512}, REAL, (512, 512)),
+        ({"choices": ["512x512", "768x512", "1024x1024"]}, PRACTICE, (512, 512)),
+        ({"choices": ["512x512", "768x512", "1024x1024"]}, REAL, (1024, 1024)),
+        ({"choices": ["512x512"]}, None, (512, 512)),
+    ],
+)
+def test_the_size_is_the_models_own_unless_the_operator_sets_one(
+    wanted: dict[str, Any], model: dict[str, Any] | None, expected: tuple[int, int]
+) -> None:
+    parameters = Parameters.model_validate({"size": wanted})
+    found = rules_of(parameters, Limits(), None if model is None else card(**model))
+    assert found.size.default == expected
+    assert parse("/draw 猫", found) == drawn("猫", width=expected[0], height=expected[1])
+
+
+@pytest.mark.parametrize("ratio", ["1:1", "16:9", "9:16", "4:3", "21:9", "1:3"])
+@pytest.mark.parametrize("model", [PRACTICE, REAL], ids=["practice", "real"])
+def test_a_ratio_keeps_about_the_pixels_of_the_models_own_size(model: dict[str, Any], ratio: str) -> None:
+    offered = card(**model)
+    picture = parse(f"/draw 猫 --ar {ratio}", rules_of(Parameters(), Limits(), offered))
+    assert isinstance(picture, Draw)
+    width, height = (int(part) for part in ratio.split(":"))
+    own = offered.default_size[0] * offered.default_size[1]
+    assert 0.85 * own < picture.width * picture.height <= own
+    assert picture.width / picture.height == pytest.approx(width / height, rel=0.06)
+    assert picture.width % 16 == picture.height % 16 == 0
+
+
 @pytest.mark.parametrize(
     ("a", "b", "expected"), [("draw", "darw", 1), ("draw", "draw", 0), ("", "ab", 2), ("ab", "b", 1)]
 )

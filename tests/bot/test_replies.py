@@ -14,9 +14,10 @@ import pytest
 
 from bot.commands import ADMIN_COMMANDS, COMMANDS, LATER, Rules, UsageError, parse
 from bot.engine import Engine
-from bot.replies import Words, job_reply
+from bot.replies import Words, job_reply, practice_remark
 from bot.replies.language import TABLES
 from bot.settings import Parameters
+from inference.images.builtin.world import known
 from inference.images.model import ModelCard
 from scheduler.policy import Demand, Policy, admit
 from scheduler.progress import Progress
@@ -155,7 +156,6 @@ def test_a_queued_card_shows_the_recipe_the_model_and_how_to_cancel() -> None:
     reply = job_reply(job(), ZH, place=Place(place=1, seconds=2), card=CARD)
     assert reply.fields == (("种子", "7"), ("尺寸", "256x512"), ("步数", "8"))
     assert [(b.action, b.label, b.value) for b in reply.buttons] == [("cancel", "取消", {"job": 17})]
-    assert "练习模型" in reply.note
     assert (reply.state, reply.job, reply.text) == ("queued", 17, "一只戴红围巾的熊猫")
 
 
@@ -187,6 +187,67 @@ def test_a_finished_picture() -> None:
     assert reply.pictures[0].alt == "一只戴红围巾的熊猫"
     assert [(b.action, b.label) for b in reply.buttons] == [("redo", "重画"), ("reseed", "换种子")]
     assert reply.note.startswith("内容由 AI 生成 · 内置练习模型")
+
+
+# --- the practice model -------------------------------------------------------------------------------------------
+
+
+def drawn(prompt: str, *, builtin: bool = True, negative: str = "") -> Job:
+    result = {"seeds": [7], "seconds": 1.0, "model": "m", "builtin": builtin}
+    return job(JobState.DONE, result=result, params={**job().params, "prompt": prompt, "negative": negative})
+
+
+@pytest.mark.parametrize("state", [JobState.QUEUED, JobState.RUNNING])
+def test_the_practice_model_introduces_itself_while_one_waits(state: JobState) -> None:
+    zh, en = (job_reply(job(state), words, card=CARD).note for words in (ZH, EN))
+    assert ["练习模型" in zh, "“左边红色的圆，右边绿色的三角形”" in zh, "image.path" in zh, "Z-Image-Turbo" in zh] == [
+        True
+    ] * 4
+    assert ["Practice model" in en, "red circle" in en, "image.path" in en, "Z-Image-Turbo" in en] == [True] * 4
+    assert job_reply(job(state), ZH, card=replace(CARD, builtin=False)).note == ""
+    assert job_reply(job(state), ZH).note == ""
+
+
+@pytest.mark.parametrize(
+    ("prompt", "stranger"),
+    [
+        ("红色的圆，蓝色背景", False),
+        ("左边红色的圆，右边绿色的三角形", False),
+        ("a red circle on the left, a green triangle on the right", False),
+        ("赛博朋克城市夜景", True),
+        ("一只戴红围巾的熊猫", True),
+        ("a cat on a red circle", True),
+    ],
+)
+def test_a_picture_of_what_the_practice_model_does_not_know_says_so(prompt: str, stranger: bool) -> None:
+    zh, en = (job_reply(drawn(prompt), words, card=CARD).note for words in (ZH, EN))
+    unknown = "内置练习模型不认识这个描述里的东西，只会画简单图形，如“红色的圆，蓝色背景”"
+    assert zh == f"内容由 AI 生成 · {unknown if stranger else '内置练习模型'}"
+    assert ("does not know this" in en) is stranger
+    assert practice_remark(drawn(prompt), ZH) == (unknown if stranger else "")
+    assert job_reply(drawn(prompt, builtin=False), ZH, card=CARD).note == "内容由 AI 生成"
+    assert practice_remark(drawn(prompt, builtin=False), ZH) == ""
+
+
+@pytest.mark.parametrize("words", [ZH, EN], ids=["zh", "en"])
+def test_what_the_practice_model_says_fits_the_small_print_and_its_examples_are_ones_it_knows(words: Words) -> None:
+    waiting = job(params={**job().params, "negative": "狗"})
+    for reply in (job_reply(waiting, words, card=CARD), job_reply(drawn("熊猫", negative="狗"), words, card=CARD)):
+        assert "--neg" in reply.note
+        assert len(reply.note) <= 200  # Feishu's card shows no more
+    said = [words.say(key) for key in ("note.builtin.queued", "note.builtin.unknown", "help.practice")]
+    examples = [found for text in said for found in re.findall(r"“([^”]+)”|`/draw ([^`]+)`", text)]
+    assert [known(quoted or ordered) for quoted, ordered in examples] == [True] * 3
+
+
+@pytest.mark.parametrize(("words", "name"), [(ZH, "内置练习模型"), (EN, "built-in practice model")])
+@pytest.mark.parametrize("topic", ["", "draw"])
+def test_help_introduces_the_practice_model_in_one_line(topic: str, words: Words, name: str) -> None:
+    line = words.say("help.practice")
+    assert all(part in line for part in (name, "Z-Image-Turbo", "image.path", "model.yaml", "README"))
+    assert line in words.help(topic, Role.USER, Rules().narrowed(CARD)).text.splitlines()
+    assert name not in words.help(topic, Role.USER, Rules().narrowed(replace(CARD, builtin=False))).text
+    assert name not in words.help("ask", Role.USER, Rules().narrowed(CARD)).text
 
 
 def test_a_picture_names_the_model_that_drew_it_not_the_present_one() -> None:

@@ -118,7 +118,17 @@ def test_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
             "size:\n  default: large",
             "parameters.yaml:2: size.default: must look like 1024x1024 (now: large)",
         ),
-        ("parameters", "size:\n  choices: [512x512]", "parameters.yaml:1: size: default 1024x1024 is not allowed"),
+        (
+            "parameters",
+            "size:\n  default: 1024x1024\n  choices: [512x512]",
+            "parameters.yaml:1: size: default 1024x1024 is not allowed: sides 64..2048, multiples of 16, one of 512",
+        ),
+        ("parameters", "size:\n  choices: [500x500]", "parameters.yaml:1: size: choice 500x500 is not allowed"),
+        (
+            "parameters",
+            "size:\n  min: 250\n  max: 250",
+            "parameters.yaml:1: size: default 256x256 is not allowed: sides 250",
+        ),
         ("parameters", "seed:\n  default: -1", "parameters.yaml:2: seed.default: must be 0 or more (now: -1)"),
         ("interface", "language: fr", "interface.yaml:1: language: must be 'zh', 'en' (now: fr)"),
         (

@@ -8,12 +8,16 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 from sqlalchemy import Connection, func, select
 
+from inference.images.builtin.judge import look
 from storage.database import Database
 from storage.records import DeliveryState
 from storage.tables import jobs, outbox
@@ -164,6 +168,24 @@ def test_the_first_card_tells_place_and_time_even_when_nobody_waits(member: Gues
     assert re.search(r"排队中 · 第 1 位 · 约 \d+ 秒", json.dumps(first.content, ensure_ascii=False))
     alice.ended(first.parent_id)
     assert "画好了" in first.text
+
+
+def test_one_seed_is_one_picture_wherever_it_is_ordered(
+    house: Moqi, admin: Person, platform: FeishuSimulator, member: Guest, tmp_path: Path
+) -> None:
+    prompt, out = "一个红色的圆，蓝色背景", tmp_path / "circle.png"
+    (key,) = pictures(member().drawn(f"/draw {prompt} --size 128x128 --seed 5"))
+    web = admin.picture(admin.drawn(f"/draw {prompt} --size 128x128 --seed 5"))
+    ended = house.command("draw", prompt, "--size", "128x128", "--seed", "5", "-o", str(out))
+    assert ended.returncode == 0, ended.stderr
+    feishu, page, terminal = (rgb(found) for found in (platform.images[key], web, out.read_bytes()))
+    assert (page == terminal).all()
+    assert np.abs(feishu - page).mean() < 2  # a chat gets a smaller copy
+    assert [(figure.colour, figure.shape) for figure in look(page.astype(np.uint8))] == [("red", "circle")]
+
+
+def rgb(picture: bytes) -> npt.NDArray[np.int16]:
+    return np.array(Image.open(io.BytesIO(picture)).convert("RGB"), dtype=np.int16)
 
 
 def test_questions_commands_and_formatted_text(platform: FeishuSimulator, member: Guest) -> None:
