@@ -1,7 +1,8 @@
 """Submit, claim, finish, cancel: each one transaction over job, ledger, outbox and audit.
 
 Every function takes the caller's connection, so that a handler can put the event it deals with into the same
-transaction. Lock order on PostgreSQL: lane, then accounts, then rows; keep it, or two transactions wait for each other.
+transaction. Lock order on PostgreSQL: lane, then accounts (person, group, department), then rows; keep it, or two
+transactions wait for each other. `recover` ends several jobs at once and cannot keep it: the writer tries it again.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from sqlalchemy import Connection
@@ -17,6 +18,7 @@ from sqlalchemy import Connection
 from scheduler import fairness, quota
 from scheduler import policy as rules
 from scheduler.policy import UNIT_OF, Demand, Policy, Refusal
+from scheduler.standing import notices
 from storage import audit, jobs, outbox
 from storage.dialect import serialise
 from storage.jobs import Lane
@@ -73,21 +75,19 @@ def submit(conn: Connection, wanted: Submission, policy: Policy, now: datetime) 
     seen = jobs.by_key(conn, wanted.key)
     if seen is not None:
         return seen
-    have = quota.standing(conn, wanted.user.id, UNIT_OF[wanted.kind], policy, now)
+    have = quota.standings(conn, quota.payers(wanted.user, wanted.origin), UNIT_OF[wanted.kind], policy, now)
     active = (JobState.QUEUED,)
     demand = Demand(
         cost=wanted.cost,
-        left=have.left,
-        extra=have.extra,
         waiting_user=jobs.count(conn, *active, kind=wanted.kind, user_id=wanted.user.id),
         waiting_total=jobs.count(conn, *active, kind=wanted.kind),
         banned=wanted.user.banned,
     )
-    refusal = rules.admit(demand, have.allowance, have.renews, policy)
+    refusal = rules.admit(demand, have, policy)
     if refusal is not None:
         return refusal
-    job_id = _enqueue(conn, wanted, now)
-    quota.hold(conn, wanted.user.id, job_id, wanted.cost, have, now)
+    job_id = _enqueue(conn, wanted, notices(have, wanted.cost, policy.warn_at), now)
+    quota.hold(conn, job_id, wanted.cost, have, now)
     job = _expect(conn, job_id)
     if wanted.card is not None:
         body = wanted.card(conn, job)
@@ -96,7 +96,7 @@ def submit(conn: Connection, wanted: Submission, policy: Policy, now: datetime) 
     return job
 
 
-def _enqueue(conn: Connection, wanted: Submission, now: datetime) -> int:
+def _enqueue(conn: Connection, wanted: Submission, told: tuple[dict[str, Any], ...], now: datetime) -> int:
     lane = jobs.lane(conn, wanted.kind)
     tag = fairness.tag(lane.vtime, jobs.vfinish(conn, wanted.kind, wanted.user.id), wanted.work)
     jobs.set_vfinish(conn, wanted.kind, wanted.user.id, tag.finish)
@@ -113,6 +113,7 @@ def _enqueue(conn: Connection, wanted: Submission, now: datetime) -> int:
         vtag=tag.start,
         batch_key=wanted.batch_key,
         parent_id=wanted.parent_id,
+        notices=told,
         now=now,
     )
     if job_id is None:
@@ -157,15 +158,27 @@ def claim(conn: Connection, kind: Kind, room: Callable[[Job], int], policy: Poli
     return Claim(token=token, jobs=tuple(_expect(conn, job.id) for job in batch))
 
 
-def succeed(conn: Connection, job: Job, result: dict[str, Any], took: float, now: datetime) -> bool:
+def succeed(
+    conn: Connection,
+    job: Job,
+    result: dict[str, Any],
+    took: float,
+    now: datetime,
+    *,
+    used: int = 0,
+    zone: tzinfo = UTC,
+) -> bool:
     """Keep a result: outcome, settlement, message. False when the lease was lost: somebody else has the job now.
 
     A cancellation that was asked for meanwhile wins: nothing is posted and nothing is charged.
-    `took` is the engine's share of seconds for this job; the lane's rate learns from it.
+    `took` is the engine's share of seconds for this job; the lane's rate learns from it. `used`: the units it really
+    took, where that is known only now; `zone`: the team's. Never less than what was held.
     """
     if not jobs.end(conn, job.id, job.token, JobState.DONE, now, result=result):
         return cancelled(conn, job, now)
-    quota.settle(conn, job.id, now)
+    more = quota.settle(conn, job.id, now, more=used - job.cost, zone=zone)
+    if more:
+        jobs.charge(conn, job.id, job.cost + more)
     rate = _learned(jobs.lane(conn, job.kind), took / max(job.weight, 1e-6))
     jobs.set_lane(conn, job.kind, **rate, failures=0, open_until=None)
     _tell(conn, job, now)

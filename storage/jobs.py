@@ -172,6 +172,11 @@ def end_queued(conn: Connection, job_id: int, state: JobState, now: datetime, **
     return conn.execute(statement.values(state=state, finished_at=now, **values)).rowcount == 1
 
 
+def charge(conn: Connection, job_id: int, cost: int) -> None:
+    """Write what a job really cost."""
+    conn.execute(update(jobs).where(jobs.c.id == job_id).values(cost=cost))
+
+
 def requeue(conn: Connection, job_id: int, token: str, *, lost: int = 0, attempt: int = 0, **values: Any) -> bool:
     """Put a running job back to its old place, moving its counters by `lost` and `attempt`; `values` change more."""
     statement = update(jobs).where(jobs.c.id == job_id, jobs.c.token == token, jobs.c.state == JobState.RUNNING)
@@ -264,4 +269,5 @@ def _job(row: Row[Any]) -> Job:
     data["kind"] = Kind(data["kind"])
     data["state"] = JobState(data["state"])
     data["origin"] = Origin.from_json(data["origin"])
+    data["notices"] = tuple(data["notices"])
     return Job(**data)

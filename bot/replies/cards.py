@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from bot.replies.language import Language, short
 from bot.reply import Button, Picture, Reply, SourceLink
 from inference.images.model import ModelCard
 from scheduler.progress import Progress
+from scheduler.standing import payer
 from storage.records import Asset, Job, JobState, Kind, Place
 
 PROMPT_SHOWN = 300  # characters of the prompt on a card
@@ -59,7 +61,7 @@ def _queued(job: Job, words: Language, place: Place | None, card: ModelCard | No
         text=what(job, PROMPT_SHOWN),
         fields=_recipe(job, words),
         buttons=(_button("cancel", job, words, "danger"),),
-        note=_model_note(job, words, card is not None and card.builtin, card),
+        note=_note(job, words, card is not None and card.builtin, card),
     )
 
 
@@ -74,7 +76,7 @@ def _running(job: Job, words: Language, progress: Progress | None, card: ModelCa
         fields=_recipe(job, words),
         progress=steps,
         buttons=() if job.cancel_requested else (_button("cancel", job, words, "danger"),),
-        note=_model_note(job, words, card is not None and card.builtin, card),
+        note=_note(job, words, card is not None and card.builtin, card),
         streaming=bool(said),
     )
 
@@ -99,7 +101,7 @@ def _drawn(job: Job, words: Language, assets: Sequence[Asset], card: ModelCard |
         fields=(*_recipe(job, words), *_made(job, words)),
         pictures=tuple(Picture(asset=a.id, width=a.width, height=a.height, alt=what(job, ALT_SHOWN)) for a in pictures),
         buttons=(_button("redo", job, words), _button("reseed", job, words)),
-        note=_model_note(job, words, builtin, card),
+        note=_note(job, words, builtin, card),
     )
 
 
@@ -115,7 +117,10 @@ def _answered(job: Job, words: Language) -> Reply:
         job=job.id,
         text=text,
         sources=tuple(_source(citation) for citation in result.get("citations", ())),
-        note=words.say("note.quotes" if result.get("engine") == "extractive" else "note.check") if grounded else "",
+        note=_joined(
+            words.say("note.quotes" if result.get("engine") == "extractive" else "note.check") if grounded else "",
+            *_notices(job, words),
+        ),
     )
 
 
@@ -165,14 +170,37 @@ def _made(job: Job, words: Language) -> tuple[tuple[str, str], ...]:
     return (*took, *model)
 
 
-def _model_note(job: Job, words: Language, builtin: bool, card: ModelCard | None) -> str:
+def _note(job: Job, words: Language, builtin: bool, card: ModelCard | None) -> str:
+    return _joined(*_model_notes(job, words, builtin, card), *_notices(job, words))
+
+
+def _model_notes(job: Job, words: Language, builtin: bool, card: ModelCard | None) -> list[str]:
     if job.kind is not Kind.DRAW:
-        return ""
+        return []
     parts = [words.say("note.ai")] if job.state is JobState.DONE else []
     parts += [words.say("note.builtin")] if builtin else []
     ignored = bool(job.params.get("negative")) and card is not None and not card.guidance
     parts += [words.say("note.negative")] if ignored else []
-    return " · ".join(parts)
+    return parts
+
+
+def _notices(job: Job, words: Language) -> list[str]:
+    """What its owner was to be told when it was accepted. Every card says it: the first may be gone in a second."""
+    return [words.say(f"notice.{one['code']}", **_used(one, words)) for one in job.notices]
+
+
+def _used(notice: dict[str, Any], words: Language) -> dict[str, object]:
+    return {
+        "whose": words.say(f"notice.{payer(notice['subject']).value}"),
+        "period": words.say(f"period.{notice['period']}"),
+        "unit": words.say(f"quota.{notice['unit']}"),
+        "percent": notice["percent"],
+        "left": notice["left"],
+    }
+
+
+def _joined(*parts: str) -> str:
+    return " · ".join(part for part in parts if part)
 
 
 def _button(action: str, job: Job, words: Language, style: str = "default") -> Button:
