@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
@@ -166,19 +166,19 @@ def succeed(
     now: datetime,
     *,
     used: int = 0,
-    zone: tzinfo = UTC,
+    policy: Policy | None = None,
 ) -> bool:
     """Keep a result: outcome, settlement, message. False when the lease was lost: somebody else has the job now.
 
     A cancellation that was asked for meanwhile wins: nothing is posted and nothing is charged.
     `took` is the engine's share of seconds for this job; the lane's rate learns from it. `used`: the units it really
-    took, where that is known only now; `zone`: the team's. Never less than what was held.
+    took, where that is known only now, to be charged by `policy`; never less than what was held.
     """
     if not jobs.end(conn, job.id, job.token, JobState.DONE, now, result=result):
         return cancelled(conn, job, now)
-    more = quota.settle(conn, job.id, now, more=used - job.cost, zone=zone)
-    if more:
-        jobs.charge(conn, job.id, job.cost + more)
+    beyond = quota.settle(conn, job.id, now, used - job.cost, policy)
+    if beyond.units:
+        jobs.charge(conn, job.id, job.cost + beyond.units, (*job.notices, *beyond.notices))
     rate = _learned(jobs.lane(conn, job.kind), took / max(job.weight, 1e-6))
     jobs.set_lane(conn, job.kind, **rate, failures=0, open_until=None)
     _tell(conn, job, now)

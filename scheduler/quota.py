@@ -8,8 +8,9 @@ price by each, held and closed together. Accounts are locked in this order and n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, tzinfo
+from dataclasses import dataclass, field
+from datetime import date, datetime, tzinfo
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -31,6 +32,15 @@ class Allowed:
 
     limits: tuple[Allowance, ...]  # one for each period, the shortest first; at least one
     own: bool  # set by an admin for this very subject
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Beyond:
+    """What a job was charged at its end, beyond its hold."""
+
+    units: int = 0
+    parts: dict[Account, int] = field(default_factory=dict)  # of every account that pays for it
+    notices: tuple[dict[str, Any], ...] = ()  # see standing.notices
 
 
 def subject(user_id: int) -> str:
@@ -122,36 +132,42 @@ def hold(conn: Connection, job_id: int, cost: int, have: Sequence[Standing], now
             ledger.add(conn, account, EntryKind.HOLD, -parts[bucket], actor=one.subject, now=now, job_id=job_id)
 
 
-def settle(conn: Connection, job_id: int, now: datetime, *, more: int = 0, zone: tzinfo = UTC) -> int:
+def settle(conn: Connection, job_id: int, now: datetime, more: int = 0, policy: Policy | None = None) -> Beyond:
     """The result was kept: the holds stand, and what it used beyond them is taken too, as far as everybody has it.
 
-    Nobody goes below zero for an answer that became longer than expected. Returns how much of `more` was taken.
+    Nobody goes below zero for an answer that became longer than expected. `policy`: by which `more` is charged.
     """
     holds = ledger.open_holds(conn, job_id)
-    taken, beyond = _beyond(conn, holds, more, today(now, zone)) if more > 0 and holds else (0, {})
-    amounts = {_account(entry): 0 for entry in holds} | beyond
-    for account, amount in amounts.items():
+    charged = _charge(conn, holds, more, policy, now) if more > 0 and policy and holds else Beyond()
+    for account, amount in ({_account(entry): 0 for entry in holds} | charged.parts).items():
         ledger.add(conn, account, EntryKind.SETTLE, -amount, actor="scheduler", now=now, job_id=job_id)
-    return taken
+    return charged
 
 
-def _beyond(conn: Connection, holds: Sequence[LedgerEntry], more: int, day: date) -> tuple[int, dict[Account, int]]:
-    """How much more each account of a job can pay, and from which buckets: the period the job was accepted in, then
-    granted units."""
-    unit = holds[0].unit
-    purses: dict[str, tuple[dict[str, int], tuple[Granted, ...]]] = {}
-    for one in dict.fromkeys(entry.account for entry in holds):
-        periods = [e.bucket for e in holds if e.account == one and not purse.is_granted(e.bucket)]
-        balances = ledger.open_accounts(conn, one, unit, periods)
-        purses[one] = {bucket: balances[bucket].left for bucket in periods}, purse.granted_in(balances, day)
-    taken = min(more, *(purse.reachable(periods, granted) for periods, granted in purses.values()))
-    parts = {one: purse.take(taken, periods, granted) or {} for one, (periods, granted) in purses.items() if taken}
-    found = {
-        Account(subject=one, unit=unit, bucket=bucket): amount
-        for one, split in parts.items()
-        for bucket, amount in sorted(split.items())
+def _charge(conn: Connection, holds: Sequence[LedgerEntry], more: int, policy: Policy, now: datetime) -> Beyond:
+    have = [_purse(conn, one, holds, policy, now) for one in dict.fromkeys(entry.account for entry in holds)]
+    taken = min(more, *(one.total for one in have))
+    parts = {
+        Account(subject=one.subject, unit=one.unit, bucket=bucket): amount
+        for one in have
+        for bucket, amount in sorted((one.take(taken) or {}).items())
     }
-    return taken, found
+    return Beyond(units=taken, parts=parts, notices=purse.notices(have, taken, policy.warn_at))
+
+
+def _purse(conn: Connection, one: str, holds: Sequence[LedgerEntry], policy: Policy, now: datetime) -> Standing:
+    """What an account can still pay for its job: from the periods the job was accepted in, and what was granted."""
+    unit = holds[0].unit
+    buckets = [e.bucket for e in holds if e.account == one and not purse.is_granted(e.bucket)]
+    balances = ledger.open_accounts(conn, one, unit, buckets)
+    limits = []
+    for bucket in buckets:
+        period = bucket.partition(":")[0]
+        allowance = Allowance(amount=balances[bucket].granted, period=period)
+        renews = rules.renewal(period, now, policy.timezone)
+        limits.append(Limit(allowance=allowance, bucket=bucket, left=balances[bucket].left, renews=renews))
+    granted = purse.granted_in(balances, today(now, policy.timezone))
+    return Standing(subject=one, unit=unit, own=False, limits=tuple(limits), granted=granted)
 
 
 def refund(conn: Connection, job_id: int, now: datetime, why: str) -> None:

@@ -47,7 +47,7 @@ class Standing:
     subject: str
     unit: Unit
     own: bool  # set by an admin for this very account, not for everybody
-    limits: tuple[Limit, ...]  # at least one
+    limits: tuple[Limit, ...]  # at least one, but where a job was paid from granted units alone
     granted: tuple[Granted, ...] = ()  # what lapses soonest comes first
 
     @property
@@ -62,7 +62,7 @@ class Standing:
     @property
     def left(self) -> int:
         """What the allowances still give."""
-        return self.tight.left
+        return min((limit.left for limit in self.limits), default=0)
 
     @property
     def extra(self) -> int:
@@ -112,11 +112,6 @@ def take(cost: int, periods: Mapping[str, int], granted: Iterable[Granted]) -> d
             parts[one.bucket] = amount
             missing -= amount
     return None if missing else parts
-
-
-def reachable(periods: Mapping[str, int], granted: Iterable[Granted]) -> int:
-    """The highest price that `take` can take."""
-    return max(0, min(periods.values(), default=0)) + sum(one.left for one in granted)
 
 
 def granted_in(balances: Mapping[str, Balance], today: date) -> tuple[Granted, ...]:

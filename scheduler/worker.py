@@ -158,7 +158,7 @@ class Worker:
                 result = outcome.result | ({"assets": kept} if kept else {})
                 rules = self._policy()
                 used = answer_price(outcome.tokens, rules) if outcome.tokens else 0
-                held = queue.succeed(conn, job, result, outcome.took, now, used=used, zone=rules.timezone)
+                held = queue.succeed(conn, job, result, outcome.took, now, used=used, policy=rules)
             case Stopped():
                 held = queue.cancelled(conn, job, now)
             case Failure():

@@ -172,9 +172,9 @@ def end_queued(conn: Connection, job_id: int, state: JobState, now: datetime, **
     return conn.execute(statement.values(state=state, finished_at=now, **values)).rowcount == 1
 
 
-def charge(conn: Connection, job_id: int, cost: int) -> None:
-    """Write what a job really cost."""
-    conn.execute(update(jobs).where(jobs.c.id == job_id).values(cost=cost))
+def charge(conn: Connection, job_id: int, cost: int, notices: Sequence[dict[str, Any]]) -> None:
+    """Write what a job really cost, and what its owner is told about that."""
+    conn.execute(update(jobs).where(jobs.c.id == job_id).values(cost=cost, notices=notices))
 
 
 def requeue(conn: Connection, job_id: int, token: str, *, lost: int = 0, attempt: int = 0, **values: Any) -> bool:

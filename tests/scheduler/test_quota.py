@@ -322,7 +322,7 @@ def paid(db: Database, job_id: int) -> dict[str, int]:
 
 def test_an_answer_is_charged_what_it_used_beyond_its_hold(db: Database) -> None:
     job = asked(db, person(db, "anna"))
-    db.run_sync(queue.succeed, job, {"text": ""}, 1.0, NOON, used=4)
+    db.run_sync(queue.succeed, job, {"text": ""}, 1.0, NOON, used=4, policy=POLICY)
     assert [(e.kind.value, e.amount) for e in db.read_sync(ledger.of_job, job.id)] == [("hold", -1), ("settle", -3)]
     kept = db.read_sync(jobs.get, job.id)
     assert kept is not None
@@ -349,7 +349,7 @@ def test_beyond_its_hold_an_answer_takes_only_what_everybody_still_has(
     if granted:
         db.run_sync(quota.grant, me(anna), Unit.ASK, granted, "user:9", NOON)
     job = asked(db, anna, chat="oc_1")
-    db.run_sync(queue.succeed, job, {"text": ""}, 1.0, NOON, used=used)
+    db.run_sync(queue.succeed, job, {"text": ""}, 1.0, NOON, used=used, policy=POLICY)
     kept = db.read_sync(jobs.get, job.id)
     assert kept is not None
     assert kept.cost == charged
@@ -363,7 +363,7 @@ def test_an_answer_that_was_never_delivered_gives_all_of_it_back(db: Database) -
     db.run_sync(ledger.set_allowance, me(anna), Unit.ASK, Allowance(amount=2, period="day"))
     db.run_sync(quota.grant, me(anna), Unit.ASK, 9, "user:9", NOON)
     job = asked(db, anna)
-    db.run_sync(queue.succeed, job, {"text": ""}, 1.0, NOON, used=5)
+    db.run_sync(queue.succeed, job, {"text": ""}, 1.0, NOON, used=5, policy=POLICY)
     assert standing(db, me(anna), unit=Unit.ASK).total == 6
     db.run_sync(quota.give_back, job.id, NOON, "gone")
     assert standing(db, me(anna), unit=Unit.ASK).total == 11
@@ -378,6 +378,19 @@ def test_the_order_that_takes_an_allowance_to_the_mark_is_told_once(db: Database
     told = [submitted(db, order(anna, f"e{n}"), POLICY).notices for n in range(5)]
     assert [len(notices) for notices in told] == [0, 0, 0, 1, 0]
     assert (told[3][0]["percent"], told[3][0]["left"]) == (80, 1)
+
+
+def test_an_answer_that_becomes_long_is_told_at_its_end(db: Database) -> None:
+    anna = person(db, "anna")
+    db.run_sync(ledger.set_allowance, me(anna), Unit.ASK, Allowance(amount=5, period="month"))
+    job = asked(db, anna)
+    assert job.notices == ()
+    db.run_sync(queue.succeed, job, {"text": ""}, 1.0, NOON, used=4, policy=POLICY)
+    kept = db.read_sync(jobs.get, job.id)
+    assert kept is not None
+    assert [(one["subject"], one["period"], one["percent"], one["left"]) for one in kept.notices] == [
+        (me(anna), "month", 80, 1)
+    ]
 
 
 # --- speed --------------------------------------------------------------------------------------------------------
@@ -436,4 +449,4 @@ def _end(db: Database, job: Job, luck: random.Random, now: datetime) -> None:
             db.run_sync(queue.cancelled, job, now)
         case 2:
             used = job.cost + luck.randrange(9)
-            db.run_sync(queue.succeed, job, {"seeds": [1]}, 1.0, now, used=used, zone=SHARED.timezone)
+            db.run_sync(queue.succeed, job, {"seeds": [1]}, 1.0, now, used=used, policy=SHARED)
