@@ -38,6 +38,8 @@ _LOCKED = (
     select(accounts.c.bucket, accounts.c.balance, accounts.c.granted)
     .where(
         *_SAME[:2],
+        # Says nothing new, but keeps the years of days that are over out of the search.
+        accounts.c.bucket.between(bindparam("lowest"), bindparam("highest")),
         or_(
             accounts.c.bucket.in_(bindparam("buckets", expanding=True)),
             # What is spent needs no lock: nothing but a refund or a grant can happen to it.
@@ -120,7 +122,8 @@ def open_accounts(conn: Connection, subject: str, unit: Unit, periods: Sequence[
 
 
 def _locked(conn: Connection, subject: str, unit: Unit, periods: Sequence[str]) -> dict[str, Balance]:
-    rows = conn.execute(_LOCKED, {"of_account": subject, "of_unit": unit, "buckets": list(periods)})
+    ends = {"lowest": min((EXTRA, *periods)), "highest": max((_AFTER_EXTRA, *periods))}
+    rows = conn.execute(_LOCKED, {"of_account": subject, "of_unit": unit, "buckets": list(periods), **ends})
     return {row.bucket: Balance(left=row.balance, granted=row.granted) for row in rows}
 
 
