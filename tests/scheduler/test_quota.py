@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from threading import Barrier, Thread
+from threading import Barrier, BrokenBarrierError, Thread
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -202,12 +203,15 @@ def test_two_processes_spending_the_last_unit_at_the_same_instant_and_one_gets_i
     nothing = (Allowance(amount=0, period="day"),)
     policy = replace(POLICY, allowances={Unit.DRAW: nothing}, shared={GROUP: {Unit.DRAW: nothing}})
     db.run_sync(quota.grant, subject, Unit.DRAW, 1, "test", NOON)
-    together = Barrier(4)
+    db.run_sync(quota.standings, (subject,), Unit.DRAW, policy, NOON)  # making the period's account would part them too
+    together, looked = Barrier(4), Barrier(4)
     got: list[bool] = []
 
     def spend(conn: Connection) -> bool:
         (have,) = quota.standings(conn, (subject,), Unit.DRAW, policy, NOON)
         parts = have.take(1)
+        with suppress(BrokenBarrierError):  # only who is not kept apart meets the others here
+            looked.wait(0.5)
         if parts is not None:
             account = Account(subject=subject, unit=Unit.DRAW, bucket="extra")
             ledger.add(conn, account, EntryKind.GRANT, -parts["extra"], actor="test", now=NOON)
