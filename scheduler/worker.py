@@ -156,8 +156,8 @@ class Worker:
             case Success():
                 kept = [_row(conn, job, index, item) for index, item in enumerate(outcome.assets)]
                 result = outcome.result | ({"assets": kept} if kept else {})
-                rules = self._policy()
-                used = answer_price(outcome.tokens, rules) if outcome.tokens else 0
+                rules = self._policy() if outcome.tokens else None
+                used = answer_price(outcome.tokens, rules) if rules else 0
                 held = queue.succeed(conn, job, result, outcome.took, now, used=used, policy=rules)
             case Stopped():
                 held = queue.cancelled(conn, job, now)

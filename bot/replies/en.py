@@ -238,8 +238,12 @@ TABLE: dict[str, str] = {
     "Failed and cancelled ones cost nothing. Where a group or a department has a quota, what is drawn there counts "
     "for it too; whichever is used up first binds.",
     "help.quota.admin": "`/quota set @name 5/day` sets a quota · `/quota set @name ask 50/day` for answers · "
-    "`/quota set @name default` takes it back · `/quota grant @name 3` gives more, also `7 days` or "
-    "`until 2026-12-31` · instead of @name: `group`, `dept Design`, `default`",
+    "`/quota grant @name 3` gives more",
+    "help.quota.admin_more": "Day, week and month count side by side; `/quota set @name none/day` takes one back, "
+    "`/quota set @name default` all of them\n"
+    "What is granted may lapse: `/quota grant @name 3 7 days`, `/quota grant @name 3 until 2026-12-31`\n"
+    "Instead of @name: `group` (this one), `dept Design`, `default` (everybody without a quota of their own); "
+    "`/quota group` shows it",
     "help.new": "begins a new conversation",
     "help.new.use": "/new",
     "help.new.more": "What was said before is no longer taken into account.",

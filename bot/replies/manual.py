@@ -31,7 +31,7 @@ def page(words: Language, topic: str, role: Role, rules: Rules, parameters: Para
         lines += [parameter(words, name, rules, parameters) for name in type(parameters).model_fields]
         lines.append(words.say("help.negative"))
     if topic == "quota" and role is Role.ADMIN:
-        lines.append(words.say("help.quota.admin"))
+        lines += [words.say("help.quota.admin"), words.say("help.quota.admin_more")]
     lines.append(words.say("help.also", names=" ".join(f"`/{alias}`" for alias in COMMANDS[topic])))
     return Reply(title=f"/{topic}", text="\n".join(lines))
 

@@ -226,8 +226,11 @@ TABLE: dict[str, str] = {
     "help.quota.more": "1024x1024 以内、默认步数的一张图计 1，更大或步数更多按比例计。失败和取消不计。"
     "群和部门设了额度的，在群里画也计群的，也计部门的；哪项先用完以哪项为准。",
     "help.quota.admin": "`/quota set @某人 5/day` 设画图额度 · `/quota set @某人 ask 50/day` 设回答额度 · "
-    "`/quota set @某人 default` 不再单独设 · `/quota grant @某人 3` 追加，可加 `7天` 或 `到 12月31日` · "
-    "@某人 也可写 `本群`、`部门 设计部`、`默认`",
+    "`/quota grant @某人 3` 追加",
+    "help.quota.admin_more": "每天、每周、每月可以同时限；`/quota set @某人 none/day` 去掉一项，"
+    "`/quota set @某人 default` 全部收回，和大家一样\n"
+    "追加可以到期：`/quota grant @某人 3 7天`、`/quota grant @某人 3 到 12月31日`\n"
+    "@某人 也可以是 `本群`、`部门 设计部`、`默认`（没单独设过的所有人）；`/quota 本群` 查看",
     "help.new": "开始新对话",
     "help.new.use": "/new",
     "help.new.more": "之前的问答不再作为上文。",

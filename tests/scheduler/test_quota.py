@@ -20,12 +20,13 @@ from scheduler.policy import Policy, Refusal
 from scheduler.queue import Failure, Submission
 from scheduler.standing import Granted, Standing
 from scheduler.verify import verify
-from storage import jobs, ledger, users
+from storage import assets, jobs, ledger, usage, users
 from storage.database import Database
 from storage.files import Files
 from storage.ledger import Account
 from storage.migrations import migrate
 from storage.records import Allowance, ChatType, EntryKind, Identity, Job, JobState, Kind, Origin, Unit, User, utcnow
+from storage.usage import Usage
 
 FIVE = Allowance(amount=5, period="day")
 GROUP, DESIGN = "group:feishu:oc_1", "dept:设计部"
@@ -412,6 +413,49 @@ def test_an_order_without_group_and_department_asks_for_its_quota_twice(db: Data
 
     db.run_sync(look)
     assert len(seen) == 2, seen
+
+
+# --- what a month cost --------------------------------------------------------------------------------------------
+
+
+def test_a_month_by_person_counts_each_job_once_in_the_month_it_ended_in(db: Database) -> None:
+    anna, ben = person(db, "anna", "设计部"), person(db, "ben")
+    policy = replace(POLICY, allowances={unit: (FIVE, Allowance(amount=50, period="month")) for unit in Unit})
+    begin, end = datetime(2026, 10, 31, 16, tzinfo=UTC), datetime(2026, 11, 30, 16, tzinfo=UTC)
+    first, last = begin, end - timedelta(seconds=1)
+    db.run_sync(quota.grant, me(anna), Unit.DRAW, 9, "user:9", first)
+    for number, (user, cost, at) in enumerate(
+        [
+            (anna, 7, first),  # of two periods and granted units: still one picture
+            (anna, 1, last),
+            (ben, 2, last),
+            (anna, 1, begin - timedelta(seconds=1)),
+            (anna, 1, end),
+        ]
+    ):
+        submitted(db, order(user, f"e{number}", cost=cost), policy, at)
+        done = claimed(db, now=at)
+        db.run_sync(
+            assets.add, sha256=f"{number:064x}", media_type="image/png", size=9, width=1, height=1,
+            job_id=done.id, index=0, now=at,
+        )  # fmt: skip
+        db.run_sync(queue.succeed, done, {"seeds": [1]}, 1.0, at)
+    db.run_sync(queue.cancel, submitted(db, order(ben, "never", cost=3), policy, last), "user:1", last)
+    question = asked(db, ben)
+    db.run_sync(queue.succeed, question, {"text": ""}, 1.0, NOON, used=4, policy=policy)
+    returned = submitted(db, order(ben, "lost"), policy, last)
+    db.run_sync(queue.succeed, claimed(db, now=last), {"seeds": [1]}, 1.0, last)
+    db.run_sync(quota.give_back, returned.id, end + timedelta(days=1), "gone")
+    assert db.read_sync(usage.of_people, begin, end) == [
+        Usage(department="", user_id=ben.id, name="ben", pictures=1, picture_units=2, answers=1, answer_units=4,
+              failed=1, returned=1),
+        Usage(department="设计部", user_id=anna.id, name="anna", pictures=2, picture_units=8),
+    ]  # fmt: skip
+    db.run_sync(
+        lambda conn: conn.exec_driver_sql(
+            f"update outbox set state = 'failed', reason = 'gone' where job_id = {returned.id}"
+        )
+    )
 
 
 # --- a month of it ------------------------------------------------------------------------------------------------
