@@ -75,6 +75,7 @@ def submit(conn: Connection, wanted: Submission, policy: Policy, now: datetime) 
     seen = jobs.by_key(conn, wanted.key)
     if seen is not None:
         return seen
+    lane = jobs.lane(conn, wanted.kind)
     have = quota.standings(conn, quota.payers(wanted.user, wanted.origin), UNIT_OF[wanted.kind], policy, now)
     active = (JobState.QUEUED,)
     demand = Demand(
@@ -86,7 +87,7 @@ def submit(conn: Connection, wanted: Submission, policy: Policy, now: datetime) 
     refusal = rules.admit(demand, have, policy)
     if refusal is not None:
         return refusal
-    job_id = _enqueue(conn, wanted, notices(have, wanted.cost, policy.warn_at), now)
+    job_id = _enqueue(conn, wanted, lane, notices(have, wanted.cost, policy.warn_at), now)
     quota.hold(conn, job_id, wanted.cost, have, now)
     job = _expect(conn, job_id)
     if wanted.card is not None:
@@ -96,8 +97,7 @@ def submit(conn: Connection, wanted: Submission, policy: Policy, now: datetime) 
     return job
 
 
-def _enqueue(conn: Connection, wanted: Submission, told: tuple[dict[str, Any], ...], now: datetime) -> int:
-    lane = jobs.lane(conn, wanted.kind)
+def _enqueue(conn: Connection, wanted: Submission, lane: Lane, told: tuple[dict[str, Any], ...], now: datetime) -> int:
     tag = fairness.tag(lane.vtime, jobs.vfinish(conn, wanted.kind, wanted.user.id), wanted.work)
     jobs.set_vfinish(conn, wanted.kind, wanted.user.id, tag.finish)
     job_id = jobs.add(
@@ -176,11 +176,11 @@ def succeed(
     """
     if not jobs.end(conn, job.id, job.token, JobState.DONE, now, result=result):
         return cancelled(conn, job, now)
+    rate = _learned(jobs.lane(conn, job.kind), took / max(job.weight, 1e-6))
+    jobs.set_lane(conn, job.kind, **rate, failures=0, open_until=None)
     beyond = quota.settle(conn, job.id, now, used - job.cost, policy)
     if beyond.units:
         jobs.charge(conn, job.id, job.cost + beyond.units, (*job.notices, *beyond.notices))
-    rate = _learned(jobs.lane(conn, job.kind), took / max(job.weight, 1e-6))
-    jobs.set_lane(conn, job.kind, **rate, failures=0, open_until=None)
     _tell(conn, job, now)
     _audit(conn, "scheduler", "done", job.id, now)
     return True

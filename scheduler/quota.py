@@ -122,14 +122,17 @@ def today(now: datetime, zone: tzinfo) -> date:
 
 
 def hold(conn: Connection, job_id: int, cost: int, have: Sequence[Standing], now: datetime) -> None:
-    """Take the price of an accepted job from each. Call only after `policy.admit` accepted these very standings."""
+    """Take the price of an accepted job from each, its person first.
+
+    Call only after `policy.admit` accepted these very standings.
+    """
     for one in have:
         parts = one.take(cost)
         if parts is None:
             raise ValueError(f"job {job_id}: a hold of {cost} on {one.subject} was not admitted before")
         for bucket in sorted(parts):
             account = Account(subject=one.subject, unit=one.unit, bucket=bucket)
-            ledger.add(conn, account, EntryKind.HOLD, -parts[bucket], actor=one.subject, now=now, job_id=job_id)
+            ledger.add(conn, account, EntryKind.HOLD, -parts[bucket], actor=have[0].subject, now=now, job_id=job_id)
 
 
 def settle(conn: Connection, job_id: int, now: datetime, more: int = 0, policy: Policy | None = None) -> Beyond:

@@ -231,16 +231,21 @@ def count(conn: Connection, *states: JobState, kind: Kind, user_id: int | None =
 
 def lane(conn: Connection, kind: Kind) -> Lane:
     """The lane of a kind, made at first use."""
-    conn.execute(_insert_lane(conn.dialect.name), {"kind": kind})
-    return peek_lane(conn, kind)
+    found = _lane(conn, kind)
+    if found is None:  # looked for first: even a row that is there makes an insert wait for who changes it
+        conn.execute(_insert_lane(conn.dialect.name), {"kind": kind})
+    return found or peek_lane(conn, kind)
 
 
 def peek_lane(conn: Connection, kind: Kind) -> Lane:
     """The lane of a kind as it stands, for readers."""
+    found = _lane(conn, kind)
+    return found or Lane(kind=kind, vtime=0.0, rate=0.0, samples=0, failures=0, open_until=None)
+
+
+def _lane(conn: Connection, kind: Kind) -> Lane | None:
     row = conn.execute(_LANE, {"kind": kind}).one_or_none()
-    if row is None:
-        return Lane(kind=kind, vtime=0.0, rate=0.0, samples=0, failures=0, open_until=None)
-    return Lane(**{**row._mapping, "kind": kind})
+    return None if row is None else Lane(**{**row._mapping, "kind": kind})
 
 
 def set_lane(conn: Connection, kind: Kind, **values: Any) -> None:

@@ -106,7 +106,9 @@ class Words(Language):
         rates = self.rates(limits.limits)
         if standing is None:
             return self.say("quota.set_default", rates=rates, **values)
-        return self.say("quota.set" if limits.own else "quota.cleared", rates=rates, left=standing.total, **values)
+        said = self.say("quota.set" if limits.own else "quota.cleared", rates=rates, left=standing.total, **values)
+        empty = holder.payer is Payer.DEPARTMENT and not holder.people
+        return f"{said}\n{self.say('quota.nobody_there')}" if empty else said
 
     def quota_granted(self, holder: Holder, amount: int, until: date | None, standing: Standing) -> Reply:
         """An account got units; `until` is their last day."""

@@ -159,6 +159,7 @@ TABLE: dict[str, str] = {
     "quota.cleared": "{whose}{unit}额度不再单独设，和大家一样：{rates}，现在还剩 {left}。",
     "quota.set_default": "{whose}{unit}额度现在是{rates}，没有单独设过的人都按这个算。",
     "quota.free": "{whose}{unit}额度已取消，不再限制。",
+    "quota.nobody_there": "这个部门现在还没有人，名字要和人员所属的部门写得一样。",
     "quota.granted": "{whose}{unit}额度追加了 {amount}，{until}，现在共剩 {left}。",
     "quota.stays": "用完为止",
     "quota.until": "有效到 {date}（含当天）",

@@ -487,6 +487,8 @@ def test_what_admins_did() -> None:
 
     assert said(WANG, own, standing(day(5, five))) == "小王 的画图额度改为每天 5，现在还剩 5。"
     assert said(DESIGN, own, standing(day(5, five))) == "部门“设计部”（3 人）的画图额度改为每天 5，现在还剩 5。"
+    mistyped = said(replace(DESIGN, people=0), own, standing(day(5, five)))
+    assert mistyped.endswith("现在还剩 5。\n这个部门现在还没有人，名字要和人员所属的部门写得一样。")
     back = Allowed(limits=both, own=False)
     assert said(WANG, back, standing()) == "小王 的画图额度不再单独设，和大家一样：每天 50、每月 500，现在还剩 47。"
     assert said(HERE, None, None) == "本群的画图额度已取消，不再限制。"

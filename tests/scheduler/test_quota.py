@@ -195,6 +195,33 @@ async def test_the_last_unit_of_a_group_goes_to_one_of_its_people(db: Database) 
     assert {result.detail["subject"] for result in results if isinstance(result, Refusal)} == {GROUP}
 
 
+async def test_people_of_one_group_order_cancel_and_finish_at_once_without_waiting_in_a_circle(
+    db: Database, database_url: str
+) -> None:
+    """Each holds their own account and waits for the group's. PostgreSQL would end one of a circle and try again."""
+    week = {Unit.DRAW: (Allowance(amount=50, period="week"),)}
+    policy = replace(POLICY, shared={GROUP: week, DESIGN: week})
+    people = [await asyncio.to_thread(person, db, f"p{n}", "设计部") for n in range(6)]
+    wanted = [order(user, f"{user.name}-{n}", chat="oc_1") for user in people for n in range(4)]
+    with Database.open(database_url) as own:
+        made = await asyncio.gather(*(own.run(queue.submit, one, policy, NOON) for one in wanted[:12]))
+        claims = [await own.run(queue.claim, Kind.DRAW, lambda head: 1, policy, NOON) for _ in range(9)]
+        running = [claim.jobs[0] for claim in claims if claim]
+        assert len(running) == 9
+        await asyncio.gather(
+            *(own.run(queue.submit, one, policy, NOON) for one in wanted[12:]),
+            *(own.run(queue.succeed, job, {"seeds": [1]}, 1.0, NOON, used=2, policy=policy) for job in running[:4]),
+            *(own.run(queue.fail, job, Failure(error="x", cause="y"), policy, NOON) for job in running[4:8]),
+            *(own.run(queue.cancel, job, "user:9", NOON) for job in made if isinstance(job, Job)),
+        )
+    spent = [50 - (await asyncio.to_thread(standing, db, one, policy)).total for one in (GROUP, DESIGN)]
+    people_spent = [5 - (await asyncio.to_thread(standing, db, me(user), policy)).total for user in people]
+    assert spent == [sum(people_spent)] * 2
+    if database_url.startswith("postgresql"):
+        circles = "select deadlocks from pg_stat_database where datname = current_database()"
+        assert await asyncio.to_thread(db.read_sync, lambda conn: conn.exec_driver_sql(circles).scalar()) == 0
+
+
 @pytest.mark.parametrize("whose", ["person", "group"])
 def test_two_processes_spending_the_last_unit_at_the_same_instant_and_one_gets_it(
     db: Database, database_url: str, whose: str
