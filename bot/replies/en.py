@@ -166,9 +166,9 @@ TABLE: dict[str, str] = {
     "quota.note": "A picture up to 1024x1024 at the default steps costs 1, larger or longer ones in proportion; "
     "an answer costs 1, a very long one more.",
     "quota.set": "{whose} now has {rates} ({unit}), {left} left.",
-    "quota.cleared": "{whose} has no separate quota any more: {rates} ({unit}) like everybody, {left} left.",
+    "quota.cleared": "{whose} has no separate quota any more, but {rates} ({unit}): {left} left.",
     "quota.set_default": "{whose} now has {rates} ({unit}).",
-    "quota.free": "{whose} has no quota any more ({unit}): it is not limited.",
+    "quota.free": "{whose} is not limited now ({unit}).",
     "quota.nobody_there": "Nobody belongs to this department yet; its name must be written as the people's is.",
     "quota.granted": "{whose} got {amount} more ({unit}); {until}. {left} left in all.",
     "quota.stays": "they do not lapse",

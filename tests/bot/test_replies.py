@@ -490,8 +490,8 @@ def test_what_admins_did() -> None:
     mistyped = said(replace(DESIGN, people=0), own, standing(day(5, five)))
     assert mistyped.endswith("现在还剩 5。\n这个部门现在还没有人，名字要和人员所属的部门写得一样。")
     back = Allowed(limits=both, own=False)
-    assert said(WANG, back, standing()) == "小王 的画图额度不再单独设，和大家一样：每天 50、每月 500，现在还剩 47。"
-    assert said(HERE, None, None) == "本群的画图额度已取消，不再限制。"
+    assert said(WANG, back, standing()) == "小王 的画图额度不再单独设，现在按每天 50、每月 500，还剩 47。"
+    assert said(HERE, None, None) == "本群的画图现在不限额度。"
     assert said(EVERYBODY, back, None) == "默认的画图额度现在是每天 50、每月 500，没有单独设过的人都按这个算。"
     more = standing(granted=(granted(3),))
     assert ZH.quota_granted(WANG, 3, None, more).text == "小王 的画图额度追加了 3，用完为止，现在共剩 50。"

@@ -319,11 +319,11 @@ def test_a_department_and_the_default_are_set_in_chat_and_taken_back(admin: Pers
     )
     shown = admin.told("/quota dept 设计部")
     assert (shown["title"], fields(shown)["回答"]) == ("部门“设计部”（0 人）的额度", "没有设额度，不限")
-    assert "取消，不再限制" in admin.told("/quota set dept 设计部 ask default")["text"]
+    assert "部门“设计部”（0 人）的回答现在不限额度" in admin.told("/quota set dept 设计部 ask default")["text"]
     admin.told("/quota set dept 设计部 default")
     assert "本来就不限" in admin.told("/quota grant dept 设计部 5")["text"]
     admin.told(f"/quota set @{anna.name} 5/day")
-    assert "和大家一样：每天 50，现在还剩 50" in admin.told(f"/quota set @{anna.name} default")["text"]
+    assert "现在按每天 50，还剩 50" in admin.told(f"/quota set @{anna.name} default")["text"]
     assert fields(admin.told("/quota default"))["画图"] == "每天 50"
     assert "这里不是群聊" in admin.told("/quota set 本群 5/day")["text"]
     assert "已经过去" in admin.told(f"/quota grant @{anna.name} 5 until 2020-01-01")["text"]
