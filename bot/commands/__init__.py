@@ -5,6 +5,7 @@ from __future__ import annotations
 from bot.commands.flags import clip
 from bot.commands.names import ADMIN_COMMANDS, COMMANDS, LATER
 from bot.commands.parse import parse
+from bot.commands.people import account
 from bot.commands.rules import SEED_MAX, Bounds, Rules, SizeRule
 from bot.commands.values import (
     Ask,
@@ -16,6 +17,7 @@ from bot.commands.values import (
     Jobs,
     New,
     Pause,
+    QuotaClear,
     QuotaGrant,
     QuotaSet,
     QuotaShow,
@@ -23,6 +25,7 @@ from bot.commands.values import (
     Resume,
     SetRole,
     Status,
+    Until,
     UsageError,
 )
 
@@ -41,6 +44,7 @@ __all__ = [
     "Jobs",
     "New",
     "Pause",
+    "QuotaClear",
     "QuotaGrant",
     "QuotaSet",
     "QuotaShow",
@@ -50,7 +54,9 @@ __all__ = [
     "SetRole",
     "SizeRule",
     "Status",
+    "Until",
     "UsageError",
+    "account",
     "clip",
     "parse",
 ]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from bot.replies.language import Language, short
 from bot.reply import Button, Picture, Reply, SourceLink
 from inference.images.builtin.world import known
 from inference.images.model import ModelCard
 from scheduler.progress import Progress
+from scheduler.standing import payer
 from storage.records import Asset, Job, JobState, Kind, Place
 
 PROMPT_SHOWN = 300  # characters of the prompt on a card
@@ -60,7 +62,7 @@ def _queued(job: Job, words: Language, place: Place | None, card: ModelCard | No
         text=what(job, PROMPT_SHOWN),
         fields=_recipe(job, words),
         buttons=(_button("cancel", job, words, "danger"),),
-        note=_model_note(job, words, card),
+        note=_note(job, words, card),
     )
 
 
@@ -75,7 +77,7 @@ def _running(job: Job, words: Language, progress: Progress | None, card: ModelCa
         fields=_recipe(job, words),
         progress=steps,
         buttons=() if job.cancel_requested else (_button("cancel", job, words, "danger"),),
-        note=_model_note(job, words, card),
+        note=_note(job, words, card),
         streaming=bool(said),
     )
 
@@ -98,7 +100,7 @@ def _drawn(job: Job, words: Language, assets: Sequence[Asset], card: ModelCard |
         fields=(*_recipe(job, words), *_made(job, words)),
         pictures=tuple(Picture(asset=a.id, width=a.width, height=a.height, alt=what(job, ALT_SHOWN)) for a in pictures),
         buttons=(_button("redo", job, words), _button("reseed", job, words)),
-        note=_model_note(job, words, card),
+        note=_note(job, words, card),
     )
 
 
@@ -114,7 +116,10 @@ def _answered(job: Job, words: Language) -> Reply:
         job=job.id,
         text=text,
         sources=tuple(_source(citation) for citation in result.get("citations", ())),
-        note=words.say("note.quotes" if result.get("engine") == "extractive" else "note.check") if grounded else "",
+        note=_joined(
+            words.say("note.quotes" if result.get("engine") == "extractive" else "note.check") if grounded else "",
+            *_notices(job, words),
+        ),
     )
 
 
@@ -170,19 +175,41 @@ def practice_remark(job: Job, words: Language) -> str:
     return words.say("note.builtin.unknown") if drew and not known(str(job.params["prompt"])) else ""
 
 
-def _model_note(job: Job, words: Language, card: ModelCard | None) -> str:
+def _note(job: Job, words: Language, card: ModelCard | None) -> str:
     """Small print. What is particular to this order comes first: a platform may cut the end."""
-    if job.kind is not Kind.DRAW:
-        return ""
+    drawn = job.kind is Kind.DRAW
+    label = [words.say("note.ai")] if drawn and job.state is JobState.DONE else []
+    return _joined(*label, *_notices(job, words), *(_model_notes(job, words, card) if drawn else ()))
+
+
+def _model_notes(job: Job, words: Language, card: ModelCard | None) -> list[str]:
     ended = job.state is JobState.DONE
     ignored = bool(job.params.get("negative")) and card is not None and not card.guidance
-    parts = [words.say("note.ai")] if ended else []
-    parts += [words.say("note.negative")] if ignored else []
+    parts = [words.say("note.negative")] if ignored else []
     if ended and (job.result or {}).get("builtin"):
         parts.append(practice_remark(job, words) or words.say("note.builtin"))
     elif not ended and card is not None and card.builtin:
         parts.append(words.say("note.builtin.queued"))
-    return " · ".join(parts)
+    return parts
+
+
+def _notices(job: Job, words: Language) -> list[str]:
+    """What its owner was to be told when it was accepted. Every card says it: the first may be gone in a second."""
+    return [words.say(f"notice.{one['code']}", **_used(one, words)) for one in job.notices]
+
+
+def _used(notice: dict[str, Any], words: Language) -> dict[str, object]:
+    return {
+        "whose": words.say(f"notice.{payer(notice['subject']).value}"),
+        "period": words.say(f"period.{notice['period']}"),
+        "unit": words.say(f"quota.{notice['unit']}"),
+        "percent": notice["percent"],
+        "left": notice["left"],
+    }
+
+
+def _joined(*parts: str) -> str:
+    return " · ".join(part for part in parts if part)
 
 
 def _button(action: str, job: Job, words: Language, style: str = "default") -> Button:

@@ -33,7 +33,7 @@ def page(words: Language, topic: str, role: Role, rules: Rules, parameters: Para
         lines.append(words.say("help.negative"))
         lines += [words.say("help.practice")] if rules.practice else []
     if topic == "quota" and role is Role.ADMIN:
-        lines.append(words.say("help.quota.admin"))
+        lines += [words.say("help.quota.admin"), words.say("help.quota.admin_more")]
     lines.append(words.say("help.also", names=" ".join(f"`/{alias}`" for alias in COMMANDS[topic])))
     return Reply(title=f"/{topic}", text="\n".join(lines))
 

@@ -253,6 +253,25 @@ def test_two_members_have_quotas_of_their_own(admin: Person, member: Guest) -> N
     assert (alice.left(), bob.left()) == (0, 49)
 
 
+def test_a_group_pays_beside_its_people_when_an_admin_says_so(admin: Person, member: Guest) -> None:
+    alice, bob, boss = member(), member(), member()
+    bob.chat_id = boss.chat_id = alice.chat_id
+    boss.told("/help")
+    admin.told(f"/role feishu:{boss.open_id} admin")
+    said = boss.told("/quota set 本群 2/week", group=True).text
+    assert "本群的画图额度改为每周 2，现在还剩 2。" in said
+    alice.drawn("/draw 猫 --size 64x64", group=True)
+    quota = alice.told("/quota", group=True).text
+    assert "还剩 49 / 50" in quota
+    assert re.search(r"画图（本群）.*还剩 1 / 2（每周 2），.*更新，以此为准", quota)
+    assert "本群" not in alice.told("/quota").text
+    card = bob.drawn("/draw 狗 --size 64x64", group=True)
+    assert "本群本周的画图额度已用 100%，还剩 0" in card.text
+    assert "本群的画图额度不够：这次需要 1，还剩 0（每周 2）" in alice.told("/draw 鸟 --size 64x64", group=True).text
+    alice.drawn("/draw 鸟 --size 64x64")
+    assert (alice.left(), bob.left()) == (48, 49)
+
+
 # --- buttons and recalls ----------------------------------------------------------------------------------------
 
 
