@@ -29,7 +29,8 @@ class _Voice:
     zh: bool
     held: bool
     terse: bool
-    sep: str
+    sep: str  # between the parts of the caption
+    joint: str = ""  # between the attributes of a figure; empty for the usual ways
 
     def word(self, term: Term) -> str:
         known, held = (term.zh, term.zh_held) if self.zh else (term.en, term.en_held)
@@ -57,10 +58,16 @@ def caption(scene: Scene, rng: random.Random, *, language: Language, held_out: b
     return "".join(character for character in text if character not in ENDS)
 
 
-def marked(scene: Scene, rng: random.Random, *, language: Language, held_out: bool = False) -> str:
-    """One way to ask for a scene, with ENDS where the words for a figure end: training asks there what was read."""
+def marked(
+    scene: Scene, rng: random.Random, *, language: Language, held_out: bool = False, marks: tuple[str, str] = ("", "")
+) -> str:
+    """One way to ask for a scene, with ENDS where the words for a figure end: training asks there what was read.
+
+    `marks` stand between the parts of the caption and between the attributes of a figure, instead of the usual ones.
+    """
     zh = language == "zh"
-    voice = _Voice(rng, zh, held_out, not held_out and rng.random() < 0.12, _separator(rng, zh, held_out))
+    sep, joint = marks
+    voice = _Voice(rng, zh, held_out, not held_out and rng.random() < 0.12, sep or _separator(rng, zh, held_out), joint)
     parts = _pair(voice, scene) if len(scene.figures) == 2 else _single(voice, scene.figures[0])
     text = voice.sep.join(_with_background(voice, parts, scene))
     return _dressed_zh(voice, text) if zh else _dressed_en(voice, text)
@@ -181,6 +188,8 @@ def _noun_zh(voice: _Voice, figure: Figure, *, lead: str = "", loose: bool = Fal
         return lead + amount + shape
     if loose and voice.chance(0.4 if voice.held else 0.15):
         return _trailing_zh(voice, figure, attributes, lead + amount + shape)
+    if voice.joint:
+        return lead + amount + voice.joint.join(attributes) + voice.one(("", "的")) + shape
     if voice.terse:
         return lead + amount + "".join(attributes) + shape
     if voice.held and len(attributes) > 1 and voice.chance(0.5):
@@ -192,6 +201,8 @@ def _noun_zh(voice: _Voice, figure: Figure, *, lead: str = "", loose: bool = Fal
 
 
 def _trailing_zh(voice: _Voice, figure: Figure, attributes: list[str], noun: str) -> str:
+    if voice.joint:
+        return noun + voice.joint + voice.joint.join(attributes)
     if voice.held:
         return noun + voice.one(("（{}）", "({})", "：{}")).format("、".join(attributes))
     if len(attributes) == 1 and figure.colour:
@@ -232,8 +243,12 @@ def _noun_en(voice: _Voice, figure: Figure, *, loose: bool = False) -> str:
     if loose and voice.chance(0.4 if voice.held else 0.15):
         frame = voice.frame(_TRAILING_EN, _TRAILING_EN_HELD)
         noun = _amount_en(voice, figure, shape) + shape
+        if voice.joint:
+            return voice.joint.join((noun, *attributes))
         return frame[0].format(noun) + frame[1].join(attributes) + frame[2]
-    if len(attributes) > 1 and (voice.held or voice.chance(0.1)):
+    if voice.joint:
+        phrase = voice.joint.join(attributes) + " " + shape
+    elif len(attributes) > 1 and (voice.held or voice.chance(0.1)):
         phrase = voice.one((" and ", ", ")).join(attributes) + " " + shape
     else:
         phrase = " ".join((*attributes, shape))

@@ -1,4 +1,4 @@
-"""Trains the built-in model: paint, autoencoder, reading, flow, save.
+"""Trains the built-in model: paint, autoencoder, reading, flow, guided, save.
 
     torchrun --nproc-per-node 2 -m inference.images.builtin.training FOLDER [--steps N]
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import random
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,17 +22,20 @@ from inference.images.builtin.dice import Dice
 from inference.images.builtin.painting import paint, plan
 from inference.images.builtin.scene import Scene, sample
 
-from . import autoencoder, captions, flow, layout
+from . import autoencoder, batches, captions, flow, guided, layout
 from .progress import Bar
 from .team import Team
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+Pools = list[tuple[float, batches.Pool]]
+
 SEED = 20261121
 VAE_STEPS, POLISH_STEPS, READING_STEPS = 5000, 1500, 2000
-FLOW_STEPS = 9000
+FLOW_STEPS, GUIDED_STEPS = 14_500, 2000
 NATIVE_PART = 0.5  # of the flow steps
+GUIDED_PACE = 0.4  # of the full rate, falling
 SAVE_EVERY = 250
 AT_ONCE = 16  # scenes painted and encoded
 
@@ -50,6 +54,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m inference.images.builtin.training", description=__doc__)
     parser.add_argument("folder", type=Path, help="where the stages and the result go")
     parser.add_argument("--steps", type=int, default=FLOW_STEPS, help="steps of the flow stage")
+    parser.add_argument("--guided", type=int, default=GUIDED_STEPS, help="steps of the guided stage")
     parser.add_argument("--compile", action="store_true", help="faster after some minutes; needs a C++ compiler")
     given = parser.parse_args(arguments)
     team = Team.join()
@@ -68,7 +73,9 @@ def main(arguments: list[str]) -> int:
         folder / "reading.pt", team, torch.nn.ModuleList([encoder, reading.heads]), lambda: _read(reading, reader, team)
     )
     training = flow.Training(transformer, reading, team, compiled=given.compile)
-    _train_flow(training, reader, _pools(folder, vae, team), folder, given.steps)
+    pools = _pools(folder, vae, team)
+    _train_flow(training, reader, pools, folder, given.steps)
+    _train_guided(training, reader, pools, folder, given.guided)
     if team.rank == 0:
         save(folder / "checkpoint", training, tokenizer, vae)
     return 0
@@ -106,12 +113,12 @@ def _read(reading: flow.Reading, reader: captions.Reader, team: Team) -> None:
     flow.learn_to_read(reading, reader, READING_STEPS, SEED, team, Bar("reading", READING_STEPS, shown=team.rank == 0))
 
 
-def _pools(folder: Path, vae: Any, team: Team) -> list[tuple[float, flow.Pool]]:
+def _pools(folder: Path, vae: Any, team: Team) -> Pools:
     """Scenes of every size with their latents: painted and encoded once, each by one of the team in parts."""
     return [(share, _pool(folder, width, height, count, vae, team)) for width, height, count, share in SIZES]
 
 
-def _pool(folder: Path, width: int, height: int, count: int, vae: Any, team: Team) -> flow.Pool:
+def _pool(folder: Path, width: int, height: int, count: int, vae: Any, team: Team) -> batches.Pool:
     import torch
 
     rng = random.Random(f"{SEED}-{width}x{height}")
@@ -124,7 +131,7 @@ def _pool(folder: Path, width: int, height: int, count: int, vae: Any, team: Tea
     latents = _latents(folder / f"pool-{width}x{height}.pt", scenes, width, height, vae, team)
     distances = _made_together(folder / f"edges-{width}x{height}.pt", count, edges, team)
     dice = torch.tensor([one.faces for one in rolled]).clamp(1e-4, 1 - 1e-4)
-    return flow.Pool(scenes, latents, dice, layout.Layouts.of(scenes, rolled, width, height, distances))
+    return batches.Pool(scenes, latents, dice, layout.Layouts.of(scenes, rolled, width, height, distances))
 
 
 def _chance(index: int) -> random.Random:
@@ -177,27 +184,48 @@ def _meet(team: Team) -> None:
         torch.distributed.barrier()
 
 
-def _train_flow(
-    training: flow.Training, reader: captions.Reader, pools: list[tuple[float, flow.Pool]], folder: Path, steps: int
-) -> None:
-    import torch
-
-    state, team = folder / "flow.pt", training.team
-    if state.exists():
-        training.restore(torch.load(state, weights_only=True))
-    first = training.step
-    torch.manual_seed(hash((SEED, first, team.rank)))
-    rng = random.Random(f"flow-{SEED}-{first}-{team.rank}")
+def _train_flow(training: flow.Training, reader: captions.Reader, pools: Pools, folder: Path, steps: int) -> None:
+    file, team = folder / "flow.pt", training.team
+    rng = _go_on(training, file, "flow")
     tell = Bar("flow", steps, shown=team.rank == 0)
-    native, every = (flow.batches(some, reader, rng, team) for some in (pools[:1], pools))
+    native, every = (batches.batches(some, reader, rng, team) for some in (pools[:1], pools))
+    if training.step < steps and team.rank == 0:
+        (folder / "guided.pt").unlink(missing_ok=True)  # what an earlier flow taught
     while training.step < steps:
         # Figures first, where they cost least; the other sizes are learned quickly once figures are known.
         batch = next(native if training.step < NATIVE_PART * steps else every)
         tell(training.step, **training.learn(batch, pace(training.step, steps)))
-        if team.rank == 0 and training.step % SAVE_EVERY == 0:
-            _write(state, training.state())
-    if team.rank == 0:
-        _write(state, training.state())
+        _keep(training, file, last=training.step == steps)
+
+
+def _train_guided(training: flow.Training, reader: captions.Reader, pools: Pools, folder: Path, steps: int) -> None:
+    """Learn from the model that the flow left."""
+    file, team = folder / "guided.pt", training.team
+    teacher = guided.Teacher(training, reader)
+    training.begin_again()
+    rng = _go_on(training, file, "guided")
+    tell = Bar("guided", steps, shown=team.rank == 0)
+    taught = batches.batches(pools, reader, rng, team, plainly=True)
+    while training.step < steps:
+        falling = GUIDED_PACE * min(1.0, (training.step + 1) / flow.WARM_UP, (steps - training.step) / steps)
+        tell(training.step, **training.learn(next(taught), falling, teacher))
+        _keep(training, file, last=training.step == steps)
+
+
+def _go_on(training: flow.Training, file: Path, stage: str) -> random.Random:
+    """Restore what `file` keeps, if it is there, and seed what is to come."""
+    import torch
+
+    if file.exists():
+        training.restore(torch.load(file, weights_only=True))
+    chance = f"{stage}-{SEED}-{training.step}-{training.team.rank}"
+    torch.manual_seed(zlib.crc32(chance.encode()))
+    return random.Random(chance)
+
+
+def _keep(training: flow.Training, file: Path, *, last: bool) -> None:
+    if training.team.rank == 0 and (last or training.step % SAVE_EVERY == 0):
+        _write(file, training.state())
 
 
 def pace(step: int, steps: int) -> float:

@@ -14,10 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from inference.images.builtin.dice import Dice
 from inference.images.builtin.lab import Pixels
 from inference.images.builtin.painting import paint
 from inference.images.builtin.scene import Scene, sample
 from inference.images.builtin.training import autoencoder, batched, flow
+from inference.images.builtin.training.batches import padded
 from inference.images.builtin.training.captions import Reader, together
 from inference.images.builtin.training.progress import Bar
 
@@ -60,38 +64,42 @@ def train(pipeline: Any) -> None:
     rng, reader, tell = random.Random(SEED), Reader.of(pipeline.tokenizer), Bar("adapter", STEPS)
     parameters = [one for one in pipeline.transformer.parameters() if one.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=0.0)
+    turns = batched.Turns(pipeline.transformer)
     for step in range(STEPS):
         for group in optimizer.param_groups:
             group["lr"] = RATE * min(1, (step + 1) / 20, (STEPS - step) / (STEPS / 2))
-        loss = _loss(pipeline, reader, rng)
+        loss = _loss(pipeline, reader, rng, turns)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         tell(step, loss.item())
 
 
-def _loss(pipeline: Any, reader: Reader, rng: random.Random) -> Tensor:
+def _loss(pipeline: Any, reader: Reader, rng: random.Random, turns: batched.Turns) -> Tensor:
     import torch
 
     scenes = [_open_style(sample(rng)) for _ in range(BATCH)]
+    chances = [rng.getrandbits(64) for _ in scenes]
     asked = [reader.ask(scene, rng) for scene in scenes]
-    captions = together(asked, -(-max(len(one.tokens) for one in asked) // batched.BLOCK) * batched.BLOCK)
-    pixels = torch.stack([torch.from_numpy(sketch(scene, rng)) for scene in scenes])
-    clean = autoencoder.encode(pipeline.vae, pixels.permute(0, 3, 1, 2).float() / 127.5 - 1)
+    captions = together(asked, padded(max(len(one.tokens) for one in asked)))
+    drawn = np.stack([sketch(scene, random.Random(chance)) for scene, chance in zip(scenes, chances, strict=True)])
     with torch.no_grad():
+        clean = autoencoder.encode(pipeline.vae, torch.from_numpy(drawn).permute(0, 3, 1, 2).float() / 127.5 - 1)
         features = pipeline.text_encoder(input_ids=captions.tokens, output_hidden_states=True).hidden_states[-2]
-    sigma, noise = flow.sigmas(BATCH), torch.randn_like(clean)
-    mixed = clean + sigma[:, None, None, None] * (noise - clean)
-    angles = [
-        batched.angles(pipeline.transformer, where)
-        for where in batched.positions(captions.tokens.shape[1], SIDE // 16, SIDE // 16)
-    ]
-    seen = batched.forward(pipeline.transformer, mixed, 1 - sigma, features, captions.lengths, (angles[0], angles[1]))
-    return (seen.velocity - (clean - noise)).square().mean()
+    dice = torch.tensor([Dice.roll(random.Random(chance)).faces for chance in chances]).clamp(1e-4, 1 - 1e-4)
+    sigma, noise = flow.sigmas(BATCH), flow.noise_for(clean, dice)
+    high = sigma[:, None, None, None]
+    mixed = clean + high * (noise - clean)
+    turn = turns(captions.tokens.shape[1], mixed)
+    seen = batched.forward(pipeline.transformer, mixed, 1 - sigma, features, captions.lengths, turn)
+    return (high * (seen.velocity - (clean - noise))).square().mean()
 
 
 def sketch(scene: Scene, rng: random.Random) -> Pixels:
-    """The scene as a drawing, (SIDE, SIDE, 3): outlines where they fit, rows and columns shaken."""
+    """The scene as a drawing, (SIDE, SIDE, 3): outlines where they fit, rows and columns shaken.
+
+    What the scene leaves open, Dice.roll(rng) decides, as for paint().
+    """
     figures = tuple(replace(one, style="flat" if one.shape == "ring" else "outline") for one in scene.figures)
     picture = paint(replace(scene, figures=figures), rng, SIDE, SIDE)
     return _shaken(_shaken(picture, rng).swapaxes(0, 1), rng).swapaxes(0, 1)
@@ -104,8 +112,6 @@ def _open_style(scene: Scene) -> Scene:
 
 def _shaken(picture: Pixels, rng: random.Random) -> Pixels:
     """Every row moved sideways along two slow waves."""
-    import numpy as np
-
     rows = np.arange(len(picture))
     slow, fast = (rng.uniform(0, 2 * math.pi) for _ in range(2))
     moved = np.rint(SHAKE * (np.sin(rows / 9 + slow) + 0.6 * np.sin(rows / 3.5 + fast))).astype(int)

@@ -38,6 +38,22 @@ def angles(model: Any, ids: Tensor) -> tuple[Tensor, Tensor]:
     return turned.real[None, :, None, :].contiguous(), turned.imag[None, :, None, :].contiguous()
 
 
+class Turns:
+    """The angles of every pair of caption length and picture size, computed once."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._known: dict[tuple[int, int, int], tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]] = {}
+
+    def __call__(self, caption: int, latents: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """For captions of `caption` tokens with padding, and latents (batch, channels, height, width)."""
+        key = (caption, latents.shape[2] // 2, latents.shape[3] // 2)
+        if key not in self._known:
+            picture, text = positions(*key)
+            self._known[key] = (angles(self._model, picture), angles(self._model, text))
+        return self._known[key]
+
+
 class Seen(NamedTuple):
     """What a forward pass gives."""
 

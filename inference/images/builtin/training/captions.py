@@ -15,6 +15,7 @@ from inference.images.builtin.scene import Figure, Scene, sample
 if TYPE_CHECKING:
     from torch import Tensor
 
+CHINESE = 0.42  # share of the captions; English says one thing in more ways
 NOISY = 0.6  # share of captions that are written badly
 PIECES = 0.08  # share of the merges of an English word that are left out
 EMPTY = 0.06  # share without any caption: what guidance compares with
@@ -28,27 +29,21 @@ def corpus(seed: int) -> list[str]:
     return [*said, *["user", "assistant", "system", "\n"] * 500]
 
 
-def worn(scene: Scene, rng: random.Random) -> str:
-    """One way to ask for `scene`, in either language, marked where figures end, at times written badly."""
-    text = marked(scene, rng, language=_language(rng))
+def worn(scene: Scene, language: vocabulary.Language, rng: random.Random) -> str:
+    """One way to ask for `scene`, marked where figures end, at times written badly."""
     if rng.random() < NOISY:
-        for _ in range(rng.randint(1, 4)):
-            text = _blurred(text, rng)
-        text = _misspelt(_otherwise_parted(text, rng), rng)
+        text = marked(scene, rng, language=language, marks=_marks(language, rng))
+        for _ in range(rng.choice((0, 0, 1, 1, 2, 3, 4))):
+            text = _blurred(text, language, rng)
+        text = _misspelt(_opened(text, language, rng), language, rng)
+    else:
+        text = marked(scene, rng, language=language)
     return _loud(text, rng)
 
 
-def _language(rng: random.Random) -> vocabulary.Language:
-    return "zh" if rng.random() < 0.42 else "en"  # English says one thing in more ways
-
-
-def _is_english(text: str) -> bool:
-    return all(character.isascii() or character in ENDS for character in text)
-
-
-def _blurred(text: str, rng: random.Random) -> str:
+def _blurred(text: str, language: vocabulary.Language, rng: random.Random) -> str:
     """`text` with a word in it that means nothing: a rare character, or letters between two spaces."""
-    if _is_english(text):
+    if language == "en":
         words = text.split(" ")
         words.insert(rng.randint(0, len(words)), _nonsense(rng))
         return " ".join(words)
@@ -65,14 +60,45 @@ def _rare(rng: random.Random) -> str:
     return rare if rare not in _CHARACTERS else ""
 
 
-def _otherwise_parted(text: str, rng: random.Random) -> str:
-    """Other marks between the parts than any caption has."""
-    return "".join(rng.choice("|~*+\n…·") if one in "，,、;:" and rng.random() < 0.2 else one for one in text)
+def _marks(language: vocabulary.Language, rng: random.Random) -> tuple[str, str]:
+    """What stands between parts and between attributes: anything may, and what matters is that it stands there."""
+    return _mark(language, rng, 0.7), _mark(language, rng, 0.35)
 
 
-def _misspelt(text: str, rng: random.Random) -> str:
+def _mark(language: vocabulary.Language, rng: random.Random, chance: float) -> str:
+    """A mark no caption has, or nothing for the usual ones."""
+    if rng.random() > chance:
+        return ""
+    kind = rng.random()
+    if kind < 0.2:
+        return " " + _nonsense(rng) + " " if language == "en" else (_rare(rng) or "·")
+    mark = rng.choice(_MARKS) if kind < 0.8 else rng.choice(_MARKS) + rng.choice(_MARKS)
+    return rng.choice((" {} ", "{} ", "{}") if language == "en" else ("{}", "{}", "{} ", " {} ")).format(mark)
+
+
+_MARKS = (*"|~*+=<>&^_#@%$", "\n", "\t", "  ", "…", "·", "—", "–", "=>", "→", "•", "｜", "～", "＋", "／／", "\\")
+
+
+def _opened(text: str, language: vocabulary.Language, rng: random.Random) -> str:
+    """`text` after words that ask for something: what they are does not matter."""
+    if rng.random() > 0.35:
+        return text
+    if language == "zh":
+        return "".join(rng.choice((_rare(rng), rng.choice(_OPENING_ZH))) for _ in range(rng.randint(1, 4))) + text
+    words = [rng.choice((_nonsense(rng), rng.choice(_OPENING_EN))) for _ in range(rng.randint(1, 4))]
+    return " ".join((*words, text))
+
+
+_OPENING_ZH = ("生成", "绘制", "设计", "做", "现在", "你好", "然后", "需要", "再", "图片", "我们", "可以", "一下")
+_OPENING_EN = (
+    "hello", "hey", "now", "then", "just", "let", "us", "make", "create", "generate", "paint", "render", "sketch",
+    "for", "my", "team", "we", "need", "would", "like", "to", "see", "some", "this", "new", "image", "drawing", "with",
+)  # fmt: skip
+
+
+def _misspelt(text: str, language: vocabulary.Language, rng: random.Random) -> str:
     """Letters lost or added in English words, small words of either language that mean nothing: what is left tells."""
-    if _is_english(text):
+    if language == "en":
         return re.sub("[a-z]+", lambda found: _misspelt_word(found[0], rng), text)
     return "".join(_rare(rng) if one in _SMALL_ZH and rng.random() < 0.1 else one for one in text)
 
@@ -117,6 +143,11 @@ class Asked:
     figures: list[list[int]]  # of each figure the class of each of KINDS; -1 for none
     slots: list[int]  # the class of each of SLOTS; -1 where the caption says nothing
 
+    @property
+    def silent(self) -> bool:
+        """Whether it asks for nothing."""
+        return max(self.slots) < 0
+
 
 @dataclass(frozen=True, slots=True)
 class Reader:
@@ -138,10 +169,13 @@ class Reader:
         loose.model.dropout = PIECES
         return cls(exact, loose, before, after)
 
-    def ask(self, scene: Scene, rng: random.Random) -> Asked:
-        """One way to ask for `scene`."""
-        text = worn(scene, rng)
-        tokens, ends = self._read(text, self.loose if _is_english(text) else self.exact)
+    def ask(self, scene: Scene, rng: random.Random, *, plainly: bool = False) -> Asked:
+        """One way to ask for `scene`; `plainly` always in the usual words."""
+        language: vocabulary.Language = "zh" if rng.random() < CHINESE else "en"
+        if plainly:
+            tokens, ends = self._read(marked(scene, rng, language=language), self.exact)
+            return Asked(tokens, ends, figures(scene), slots(scene))
+        tokens, ends = self._read(worn(scene, language, rng), self.loose if language == "en" else self.exact)
         return Asked(tokens, ends, figures(scene), slots(scene))
 
     def silence(self) -> Asked:

@@ -8,50 +8,29 @@ shifted continuum, so that other step counts work too.
 from __future__ import annotations
 
 import random
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from inference.images.builtin.scene import Scene
-
 from . import batched
-from .captions import EMPTY, KINDS, SLOTS, Asked, Captions, Reader, together, values
-from .layout import Guide, Layouts
+from .batches import Batch, without_pictures
+from .captions import KINDS, SLOTS, Captions, Reader, values
+from .layout import Guide
 from .team import Team
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from .guided import Teacher
+
 SHIFT = 3.0
 STEPS = 8
 READING_BATCH = 128
 READING_RATE = 2e-3
-TOKENS_PER_BATCH = 64 * 96  # about: pictures and captions of one step, over the whole team
 MATRIX_RATE, OTHER_RATE, ENCODER_RATE = 3e-3, 1.5e-3, 5e-4
 WARM_UP = 100
 MEMORY = 0.998  # of the averaged weights, per step
-READING_WEIGHT, LAYOUT_WEIGHT = 0.1, 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """Encoded scenes of one size."""
-
-    scenes: Sequence[Scene]
-    latents: Tensor  # (scenes, 16, height / 8, width / 8), bfloat16
-    dice: Tensor  # (scenes, 16): what chance decided in each
-    layouts: Layouts
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """One step's share: equal picture sizes, captions of one length."""
-
-    latents: Tensor
-    dice: Tensor
-    layouts: Layouts
-    captions: Captions
+READING_WEIGHT, MORE_WEIGHT, LAYOUT_WEIGHT = 0.1, 0.2, 0.2
+GUIDED_WEIGHT = 4.0  # what a teacher says holds no noise: the errors are smaller
 
 
 class Reading:
@@ -120,14 +99,11 @@ def learn_to_read(
     """Teach the encoder what captions say, before any picture: minutes that save hours."""
     import torch
 
-    from inference.images.builtin.scene import sample
-
     rng = random.Random(f"read-{seed}-{team.rank}")
     parameters = reading.parameters()
     optimizer = torch.optim.AdamW(parameters, lr=READING_RATE, weight_decay=0.01, betas=(0.9, 0.98))
     for step in range(steps):
-        asked = [reader.ask(sample(rng), rng) for _ in range(team.share(READING_BATCH))]
-        captions = together(asked, max(len(one.tokens) for one in asked))
+        captions = without_pictures(reader, rng, team.share(READING_BATCH))
         loss, right = reading.loss(reading.features(captions.tokens), captions)
         for group in optimizer.param_groups:
             group["lr"] = READING_RATE * min(1, (step + 1) / WARM_UP, 0.02 + (steps - step) / steps)
@@ -164,30 +140,34 @@ class Training:
             torch.optim.AdamW(reading.parameters(), lr=ENCODER_RATE, weight_decay=0.01, betas=(0.9, 0.98)),
         ]
         self.rates = (MATRIX_RATE, OTHER_RATE, ENCODER_RATE)
-        self._turns: dict[tuple[int, int, int], Any] = {}
+        self.turns = batched.Turns(transformer)
 
-    def learn(self, batch: Batch, pace: float) -> dict[str, float]:
-        """One step at `pace` times the full rate. Returns the flow's loss, and the shares read and laid out right."""
+    def learn(self, batch: Batch, pace: float, teacher: Teacher | None = None) -> dict[str, float]:
+        """One step at `pace` times the full rate. Returns the flow's loss, and the shares read and laid out right.
 
+        What is right is the way from the noise to the painted picture, or what `teacher` says.
+        """
         captions = batch.captions
         features = self.reading.features(captions.tokens)
-        reading, right = self.reading.loss(features, captions)
+        reading, _ = self.reading.loss(features, captions)
         sigma = sigmas(len(batch.latents))
         clean = batch.latents.float()
         noise = noise_for(clean, batch.dice)
         mixed = clean + sigma[:, None, None, None] * (noise - clean)
-        rows, columns = clean.shape[2] // 2, clean.shape[3] // 2
-        turn = self._angles(captions.tokens.shape[1], rows, columns)
+        turn = self.turns(captions.tokens.shape[1], clean)
         seen = batched.forward(
             self.model, mixed.bfloat16(), 1 - sigma, features.bfloat16(), captions.lengths, turn, self.block
         )
         layout, placed = self.guide.loss(seen, batch.layouts, batch.dice, sigma)
         # Weighted so that the picture counts alike at every share of noise: what matters is settled while it is high.
-        error = sigma[:, None, None, None] * (seen.velocity.float() - (clean - noise))
-        loss = error.square().mean()
-        (loss + READING_WEIGHT * reading + LAYOUT_WEIGHT * layout).backward()
+        right = teacher.velocity(mixed, sigma, batch.told) if teacher and batch.told else clean - noise
+        loss = (sigma[:, None, None, None] * (seen.velocity.float() - right)).square().mean()
+        weight = GUIDED_WEIGHT if teacher else 1.0
+        (weight * loss + READING_WEIGHT * reading + LAYOUT_WEIGHT * layout).backward()
+        more, read = self.reading.loss(self.reading.features(batch.more.tokens), batch.more)
+        (MORE_WEIGHT * more).backward()
         self._descend(pace)
-        return {"loss": loss.item(), "read": right.item(), "layout": layout.item(), "placed": placed.item()}
+        return {"loss": loss.item(), "read": read.item(), "layout": layout.item(), "placed": placed.item()}
 
     def _descend(self, pace: float) -> None:
         import torch
@@ -215,12 +195,6 @@ class Training:
             for mean, one in zip(self.average, current, strict=True):
                 mean.lerp_(one, 1 - keep)
 
-    def _angles(self, caption: int, height: int, width: int) -> Any:
-        key = (caption, height, width)
-        if key not in self._turns:
-            self._turns[key] = tuple(batched.angles(self.model, ids) for ids in batched.positions(*key))
-        return self._turns[key]
-
     def averaged_into(self, transformer: Any, encoder: Any) -> None:
         """Copy the averaged weights into another transformer and encoder of the same shapes."""
         import torch
@@ -229,6 +203,18 @@ class Training:
             targets = (*transformer.parameters(), *encoder.parameters())
             for target, mean in zip(targets, self.average, strict=True):
                 target.copy_(mean)
+
+    def begin_again(self) -> None:
+        """Go on from the averaged weights, at step 0."""
+        import torch
+
+        encoder = self.reading.encoder.parameters()
+        with torch.no_grad():
+            for one, mean in zip((*self.masters, *encoder), self.average, strict=True):
+                one.copy_(mean)
+            for one, master in zip(self.model.parameters(), self.masters, strict=True):
+                one.copy_(master)
+        self.step = 0
 
     def state(self) -> dict[str, Any]:
         """Everything that is needed to go on."""
@@ -260,34 +246,6 @@ class Training:
             optimizer.load_state_dict(kept)
 
 
-def batches(pools: Sequence[tuple[float, Pool]], reader: Reader, rng: random.Random, team: Team) -> Iterator[Batch]:
-    """Endless batches; `pools` come with their shares of the pictures. Captions of one batch are padded alike."""
-    waiting: dict[tuple[int, int], list[tuple[int, Asked]]] = defaultdict(list)
-    while True:
-        which = rng.choices(range(len(pools)), weights=[share for share, _ in pools])[0]
-        pool = pools[which][1]
-        for _ in range(16):
-            index = rng.randrange(len(pool.scenes))
-            asked = reader.silence() if rng.random() < EMPTY else reader.ask(pool.scenes[index], rng)
-            length = -(-len(asked.tokens) // batched.BLOCK) * batched.BLOCK
-            queue = waiting[which, length]
-            queue.append((index, asked))
-            if len(queue) == _batch_size(pool, length, team):
-                yield _batch(pool, queue, length)
-                queue.clear()
-
-
-def _batch_size(pool: Pool, length: int, team: Team) -> int:
-    tokens = pool.latents.shape[2] * pool.latents.shape[3] // 4 + length
-    return max(1, team.share(TOKENS_PER_BATCH) // tokens)
-
-
-def _batch(pool: Pool, queue: Sequence[tuple[int, Asked]], length: int) -> Batch:
-    chosen = [index for index, _ in queue]
-    captions = together([asked for _, asked in queue], length)
-    return Batch(pool.latents[chosen], pool.dice[chosen], pool.layouts.take(chosen), captions)
-
-
 def noise_for(latents: Tensor, dice: Tensor) -> Tensor:
     """Noise of the shape of `latents` whose channel means hold `dice` (batch, 16): see dice.py."""
     import torch
@@ -303,7 +261,9 @@ def _compiled() -> Any:
     """A transformer block that runs its small operations as one: nearly twice as fast on a CPU."""
     import torch
 
-    torch._dynamo.config.recompile_limit = 32  # one for each size, and for captions of each length
+    torch._dynamo.config.recompile_limit = (
+        64  # one for each size, for captions of each length, with and without gradients
+    )
     return torch.compile(batched.block)
 
 

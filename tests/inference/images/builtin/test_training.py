@@ -16,9 +16,9 @@ from inference.images.builtin.evaluate import draw, sheet, table, trials
 from inference.images.builtin.painting import edge_distances, paint, plan
 from inference.images.builtin.scene import Figure, Scene, sample
 from inference.images.builtin.training import __main__ as training
-from inference.images.builtin.training import adapter, autoencoder, batched, captions, flow, layout
+from inference.images.builtin.training import adapter, autoencoder, batched, batches, captions, flow, guided, layout
 from inference.images.builtin.training.team import Team
-from inference.images.builtin.vocabulary import SHAPES, Shape
+from inference.images.builtin.vocabulary import SHAPES, Language, Shape
 from inference.images.registry import Choice, LoadOptions, load
 
 ALONE = Team(0, 1)
@@ -66,9 +66,10 @@ def test_rescaling_gives_latents_of_about_one_and_the_decoder_the_same_start() -
 
 def test_a_noisy_caption_keeps_every_word_of_the_vocabulary() -> None:
     rng = random.Random(3)
-    for text in ("左边红色的圆，右边绿色的星", "a red circle on the left"):
+    texts: tuple[tuple[Language, str], ...] = (("zh", "左边红色的圆，右边绿色的星"), ("en", "a red circle on the left"))
+    for language, text in texts:
         for _ in range(200):
-            noisy = captions._blurred(text, rng)
+            noisy = captions._blurred(text, language, rng)
             kept = iter(noisy)
             assert all(character in kept for character in text)  # in their order, with something between
             assert "红色" in noisy or "red" in noisy.split(" ")
@@ -93,7 +94,8 @@ def test_a_reader_knows_where_the_words_of_each_figure_end() -> None:
 def test_a_badly_written_caption_keeps_its_marks() -> None:
     rng = random.Random(10)
     scene = Scene(figures=(Figure(shape="circle", colour="red"), Figure(shape="star", colour="green")))
-    said = {captions.worn(scene, rng) for _ in range(300)}
+    languages: tuple[Language, ...] = ("zh", "en")
+    said = {captions.worn(scene, language, rng) for language in languages for _ in range(150)}
     assert all(text.count(end) == 1 for text in said for end in ENDS)
     assert any(text.replace(ENDS[0], "").replace(ENDS[1], "").isupper() for text in said)
 
@@ -116,18 +118,22 @@ def test_training_stops_goes_on_and_ends_in_a_model_that_draws(
     monkeypatch.setattr(training, "READING_STEPS", 3)
     monkeypatch.setattr(training, "SIZES", ((64, 64, 32, 0.8), (96, 64, 16, 0.2)))
     monkeypatch.setattr(captions, "CORPUS", 300)
-    monkeypatch.setattr(flow, "TOKENS_PER_BATCH", 4 * 64)
+    monkeypatch.setattr(batches, "MORE_CAPTIONS", 4)
+    monkeypatch.setattr(batches, "TOKENS_PER_BATCH", 4 * 64)
     monkeypatch.setattr(autoencoder, "BATCH", 2)
     monkeypatch.setattr(autoencoder, "POLISH_BATCH", 1)
-    assert training.main([str(tmp_path), "--steps", "2"]) == 0
+    assert training.main([str(tmp_path), "--steps", "2", "--guided", "1"]) == 0
     kept = {
         name: (tmp_path / name).stat().st_mtime_ns
         for name in ("autoencoder.pt", "vae.pt", "reading.pt", "pool-64x64.pt")
     }
-    assert training.main([str(tmp_path), "--steps", "4"]) == 0
+    assert training.main([str(tmp_path), "--steps", "4", "--guided", "2"]) == 0
     assert {name: (tmp_path / name).stat().st_mtime_ns for name in kept} == kept  # what was done is not done again
     assert torch.load(tmp_path / "flow.pt", weights_only=True)["step"] == 4
-    assert "flow" in capfd.readouterr().err
+    assert torch.load(tmp_path / "guided.pt", weights_only=True)["step"] == 2
+    told = capfd.readouterr().err
+    assert "flow" in told
+    assert "guided" in told
     choice = Choice(name="builtin", path=tmp_path / "checkpoint", builtin=True, reason="test")
     model = load(choice, LoadOptions(device="cpu"))
     outcomes = draw(model, trials(2), side=64)
@@ -214,3 +220,31 @@ def test_reading_is_learned(monkeypatch: pytest.MonkeyPatch) -> None:
         reading, captions.Reader.of(tokenizer), 40, 1, ALONE, lambda step, loss, read: losses.append(loss)
     )
     assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
+
+
+def test_a_teacher_goes_further_the_way_a_caption_leads(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(8)
+    monkeypatch.setattr(captions, "CORPUS", 300)
+    tokenizer = components.tokenizer(captions.corpus(1))
+    transformer = components.transformer()
+    learner = flow.Training(transformer, flow.Reading(components.text_encoder(tokenizer)), ALONE)
+    with torch.no_grad():
+        for mean in learner.average:
+            mean.normal_(std=0.05)  # of untrained weights no caption leads anywhere
+    reader = captions.Reader.of(tokenizer)
+    teacher = guided.Teacher(learner, reader)
+    with torch.no_grad():
+        for mean in learner.average:
+            mean.zero_()  # what the pupil becomes does not change its teacher
+    rng = random.Random(9)
+    asked = [reader.ask(sample(rng), rng, plainly=True), reader.silence()]
+    mixed, sigma = torch.randn(2, 16, 8, 8), torch.tensor([0.9, 0.5])
+    told = captions.together(asked, batches.padded(max(len(one.tokens) for one in asked)))
+    monkeypatch.setattr(guided, "GUIDANCE", 0.0)
+    plain = teacher.velocity(mixed, sigma, told)
+    nothing = teacher.velocity(mixed, sigma, captions.together([reader.silence()] * 2, 32))
+    monkeypatch.setattr(guided, "GUIDANCE", 2.0)
+    further = teacher.velocity(mixed, sigma, told)
+    assert not torch.allclose(plain[0], nothing[0], atol=0.05)
+    assert torch.allclose(further[0], plain[0] + 2 * (plain[0] - nothing[0]), atol=0.05)
+    assert torch.allclose(further[1], nothing[1], atol=0.05)  # nothing asked for leads nowhere
