@@ -12,6 +12,9 @@ from storage.records import Allowance, Kind, Unit
 #: The unit a kind of work is paid in.
 UNIT_OF = {Kind.DRAW: Unit.DRAW, Kind.ASK: Unit.ASK}
 
+#: What was booked for a time comes after what somebody waits for now; what may come any time in a window, after both.
+RESERVED, BATCH = 10, 20
+
 #: The priority of a suspect job: behind interactive (0), reserved (10) and batch (20) work.
 SUSPECT = 50
 
@@ -32,6 +35,7 @@ class Policy:
     max_lost: int = 3  # a job whose worker vanished this often is suspect: it runs alone, behind all others
     max_suspect: int = 10  # after so many it is given up: it takes its worker with it each time
     max_attempts: int = 3  # of a job that failed for a passing reason
+    reservations_per_user: int = 50  # that one person may have open at once
     breaker_failures: int = 5  # consecutive failures that open a lane's circuit
     breaker_pause: timedelta = timedelta(seconds=60)
 

@@ -40,6 +40,7 @@ class Submission:
     batch_key: str = ""
     parent_id: int | None = None
     priority: int = 0
+    not_after: datetime | None = None  # it may not start from then on
     #: What its first message says ({}: how the job stands when it is sent); None = no such message.
     card: Callable[[Connection, Job], dict[str, Any]] | None = None
 
@@ -113,6 +114,7 @@ def _enqueue(conn: Connection, wanted: Submission, now: datetime) -> int:
         vtag=tag.start,
         batch_key=wanted.batch_key,
         parent_id=wanted.parent_id,
+        not_after=wanted.not_after,
         now=now,
     )
     if job_id is None:
@@ -243,6 +245,17 @@ def recover(conn: Connection, policy: Policy, now: datetime, *, sole_owner: bool
         else:
             jobs.requeue(conn, job.id, job.token, lost=1)
     return [job.id for job in touched]
+
+
+def close(conn: Connection, now: datetime) -> list[int]:
+    """End the waiting jobs whose window has closed; they cost nothing, their owners are told. Returns their ids."""
+    ended = []
+    for job in jobs.closed_out(conn, now):
+        serialise(conn, f"lane:{job.kind}")
+        if jobs.end_queued(conn, job.id, JobState.FAILED, now, error="window_closed", cause="its window has closed"):
+            _refunded(conn, job, "window_closed", now)
+            ended.append(job.id)
+    return ended
 
 
 def lease_until(policy: Policy, now: datetime) -> datetime:

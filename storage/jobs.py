@@ -56,6 +56,7 @@ _WAITING = (
         jobs.c.kind == bindparam("kind"),
         jobs.c.state == JobState.QUEUED,
         or_(jobs.c.not_before.is_(None), jobs.c.not_before <= bindparam("now")),
+        or_(jobs.c.not_after.is_(None), jobs.c.not_after > bindparam("now")),
     )
     .order_by(jobs.c.priority, jobs.c.vtag, jobs.c.id)
     .limit(bindparam("limit", type_=Integer))
@@ -202,6 +203,20 @@ def expired(conn: Connection, now: datetime | None) -> list[Job]:
     if now is not None:
         statement = statement.where(jobs.c.lease_until < now)
     return [_job(row) for row in conn.execute(statement.order_by(jobs.c.id))]
+
+
+def closed_out(conn: Connection, now: datetime) -> list[Job]:
+    """Queued jobs that may no longer start."""
+    statement = select(jobs).where(jobs.c.state == JobState.QUEUED, jobs.c.not_after <= now).order_by(jobs.c.id)
+    return [_job(row) for row in conn.execute(statement)]
+
+
+def window_work(conn: Connection, kind: Kind, now: datetime, closes: datetime) -> float:
+    """The work of queued jobs that wait for their window and must begin before it closes, by `closes` at the latest."""
+    statement = select(func.coalesce(func.sum(jobs.c.weight), 0.0)).where(
+        jobs.c.kind == kind, jobs.c.state == JobState.QUEUED, jobs.c.not_after > now, jobs.c.not_after <= closes
+    )
+    return float(conn.execute(statement).scalar_one())
 
 
 def running_work(conn: Connection, kind: Kind) -> float:

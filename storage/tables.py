@@ -138,6 +138,7 @@ outbox = Table(
     Column("reason", Text, nullable=False, default=""),
     Column("created_at", Utc, nullable=False),
     Column("sent_at", Utc),
+    Column("replaces", Text, nullable=False, default=""),
     CheckConstraint("state in ('pending', 'sent', 'skipped', 'failed')", name="state"),
     Index("ix_outbox_due", "state", "next_at"),
 )
@@ -194,6 +195,7 @@ jobs = Table(
     Column("not_before", Utc),
     Column("started_at", Utc),
     Column("finished_at", Utc),
+    Column("not_after", Utc),
     CheckConstraint("state in ('queued', 'running', 'done', 'failed', 'cancelled')", name="state"),
     CheckConstraint("cost >= 0", name="cost"),
     Index("ix_jobs_turn", "kind", "state", "priority", "vtag", "id"),
@@ -220,6 +222,49 @@ turns = Table(
     Column("kind", Text, primary_key=True),
     Column("user_id", ForeignKey("users.id"), primary_key=True),
     Column("vfinish", Float, nullable=False, default=0.0),
+)
+
+# --- reservations -----------------------------------------------------------------------------------------------
+
+reservations = Table(
+    "reservations",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("user_id", ForeignKey("users.id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("origin", Json, nullable=False),
+    Column("params", Json, nullable=False),
+    Column("work", Float, nullable=False),
+    Column("rule", Json, nullable=False),
+    Column("choices", Json, nullable=False),
+    Column("window", Json),
+    Column("zone", Text, nullable=False),
+    Column("late_limit", Integer),
+    Column("version", Integer, nullable=False, default=1),
+    Column("since", Utc),
+    Column("next_at", Utc),
+    Column("closes_at", Utc),
+    Column("reason", Text, nullable=False, default=""),
+    Column("card", Text, nullable=False, default=""),
+    Column("created_at", Utc, nullable=False),
+    CheckConstraint("state in ('proposed', 'active', 'paused', 'ended', 'cancelled')", name="state"),
+    Index("ix_reservations_due", "state", "next_at"),
+    Index("ix_reservations_user", "user_id", "id"),
+)
+
+# What became of each due time; the unique key is what makes a second clock harmless.
+occurrences = Table(
+    "occurrences",
+    metadata,
+    Column("reservation_id", ForeignKey("reservations.id"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("due_at", Utc, nullable=False),
+    Column("fate", Text, nullable=False),
+    Column("job_id", ForeignKey("jobs.id"), unique=True),
+    Column("reason", Text, nullable=False, default=""),
+    Column("at", Utc, nullable=False),
+    CheckConstraint("fate in ('fired', 'skipped', 'refused')", name="fate"),
 )
 
 # --- quotas -----------------------------------------------------------------------------------------------------

@@ -197,6 +197,7 @@ def _create_tables() -> None:
         sa.Column("not_before", sa.Text()),
         sa.Column("started_at", sa.Text()),
         sa.Column("finished_at", sa.Text()),
+        sa.Column("not_after", sa.Text()),
         sa.CheckConstraint("state in ('queued', 'running', 'done', 'failed', 'cancelled')", name=op.f("ck_jobs_state")),
         sa.CheckConstraint("cost >= 0", name=op.f("ck_jobs_cost")),
         sa.ForeignKeyConstraint(["parent_id"], ["jobs.id"], name=op.f("fk_jobs_parent_id_jobs")),
@@ -312,6 +313,7 @@ def _create_tables() -> None:
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("created_at", sa.Text(), nullable=False),
         sa.Column("sent_at", sa.Text()),
+        sa.Column("replaces", sa.Text(), nullable=False),
         sa.CheckConstraint("state in ('pending', 'sent', 'skipped', 'failed')", name=op.f("ck_outbox_state")),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_outbox_job_id_jobs")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
@@ -319,9 +321,57 @@ def _create_tables() -> None:
     )
     op.create_index("ix_outbox_due", "outbox", ["state", "next_at"])
     op.create_index(op.f("ix_outbox_job_id"), "outbox", ["job_id"])
+    op.create_table(
+        "reservations",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("params", sa.Text(), nullable=False),
+        sa.Column("work", sa.Float(), nullable=False),
+        sa.Column("rule", sa.Text(), nullable=False),
+        sa.Column("choices", sa.Text(), nullable=False),
+        sa.Column("window", sa.Text()),
+        sa.Column("zone", sa.Text(), nullable=False),
+        sa.Column("late_limit", sa.Integer()),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("since", sa.Text()),
+        sa.Column("next_at", sa.Text()),
+        sa.Column("closes_at", sa.Text()),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("card", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.Text(), nullable=False),
+        sa.CheckConstraint(
+            "state in ('proposed', 'active', 'paused', 'ended', 'cancelled')", name=op.f("ck_reservations_state")
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_reservations_user_id_users")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_reservations")),
+    )
+    op.create_index("ix_reservations_due", "reservations", ["state", "next_at"])
+    op.create_index("ix_reservations_user", "reservations", ["user_id", "id"])
+    op.create_table(
+        "occurrences",
+        sa.Column("reservation_id", sa.Integer(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("due_at", sa.Text(), nullable=False),
+        sa.Column("fate", sa.Text(), nullable=False),
+        sa.Column("job_id", sa.Integer()),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("at", sa.Text(), nullable=False),
+        sa.CheckConstraint("fate in ('fired', 'skipped', 'refused')", name=op.f("ck_occurrences_fate")),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_occurrences_job_id_jobs")),
+        sa.ForeignKeyConstraint(
+            ["reservation_id"], ["reservations.id"], name=op.f("fk_occurrences_reservation_id_reservations")
+        ),
+        sa.PrimaryKeyConstraint("reservation_id", "key", name=op.f("pk_occurrences")),
+        sa.UniqueConstraint("job_id", name=op.f("uq_occurrences_job_id")),
+    )
 
 
 def _drop_tables() -> None:
+    op.drop_table("occurrences")
+    op.drop_table("reservations")
     op.drop_table("outbox")
     op.drop_table("ledger")
     op.drop_table("assets")
