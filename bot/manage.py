@@ -5,6 +5,7 @@ Every function takes the caller's connection and belongs into one transaction.
 ManageError
 ├── NoPerson   nobody, or more than one person, has this name (write <platform>:<user id>)
 ├── NoJob      there is no job of this number
+├── NoReservation  there is no reservation of this number
 ├── NoToken    there is no token of this number that still works
 └── Ended      the job is over, or not over yet: what was asked for does not fit its state
 """
@@ -18,12 +19,13 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from bot.platforms.web.wire import chosen_name
-from scheduler import queue, quota
+from scheduler import queue, quota, reservations
 from scheduler.policy import Policy, Refusal
 from scheduler.queue import Submission
 from scheduler.quota import Standing
 from storage import audit, jobs, ledger, tokens, users
-from storage.records import Allowance, Identity, Job, JobState, Role, Unit, User
+from storage import reservations as kept
+from storage.records import Allowance, Identity, Job, JobState, Reservation, Role, Unit, User
 from storage.tokens import Token
 
 #: Where people come from: the names an identity may begin with.
@@ -53,6 +55,13 @@ class NoJob(ManageError):
 
     def __init__(self, job_id: int) -> None:
         super().__init__(f"There is no job {job_id}. `moqi jobs list` shows those there are.")
+
+
+class NoReservation(ManageError):
+    """There is no reservation of this number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"There is no reservation {number}. `moqi reservations list` shows those there are.")
 
 
 class NoToken(ManageError):
@@ -188,3 +197,23 @@ def _again(job: Job, owner: User) -> Submission:
         priority=job.priority,
         card=None if job.origin.platform == "terminal" else lambda conn, again: {},  # rendered when it is sent
     )
+
+
+# --- reservations -----------------------------------------------------------------------------------------------
+
+
+def reservation(conn: Connection, number: int) -> Reservation:
+    """The reservation of this number. Raises `NoReservation`."""
+    found = kept.get(conn, number)
+    if found is None:
+        raise NoReservation(number)
+    return found
+
+
+def cancel_reservation(conn: Connection, actor: str, number: int, now: datetime) -> Reservation:
+    """Cancel a reservation for good. Raises `NoReservation`, `Ended`."""
+    found = kept.lock(conn, number) or reservation(conn, number)
+    done = reservations.cancel(conn, found, actor, now)
+    if isinstance(done, Refusal):
+        raise Ended(f"Reservation {number} is over already ({found.state.value}).")
+    return done

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
 from bot.context import House
+from bot.delivery import REDIRECTED
 from bot.replies import job_reply
 from bot.reply import Reply
 from scheduler import queue
@@ -23,6 +25,13 @@ class Renderer:
 
     def delivery(self, conn: Connection, delivery: Delivery) -> Reply:
         """What an outgoing message says now. A card that goes out at once says what was written with its order."""
+        reply = self._delivery(conn, delivery)
+        if delivery.receipt.get(REDIRECTED):
+            said = self._house().words.say("booked.redirected")
+            reply = replace(reply, note=" · ".join(filter(None, (said, reply.note))))
+        return reply
+
+    def _delivery(self, conn: Connection, delivery: Delivery) -> Reply:
         if delivery.job_id is None:
             return Reply.from_json(delivery.body)
         if delivery.slot == "card" and delivery.attempts <= 1 and delivery.body:

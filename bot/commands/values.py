@@ -65,6 +65,34 @@ class Redo:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Reserve:
+    """Draw later. Exactly one of `at` and `every` is given, as it was written: what it means depends on now."""
+
+    draw: Draw
+    at: str = ""  # a time, or a window of the day
+    every: str = ""  # a recurrence
+    late: int | None = None  # minutes; later than that it is skipped. None = it is drawn however late
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retime:
+    """Give a reservation another time."""
+
+    reservation: int
+    when: str  # a time, a window or a recurrence, as it was written
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OnReservation:
+    """Do something with a reservation. `version` and `choice` come with a pressed button."""
+
+    reservation: int
+    act: str  # confirm | choose | time | cancel | pause | resume
+    version: int | None = None  # of the card it was pressed on
+    choice: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class QuotaShow:
     """Show what is left: one's own, or (admins) somebody else's."""
 
@@ -127,6 +155,9 @@ class Resume:
 
 Command = (
     Draw
+    | Reserve
+    | Retime
+    | OnReservation
     | Ask
     | Jobs
     | Cancel

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
+from bot.replies import rhythm
 from bot.replies.language import Language, short
 from bot.reply import Button, Picture, Reply, SourceLink
 from inference.images.model import ModelCard
@@ -139,7 +141,8 @@ def _ended(job: Job, words: Language) -> Reply:
         title = words.say(f"failed.{job.kind.value}")
         text = words.say("failed.text", what=subject, why=why)
     buttons = (_button("redo", job, words),) if job.kind is Kind.DRAW else ()
-    return Reply(title=title, state=job.state.value, job=job.id, text=text, buttons=buttons)
+    fields = _booked(job, words)
+    return Reply(title=title, state=job.state.value, job=job.id, text=text, fields=fields, buttons=buttons)
 
 
 def _recipe(job: Job, words: Language) -> tuple[tuple[str, str], ...]:
@@ -154,7 +157,19 @@ def _recipe(job: Job, words: Language) -> tuple[tuple[str, str], ...]:
     ]
     if params["count"] > 1:
         fields.append((words.say("field.count"), str(params["count"])))
-    return tuple(fields)
+    return (*fields, *_booked(job, words))
+
+
+def _booked(job: Job, words: Language) -> tuple[tuple[str, str], ...]:
+    """Which reservation ordered it, how late, and how many earlier times it stands for."""
+    booked = job.params.get("booked")
+    if not booked:
+        return ()
+    parts = [f"r{booked['reservation']}"]
+    if booked["late"]:
+        parts.append(words.say("booked.late", late=rhythm.lateness(words, timedelta(seconds=booked["late"]))))
+    parts += [words.say("booked.missed", n=booked["missed"])] if booked["missed"] else []
+    return ((words.say("field.booked"), " · ".join(parts)),)
 
 
 def _made(job: Job, words: Language) -> tuple[tuple[str, str], ...]:

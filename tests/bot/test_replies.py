@@ -7,12 +7,13 @@ import string
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from bot.commands import ADMIN_COMMANDS, COMMANDS, LATER, Rules, UsageError, parse
+from bot.commands.when import Code, Note, Problem
 from bot.engine import Engine
 from bot.replies import Words, job_reply
 from bot.replies.language import TABLES
@@ -125,6 +126,14 @@ def test_every_code_of_the_program_has_its_sentence() -> None:
     assert len(mistakes) > 30
     assert len(refusals) > 8
     assert wanted - set(TABLES["zh"]) == set()
+
+
+def test_every_problem_with_a_time_has_its_sentence_and_every_note_its_words() -> None:
+    assert {f"when.{code}" for code in get_args(Code)} <= set(TABLES["zh"])
+    assert {f"note.{note}" for note in get_args(Note)} <= set(TABLES["zh"])
+    for words in (ZH, EN):
+        for code in get_args(Code):
+            assert words.when_problem(Problem(code=code, values={"days": "400", "minutes": "5", "why": "x"})).text
 
 
 def test_an_unknown_sentence_is_a_defect() -> None:
@@ -256,7 +265,16 @@ MESSAGES = [
     "/re",
     "/xyzzyx",
     "/reserve x",
-    "/draw 猫 --at 1",
+    "/draw 猫 --at",
+    "/draw 猫 --late",
+    "/draw 猫 --every",
+    "/draw 猫 --at 22:00 --every 每天",
+    "/draw 猫 --late 30",
+    "/draw 猫 --at 22:00 --late x",
+    "/redo 17 --at 22:00",
+    "/reserve",
+    "/reserve 明天9:00",
+    "/reserve 明天9:00 猫 --at 10:00",
     "/draw",
     "/draw --neg a b",
     "/ask",

@@ -78,7 +78,8 @@ async def test_what_is_overdue_and_what_falls_due_fires_once_and_in_its_time(db:
 
 
 async def test_a_confirmation_is_armed_at_once(db: Database) -> None:
-    user, fired = await asyncio.to_thread(person, db), []
+    user = await asyncio.to_thread(person, db)
+    fired: list[Occurrence] = []
     async with ringing(db, Front(), fired) as alarms:
         await asyncio.sleep(0.1)  # the first look has found nothing
         due = utcnow() + SECOND / 2

@@ -18,7 +18,7 @@ export function ownBubble(text, at, status, retry) {
   return el("article", { class: `message own ${status}`, "aria-label": word("you"), title: clock(at) }, bubble, trouble);
 }
 
-/** What the bot said. live: {progress, text} of a running job; doors: {press(job, action, message), enlarge(pictures, index)}. */
+/** What the bot said. live: {progress, text} of a running job; doors: {press(value, action, message), enlarge(pictures, index)}. */
 export function botMessage(message, live, doors) {
   const body = message.body;
   const card = Boolean(body.title || body.state || body.pictures.length || body.buttons.length);
@@ -133,7 +133,7 @@ function buttons(message, doors) {
     const button = el("button", { type: "button", class: `action ${one.style}`, "data-action": one.action }, one.label);
     button.addEventListener("click", async () => {
       button.disabled = true; // one press at a time; a second one is a new press with its own id
-      await doors.press(one.value.job ?? message.body.job, one.action, message.id);
+      await doors.press(one.value, one.action, message.id);
       button.disabled = false;
     });
     return button;
