@@ -207,17 +207,18 @@ async def serving(services: Services, *, kinds: Iterable[Kind] = tuple(Kind)) ->
     if Kind.DRAW in wanted:
         services.device.start()
     inbox = _task("inbox", services.inbox.run())
-    alarms = _task("alarms", services.alarms.run())
     tasks = [
         inbox,
         _task("sender", services.sender.run()),
         _task("live", services.live.run()),
-        alarms,
         *(_task(f"worker {kind}", services.workers[kind].run()) for kind in wanted),
         _task("knowledge", _sync_knowledge(services)),
     ]
+    firing = []
     if Kind.DRAW in wanted:
         tasks.append(_task("warm-up", _wake_when_ready(services)))
+        firing = [_task("alarms", services.alarms.run())]  # whoever cannot draw leaves them to whoever can
+        tasks += firing
     services.clock.start()
     try:
         yield
@@ -225,7 +226,7 @@ async def serving(services: Services, *, kinds: Iterable[Kind] = tuple(Kind)) ->
         services.clock.stop()
         services.alarms.stop()
         services.inbox.stop()
-        await asyncio.wait({inbox, alarms}, timeout=GRACE)  # what it has taken for the sender must still reach it
+        await asyncio.wait({inbox, *firing}, timeout=GRACE)  # what it has taken for the sender must still reach it
         await asyncio.gather(*(services.workers[kind].stop(GRACE) for kind in wanted))
         await services.sender.stop(GRACE)
         for task in tasks:

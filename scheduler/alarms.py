@@ -30,6 +30,7 @@ log = logging.getLogger("moqi.alarms")
 SWEEP = 2.0  # seconds between two looks
 AHEAD = timedelta(seconds=15)  # what is due within this gets an alarm of its own
 ROWS = 5000  # looked at in one sweep; what is due is fired, so the next one sees the rest
+REST = 60.0  # until one that met a defect twice is tried again
 TOGETHER = 25  # fired in one transaction: one flush to the disk for all, and others wait for no more than these
 
 
@@ -54,6 +55,7 @@ class Alarms:
         self._wake = Signal()
         self._due: dict[int, None] = {}  # in the order they rang
         self._armed: dict[int, datetime] = {}
+        self._resting: dict[int, float] = {}
         self._stopping = False
 
     async def run(self) -> None:
@@ -94,8 +96,10 @@ class Alarms:
         self._clock.notice_steps()
         now = self._now()
         for reservation_id, at in await self._db.read(reservations.due, now + AHEAD, ROWS):
-            if at <= now:
+            if at <= now and self._resting.get(reservation_id, 0.0) < time.monotonic():
                 self._due[reservation_id] = None
+            elif at <= now:
+                continue
             else:
                 self.arm(reservation_id, at)
 
@@ -120,5 +124,15 @@ class Alarms:
             if len(ids) > 1:
                 return [fate for one in ids for fate in await self._fire([one])]
             log.exception("reservation %d failed", ids[0], extra={"action": "firing-failed", "reservation": ids[0]})
-            fate = await self._db.run(firing.give_up, ids[0], self._front(), self._now())
-            return [] if fate is None else [fate]
+            return await self._give_up(ids[0])
+
+    async def _give_up(self, reservation_id: int) -> list[Occurrence]:
+        try:
+            fate = await self._db.run(firing.give_up, reservation_id, self._front(), self._now())
+        except StorageError:
+            raise
+        except Exception:  # not even that: it stays due, is shown by `moqi verify`, and is not tried all the time
+            log.exception("reservation %d stays due", reservation_id, extra={"action": "firing-failed"})
+            self._resting[reservation_id] = time.monotonic() + REST
+            return []
+        return [] if fate is None else [fate]

@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import Connection
 
-from scheduler import due, queue
-from scheduler.calendar import BadCalendar, occurrence_key
-from scheduler.calendar import from_json as rule_from_json
+from scheduler import queue
+from scheduler.calendar import BadCalendar, Rule, from_json, occurrence_key
+from scheduler.due import Turn, lateness, turn
 from scheduler.policy import Policy, Refusal
 from scheduler.queue import Submission
 from storage import outbox, reservations, users
@@ -45,23 +45,49 @@ class Front(Protocol):
         """What the owner is told when a due time was not run, as a reply's JSON."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A due reservation, locked, as it is seen at one moment."""
+
+    held: Reservation
+    rule: Rule
+    zone: ZoneInfo
+    turn: Turn
+    now: datetime
+
+    def key(self, moment: datetime) -> str:
+        return occurrence_key(self.rule, moment, self.zone)
+
+    def fate(self, fate: Fate, *, reason: str = "", job_id: int | None = None) -> Occurrence:
+        """What becomes of the due time that counts."""
+        return self._of(self.turn.due, fate, reason=reason, job_id=job_id)
+
+    def left_out(self, moments: Sequence[datetime], reason: str) -> list[Occurrence]:
+        """Due times that are not run."""
+        return [self._of(moment, Fate.SKIPPED, reason=reason) for moment in moments]
+
+    def _of(self, moment: datetime, fate: Fate, *, reason: str, job_id: int | None = None) -> Occurrence:
+        return Occurrence(
+            reservation_id=self.held.id,
+            key=self.key(moment),
+            due_at=moment,
+            fate=fate,
+            job_id=job_id,
+            reason=reason,
+            at=self.now,
+        )
+
+
 def fire(conn: Connection, reservation_id: int, front: Front, policy: Policy, now: datetime) -> Occurrence | None:
     """Run what is due of one reservation and set it to its next time; None when nothing is, or somebody else does."""
-    found = _due(conn, reservation_id, now)
-    if found is None or found.next_at is None:
+    look = _look(conn, reservation_id, now)
+    if look is None:
         return None
-    zone, rule = ZoneInfo(found.zone), rule_from_json(found.rule)
-    limit = None if found.late_limit is None else timedelta(seconds=found.late_limit)
-    turn = due.turn(rule, found.next_at, zone, now, limit, found.closes_at)
-    key = occurrence_key(rule, turn.due, zone)
-    missed = [(moment, occurrence_key(rule, moment, zone)) for moment in turn.missed]
-    reservations.record_skipped(conn, [_skipped(found, one, key_, "missed", now) for one, key_ in missed])
-    fate = reservations.occurrence(conn, found.id, key)
+    fate = _seen(conn, look)
     if fate is None:
-        firing = Firing(key=f"res:{found.id}:{key}", due=turn.due, late=due.lateness(turn.due, now), missed=len(missed))
-        fate = _run(conn, found, key, firing, turn.skip, front, policy, now)
+        fate = _run(conn, look, front, policy)
         reservations.record(conn, fate)
-    _move_on(conn, found, turn.next_at, fate)
+    _move_on(conn, look, fate)
     point("reservation-firing")
     return fate
 
@@ -74,69 +100,28 @@ def fire_all(conn: Connection, ids: Sequence[int], front: Front, policy: Policy,
 
 def give_up(conn: Connection, reservation_id: int, front: Front, now: datetime) -> Occurrence | None:
     """A defect met this firing: it is recorded as refused, its owner is told, and the next time stands."""
-    found = _due(conn, reservation_id, now)
-    if found is None or found.next_at is None:
-        return None
     try:
-        zone, rule = ZoneInfo(found.zone), rule_from_json(found.rule)
+        look = _look(conn, reservation_id, now)
     except (BadCalendar, ZoneInfoNotFoundError):  # no time can be read from it any more
-        reservations.change(conn, found, state=ReservationState.CANCELLED, next_at=None, reason="unreadable")
+        held = reservations.lock(conn, reservation_id)
+        assert held is not None
+        reservations.change(conn, held, state=ReservationState.CANCELLED, next_at=None, reason="unreadable")
         return None
-    turn = due.turn(rule, found.next_at, zone, now, None, None)
-    key = occurrence_key(rule, turn.due, zone)
-    missed = [_skipped(found, one, occurrence_key(rule, one, zone), "missed", now) for one in turn.missed]
-    reservations.record_skipped(conn, missed)
-    fate = _refused(conn, found, key, turn.due, Refusal(code="internal"), front, now)
-    reservations.record(conn, fate)
-    _move_on(conn, found, turn.next_at, fate)
+    if look is None:
+        return None
+    fate = _seen(conn, look)
+    if fate is None:
+        fate = _refused(conn, look, Refusal(code="internal"), front)
+        reservations.record(conn, fate)
+    _move_on(conn, look, fate)
     return fate
 
 
-def _due(conn: Connection, reservation_id: int, now: datetime) -> Reservation | None:
-    """The reservation, locked, when it is due; None when it is not, or another process is firing it."""
-    found = reservations.lock(conn, reservation_id, wait=False)
-    if found is None or found.state is not ReservationState.ACTIVE:
-        return None
-    return found if found.next_at is not None and found.next_at <= now else None
-
-
-def _run(
-    conn: Connection,
-    reservation: Reservation,
-    key: str,
-    firing: Firing,
-    skip: str,
-    front: Front,
-    policy: Policy,
-    now: datetime,
-) -> Occurrence:
-    if skip:
-        fate = _skipped(reservation, firing.due, key, skip, now)
-        _tell(conn, reservation, fate, None, front, now)
-        return fate
-    owner = users.get(conn, reservation.user_id)
-    if owner is None:
-        raise LookupError(f"reservation {reservation.id} belongs to user {reservation.user_id}, who does not exist")
-    wanted = front.order(conn, reservation, owner, firing)
-    ordered = wanted if isinstance(wanted, Refusal) else queue.submit(conn, wanted, policy, now)
-    if isinstance(ordered, Refusal):
-        return _refused(conn, reservation, key, firing.due, ordered, front, now)
-    return _occurrence(reservation, key, firing.due, Fate.FIRED, now, job_id=ordered.id)
-
-
-def _refused(
-    conn: Connection, reservation: Reservation, key: str, moment: datetime, why: Refusal, front: Front, now: datetime
-) -> Occurrence:
-    fate = _occurrence(reservation, key, moment, Fate.REFUSED, now, reason=why.code)
-    _tell(conn, reservation, fate, why, front, now)
-    return fate
-
-
-def _tell(
-    conn: Connection, reservation: Reservation, fate: Occurrence, refusal: Refusal | None, front: Front, now: datetime
-) -> None:
-    key = notice_key(reservation.id, fate.key)
-    outbox.add(conn, key, reservation.origin, slot="reply", body=front.message(reservation, fate, refusal), now=now)
+def settle_due(conn: Connection, held: Reservation, reason: str, now: datetime) -> None:
+    """What is due already is not run any more, because its owner wants it otherwise; that is recorded."""
+    if _is_due(held, now):
+        look = _see(held, now)
+        reservations.record_skipped(conn, look.left_out([*look.turn.missed, look.turn.due], reason))
 
 
 def notice_key(reservation_id: int, occurrence: str) -> str:
@@ -144,37 +129,62 @@ def notice_key(reservation_id: int, occurrence: str) -> str:
     return f"res-{reservation_id}-{occurrence}"
 
 
-def _move_on(conn: Connection, reservation: Reservation, next_at: datetime | None, fate: Occurrence) -> None:
-    values: dict[str, Any] = {"next_at": next_at}
-    if next_at is None:
+def _look(conn: Connection, reservation_id: int, now: datetime) -> _Look | None:
+    """The reservation, locked, when it is due; None when it is not, or another process is firing it."""
+    held = reservations.lock(conn, reservation_id, wait=False)
+    return _see(held, now) if held is not None and _is_due(held, now) else None
+
+
+def _is_due(held: Reservation, now: datetime) -> bool:
+    return held.state is ReservationState.ACTIVE and held.next_at is not None and held.next_at <= now
+
+
+def _see(held: Reservation, now: datetime) -> _Look:
+    assert held.next_at is not None
+    zone, rule = ZoneInfo(held.zone), from_json(held.rule)
+    limit = None if held.late_limit is None else timedelta(seconds=held.late_limit)
+    return _Look(held, rule, zone, turn(rule, held.next_at, zone, now, limit, held.closes_at), now)
+
+
+def _seen(conn: Connection, look: _Look) -> Occurrence | None:
+    """What became of this due time before, in spite of the row that says it is to come."""
+    return reservations.occurrence(conn, look.held.id, look.key(look.turn.due))
+
+
+def _run(conn: Connection, look: _Look, front: Front, policy: Policy) -> Occurrence:
+    """Order the job, or say why not."""
+    if look.turn.skip:
+        fate = look.fate(Fate.SKIPPED, reason=look.turn.skip)
+        _tell(conn, look, fate, None, front)
+        return fate
+    held, due = look.held, look.turn.due
+    owner = users.get(conn, held.user_id)
+    if owner is None:
+        raise LookupError(f"reservation {held.id} belongs to user {held.user_id}, who does not exist")
+    key = f"res:{held.id}:{look.key(due)}"
+    firing = Firing(key=key, due=due, late=lateness(due, look.now), missed=len(look.turn.missed))
+    wanted = front.order(conn, held, owner, firing)
+    ordered = wanted if isinstance(wanted, Refusal) else queue.submit(conn, wanted, policy, look.now)
+    if isinstance(ordered, Refusal):
+        return _refused(conn, look, ordered, front)
+    return look.fate(Fate.FIRED, job_id=ordered.id)
+
+
+def _refused(conn: Connection, look: _Look, why: Refusal, front: Front) -> Occurrence:
+    fate = look.fate(Fate.REFUSED, reason=why.code)
+    _tell(conn, look, fate, why, front)
+    return fate
+
+
+def _tell(conn: Connection, look: _Look, fate: Occurrence, refusal: Refusal | None, front: Front) -> None:
+    key, body = notice_key(look.held.id, fate.key), front.message(look.held, fate, refusal)
+    outbox.add(conn, key, look.held.origin, slot="reply", body=body, now=look.now)
+
+
+def _move_on(conn: Connection, look: _Look, fate: Occurrence) -> None:
+    """Record what was missed before, and set the reservation to its next time."""
+    reservations.record_skipped(conn, look.left_out(look.turn.missed, "missed"))
+    values: dict[str, Any] = {"next_at": look.turn.next_at}
+    if look.turn.next_at is None:
         values |= {"state": ReservationState.ENDED, "reason": fate.reason or "fired"}
-    reservations.change(conn, reservation, **values)
-
-
-def settle_due(conn: Connection, reservation: Reservation, reason: str, now: datetime) -> None:
-    """What is due already is not run any more, because its owner wants it otherwise; that is recorded."""
-    if reservation.state is not ReservationState.ACTIVE or reservation.next_at is None or reservation.next_at > now:
-        return
-    zone, rule = ZoneInfo(reservation.zone), rule_from_json(reservation.rule)
-    moments = due.due_times(rule, reservation.next_at, zone, now)
-    fates = [_skipped(reservation, one, occurrence_key(rule, one, zone), reason, now) for one in moments]
-    reservations.record_skipped(conn, fates)
-
-
-def _skipped(reservation: Reservation, moment: datetime, key: str, reason: str, now: datetime) -> Occurrence:
-    return _occurrence(reservation, key, moment, Fate.SKIPPED, now, reason=reason)
-
-
-def _occurrence(
-    reservation: Reservation,
-    key: str,
-    moment: datetime,
-    fate: Fate,
-    now: datetime,
-    *,
-    job_id: int | None = None,
-    reason: str = "",
-) -> Occurrence:
-    return Occurrence(
-        reservation_id=reservation.id, key=key, due_at=moment, fate=fate, job_id=job_id, reason=reason, at=now
-    )
+    reservations.change(conn, look.held, **values)

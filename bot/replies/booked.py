@@ -66,11 +66,16 @@ def row(reservation: Reservation, words: Language, now: datetime) -> str:
     """One line of /jobs."""
     zone = ZoneInfo(reservation.zone)
     next_at = reservation.next_at if reservation.state is ReservationState.ACTIVE else None
+    when = rhythm.instant(words, next_at, zone, now) if next_at else said(reservation, words, now)
+    state = words.say(f"reservation.state.{reservation.state.value}")
+    if reservation.choices and next_at is None:
+        when = " / ".join(rhythm.rule(words, from_json(choice), zone, now) for choice in reservation.choices)
+        state = words.say("reservation.state.choosing")
     return words.say(
         "reservations.row",
         id=reservation.id,
-        state=words.say(f"reservation.state.{reservation.state.value}"),
-        when=rhythm.instant(words, next_at, zone, now) if next_at else said(reservation, words, now),
+        state=state,
+        when=when,
         what=short(str(reservation.params["prompt"]), 40),
     )
 

@@ -209,6 +209,7 @@ TABLE: dict[str, str] = {
     "reservation.ended": "Finished · r{id}",
     "reservation.cancelled": "Cancelled · r{id}",
     "reservation.state.proposed": "to confirm",
+    "reservation.state.choosing": "to choose",
     "reservation.state.active": "booked",
     "reservation.state.paused": "paused",
     "reservation.ask": "This time can be read in several ways, please choose:",

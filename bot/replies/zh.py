@@ -191,6 +191,7 @@ TABLE: dict[str, str] = {
     "reservation.ended": "预约已完成 · r{id}",
     "reservation.cancelled": "预约已取消 · r{id}",
     "reservation.state.proposed": "待确认",
+    "reservation.state.choosing": "待选时间",
     "reservation.state.active": "已预约",
     "reservation.state.paused": "已暂停",
     "reservation.ask": "这个时间有几种读法，请选一个：",

@@ -18,11 +18,13 @@ from bot.commands import Rules
 from bot.context import Handled, House
 from bot.engine import Engine
 from bot.events import ChatEvent
+from bot.render import Renderer
 from bot.replies import Words, job_reply
 from bot.reply import Reply
 from inference.images.model import ModelCard
 from scheduler import firing, queue
-from scheduler.policy import Policy
+from scheduler.calendar import known_until
+from scheduler.policy import BATCH, Policy
 from storage import inbox, jobs, outbox, reservations, users
 from storage.database import Database
 from storage.migrations import migrate
@@ -91,8 +93,9 @@ class Chat:
         )
 
     def say(self, text: str, who: str = "anna", **values: Any) -> Handled:
-        event = self.event("message", who, text=text, **values)
+        return self.tell(self.event("message", who, text=text, **values))
 
+    def tell(self, event: ChatEvent) -> Handled:
         def work(conn: Connection) -> Handled:
             entry = inbox.accept(conn, event.platform, event.key, event.to_json(), self.now)
             assert entry is not None
@@ -357,12 +360,14 @@ def test_the_list_shows_what_is_to_come(chat: Chat) -> None:
     chat.say("/draw 猫 --every 工作日9:00")
     chat.push("确认")
     chat.say("/draw 狗 --at 明天8点")
+    chat.say("/draw 鸟 --at 明天5点")
     handled = chat.say("/jobs")
     assert handled.reply is not None
     assert handled.reply.text.splitlines() == [
         "预约：",
         "r2 待确认 · 11月22日 周日 08:00 · 狗",
         "r1 已预约 · 11月23日 周一 09:00 · 猫",
+        "r3 待选时间 · 11月22日 周日 05:00 / 11月22日 周日 17:00 · 鸟",
         "取消预约：/cancel r号 · 改时间：/reserve r号 时间",
     ]
 
@@ -370,8 +375,7 @@ def test_the_list_shows_what_is_to_come(chat: Chat) -> None:
 def test_taking_the_message_back_takes_the_reservation_back(chat: Chat) -> None:
     chat.say("/draw 猫 --at 明天9:00")
     chat.push("确认")
-    event = replace(chat.event("recall", "anna"), value={"message_id": "k1"})
-    chat.db.run_sync(lambda conn: router._recall(conn, event, NOW))
+    chat.tell(chat.event("recall", "anna", value={"message_id": "k1"}))
     assert chat.kept().state is ReservationState.CANCELLED
 
 
@@ -400,3 +404,37 @@ def test_the_zone_is_the_teams(db: Database) -> None:
     assert dict(chat.card().fields)["When"] == "Sun 29 Mar 03:00"
     assert "skips that time" in chat.card().note
     assert dict(chat.card().fields)["Time zone"] == "Europe/Berlin"
+
+
+def test_firings_beyond_the_known_holidays_are_marked_as_a_guess(chat: Chat) -> None:
+    last = known_until("cn")
+    assert last is not None
+    chat.say("/draw 猫 --every 工作日9:00")
+    assert "法定节假日" not in chat.card().note
+    chat.now = datetime(last, 12, 30, tzinfo=UTC)
+    chat.say("/draw 猫 --every 工作日9:00")
+    assert f"{last} 年以后的法定节假日还没公布" in chat.card().note
+
+
+def test_what_went_to_its_owner_instead_of_its_group_says_so(chat: Chat) -> None:
+    chat.say("/draw 猫 --at 明天9:00")
+    chat.push("确认")
+    chat.now = datetime(2026, 11, 22, 1, tzinfo=UTC)
+    chat.fire()
+    [card] = [one for one in chat.sent() if one.slot == "card"]
+    render = Renderer(lambda: chat.house).delivery
+    plain = chat.db.read_sync(render, card)
+    moved = chat.db.read_sync(render, replace(card, receipt={"redirected": "the group is dissolved"}))
+    assert "直接发给你" not in plain.note
+    assert "原来的群收不到消息了，直接发给你" in moved.note
+
+
+def test_a_proposal_can_be_given_a_window_instead(chat: Chat) -> None:
+    chat.say("/draw 猫 --at 明天9:00")
+    chat.say("/reserve r1 22:00-06:00")
+    assert dict(chat.card().fields)["时间"] == "11月21日 周六 22:00 到 11月22日 周日 06:00 之间"
+    chat.push("确认")
+    chat.now = datetime(2026, 11, 21, 14, tzinfo=UTC)
+    chat.fire()
+    [job] = chat.db.read_sync(jobs.recent)
+    assert (job.priority, job.not_after) == (BATCH, datetime(2026, 11, 21, 22, tzinfo=UTC))

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -14,10 +15,11 @@ from sqlalchemy import func, select
 from scheduler.alarms import Alarms
 from scheduler.calendar import EveryInterval
 from scheduler.clock import Clock
+from scheduler.policy import Refusal
 from storage import reservations
 from storage.database import Database
 from storage.migrations import migrate
-from storage.records import Occurrence, utcnow
+from storage.records import Occurrence, Reservation, ReservationState, utcnow
 from storage.tables import jobs, occurrences
 from tests.scheduler.booked import POLICY, Front, booked, kept, once, person
 
@@ -100,6 +102,21 @@ async def test_one_that_meets_a_defect_does_not_hold_up_the_others(db: Database)
     assert {fate.reservation_id: fate.reason for fate in fired} == {
         number: "internal" if number == numbers[1] else "" for number in numbers
     }
+
+
+async def test_one_that_cannot_even_be_refused_rests_and_the_others_go_on(db: Database) -> None:
+    class Speechless(Front):
+        def message(self, reservation: Reservation, fate: Occurrence, refusal: Refusal | None) -> dict[str, Any]:
+            raise KeyError("no such sentence")
+
+    user, due = await asyncio.to_thread(person, db), utcnow() - SECOND
+    stuck, other = [(await asyncio.to_thread(once, db, user, due)).id for _ in range(2)]
+    fired: list[Occurrence] = []
+    async with ringing(db, Speechless(defect={stuck}), fired):
+        await until(lambda: [fate.reservation_id for fate in fired] == [other])
+        later = (await asyncio.to_thread(once, db, user, utcnow() - SECOND)).id
+        await until(lambda: [fate.reservation_id for fate in fired] == [other, later])
+    assert (await asyncio.to_thread(kept, db, stuck)).state is ReservationState.ACTIVE
 
 
 async def test_the_clock_set_forward_and_back_again(db: Database) -> None:
