@@ -52,7 +52,7 @@ async def _measure(urls: dict[str, str], amount: int, rounds: int) -> list[Figur
     found: dict[str, list[float]] = {}
     for _ in range(rounds):
         for name, db in open_databases.items():
-            people = [await db.run(_person, number) for number in range(PEOPLE)]
+            people = [await db.run(person, number) for number in range(PEOPLE)]
             for callers in (1, CALLERS):
                 share = amount if callers > 1 else max(5, amount // 5)
                 rates = await _round(db, people, keys, share, callers)
@@ -93,7 +93,8 @@ def _one(head: Job) -> int:
     return 1
 
 
-def _person(conn: Connection, number: int) -> User:
+def person(conn: Connection, number: int) -> User:
+    """One of the people who order."""
     return users.resolve(conn, Identity(platform="bench", external_id=str(number)), f"p{number}", utcnow())
 
 

@@ -20,6 +20,7 @@ EXPECTED = {
     ],
     "picture": ["overhead: p50", "bare pipe(...)"],
     "queueing": ["SQLite, 16 at once: enqueue", "PostgreSQL, 16 at once: claim + finish"],
+    "reservations": ["SQLite, 60 in 1 s: late, p99", "PostgreSQL, 60 in 1 s: lost or doubled"],
     "storage": ["Database.run, 16 at once"],
     "retrieval": ["CMRC dev, moqi, SQLite: right text first"],
 }
