@@ -427,6 +427,11 @@ def test_what_went_to_its_owner_instead_of_its_group_says_so(chat: Chat) -> None
     moved = chat.db.read_sync(render, replace(card, receipt={"redirected": "the group is dissolved"}))
     assert "直接发给你" not in plain.note
     assert "原来的群收不到消息了，直接发给你" in moved.note
+    [job] = chat.db.read_sync(jobs.recent)
+    chat.db.run_sync(queue.cancel, job, "user:1", chat.now)
+    chat.db.run_sync(outbox.sent, card.id, {"redirected": "the group is dissolved"}, chat.now)
+    [outcome] = [one for one in chat.sent() if one.slot == "outcome"]
+    assert "直接发给你" in chat.db.read_sync(render, outcome).note, "it takes the place of the card"
 
 
 def test_a_proposal_can_be_given_a_window_instead(chat: Chat) -> None:
