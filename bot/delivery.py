@@ -349,7 +349,7 @@ def _siblings(conn: Connection, delivery: Delivery) -> dict[str, Delivery]:
 def _for_owner(conn: Connection, delivery: Delivery) -> bool:
     """Whether a message that cannot reach its group goes to the person directly instead: once, and only what was
     booked. Who orders in a group sees that it is gone; who booked weeks ago does not."""
-    if delivery.origin.chat_type is not ChatType.GROUP or REDIRECTED in delivery.receipt:
+    if delivery.origin.chat_type is not ChatType.GROUP:  # nor again: what was redirected goes to a person
         return False
     if delivery.job_id is None:
         return delivery.key.startswith("res-")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
@@ -217,18 +217,29 @@ def test_confirmed_inside_its_window_it_fires_at_once(db: Database) -> None:
     assert (late.state, late.next_at) == (ReservationState.PROPOSED, OPENS + DAY), "it has closed: the next one"
 
 
-async def test_two_confirmations_for_the_last_room_at_once_and_one_gets_it(db: Database) -> None:
-    await asyncio.to_thread(measured, db, 100.0)
-    both = [(await asyncio.to_thread(into_window, db, name, 150.0)).id for name in ("anna", "bert")]
+def test_two_confirmations_for_the_last_room_at_once_and_one_gets_it(db: Database) -> None:
+    """The first holds its transaction open until the second is through, if nothing makes that one wait."""
+    measured(db, 100.0)
+    first, second = (into_window(db, name, 150.0).id for name in ("anna", "bert"))
+    confirmed, through = threading.Event(), threading.Event()
 
-    def confirm(conn: Connection, number: int) -> object:
+    def confirm(conn: Connection, number: int) -> None:
         held = reservations.lock(conn, number)
         assert held is not None
-        return acts.confirm(conn, held, 1, "user:1", NOW)
+        acts.confirm(conn, held, 1, "user:1", NOW)
 
-    await asyncio.gather(*(db.run(confirm, number) for number in both))
-    states = sorted([(await asyncio.to_thread(kept, db, number)).state.value for number in both])
-    assert states == ["active", "proposed"]
+    def slowly(conn: Connection) -> None:
+        confirm(conn, first)
+        confirmed.set()
+        through.wait(1)
+
+    slow = threading.Thread(target=db.run_sync, args=(slowly,))
+    slow.start()
+    assert confirmed.wait(30)
+    db.run_sync(confirm, second)
+    through.set()
+    slow.join()
+    assert [kept(db, number).state.value for number in (first, second)] == ["active", "proposed"]
 
 
 def _zone() -> Any:
