@@ -28,7 +28,7 @@ CALLERS = 16
 PLENTY = 10**9
 POLICY = Policy(
     timezone=UTC,
-    allowances={unit: Allowance(amount=PLENTY, period="day") for unit in Unit},
+    allowances={unit: (Allowance(amount=PLENTY, period="day"),) for unit in Unit},
     concurrency=PLENTY,
     queue_per_user=PLENTY,
     queue_total=PLENTY,

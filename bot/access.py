@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from bot.commands import Command, Conversation, Pause, QuotaGrant, QuotaSet, QuotaShow, Resume, SetRole
+from bot.commands import Command, Conversation, Pause, QuotaClear, QuotaGrant, QuotaSet, QuotaShow, Resume, SetRole
 from scheduler.policy import Refusal
 from storage.records import Job, Kind, Reservation, Role, User
 
 #: Commands that need more than being a user, and how people call them. Everything else is for everybody.
 NEEDED: dict[type, tuple[Role, str]] = {
     QuotaSet: (Role.ADMIN, "/quota set"),
+    QuotaClear: (Role.ADMIN, "/quota set"),
     QuotaGrant: (Role.ADMIN, "/quota grant"),
     SetRole: (Role.ADMIN, "/role"),
     Pause: (Role.ADMIN, "/pause"),
@@ -21,7 +22,7 @@ def allowed(user: User, command: Command | Conversation) -> Refusal | None:
     """Whether this person may use this command at all; None = yes."""
     if user.banned:
         return Refusal(code="banned")
-    if isinstance(command, QuotaShow) and command.who:
+    if isinstance(command, QuotaShow) and command != QuotaShow():
         needed, name = Role.ADMIN, "/quota show"
     else:
         needed, name = NEEDED.get(type(command), (Role.USER, ""))

@@ -116,7 +116,7 @@ def _console(services: Services) -> Console:
         feed=services.web,
         look=Look(title=settings.interface.title, language=settings.interface.language, theme=settings.interface.theme),
         web=settings.platforms.web,
-        words=page_words(settings.interface.language),
+        words=page_words(settings.interface.language, practice=services.device.card.builtin),
         commands=tuple(CommandHint(name=f"/{name}", zh=f"/{zh}", help=line) for name, zh, line in words.hints()),
         accept=_keep(services),
         act=services.act,

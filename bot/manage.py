@@ -4,6 +4,8 @@ Every function takes the caller's connection and belongs into one transaction.
 
 ManageError
 ├── NoPerson   nobody, or more than one person, has this name (write <platform>:<user id>)
+├── NoChat     this is no group chat, or no platform has one of this name
+├── NotLimited nothing limits this account, or it is the default: there is nothing to add to
 ├── NoJob      there is no job of this number
 ├── NoReservation  there is no reservation of this number
 ├── NoToken    there is no token of this number that still works
@@ -14,7 +16,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime
 
 from sqlalchemy import Connection
 
@@ -22,10 +25,10 @@ from bot.platforms.web.wire import chosen_name
 from scheduler import queue, quota, reservations
 from scheduler.policy import Policy, Refusal
 from scheduler.queue import Submission
-from scheduler.quota import Standing
+from scheduler.standing import Standing, payer
 from storage import audit, jobs, ledger, tokens, users
 from storage import reservations as kept
-from storage.records import Allowance, Identity, Job, JobState, Reservation, Role, Unit, User
+from storage.records import Allowance, ChatType, Identity, Job, JobState, Origin, Payer, Reservation, Role, Unit, User
 from storage.tokens import Token
 
 #: Where people come from: the names an identity may begin with.
@@ -48,6 +51,25 @@ class NoPerson(ManageError):
         else:
             super().__init__(f"Nobody is called {text!r}. Write <platform>:<user id>, for example feishu:ou_123.")
         self.meant = tuple(meant)
+
+
+class NoChat(ManageError):
+    """There is no group chat of this name."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            f"{text!r} names no group chat. Write group:<platform>:<chat id>, for example group:feishu:oc_1."
+        )
+
+
+class NotLimited(ManageError):
+    """Nothing limits this account, or it is nobody's."""
+
+    def __init__(self, subject: str) -> None:
+        if subject == quota.DEFAULT:
+            super().__init__("everybody has the default by themselves: it can be set, but nothing granted to it.")
+        else:
+            super().__init__(f"{subject} has no quota, so there is nothing to add to. `moqi quota set` gives it one.")
 
 
 class NoJob(ManageError):
@@ -73,6 +95,19 @@ class NoToken(ManageError):
 
 class Ended(ManageError):
     """The job's state does not fit what was asked for."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Holder:
+    """Whose quota is shown or changed."""
+
+    subject: str  # of the account, or `default`
+    name: str = ""  # person, department or chat; empty for this very chat and for the default
+    people: int = 0  # of a department
+
+    @property
+    def payer(self) -> Payer:
+        return payer(self.subject)
 
 
 # --- people -----------------------------------------------------------------------------------------------------
@@ -114,23 +149,80 @@ def set_role(conn: Connection, actor: str, person: User, role: Role, now: dateti
     return changed
 
 
-def set_quota(
-    conn: Connection, actor: str, person: User, unit: Unit, allowance: Allowance, policy: Policy, now: datetime
-) -> Standing:
-    """Give somebody an allowance of their own, from this period on; returns where they stand now."""
-    ledger.set_allowance(conn, quota.subject(person.id), unit, allowance)
+def set_department(conn: Connection, actor: str, person: User, department: str, now: datetime) -> User:
+    """Say which department somebody's orders count for, too; empty = none."""
+    changed = users.set_department(conn, person.id, department)
+    audit.append(conn, actor, "dept.set", f"user:{person.id}", {"department": changed.department}, now)
+    return changed
+
+
+# --- quotas -----------------------------------------------------------------------------------------------------
+
+
+def holder(conn: Connection, of: Payer, who: str, now: datetime, here: Origin | None = None) -> Holder:
+    """Whose quota is meant. `here`: the chat it is said in. Raises `NoPerson`, `NoChat`."""
+    if of is Payer.USER:
+        return of_person(find_or_make(conn, who, now))
+    if of is Payer.DEPARTMENT:
+        name = users.shown(who)
+        return Holder(subject=quota.department(name), name=name, people=users.departments(conn).get(name, 0))
+    if of is Payer.DEFAULT:
+        return Holder(subject=quota.DEFAULT)
+    platform, chat = _chat(who, here)
+    this = here is not None and (platform, chat) == (here.platform, here.chat_id)
+    return Holder(subject=quota.group(platform, chat), name="" if this else f"{platform}:{chat}")
+
+
+def of_person(person: User) -> Holder:
+    """The quota of somebody."""
+    return Holder(subject=quota.subject(person.id), name=person.name)
+
+
+def _chat(who: str, here: Origin | None) -> tuple[str, str]:
+    if not who and here is not None and here.chat_type is ChatType.GROUP:
+        return here.platform, here.chat_id
+    platform, _, chat = who.partition(":")
+    if platform.lower() not in PLATFORMS or not chat.strip():
+        raise NoChat(who)
+    return platform.lower(), chat.strip()
+
+
+def set_quota(conn: Connection, actor: str, subject: str, unit: Unit, allowance: Allowance, now: datetime) -> None:
+    """Give an account an allowance of its own, from this period on; those of its other periods stay."""
+    ledger.set_allowance(conn, subject, unit, allowance)
     detail = {"unit": unit.value, "amount": allowance.amount, "period": allowance.period}
-    audit.append(conn, actor, "quota.set", f"user:{person.id}", detail, now)
-    return quota.standing(conn, person.id, unit, policy, now)
+    audit.append(conn, actor, "quota.set", subject, detail, now)
+
+
+def clear_quota(conn: Connection, actor: str, subject: str, unit: Unit, period: str, now: datetime) -> None:
+    """Take back what was set for an account, for one period or (empty) for all: it has what everybody has."""
+    ledger.clear_allowances(conn, subject, unit, period)
+    audit.append(conn, actor, "quota.clear", subject, {"unit": unit.value, "period": period or "all"}, now)
 
 
 def grant(
-    conn: Connection, actor: str, person: User, unit: Unit, amount: int, policy: Policy, now: datetime
+    conn: Connection,
+    actor: str,
+    subject: str,
+    unit: Unit,
+    amount: int,
+    policy: Policy,
+    now: datetime,
+    until: date | None = None,
 ) -> Standing:
-    """Give somebody units once, which do not lapse; returns where they stand now."""
-    quota.grant(conn, person.id, unit, amount, actor, now)
-    audit.append(conn, actor, "quota.grant", f"user:{person.id}", {"unit": unit.value, "amount": amount}, now)
-    return quota.standing(conn, person.id, unit, policy, now)
+    """Give an account units once, to be spent by the end of the day `until`; returns where it stands now.
+
+    Raises `NotLimited`.
+    """
+    if subject == quota.DEFAULT or subject not in quota.allowed(conn, (subject,), unit, policy):
+        raise NotLimited(subject)
+    quota.grant(conn, subject, unit, amount, actor, now, until)
+    detail = {"unit": unit.value, "amount": amount, **({"until": until.isoformat()} if until else {})}
+    audit.append(conn, actor, "quota.grant", subject, detail, now)
+    return quota.standings(conn, (subject,), unit, policy, now)[0]
+
+
+# --- secrets ----------------------------------------------------------------------------------------------------
 
 
 def create_token(

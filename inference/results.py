@@ -44,3 +44,4 @@ class Answer:
     citations: tuple[Citation, ...] = ()
     nearest: tuple[str, ...] = ()  # names of the nearest documents when not grounded
     engine: str = ""  # which engine wrote it
+    tokens: int = 0  # that a language model read and wrote for it; 0 = none was used

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
+from scheduler.standing import Standing
 from storage.records import Allowance, Kind, Unit
 
 #: The unit a kind of work is paid in.
@@ -18,16 +19,17 @@ RESERVED, BATCH = 10, 20
 #: The priority of a suspect job: behind interactive (0), reserved (10) and batch (20) work.
 SUSPECT = 50
 
-#: Units granted by an admin beyond the allowance; they do not lapse.
-EXTRA = "extra"
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
     """The rules of policy.yaml that the queue enforces."""
 
     timezone: tzinfo
-    allowances: Mapping[Unit, Allowance]  # of everybody who has none of their own
+    allowances: Mapping[Unit, tuple[Allowance, ...]]  # of everybody who has none of their own
+    #: Of groups and departments, by subject; one that is not here, or not for a unit, is not limited.
+    shared: Mapping[str, Mapping[Unit, tuple[Allowance, ...]]] = field(default_factory=dict)
+    warn_at: int = 80  # percent of an allowance at which its owner is told; 0 = never
+    answer_tokens: int = 2000  # read and written for one unit of answers; 0 = every answer costs one
     concurrency: int = 3  # jobs of one person running at once
     queue_per_user: int = 200
     queue_total: int = 2000
@@ -53,38 +55,40 @@ class Demand:
     """What is known when a job is about to be accepted."""
 
     cost: int
-    left: int  # of the period's allowance, after what was spent
-    extra: int  # granted units
     waiting_user: int  # jobs of this person in the queue
     waiting_total: int
     banned: bool = False
 
 
-def admit(demand: Demand, allowance: Allowance, renews: datetime, policy: Policy) -> Refusal | None:
-    """Accept (None) or say why not."""
+def admit(demand: Demand, have: Sequence[Standing], policy: Policy) -> Refusal | None:
+    """Accept (None) or say why not. `have`: what everybody has left who would pay; the first short one is named."""
     if demand.banned:
         return Refusal(code="banned")
     if demand.waiting_total >= policy.queue_total:
         return Refusal(code="queue_full", detail={"limit": policy.queue_total})
     if demand.waiting_user >= policy.queue_per_user:
         return Refusal(code="too_many_waiting", detail={"limit": policy.queue_per_user})
-    if split(demand.cost, demand.left, demand.extra) is None:
-        detail = {
-            "cost": demand.cost,
-            "left": max(0, demand.left) + max(0, demand.extra),
-            "amount": allowance.amount,
-            "period": allowance.period,
-            "renews": renews.isoformat(),
-        }
-        return Refusal(code="quota", detail=detail)
-    return None
+    short = next((one for one in have if one.take(demand.cost) is None), None)
+    return None if short is None else Refusal(code="quota", detail=_lacking(demand.cost, short))
 
 
-def split(cost: int, left: int, extra: int) -> tuple[int, int] | None:
-    """Take a price from the period's allowance first, then from granted units; None when both do not reach."""
-    from_period = min(cost, max(0, left))
-    from_extra = cost - from_period
-    return None if from_extra > max(0, extra) else (from_period, from_extra)
+def _lacking(cost: int, short: Standing) -> dict[str, Any]:
+    limit = short.short(cost)
+    return {
+        "subject": short.subject,
+        "unit": short.unit.value,
+        "cost": cost,
+        "left": short.total,
+        "amount": limit.allowance.amount,
+        "period": limit.allowance.period,
+        "renews": limit.renews.isoformat(),
+        "never": short.never(cost),  # more than the allowance gives at all: waiting does not help
+    }
+
+
+def answer_price(tokens: int, policy: Policy) -> int:
+    """Units for an answer that a model read and wrote so many tokens for; at least 1."""
+    return max(1, -(-tokens // policy.answer_tokens)) if policy.answer_tokens else 1
 
 
 def bucket(period: str, now: datetime, zone: tzinfo) -> str:

@@ -1,7 +1,8 @@
 """Submit, claim, finish, cancel: each one transaction over job, ledger, outbox and audit.
 
 Every function takes the caller's connection, so that a handler can put the event it deals with into the same
-transaction. Lock order on PostgreSQL: lane, then accounts, then rows; keep it, or two transactions wait for each other.
+transaction. Lock order on PostgreSQL: lane, then accounts (person, group, department), then rows; keep it, or two
+transactions wait for each other. `recover` ends several jobs at once and cannot keep it: the writer tries it again.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from sqlalchemy import Connection
 from scheduler import fairness, quota
 from scheduler import policy as rules
 from scheduler.policy import UNIT_OF, Demand, Policy, Refusal
+from scheduler.standing import notices
 from storage import audit, jobs, outbox
 from storage.dialect import serialise
 from storage.jobs import Lane
@@ -74,21 +76,20 @@ def submit(conn: Connection, wanted: Submission, policy: Policy, now: datetime) 
     seen = jobs.by_key(conn, wanted.key)
     if seen is not None:
         return seen
-    have = quota.standing(conn, wanted.user.id, UNIT_OF[wanted.kind], policy, now)
+    lane = jobs.lane(conn, wanted.kind)
+    have = quota.standings(conn, quota.payers(wanted.user, wanted.origin), UNIT_OF[wanted.kind], policy, now)
     active = (JobState.QUEUED,)
     demand = Demand(
         cost=wanted.cost,
-        left=have.left,
-        extra=have.extra,
         waiting_user=jobs.count(conn, *active, kind=wanted.kind, user_id=wanted.user.id),
         waiting_total=jobs.count(conn, *active, kind=wanted.kind),
         banned=wanted.user.banned,
     )
-    refusal = rules.admit(demand, have.allowance, have.renews, policy)
+    refusal = rules.admit(demand, have, policy)
     if refusal is not None:
         return refusal
-    job_id = _enqueue(conn, wanted, now)
-    quota.hold(conn, wanted.user.id, job_id, wanted.cost, have, now)
+    job_id = _enqueue(conn, wanted, lane, notices(have, wanted.cost, policy.warn_at), now)
+    quota.hold(conn, job_id, wanted.cost, have, now)
     job = _expect(conn, job_id)
     if wanted.card is not None:
         body = wanted.card(conn, job)
@@ -97,8 +98,7 @@ def submit(conn: Connection, wanted: Submission, policy: Policy, now: datetime) 
     return job
 
 
-def _enqueue(conn: Connection, wanted: Submission, now: datetime) -> int:
-    lane = jobs.lane(conn, wanted.kind)
+def _enqueue(conn: Connection, wanted: Submission, lane: Lane, told: tuple[dict[str, Any], ...], now: datetime) -> int:
     tag = fairness.tag(lane.vtime, jobs.vfinish(conn, wanted.kind, wanted.user.id), wanted.work)
     jobs.set_vfinish(conn, wanted.kind, wanted.user.id, tag.finish)
     job_id = jobs.add(
@@ -115,6 +115,7 @@ def _enqueue(conn: Connection, wanted: Submission, now: datetime) -> int:
         batch_key=wanted.batch_key,
         parent_id=wanted.parent_id,
         not_after=wanted.not_after,
+        notices=told,
         now=now,
     )
     if job_id is None:
@@ -159,17 +160,29 @@ def claim(conn: Connection, kind: Kind, room: Callable[[Job], int], policy: Poli
     return Claim(token=token, jobs=tuple(_expect(conn, job.id) for job in batch))
 
 
-def succeed(conn: Connection, job: Job, result: dict[str, Any], took: float, now: datetime) -> bool:
+def succeed(
+    conn: Connection,
+    job: Job,
+    result: dict[str, Any],
+    took: float,
+    now: datetime,
+    *,
+    used: int = 0,
+    policy: Policy | None = None,
+) -> bool:
     """Keep a result: outcome, settlement, message. False when the lease was lost: somebody else has the job now.
 
     A cancellation that was asked for meanwhile wins: nothing is posted and nothing is charged.
-    `took` is the engine's share of seconds for this job; the lane's rate learns from it.
+    `took` is the engine's share of seconds for this job; the lane's rate learns from it. `used`: the units it really
+    took, where that is known only now, to be charged by `policy`; never less than what was held.
     """
     if not jobs.end(conn, job.id, job.token, JobState.DONE, now, result=result):
         return cancelled(conn, job, now)
-    quota.settle(conn, job.id, now)
     rate = _learned(jobs.lane(conn, job.kind), took / max(job.weight, 1e-6))
     jobs.set_lane(conn, job.kind, **rate, failures=0, open_until=None)
+    beyond = quota.settle(conn, job.id, now, used - job.cost, policy)
+    if beyond.units:
+        jobs.charge(conn, job.id, job.cost + beyond.units, (*job.notices, *beyond.notices))
     _tell(conn, job, now)
     _audit(conn, "scheduler", "done", job.id, now)
     return True

@@ -7,18 +7,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sqlalchemy import Connection, Text, and_, cast, exists, func, not_, or_, select
+from sqlalchemy import Connection, Text, and_, cast, exists, func, literal, not_, or_, select
+from sqlalchemy.sql.elements import FunctionFilter
 
 from scheduler import due
 from scheduler.calendar import BadCalendar, from_json, occurrence_key
 from storage import audit
 from storage.files import Files
-from storage.records import DeliveryState, EntryKind, Fate, JobState, ReservationState
+from storage.ledger import EXTRA
+from storage.records import DeliveryState, EntryKind, Fate, JobState, Payer, ReservationState
 from storage.tables import accounts, assets, inbox, jobs, ledger, occurrences, outbox, reservations
 
 #: An event or file younger than this may still be on its way; only older ones can break an invariant.
 GRACE = timedelta(minutes=2)
 
+_UNDELIVERED = exists().where(
+    outbox.c.job_id == jobs.c.id, outbox.c.slot == "outcome", outbox.c.state == DeliveryState.FAILED
+)
 _ENDED = [state.value for state in JobState if state.terminal]
 _SHOW = 20  # how many breaches of one kind are listed
 
@@ -91,74 +96,102 @@ def _ledger(conn: Connection) -> list[str]:
 
 
 def _balances(conn: Connection) -> list[str]:
-    summed = (
-        select(ledger.c.account, ledger.c.unit, ledger.c.bucket, func.sum(ledger.c.amount).label("total"))
-        .group_by(ledger.c.account, ledger.c.unit, ledger.c.bucket)
-        .subquery()
-    )
+    """What an account has, and was granted, is what its entries add up to; granted units are never overspent."""
+    key = (ledger.c.account, ledger.c.unit, ledger.c.bucket)
+    granted = func.coalesce(func.sum(ledger.c.amount).filter(ledger.c.kind == EntryKind.GRANT), 0)
+    summed = select(*key, func.sum(ledger.c.amount).label("total"), granted.label("grants")).group_by(*key).subquery()
     same = and_(
         accounts.c.account == summed.c.account,
         accounts.c.unit == summed.c.unit,
         accounts.c.bucket == summed.c.bucket,
     )
+    total, grants = func.coalesce(summed.c.total, 0), func.coalesce(summed.c.grants, 0)
+    overspent = and_(accounts.c.bucket.like(f"{EXTRA}%"), accounts.c.balance < 0)
     statement = (
-        select(accounts, func.coalesce(summed.c.total, 0).label("total"))
+        select(accounts, total.label("total"), grants.label("grants"))
         .outerjoin(summed, same)
-        .where(accounts.c.balance != func.coalesce(summed.c.total, 0))
+        .where(or_(accounts.c.balance != total, accounts.c.granted != grants, overspent))
     )
     orphaned = select(summed).outerjoin(accounts, same).where(accounts.c.account.is_(None))
     return [
-        f"{row.account} {row.unit} {row.bucket}: balance {row.balance}, ledger {row.total}"
+        f"{row.account} {row.unit} {row.bucket}: "
+        f"balance {row.balance} of {row.granted}, ledger {row.total} of {row.grants}"
         for row in conn.execute(statement)
     ] + [f"{row.account} {row.unit} {row.bucket}: entries without an account" for row in conn.execute(orphaned)]
 
 
-def _closings(kind: EntryKind) -> object:
+def _closings(kind: EntryKind) -> FunctionFilter[int]:
     return func.count().filter(ledger.c.kind == kind)
 
 
 def _holds(conn: Connection) -> list[str]:
-    """Per job and bucket: one hold; closed once when the job has ended, not before."""
-    settles, refunds = _closings(EntryKind.SETTLE), _closings(EntryKind.REFUND)
+    """Per job, account and bucket: one hold; closed once when the job has ended, not before. Its person always pays.
+
+    A finished job may also have taken granted units at its end that it had not held.
+    """
+    more = and_(ledger.c.kind == EntryKind.SETTLE, ledger.c.amount < 0, ledger.c.bucket.like(f"{EXTRA}%"))
     statement = (
         select(
             ledger.c.job_id,
+            ledger.c.account,
             ledger.c.bucket,
             jobs.c.state,
-            _closings(EntryKind.HOLD).label("holds"),  # type: ignore[attr-defined]
-            settles.label("settles"),  # type: ignore[attr-defined]
-            refunds.label("refunds"),  # type: ignore[attr-defined]
+            _closings(EntryKind.HOLD).label("holds"),
+            _closings(EntryKind.SETTLE).label("settles"),
+            _closings(EntryKind.REFUND).label("refunds"),
+            func.count().filter(more).label("more"),
         )
         .join(jobs, jobs.c.id == ledger.c.job_id)
-        .group_by(ledger.c.job_id, ledger.c.bucket, jobs.c.state)
+        .group_by(ledger.c.job_id, ledger.c.account, ledger.c.bucket, jobs.c.state)
     )
     broken = []
     for row in conn.execute(statement):
         wanted = {"done": (1, 1, 0), "failed": (1, 0, 1), "cancelled": (1, 0, 1)}.get(row.state, (1, 0, 0))
-        if (row.holds, row.settles, row.refunds) != wanted:
-            found = f"{row.holds} holds, {row.settles} settled, {row.refunds} refunded"
-            broken.append(f"job {row.job_id} ({row.state}) {row.bucket}: {found}")
-    bare = select(jobs.c.id).where(not_(exists().where(ledger.c.job_id == jobs.c.id)))
-    return broken + [f"job {row.id} has no hold" for row in conn.execute(bare)]
+        found = (row.holds, row.settles, row.refunds)
+        if found != wanted and not (row.state == JobState.DONE and found == (0, 1, 0) and row.more == 1):
+            what = f"{row.holds} holds, {row.settles} settled, {row.refunds} refunded"
+            broken.append(f"job {row.job_id} ({row.state}) {row.account} {row.bucket}: {what}")
+    person = literal(f"{Payer.USER}:") + cast(jobs.c.user_id, Text)
+    paid = exists().where(ledger.c.job_id == jobs.c.id, ledger.c.account == person, ledger.c.kind == EntryKind.HOLD)
+    return broken + [f"job {row.id} has no hold of its person" for row in conn.execute(select(jobs.c.id).where(~paid))]
 
 
 def _free(conn: Connection) -> list[str]:
-    """What failed, was cancelled or could never be delivered costs nothing; what was done costs its price."""
-    total = func.sum(ledger.c.amount)
-    undelivered = exists().where(
-        outbox.c.job_id == jobs.c.id, outbox.c.slot == "outcome", outbox.c.state == DeliveryState.FAILED
+    """What failed, was cancelled or could never be delivered costs nobody anything; what was done costs each its price.
+
+    An account pays the same in every period that it is limited in, and the rest from granted units.
+    """
+    by_bucket = (
+        select(ledger.c.job_id, ledger.c.account, ledger.c.bucket, func.sum(ledger.c.amount).label("total"))
+        .where(ledger.c.job_id.is_not(None))
+        .group_by(ledger.c.job_id, ledger.c.account, ledger.c.bucket)
+        .subquery()
     )
+    period = by_bucket.c.bucket.not_like(f"{EXTRA}%")
+    granted = func.sum(by_bucket.c.total).filter(not_(period))
     statement = (
-        select(jobs.c.id, jobs.c.state, jobs.c.cost, total.label("total"), undelivered.label("undelivered"))
-        .join(ledger, ledger.c.job_id == jobs.c.id)
+        select(
+            jobs.c.id,
+            jobs.c.state,
+            jobs.c.cost,
+            by_bucket.c.account,
+            func.coalesce(func.min(by_bucket.c.total).filter(period), 0).label("low"),
+            func.coalesce(func.max(by_bucket.c.total).filter(period), 0).label("high"),
+            func.coalesce(granted, 0).label("granted"),
+            func.max(func.abs(by_bucket.c.total)).label("most"),
+            _UNDELIVERED.label("undelivered"),
+        )
+        .join(by_bucket, by_bucket.c.job_id == jobs.c.id)
         .where(jobs.c.state.in_(_ENDED))
-        .group_by(jobs.c.id, jobs.c.state, jobs.c.cost)
+        .group_by(jobs.c.id, jobs.c.state, jobs.c.cost, by_bucket.c.account)
     )
     broken = []
     for row in conn.execute(statement):
         owed = -row.cost if row.state == JobState.DONE and not row.undelivered else 0
-        if row.total != owed:
-            broken.append(f"job {row.id} ({row.state}) was charged {-row.total}, should be {-owed}")
+        paid = row.low + row.granted
+        if row.low != row.high or paid != owed or (not owed and row.most):
+            charged = f"{-paid}" if row.low == row.high else f"{-row.high} to {-row.low} in its periods"
+            broken.append(f"job {row.id} ({row.state}) charged {row.account} {charged}, should be {-owed}")
     return broken
 
 

@@ -34,10 +34,11 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Success:
-    """The job's result: what its row keeps, and the engine's seconds for it."""
+    """The job's result: what its row keeps, the engine's seconds for it, and the tokens a language model took."""
 
     result: dict[str, Any]
     took: float
+    tokens: int = 0  # read and written; 0 = the price is what was held
     assets: tuple[NewAsset, ...] = ()
 
 

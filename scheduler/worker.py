@@ -14,7 +14,7 @@ from contextlib import suppress
 from sqlalchemy import Connection
 
 from scheduler import queue
-from scheduler.policy import Policy
+from scheduler.policy import Policy, answer_price
 from scheduler.progress import Progress, ProgressFeed, Signal
 from scheduler.queue import Claim, Failure
 from scheduler.work import NewAsset, Outcome, Runner, Stop, Stopped, Success, Task
@@ -156,7 +156,9 @@ class Worker:
             case Success():
                 kept = [_row(conn, job, index, item) for index, item in enumerate(outcome.assets)]
                 result = outcome.result | ({"assets": kept} if kept else {})
-                held = queue.succeed(conn, job, result, outcome.took, now)
+                rules = self._policy() if outcome.tokens else None
+                used = answer_price(outcome.tokens, rules) if rules else 0
+                held = queue.succeed(conn, job, result, outcome.took, now, used=used, policy=rules)
             case Stopped():
                 held = queue.cancelled(conn, job, now)
             case Failure():

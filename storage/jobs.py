@@ -173,6 +173,11 @@ def end_queued(conn: Connection, job_id: int, state: JobState, now: datetime, **
     return conn.execute(statement.values(state=state, finished_at=now, **values)).rowcount == 1
 
 
+def charge(conn: Connection, job_id: int, cost: int, notices: Sequence[dict[str, Any]]) -> None:
+    """Write what a job really cost, and what its owner is told about that."""
+    conn.execute(update(jobs).where(jobs.c.id == job_id).values(cost=cost, notices=notices))
+
+
 def requeue(conn: Connection, job_id: int, token: str, *, lost: int = 0, attempt: int = 0, **values: Any) -> bool:
     """Put a running job back to its old place, moving its counters by `lost` and `attempt`; `values` change more."""
     statement = update(jobs).where(jobs.c.id == job_id, jobs.c.token == token, jobs.c.state == JobState.RUNNING)
@@ -241,16 +246,21 @@ def count(conn: Connection, *states: JobState, kind: Kind, user_id: int | None =
 
 def lane(conn: Connection, kind: Kind) -> Lane:
     """The lane of a kind, made at first use."""
-    conn.execute(_insert_lane(conn.dialect.name), {"kind": kind})
-    return peek_lane(conn, kind)
+    found = _lane(conn, kind)
+    if found is None:  # looked for first: even a row that is there makes an insert wait for who changes it
+        conn.execute(_insert_lane(conn.dialect.name), {"kind": kind})
+    return found or peek_lane(conn, kind)
 
 
 def peek_lane(conn: Connection, kind: Kind) -> Lane:
     """The lane of a kind as it stands, for readers."""
+    found = _lane(conn, kind)
+    return found or Lane(kind=kind, vtime=0.0, rate=0.0, samples=0, failures=0, open_until=None)
+
+
+def _lane(conn: Connection, kind: Kind) -> Lane | None:
     row = conn.execute(_LANE, {"kind": kind}).one_or_none()
-    if row is None:
-        return Lane(kind=kind, vtime=0.0, rate=0.0, samples=0, failures=0, open_until=None)
-    return Lane(**{**row._mapping, "kind": kind})
+    return None if row is None else Lane(**{**row._mapping, "kind": kind})
 
 
 def set_lane(conn: Connection, kind: Kind, **values: Any) -> None:
@@ -279,4 +289,5 @@ def _job(row: Row[Any]) -> Job:
     data["kind"] = Kind(data["kind"])
     data["state"] = JobState(data["state"])
     data["origin"] = Origin.from_json(data["origin"])
+    data["notices"] = tuple(data["notices"])
     return Job(**data)

@@ -6,33 +6,57 @@ construction and `moqi verify` can still find out when it does not.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, or_, select, update
 
 from storage.dialect import insert, insert_on
 from storage.records import Allowance, EntryKind, LedgerEntry, Unit
 from storage.tables import accounts, allowances, ledger
 
+#: Units granted by an admin beyond the allowance; `extra:2026-12-31` lapses after that day of the team's zone.
+EXTRA = "extra"
+_AFTER_EXTRA = "extrb"  # every bucket of granted units sorts between these two
+
+#: Most subjects one order looks at: person, default, group, department.
+SUBJECTS = 4
+
 # Built once: every order passes here several times, and building a statement takes longer than running it.
 _IS: dict[str, Any] = {name: bindparam(f"of_{name}") for name in ("account", "unit", "bucket")}
 _SAME = (accounts.c.account == _IS["account"], accounts.c.unit == _IS["unit"], accounts.c.bucket == _IS["bucket"])
 _ADD = ledger.insert()
-_MOVE = update(accounts).where(*_SAME).values(balance=accounts.c.balance + bindparam("amount"))
-_BALANCE = select(accounts.c.balance).where(*_SAME)
-_LOCKED = _BALANCE.with_for_update()
-_GRANTED = select(func.coalesce(func.sum(ledger.c.amount), 0)).where(
-    ledger.c.account == _IS["account"],
-    ledger.c.unit == _IS["unit"],
-    ledger.c.bucket == _IS["bucket"],
-    ledger.c.kind == EntryKind.GRANT,
+_MOVE = (
+    update(accounts)
+    .where(*_SAME)
+    .values(balance=accounts.c.balance + bindparam("amount"), granted=accounts.c.granted + bindparam("grant"))
+)
+_LOCKED = (
+    select(accounts.c.bucket, accounts.c.balance, accounts.c.granted)
+    .where(
+        *_SAME[:2],
+        # Says nothing new, but keeps the years of days that are over out of the search.
+        accounts.c.bucket.between(bindparam("lowest"), bindparam("highest")),
+        or_(
+            accounts.c.bucket.in_(bindparam("buckets", expanding=True)),
+            # What is spent needs no lock: nothing but a refund or a grant can happen to it.
+            and_(accounts.c.bucket >= EXTRA, accounts.c.bucket < _AFTER_EXTRA, accounts.c.balance > 0),
+        ),
+    )
+    .order_by(accounts.c.bucket)
+    .with_for_update()
 )
 _OF_JOB = select(ledger).where(ledger.c.job_id == bindparam("job")).order_by(ledger.c.id)
-_ALLOWANCE = select(allowances).where(
-    allowances.c.subject == bindparam("subject"), allowances.c.unit == bindparam("unit")
+_ALLOWANCES = (
+    select(allowances)
+    .where(
+        allowances.c.subject.in_([bindparam(f"subject_{n}") for n in range(SUBJECTS)]),
+        allowances.c.unit == bindparam("unit"),
+    )
+    .order_by(allowances.c.period)
 )
 
 
@@ -45,9 +69,17 @@ def _open(dialect: str) -> Any:
 class Account:
     """What an entry changes: whose units, which unit, of which period."""
 
-    subject: str  # user:12
+    subject: str  # user:12 | group:feishu:oc_1 | dept:设计部
     unit: Unit
-    bucket: str  # day:2026-11-21 | extra
+    bucket: str  # day:2026-11-21 | extra | extra:2026-12-31
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Balance:
+    """What a bucket holds."""
+
+    left: int
+    granted: int  # all its grants together: what the period was opened with
 
 
 def add(
@@ -64,34 +96,42 @@ def add(
     """Append an entry and move the balance with it."""
     entry = {"account": account.subject, "unit": account.unit, "bucket": account.bucket, "kind": kind, "amount": amount}
     conn.execute(_ADD, {**entry, "job_id": job_id, "actor": actor, "note": note, "created_at": now})
-    conn.execute(_MOVE, {**_is(account), "amount": amount})
+    if amount:
+        conn.execute(_MOVE, {**_is(account), "amount": amount, "grant": amount if kind is EntryKind.GRANT else 0})
 
 
-def open_account(conn: Connection, account: Account) -> int:
-    """Make sure the account exists, lock it until the end of the transaction, and return its balance.
-
-    Two people spending somebody's last unit at the same instant meet here, one after the other.
-    """
-    row = {"account": account.subject, "unit": account.unit, "bucket": account.bucket, "balance": 0}
+def open_account(conn: Connection, account: Account) -> None:
+    """Make sure the account exists."""
+    row = {"account": account.subject, "unit": account.unit, "bucket": account.bucket, "balance": 0, "granted": 0}
     conn.execute(_open(conn.dialect.name), row)
-    return int(conn.execute(_LOCKED, _is(account)).scalar_one())
 
 
-def balance(conn: Connection, account: Account) -> int:
-    """The balance of an account, 0 when nothing ever happened to it."""
-    return int(conn.execute(_BALANCE, _is(account)).scalar_one_or_none() or 0)
+def open_accounts(conn: Connection, subject: str, unit: Unit, periods: Sequence[str]) -> dict[str, Balance]:
+    """The balances of these period buckets, made if missing, and of all that granted units are left in, by bucket.
+
+    All are locked until the end of the transaction: two people spending somebody's last unit at the same instant
+    meet here, one after the other.
+    """
+    found = _locked(conn, subject, unit, periods)
+    missing = sorted(set(periods) - set(found))
+    if missing:  # a new period
+        for bucket in missing:
+            open_account(conn, Account(subject=subject, unit=unit, bucket=bucket))
+        found = _locked(conn, subject, unit, periods)
+    return found
 
 
-def granted(conn: Connection, account: Account) -> int:
-    """The sum of an account's grants: what the period was opened with."""
-    return int(conn.execute(_GRANTED, _is(account)).scalar_one())
+def _locked(conn: Connection, subject: str, unit: Unit, periods: Sequence[str]) -> dict[str, Balance]:
+    ends = {"lowest": min((EXTRA, *periods)), "highest": max((_AFTER_EXTRA, *periods))}
+    rows = conn.execute(_LOCKED, {"of_account": subject, "of_unit": unit, "buckets": list(periods), **ends})
+    return {row.bucket: Balance(left=row.balance, granted=row.granted) for row in rows}
 
 
 def open_holds(conn: Connection, job_id: int) -> list[LedgerEntry]:
-    """The job's holds that are neither settled nor refunded yet."""
+    """The job's holds that are neither settled nor refunded yet, in the order they were taken."""
     entries = of_job(conn, job_id)
-    closed = {e.bucket for e in entries if e.kind in (EntryKind.SETTLE, EntryKind.REFUND)}
-    return [e for e in entries if e.kind is EntryKind.HOLD and e.bucket not in closed]
+    closed = {(e.account, e.bucket) for e in entries if e.kind in (EntryKind.SETTLE, EntryKind.REFUND)}
+    return [e for e in entries if e.kind is EntryKind.HOLD and (e.account, e.bucket) not in closed]
 
 
 def of_job(conn: Connection, job_id: int) -> list[LedgerEntry]:
@@ -100,21 +140,33 @@ def of_job(conn: Connection, job_id: int) -> list[LedgerEntry]:
     return [_entry(row) for row in rows]
 
 
-def allowance(conn: Connection, subject: str, unit: Unit) -> Allowance | None:
-    """What was set for this subject by an admin; None = the default of the policy."""
-    row = conn.execute(_ALLOWANCE, {"subject": subject, "unit": unit}).one_or_none()
-    return None if row is None else Allowance(amount=row.amount, period=row.period)
+def allowances_of(conn: Connection, subjects: Iterable[str], unit: Unit) -> dict[str, tuple[Allowance, ...]]:
+    """What admins set for these subjects, at most SUBJECTS of them; who is missing has the policy's."""
+    wanted = list(subjects)
+    if len(wanted) > SUBJECTS:
+        raise ValueError(f"{len(wanted)} subjects: at most {SUBJECTS} at once")
+    names = {f"subject_{n}": wanted[n] if n < len(wanted) else "" for n in range(SUBJECTS)}
+    found: dict[str, tuple[Allowance, ...]] = {}
+    for row in conn.execute(_ALLOWANCES, {**names, "unit": unit}):
+        found[row.subject] = (*found.get(row.subject, ()), Allowance(amount=row.amount, period=row.period))
+    return found
 
 
 def set_allowance(conn: Connection, subject: str, unit: Unit, value: Allowance) -> None:
-    """Set a subject's own allowance."""
+    """Set what a subject may spend in each such period; its other periods stay as they are."""
     conn.execute(
         insert(conn, allowances)
         .values(subject=subject, unit=unit, amount=value.amount, period=value.period)
-        .on_conflict_do_update(
-            index_elements=["subject", "unit"], set_={"amount": value.amount, "period": value.period}
-        )
+        .on_conflict_do_update(index_elements=["subject", "unit", "period"], set_={"amount": value.amount})
     )
+
+
+def clear_allowances(conn: Connection, subject: str, unit: Unit, period: str = "") -> int:
+    """Take back what was set for a subject, of one period or of all; returns how many there were."""
+    statement = delete(allowances).where(allowances.c.subject == subject, allowances.c.unit == unit)
+    if period:
+        statement = statement.where(allowances.c.period == period)
+    return conn.execute(statement).rowcount
 
 
 def _is(account: Account) -> dict[str, Any]:

@@ -52,6 +52,15 @@ class Unit(StrEnum):
     ASK = "ask"  # 1 = one answer
 
 
+class Payer(StrEnum):
+    """Whose units a job is paid with. The value begins the subject of the account: user:12, group:feishu:oc_1."""
+
+    USER = "user"  # the person who ordered it, always
+    GROUP = "group"  # the group chat it was ordered in, where that has an allowance
+    DEPARTMENT = "dept"  # the person's department, where that has an allowance
+    DEFAULT = "default"  # pays nothing: what everybody gets who has no allowance of their own
+
+
 class JobState(StrEnum):
     """Where a job stands. The last three are terminal: they are entered once and never left."""
 
@@ -71,7 +80,7 @@ class EntryKind(StrEnum):
 
     GRANT = "grant"  # a period began, or an admin gave units (amount > 0), or lowered a quota (amount < 0)
     HOLD = "hold"  # a job was accepted (amount < 0)
-    SETTLE = "settle"  # its result was kept: the hold stands (amount = 0)
+    SETTLE = "settle"  # its result was kept: the hold stands; what it used beyond that is taken now (amount <= 0)
     REFUND = "refund"  # it failed, was cancelled or refused: the hold is given back (amount > 0)
     RETURN = "return"  # settled, but its result could never be delivered: the price is given back (amount > 0)
 
@@ -170,7 +179,7 @@ class Job:
     state: JobState
     params: dict[str, Any]  # what to compute; see scheduler/runners/<kind>.py
     origin: Origin
-    cost: int  # units held
+    cost: int  # units held; once it is done, units charged
     weight: float  # predicted work (megapixel-steps, answers): fairness and waiting times count in it
     priority: int  # 0 interactive, 10 reserved, 20 batch
     vtag: float  # start-time fair queueing tag: the order within a priority
@@ -188,6 +197,7 @@ class Job:
     started_at: datetime | None
     finished_at: datetime | None
     not_after: datetime | None = None  # it may not start from then on: the window it was booked in has closed
+    notices: tuple[dict[str, Any], ...] = ()  # what its owner is told beside it; see scheduler/standing.py
 
     def __post_init__(self) -> None:
         for name in ("created_at", "not_before", "started_at", "finished_at", "not_after"):
@@ -238,7 +248,7 @@ class Occurrence:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Allowance:
-    """What somebody may spend of a unit in each period."""
+    """What one account may spend of a unit in each period."""
 
     amount: int
     period: str  # day | week | month
@@ -257,9 +267,9 @@ class LedgerEntry:
     """One change of one account."""
 
     id: int
-    account: str  # subject, e.g. "user:12"
+    account: str  # subject: user:12 | group:feishu:oc_1 | dept:设计部
     unit: Unit
-    bucket: str  # "day:2026-11-21" for a period's allowance, "extra" for granted units that do not lapse
+    bucket: str  # day:2026-11-21 (a period's allowance) | extra (granted) | extra:2026-12-31 (granted until that day)
     kind: EntryKind
     amount: int
     job_id: int | None

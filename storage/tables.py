@@ -191,6 +191,7 @@ jobs = Table(
     Column("result", Json),
     Column("error", Text),
     Column("cause", Text),
+    Column("notices", Json, nullable=False, default=()),
     Column("created_at", Utc, nullable=False),
     Column("not_before", Utc),
     Column("started_at", Utc),
@@ -269,18 +270,19 @@ occurrences = Table(
 
 # --- quotas -----------------------------------------------------------------------------------------------------
 
-# What somebody may spend per period; no row = the default of policy.yaml.
+# What an account may spend per period; no row = the row of `default`, else policy.yaml.
 allowances = Table(
     "allowances",
     metadata,
-    Column("subject", Text, primary_key=True),  # user:12
+    Column("subject", Text, primary_key=True),  # user:12 | group:feishu:oc_1 | dept:设计部 | default
     Column("unit", Text, primary_key=True),
+    Column("period", Text, primary_key=True),  # day | week | month
     Column("amount", Integer, nullable=False),
-    Column("period", Text, nullable=False),  # day | week | month
     CheckConstraint("amount >= 0", name="amount"),
 )
 
-# The running balance; always the sum of the ledger's entries of the same account, unit and bucket.
+# The running balance; always the sum of the ledger's entries of the same account, unit and bucket. `granted` is the
+# sum of its grants alone: an order must not add up a month of a busy group to see whether its allowance was changed.
 accounts = Table(
     "accounts",
     metadata,
@@ -288,6 +290,7 @@ accounts = Table(
     Column("unit", Text, primary_key=True),
     Column("bucket", Text, primary_key=True),
     Column("balance", Integer, nullable=False, default=0),
+    Column("granted", Integer, nullable=False, default=0),
 )
 
 ledger = Table(
@@ -304,7 +307,7 @@ ledger = Table(
     Column("note", Text, nullable=False, default=""),
     Column("created_at", Utc, nullable=False),
     CheckConstraint("kind in ('grant', 'hold', 'settle', 'refund', 'return')", name="kind"),
-    UniqueConstraint("job_id", "bucket", "kind"),
+    UniqueConstraint("job_id", "account", "bucket", "kind"),
     Index("ix_ledger_account", "account", "unit", "bucket"),
 )
 

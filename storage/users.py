@@ -6,7 +6,7 @@ import unicodedata
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, exists, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, exists, func, select, update
 
 from storage.dialect import insert, serialise
 from storage.errors import Missing
@@ -82,9 +82,21 @@ def set_banned(conn: Connection, user_id: int, banned: bool) -> User:
     return _change(conn, user_id, banned=banned)
 
 
+def set_department(conn: Connection, user_id: int, department: str) -> User:
+    """Say which department a person belongs to; empty = none. Raises `Missing`."""
+    return _change(conn, user_id, department=shown(department))
+
+
+def departments(conn: Connection) -> dict[str, int]:
+    """Every department that somebody belongs to, with how many they are."""
+    statement = select(users.c.department, func.count().label("people")).where(users.c.department != "")
+    found = conn.execute(statement.group_by(users.c.department).order_by(users.c.department))
+    return {row.department: row.people for row in found}
+
+
 def rename(conn: Connection, user_id: int, name: str) -> User:
     """Change the name that others see. Raises `Missing`."""
-    return _change(conn, user_id, name=_shown(name) or f"user {user_id}")
+    return _change(conn, user_id, name=shown(name) or f"user {user_id}")
 
 
 def _make(conn: Connection, identity: Identity, name: str, now: datetime, first_is_admin: bool) -> User:
@@ -92,7 +104,7 @@ def _make(conn: Connection, identity: Identity, name: str, now: datetime, first_
         serialise(conn, "moqi-first-admin")
     role = Role.ADMIN if first_is_admin and not _has_admin(conn) else Role.USER
     values = {
-        "name": _shown(name) or _shown(identity.external_id) or "?",
+        "name": shown(name) or shown(identity.external_id) or "?",
         "role": role.value,
         "department": "",
         "banned": False,
@@ -130,7 +142,7 @@ def _is(identity: Identity) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return identities.c.platform == identity.platform, identities.c.external_id == identity.external_id
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
     """A name as one short line, without characters that would change how the text around it reads."""
     kept = (
         " " if char.isspace() else char

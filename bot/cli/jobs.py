@@ -153,7 +153,10 @@ def _details(conn: Connection, job_id: int) -> dict[str, Any]:
         "cause": job.cause,
         "params": job.params,
         "result": job.result,
-        "ledger": [{"kind": one.kind.value, "amount": one.amount, "bucket": one.bucket} for one in entries],
+        "ledger": [
+            {"account": one.account, "kind": one.kind.value, "amount": one.amount, "bucket": one.bucket}
+            for one in entries
+        ],
     }
 
 

@@ -60,6 +60,15 @@ def draw(
         common.show_json(summary)
     else:
         print(f"{', '.join(summary['files'])}  ({summary['size']}, seed {summary['seed']}, {summary['seconds']} s)")
+        _remark(job)
+
+
+def _remark(job: Job) -> None:
+    """Say on stderr what the practice model did not know, in the words of the chat."""
+    from bot.replies import Words, practice_remark
+
+    if said := practice_remark(job, Words(common.settings().interface.language)):
+        print(said, file=sys.stderr)
 
 
 def ask(

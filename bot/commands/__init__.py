@@ -5,6 +5,7 @@ from __future__ import annotations
 from bot.commands.flags import clip
 from bot.commands.names import ADMIN_COMMANDS, COMMANDS, LATER
 from bot.commands.parse import parse
+from bot.commands.people import account
 from bot.commands.rules import SEED_MAX, Bounds, Rules, SizeRule
 from bot.commands.values import (
     Ask,
@@ -17,6 +18,7 @@ from bot.commands.values import (
     New,
     OnReservation,
     Pause,
+    QuotaClear,
     QuotaGrant,
     QuotaSet,
     QuotaShow,
@@ -26,6 +28,7 @@ from bot.commands.values import (
     Retime,
     SetRole,
     Status,
+    Until,
     UsageError,
 )
 
@@ -45,6 +48,7 @@ __all__ = [
     "New",
     "OnReservation",
     "Pause",
+    "QuotaClear",
     "QuotaGrant",
     "QuotaSet",
     "QuotaShow",
@@ -56,7 +60,9 @@ __all__ = [
     "SetRole",
     "SizeRule",
     "Status",
+    "Until",
     "UsageError",
+    "account",
     "clip",
     "parse",
 ]

@@ -1,4 +1,5 @@
-"""Commands about people: /quota and /role. Names may contain spaces, so the end of the text is read first. Pure."""
+"""Commands about people, groups and departments: /quota and /role. Names may contain spaces, so the end of the text is
+read first. Pure."""
 
 from __future__ import annotations
 
@@ -8,8 +9,8 @@ from bot.commands.clean import half_width, one_line
 from bot.commands.flags import clip
 from bot.commands.names import nearest
 from bot.commands.rules import Rules
-from bot.commands.values import Command, Mistake, QuotaGrant, QuotaSet, QuotaShow, SetRole
-from storage.records import Role, Unit
+from bot.commands.values import Command, Mistake, QuotaClear, QuotaGrant, QuotaSet, QuotaShow, SetRole, Until
+from storage.records import Payer, Role, Unit
 
 #: More units than anybody could use: a slip of the keyboard.
 AMOUNT_MAX = 1_000_000
@@ -47,16 +48,37 @@ _PERIOD = _one_of(_PERIODS)
 _COUNTER = r"(?:\s*(?:张|次|幅|个))?"
 _UNIT = rf"(?:(?P<unit>{_one_of(_UNITS)})\s*[:=]?\s*)?"
 _WHO = r"(?P<who>\S.*?)\s+"
+_PER = r"(?:/|每|per|a)"
 _RATE = re.compile(
-    rf"^{_WHO}{_UNIT}(?:(?P<amount>[+-]?[0-9]+){_COUNTER}\s*(?:/|每|per|a)\s*(?P<period>{_PERIOD})"
+    rf"^{_WHO}{_UNIT}(?:(?P<amount>[+-]?[0-9]+){_COUNTER}\s*{_PER}\s*(?P<period>{_PERIOD})"
     rf"|每\s*(?P<period2>{_PERIOD})\s*(?P<amount2>[+-]?[0-9]+){_COUNTER})$",
     re.IGNORECASE,
 )
-_AMOUNT = re.compile(rf"^{_WHO}{_UNIT}(?P<amount>[+-]?[0-9]+){_COUNTER}$", re.IGNORECASE)
+_CLEAR = re.compile(
+    rf"^{_WHO}{_UNIT}(?:default|默认|恢复默认|(?:none|off|无|取消)\s*{_PER}\s*(?P<period>{_PERIOD}))$", re.IGNORECASE
+)
+_DATE = (
+    r"(?:until|till|by|到|至|截至|截止|有效到|有效至)?\s*(?:(?P<year>[0-9]{4})\s*[-/.年]\s*)?"
+    r"(?P<month>[0-9]{1,2})\s*[-/.月]\s*(?P<day>[0-9]{1,2})\s*[日号]?"
+)
+_DAYS = r"(?:for|有效|有效期)?\s*(?P<days>[0-9]{1,5})\s*(?:days?|d|天|日)(?:内?有效)?"
+_GRANT = re.compile(
+    rf"^{_WHO}{_UNIT}(?P<amount>[+-]?[0-9]+){_COUNTER}(?:[\s,，、;；(（]+(?:{_DATE}|{_DAYS})\s*[)）]?)?$", re.IGNORECASE
+)
+_NOBODY = {"group": Payer.GROUP, "this group": Payer.GROUP, "本群": Payer.GROUP, "这个群": Payer.GROUP}
+_NOBODY |= {"default": Payer.DEFAULT, "默认": Payer.DEFAULT, "everybody": Payer.DEFAULT, "所有人": Payer.DEFAULT}
+_NAMED = re.compile(r"(?:(?P<of>group|群|department|dept|部门)(?:\s*:\s*|\s+)|部门)(?P<who>\S.*)", re.IGNORECASE)
+_OF = {"group": Payer.GROUP, "群": Payer.GROUP}
+
+#: Ten years: units that lapse later may as well not.
+DAYS_MAX = 3660
 
 
 def quota(rest: str, rules: Rules) -> Command:
-    """/quota · /quota @x · /quota set @x [ask] 5/day · /quota grant @x [ask] 3."""
+    """/quota · /quota @x · /quota set @x [ask] 5/day · /quota set @x default · /quota grant @x [ask] 3 [7 days].
+
+    Instead of @x: group (this chat), group feishu:oc_1, dept NAME, default.
+    """
     text = one_line(half_width(rest))
     if not text:
         return QuotaShow()
@@ -65,7 +87,19 @@ def quota(rest: str, rules: Rules) -> Command:
         return _set(after)
     if action == "grant":
         return _grant(after)
-    return QuotaShow(who=_who(after))
+    of, who = account(after) if after else (Payer.USER, "")
+    return QuotaShow(of=of, who=who)
+
+
+def account(text: str) -> tuple[Payer, str]:
+    """Whose account is meant: a person, `group`, `group feishu:oc_1`, `dept NAME`, `default`. @ is always a person."""
+    nobody = _NOBODY.get(text.lower())
+    if nobody is not None:
+        return nobody, ""
+    named = _NAMED.fullmatch(text)
+    if named is not None:
+        return _OF.get((named["of"] or "").lower(), Payer.DEPARTMENT), named["who"]
+    return Payer.USER, _who(text)
 
 
 def role(rest: str, rules: Rules) -> Command:
@@ -85,37 +119,66 @@ def _action(text: str) -> tuple[str, str]:
     word, _, after = text.partition(" ")
     if word.lower() in _ACTIONS:
         return _ACTIONS[word.lower()], after.strip()
-    if word.startswith("@") or ":" in word:
+    if word.startswith("@") or ":" in word or account(text)[0] is not Payer.USER:
         return "show", text
-    for name in sorted(_ACTIONS, key=len, reverse=True):  # 给@张三 3 has no space
-        if not name.isascii() and text.startswith(f"{name}@"):
-            return _ACTIONS[name], text[len(name) :]
+    for name in sorted(_ACTIONS, key=len, reverse=True):  # 给@张三 3 and 给本群 3 have no space
+        if not name.isascii() and text.removeprefix(name).startswith(("@", "本群", "部门", "默认")):
+            return _ACTIONS[name], text.removeprefix(name)
     near = nearest(word.lower(), ["show", "set", "grant"])
     raise Mistake("quota_action", given=clip(word), near=near[0] if len(near) == 1 else "")
 
 
-def _set(text: str) -> QuotaSet:
+def _set(text: str) -> Command:
     match = _RATE.match(text)
     if match is None:
-        raise _incomplete("quota_set_form", text)
+        return _clear(text)
+    of, who = account(match["who"])
     return QuotaSet(
-        who=_who(match["who"]),
+        of=of,
+        who=who,
         unit=_unit(match["unit"]),
         amount=_amount(match["amount"] or match["amount2"], least=0),
         period=_PERIODS[(match["period"] or match["period2"]).lower()],
     )
 
 
+def _clear(text: str) -> QuotaClear:
+    match = _CLEAR.match(text)
+    if match is None:
+        raise _incomplete("quota_set_form", text)
+    of, who = account(match["who"])
+    if match["period"]:
+        return QuotaClear(of=of, who=who, unit=_unit(match["unit"]), period=_PERIODS[match["period"].lower()])
+    return QuotaClear(of=of, who=who, unit=_unit(match["unit"]) if match["unit"] else None)
+
+
 def _grant(text: str) -> QuotaGrant:
-    match = _AMOUNT.match(text)
+    match = _GRANT.match(text)
     if match is None:
         raise _incomplete("quota_grant_form", text)
-    return QuotaGrant(who=_who(match["who"]), unit=_unit(match["unit"]), amount=_amount(match["amount"], least=1))
+    of, who = account(match["who"])
+    if of is Payer.DEFAULT:
+        raise Mistake("grant_default")
+    return QuotaGrant(
+        of=of, who=who, unit=_unit(match["unit"]), amount=_amount(match["amount"], least=1), until=_until(match)
+    )
+
+
+def _until(match: re.Match[str]) -> Until | None:
+    if match["days"]:
+        days = int(match["days"])
+        if not 1 <= days <= DAYS_MAX:
+            raise Mistake("days_range", given=days, high=DAYS_MAX)
+        return Until(days=days)
+    if match["month"]:
+        return Until(year=int(match["year"] or 0), month=int(match["month"]), day=int(match["day"]))
+    return None
 
 
 def _incomplete(code: str, text: str) -> Mistake:
     """The right form, with the person already named in it."""
-    who = text.split(" ")[0] if text.startswith("@") or ":" in text.split(" ")[0] else "@name"
+    first = text.split(" ")[0]
+    who = first if first.startswith("@") or ":" in first or first.lower() in _NOBODY else "@name"
     return Mistake(code, who=clip(who), given=clip(text))
 
 

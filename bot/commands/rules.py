@@ -117,6 +117,7 @@ class Rules:
     seed: int | None = None  # the seed of a picture that names none; None = a fresh one each time
     prompt_max: int = 2000  # characters, of questions too
     guidance: bool = False  # whether cfg > 0 does anything
+    practice: bool = False  # whether the model is the built-in one, which draws only simple figures
 
     def narrowed(self, card: ModelCard) -> Rules:
         """The same rules within what a model offers."""
@@ -126,6 +127,7 @@ class Rules:
             steps=self.steps.within(1, card.max_steps),
             cfg=self.cfg if card.guidance else Bounds(low=0, high=0, default=0),
             guidance=card.guidance,
+            practice=card.builtin,
         )
 
 

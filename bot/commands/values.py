@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 
-from storage.records import Role, Unit
+from storage.records import Payer, Role, Unit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,16 +94,42 @@ class OnReservation:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class QuotaShow:
-    """Show what is left: one's own, or (admins) somebody else's."""
+class Until:
+    """When granted units lapse: after so many days, or after a date; without a year its next one."""
 
-    who: str = ""  # a name without @, or an identity such as feishu:ou_123; empty = the asker
+    days: int = 0
+    year: int = 0
+    month: int = 0
+    day: int = 0
+
+    def after(self, today: date) -> date | None:
+        """The last day on which they count; None when that is no date, or over."""
+        if self.days:
+            return today + timedelta(days=self.days)
+        years = [self.year] if self.year else range(today.year, today.year + 8)  # 29 February may be far away
+        return next((found for year in years if (found := _date(year, self.month, self.day)) and found >= today), None)
+
+
+def _date(year: int, month: int, day: int) -> date | None:
+    try:
+        return date(year, month, day)
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QuotaShow:
+    """Show what is left: one's own, or (admins) of somebody else, a group, a department or everybody's default."""
+
+    of: Payer = Payer.USER
+    who: str = ""  # a name without @, or feishu:ou_123 | a chat: feishu:oc_1 | a department; empty = me, or this chat
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QuotaSet:
-    """Give somebody `amount` units per period from now on."""
+    """Let an account spend `amount` units in each such period from now on; its other periods stay as they are."""
 
+    of: Payer = Payer.USER
     who: str
     unit: Unit
     amount: int
@@ -110,12 +137,24 @@ class QuotaSet:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class QuotaGrant:
-    """Give somebody units once, beside the allowance; they do not lapse."""
+class QuotaClear:
+    """Take back what was set for an account: it has what everybody has."""
 
+    of: Payer = Payer.USER
+    who: str
+    unit: Unit | None  # None = every unit
+    period: str = ""  # empty = every period
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QuotaGrant:
+    """Give an account units once, beside its allowance."""
+
+    of: Payer = Payer.USER
     who: str
     unit: Unit
     amount: int
+    until: Until | None = None  # None = they do not lapse
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -164,6 +203,7 @@ Command = (
     | Redo
     | QuotaShow
     | QuotaSet
+    | QuotaClear
     | QuotaGrant
     | Help
     | New

@@ -40,7 +40,7 @@ class Console:
     feed: Feed
     look: Look
     web: WebSettings
-    words: Mapping[str, str]  # words.of(language)
+    words: Mapping[str, str]  # words.of(language), with the practice model's where it draws
     commands: tuple[CommandHint, ...]
     accept: Callable[[ChatEvent], Awaitable[object]]  # returns once the event is kept
     act: Callable[[ChatEvent], Awaitable[tuple[str, str]]]  # toast: kind (info, success, warning, error) and text

@@ -25,6 +25,7 @@ TABLE: dict[type, Callable[[Context, Any], Handled]] = {
     commands.Help: inform.help_,
     commands.Status: inform.status,
     commands.QuotaSet: manage.quota_set,
+    commands.QuotaClear: manage.quota_clear,
     commands.QuotaGrant: manage.quota_grant,
     commands.SetRole: manage.set_role,
     commands.Pause: manage.pause,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from bot import manage
 from bot.commands import Help, QuotaShow, Status
 from bot.context import Context, Handled
-from bot.handlers.people import one_person
+from bot.handlers.draw import refused
+from bot.handlers.people import holder, one_person
+from bot.manage import Holder
 from scheduler import quota
 from scheduler.policy import Refusal
 from storage import jobs
-from storage.records import JobState, Kind, Unit, User
+from storage.records import Allowance, JobState, Kind, Payer, Unit
 
 
 def help_(ctx: Context, command: Help) -> Handled:
@@ -17,13 +20,28 @@ def help_(ctx: Context, command: Help) -> Handled:
 
 
 def quota_show(ctx: Context, command: QuotaShow) -> Handled:
-    """What the person has left of each unit; admins may ask for somebody else."""
-    person: User | Refusal = one_person(ctx, command.who) if command.who else ctx.user
-    if isinstance(person, Refusal):
-        return Handled(outcome=f"refused:{person.code}", reply=ctx.house.words.refusal(person.code, person.detail))
-    standings = [quota.standing(ctx.conn, person.id, unit, ctx.house.policy, ctx.now) for unit in Unit]
-    own = person.id == ctx.user.id
-    return Handled(outcome="reply", reply=ctx.house.words.quota("" if own else person.name, standings))
+    """What is left of each unit, of every account that an order from here counts against; admins may ask for others."""
+    if command == QuotaShow():
+        return _left(ctx, None, quota.payers(ctx.user, ctx.event.origin))
+    if command.of is Payer.DEFAULT:
+        return Handled(outcome="reply", reply=ctx.house.words.quota_default(_default(ctx)))
+    if command.of is Payer.USER:
+        person = one_person(ctx, command.who)
+        if isinstance(person, Refusal):
+            return refused(ctx, person)
+        return _left(ctx, manage.of_person(person), quota.payers(person, ctx.event.origin))
+    found = holder(ctx, command.of, command.who)
+    return refused(ctx, found) if isinstance(found, Refusal) else _left(ctx, found, (found.subject,))
+
+
+def _left(ctx: Context, found: Holder | None, subjects: tuple[str, ...]) -> Handled:
+    standings = {unit: quota.standings(ctx.conn, subjects, unit, ctx.house.policy, ctx.now) for unit in Unit}
+    return Handled(outcome="reply", reply=ctx.house.words.quota(found, standings))
+
+
+def _default(ctx: Context) -> dict[Unit, tuple[Allowance, ...]]:
+    rules, mine = ctx.house.policy, (quota.DEFAULT,)
+    return {unit: quota.allowed(ctx.conn, mine, unit, rules)[quota.DEFAULT].limits for unit in Unit}
 
 
 def status(ctx: Context, command: Status) -> Handled:

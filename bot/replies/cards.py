@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 from bot.replies import rhythm
 from bot.replies.language import Language, short
 from bot.reply import Button, Picture, Reply, SourceLink
+from inference.images.builtin.world import known
 from inference.images.model import ModelCard
 from scheduler.progress import Progress
+from scheduler.standing import payer
 from storage.records import Asset, Job, JobState, Kind, Place
 
 PROMPT_SHOWN = 300  # characters of the prompt on a card
@@ -61,7 +64,7 @@ def _queued(job: Job, words: Language, place: Place | None, card: ModelCard | No
         text=what(job, PROMPT_SHOWN),
         fields=_recipe(job, words),
         buttons=(_button("cancel", job, words, "danger"),),
-        note=_model_note(job, words, card is not None and card.builtin, card),
+        note=_note(job, words, card),
     )
 
 
@@ -76,7 +79,7 @@ def _running(job: Job, words: Language, progress: Progress | None, card: ModelCa
         fields=_recipe(job, words),
         progress=steps,
         buttons=() if job.cancel_requested else (_button("cancel", job, words, "danger"),),
-        note=_model_note(job, words, card is not None and card.builtin, card),
+        note=_note(job, words, card),
         streaming=bool(said),
     )
 
@@ -90,9 +93,7 @@ def _running_title(job: Job, words: Language, steps: tuple[int, int] | None) -> 
 
 
 def _drawn(job: Job, words: Language, assets: Sequence[Asset], card: ModelCard | None) -> Reply:
-    result = job.result or {}
     pictures = sorted(assets, key=lambda asset: asset.index)
-    builtin = bool(result.get("builtin", card is not None and card.builtin))
     return Reply(
         title=words.say("done.draw"),
         state=job.state.value,
@@ -101,7 +102,7 @@ def _drawn(job: Job, words: Language, assets: Sequence[Asset], card: ModelCard |
         fields=(*_recipe(job, words), *_made(job, words)),
         pictures=tuple(Picture(asset=a.id, width=a.width, height=a.height, alt=what(job, ALT_SHOWN)) for a in pictures),
         buttons=(_button("redo", job, words), _button("reseed", job, words)),
-        note=_model_note(job, words, builtin, card),
+        note=_note(job, words, card),
     )
 
 
@@ -117,7 +118,10 @@ def _answered(job: Job, words: Language) -> Reply:
         job=job.id,
         text=text,
         sources=tuple(_source(citation) for citation in result.get("citations", ())),
-        note=words.say("note.quotes" if result.get("engine") == "extractive" else "note.check") if grounded else "",
+        note=_joined(
+            words.say("note.quotes" if result.get("engine") == "extractive" else "note.check") if grounded else "",
+            *_notices(job, words),
+        ),
     )
 
 
@@ -180,14 +184,47 @@ def _made(job: Job, words: Language) -> tuple[tuple[str, str], ...]:
     return (*took, *model)
 
 
-def _model_note(job: Job, words: Language, builtin: bool, card: ModelCard | None) -> str:
-    if job.kind is not Kind.DRAW:
-        return ""
-    parts = [words.say("note.ai")] if job.state is JobState.DONE else []
-    parts += [words.say("note.builtin")] if builtin else []
+def practice_remark(job: Job, words: Language) -> str:
+    """What the practice model says of a picture that it was asked for and does not know; else empty."""
+    drew = job.kind is Kind.DRAW and job.state is JobState.DONE and bool((job.result or {}).get("builtin"))
+    return words.say("note.builtin.unknown") if drew and not known(str(job.params["prompt"])) else ""
+
+
+def _note(job: Job, words: Language, card: ModelCard | None) -> str:
+    """Small print. What is particular to this order comes first: a platform may cut the end."""
+    drawn = job.kind is Kind.DRAW
+    label = [words.say("note.ai")] if drawn and job.state is JobState.DONE else []
+    return _joined(*label, *_notices(job, words), *(_model_notes(job, words, card) if drawn else ()))
+
+
+def _model_notes(job: Job, words: Language, card: ModelCard | None) -> list[str]:
+    ended = job.state is JobState.DONE
     ignored = bool(job.params.get("negative")) and card is not None and not card.guidance
-    parts += [words.say("note.negative")] if ignored else []
-    return " · ".join(parts)
+    parts = [words.say("note.negative")] if ignored else []
+    if ended and (job.result or {}).get("builtin"):
+        parts.append(practice_remark(job, words) or words.say("note.builtin"))
+    elif not ended and card is not None and card.builtin:
+        parts.append(words.say("note.builtin.queued"))
+    return parts
+
+
+def _notices(job: Job, words: Language) -> list[str]:
+    """What its owner was to be told when it was accepted. Every card says it: the first may be gone in a second."""
+    return [words.say(f"notice.{one['code']}", **_used(one, words)) for one in job.notices]
+
+
+def _used(notice: dict[str, Any], words: Language) -> dict[str, object]:
+    return {
+        "whose": words.say(f"notice.{payer(notice['subject']).value}"),
+        "period": words.say(f"period.{notice['period']}"),
+        "unit": words.say(f"quota.{notice['unit']}"),
+        "percent": notice["percent"],
+        "left": notice["left"],
+    }
+
+
+def _joined(*parts: str) -> str:
+    return " · ".join(part for part in parts if part)
 
 
 def _button(action: str, job: Job, words: Language, style: str = "default") -> Button:

@@ -15,6 +15,13 @@ TABLE: dict[str, str] = {
     "failed.draw": "Not drawn",
     "failed.ask": "Not answered",
     "cancelled": "Cancelled",
+    "notice.quota_used": "{percent}% of {whose} quota for {period} is used ({unit}), {left} left",
+    "notice.user": "your",
+    "notice.group": "this group's",
+    "notice.dept": "your department's",
+    "period.day": "today",
+    "period.week": "this week",
+    "period.month": "this month",
     "cancelled.text": "{what}\nCancelled, nothing was charged.",
     "failed.text": "{what}\n{why} Nothing was charged.",
     "field.seed": "Seed",
@@ -31,8 +38,11 @@ TABLE: dict[str, str] = {
     "booked.missed": "{n} earlier ones were missed and are left out",
     "booked.redirected": "Its group can no longer be reached, so this comes to you directly",
     "note.ai": "AI-generated content",
-    "note.builtin": "Built-in practice model: it shows that everything works but draws poorly; "
-    "an admin can install Z-Image-Turbo",
+    "note.builtin": "Built-in practice model",
+    "note.builtin.queued": "Practice model, draws simple figures: "
+    "“red circle on the left, green triangle on the right”; for Z-Image-Turbo: model.yaml, image.path, README",
+    "note.builtin.unknown": "The practice model does not know this; it draws simple figures, "
+    "such as “a red circle, blue background”",
     "note.negative": "This model knows no negative prompt: --neg did nothing",
     "note.quotes": "Quoted from the knowledge base; open a number to see where",
     "note.check": "AI-generated content: please check it against the sources",
@@ -58,8 +68,18 @@ TABLE: dict[str, str] = {
     "refusal.queue_full": "The queue is full ({limit} jobs). Please try again in a while.",
     "refusal.too_many_waiting": "You already have {limit} jobs waiting, which is the limit. "
     "Wait for one, or /cancel one.",
-    "refusal.quota": "Not enough quota: this needs {cost}, you have {left} ({rate}). "
-    "It renews {renews}; an admin can grant more.",
+    "refusal.quota": "Not enough quota ({unit}): this needs {cost}, {whose} has {left} left ({rate}). {way}",
+    "refusal.quota.renews": "It renews {renews}; an admin can grant more.",
+    "refusal.quota.never": "That is more than {rate} ever gives: make it smaller or fewer, or ask an admin for more.",
+    "refusal.quota.none": "It is not open here; please talk to an admin.",
+    "yours.user": "your account",
+    "yours.group": "this group",
+    "yours.dept": "your department",
+    "refusal.not_limited": "{whose} has no quota ({unit}) and is not limited: there is nothing to add to.",
+    "refusal.unknown_chat": "“{who}” names no group chat. Write its platform and id, like `group feishu:oc_123`; "
+    "for the group you are in, just `group`.",
+    "refusal.no_chat": "This is no group chat. Say it in the group, or name the group: `group feishu:oc_123`.",
+    "refusal.day_over": "There is no such day, or it is over. Write one to come, like `until 2026-12-31` or `7 days`.",
     "refusal.image_model_unavailable": "The image model cannot be used right now: {problem} Nothing was charged.",
     "refusal.not_admin": "Only admins may use {command}.",
     "refusal.not_yours": "Job #{job} belongs to somebody else; only they and admins may do that.",
@@ -127,8 +147,12 @@ TABLE: dict[str, str] = {
     "usage.quota_action": "“{given}” was not understood. There are /quota, `/quota set @name 5/day` "
     "and `/quota grant @name 3`.",
     "usage.quota_set_form": "Say who, how many and per what: `/quota set {who} 5/day`, "
-    "for answers `/quota set {who} ask 50/day`.",
-    "usage.quota_grant_form": "Say who and how many: `/quota grant {who} 3`, for answers `/quota grant {who} ask 3`.",
+    "for answers `/quota set {who} ask 50/day`; to take it back `/quota set {who} default`.",
+    "usage.quota_grant_form": "Say who and how many: `/quota grant {who} 3`, for answers `/quota grant {who} ask 3`; "
+    "add `7 days` or `until 2026-12-31` if they shall lapse.",
+    "usage.grant_default": "The default cannot be granted more, only changed: `/quota set default 50/day`. "
+    "Grants go to @name, group or dept.",
+    "usage.days_range": "Days can be 1 to {high}, not {given}. Without any, nothing lapses.",
     "usage.amount_range": "The amount must be {low} to {high}, not {given}.",
     "usage.nobody": "Who? Mention them with @, or write their id: feishu:ou_123.",
     "usage.role_form": "Say who and which role: `/role @name admin`.",
@@ -176,15 +200,33 @@ TABLE: dict[str, str] = {
     "role.reviewer": "a reviewer",
     "role.user": "a user",
     "quota.own": "My quota",
-    "quota.of": "Quota of {who}",
+    "quota.of": "Quota: {whose}",
+    "quota.of_group": "{unit} (this group)",
+    "quota.of_dept": "{unit} ({name})",
+    "quota.of_user": "{unit} (personal)",
+    "whose.user": "{name}",
+    "whose.this_group": "This group",
+    "whose.group": "Group {name}",
+    "whose.dept": "Department “{name}” (people: {people})",
+    "whose.default": "Everybody without a quota of their own",
     "quota.draw": "Pictures",
     "quota.ask": "Answers",
     "quota.row": "{left} of {amount} left ({rate}), renews {renews}",
+    "quota.also": "; ",
+    "quota.binds": ", this one binds",
     "quota.extra": ", and {extra} granted",
+    "quota.extra_until": " ({left} of them until {date})",
+    "quota.no_limit": "no quota, not limited",
     "quota.note": "A picture up to 1024x1024 at the default steps costs 1, larger or longer ones in proportion; "
-    "an answer costs 1.",
-    "quota.set": "{who} now has {rate} ({unit}), {left} left.",
-    "quota.granted": "{who} got {amount} more ({unit}); they do not lapse. {left} left in all.",
+    "an answer costs 1, a very long one more.",
+    "quota.set": "{whose} now has {rates} ({unit}), {left} left.",
+    "quota.cleared": "{whose} has no separate quota any more, but {rates} ({unit}): {left} left.",
+    "quota.set_default": "{whose} now has {rates} ({unit}).",
+    "quota.free": "{whose} is not limited now ({unit}).",
+    "quota.nobody_there": "Nobody belongs to this department yet; its name must be written as the people's is.",
+    "quota.granted": "{whose} got {amount} more ({unit}); {until}. {left} left in all.",
+    "quota.stays": "they do not lapse",
+    "quota.until": "they count until the end of {date}",
     "rate.day": "{amount} a day",
     "rate.week": "{amount} a week",
     "rate.month": "{amount} a month",
@@ -307,11 +349,15 @@ TABLE: dict[str, str] = {
     "rule.last_day": "the last day",
     "rule.interval": "every {time}",
     "rule.cron": "cron {expression}",
+    "time.date": "{year}-{month:02d}-{day:02d}",
     # --- help --------------------------------------------------------------------------------------------------
     "help.title": "What I can do",
     "help.intro": "Say “draw a cat” and I draw; anything else is answered as a question. Or use commands:",
     "help.admin": "Admins:",
     "help.more": "More about one command: `/help draw`",
+    "help.practice": "This is the built-in practice model. It draws simple figures (colours, shapes, sizes, places, "
+    "one to four, backgrounds), such as `/draw a red circle on the left, a green triangle on the right`. "
+    "For anything else an admin installs Z-Image-Turbo: `image.path` in `model.yaml`, see README.",
     "help.also": "Also written {names}",
     "help.draw": "draws",
     "help.draw.use": "/draw a cat --size 1024x768",
@@ -341,9 +387,15 @@ TABLE: dict[str, str] = {
     "help.quota": "shows what I have left",
     "help.quota.use": "/quota",
     "help.quota.more": "A picture up to 1024x1024 at the default steps costs 1, larger or longer ones in proportion. "
-    "Failed and cancelled ones cost nothing.",
+    "Failed and cancelled ones cost nothing. Where a group or a department has a quota, what is drawn there counts "
+    "for it too; whichever is used up first binds.",
     "help.quota.admin": "`/quota set @name 5/day` sets a quota · `/quota set @name ask 50/day` for answers · "
     "`/quota grant @name 3` gives more",
+    "help.quota.admin_more": "Day, week and month count side by side; `/quota set @name none/day` takes one back, "
+    "`/quota set @name default` all of them\n"
+    "What is granted may lapse: `/quota grant @name 3 7 days`, `/quota grant @name 3 until 2026-12-31`\n"
+    "Instead of @name: `group` (this one), `dept Design`, `default` (everybody without a quota of their own); "
+    "`/quota group` shows it",
     "help.new": "begins a new conversation",
     "help.new.use": "/new",
     "help.new.more": "What was said before is no longer taken into account.",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import date, datetime
 
 from bot.commands import clip
 from bot.replies import en, zh
@@ -43,8 +44,15 @@ class Language:
         """A day and time, in the zone that `at` carries."""
         return self.say("time.moment", month=at.month, day=at.day, clock=f"{at:%H:%M}")
 
+    def date(self, day: date) -> str:
+        return self.say("time.date", year=day.year, month=day.month, day=day.day)
+
     def rate(self, allowance: Allowance) -> str:
         return self.say(f"rate.{allowance.period}", amount=allowance.amount)
+
+    def rates(self, allowances: Sequence[Allowance]) -> str:
+        """Several allowances that all count."""
+        return self.listed([self.rate(allowance) for allowance in allowances])
 
 
 def short(text: str, limit: int) -> str:

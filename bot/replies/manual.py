@@ -11,7 +11,7 @@ from bot.settings.parameters import Parameters
 from storage.records import Role
 
 
-def overview(words: Language, role: Role) -> Reply:
+def overview(words: Language, role: Role, rules: Rules) -> Reply:
     """Every command this person may use, a line each."""
     lines = [words.say("help.intro")]
     lines += [_line(words, name) for name in COMMANDS if name not in ADMIN_COMMANDS]
@@ -19,6 +19,7 @@ def overview(words: Language, role: Role) -> Reply:
         lines += ["", words.say("help.admin"), words.say("help.quota.admin")]
         lines += [_line(words, name) for name in COMMANDS if name in ADMIN_COMMANDS]
     lines += ["", words.say("help.more")]
+    lines += [words.say("help.practice")] if rules.practice else []
     return Reply(title=words.say("help.title"), text="\n".join(lines))
 
 
@@ -30,8 +31,9 @@ def page(words: Language, topic: str, role: Role, rules: Rules, parameters: Para
     if topic == "draw":
         lines += [parameter(words, name, rules, parameters) for name in type(parameters).model_fields]
         lines += [words.say("help.negative"), words.say("help.draw.later")]
+        lines += [words.say("help.practice")] if rules.practice else []
     if topic == "quota" and role is Role.ADMIN:
-        lines.append(words.say("help.quota.admin"))
+        lines += [words.say("help.quota.admin"), words.say("help.quota.admin_more")]
     lines.append(words.say("help.also", names=" ".join(f"`/{alias}`" for alias in COMMANDS[topic])))
     return Reply(title=f"/{topic}", text="\n".join(lines))
 

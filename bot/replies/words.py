@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from bot.commands import COMMANDS, UsageError
@@ -15,11 +15,13 @@ from bot.replies.cards import queued_title, what
 from bot.replies.language import Language, short
 from bot.reply import Reply
 from bot.settings.parameters import Parameters
-from storage.records import Allowance, Job, Kind, Occurrence, Place, Reservation, ReservationState, Role, Unit
+from scheduler.standing import Limit, Standing, binding, payer
+from storage.records import Allowance, Job, Kind, Occurrence, Payer, Place, Reservation, ReservationState, Role, Unit
 
 if TYPE_CHECKING:  # for their names only
     from bot.engine import Engine
-    from scheduler.quota import Standing
+    from bot.manage import Holder
+    from scheduler.quota import Allowed
 
 #: What a flag's value looks like, for a flag that has none.
 EXAMPLES = {
@@ -58,13 +60,28 @@ class Words(Language):
         """Why something is not done, and what would help."""
         values = dict(detail or {})
         if code == "quota":
-            values["rate"] = self.rate(Allowance(amount=values["amount"], period=values["period"]))
-            values["renews"] = self.moment(datetime.fromisoformat(values["renews"]))
+            values |= self._lacking(values)
+        if code == "not_limited":
+            values = {"whose": self.whose(values["holder"]), "unit": self.unit(values["unit"])}
+        if code == "unknown_chat" and not values:
+            code = "no_chat"
         if code == "already_ended":
             values["state"] = self.say(f"state.{values['state']}")
         if "names" in values:
             values["names"] = self.listed(values["names"])
         return Reply(text=self.say(f"refusal.{code}", **values))
+
+    def _lacking(self, detail: Mapping[str, Any]) -> dict[str, str]:
+        """Whose quota does not reach, and what helps."""
+        rate = self.rate(Allowance(amount=detail["amount"], period=detail["period"]))
+        way = "none" if not detail["amount"] else "never" if detail["never"] else "renews"
+        renews = self.moment(datetime.fromisoformat(detail["renews"]))
+        return {
+            "whose": self.say(f"yours.{payer(detail['subject']).value}"),
+            "unit": self.unit(Unit(detail["unit"])),
+            "rate": rate,
+            "way": self.say(f"refusal.quota.{way}", rate=rate, renews=renews),
+        }
 
     def _example(self, error: UsageError) -> str:
         return EXAMPLES.get(error.values.get("flag", ""), f"/{error.topic or 'redo'} 17")
@@ -86,20 +103,28 @@ class Words(Language):
     def role_set(self, who: str, role: Role) -> Reply:
         return Reply(text=self.say("role_set", who=short(who, 40), role=self.say(f"role.{role.value}")))
 
-    def quota_set(self, who: str, standing: Standing) -> Reply:
-        return Reply(
-            text=self.say(
-                "quota.set",
-                who=short(who, 40),
-                unit=self.unit(standing.unit),
-                rate=self.rate(standing.allowance),
-                left=standing.total,
-            )
-        )
+    def quota_set(self, holder: Holder, unit: Unit, limits: Allowed | None, standing: Standing | None) -> str:
+        """What an account may spend of a unit from now on."""
+        values = {"whose": self.whose(holder), "unit": self.unit(unit)}
+        if limits is None:
+            return self.say("quota.free", **values)
+        rates = self.rates(limits.limits)
+        if standing is None:
+            return self.say("quota.set_default", rates=rates, **values)
+        said = self.say("quota.set" if limits.own else "quota.cleared", rates=rates, left=standing.total, **values)
+        empty = holder.payer is Payer.DEPARTMENT and not holder.people
+        return f"{said}\n{self.say('quota.nobody_there')}" if empty else said
 
-    def quota_granted(self, who: str, amount: int, standing: Standing) -> Reply:
-        unit = self.unit(standing.unit)
-        return Reply(text=self.say("quota.granted", who=short(who, 40), amount=amount, unit=unit, left=standing.total))
+    def quota_granted(self, holder: Holder, amount: int, until: date | None, standing: Standing) -> Reply:
+        """An account got units; `until` is their last day."""
+        ends = self.say("quota.until", date=self.date(until)) if until else self.say("quota.stays")
+        values = {"whose": self.whose(holder), "unit": self.unit(standing.unit), "amount": amount, "until": ends}
+        return Reply(text=self.say("quota.granted", left=standing.total, **values))
+
+    def whose(self, holder: Holder) -> str:
+        """Whose quota: as a sentence about it begins."""
+        kind = "this_group" if holder.payer is Payer.GROUP and not holder.name else holder.payer.value
+        return self.say(f"whose.{kind}", name=short(holder.name, 40), people=holder.people)
 
     def already_done(self) -> str:
         return self.say("already_done")
@@ -116,20 +141,24 @@ class Words(Language):
     def help(self, topic: str, role: Role, rules: Rules) -> Reply:
         """All commands of this person, or one command or parameter in detail."""
         if not topic:
-            return manual.overview(self, role)
+            return manual.overview(self, role, rules)
         return manual.page(self, topic, role, rules, self._parameters)
 
     def hints(self) -> list[tuple[str, str, str]]:
         """Name, Chinese name and one line of every command, for a page that suggests them."""
         return [(name, aliases[0], self.say(f"help.{name}")) for name, aliases in COMMANDS.items()]
 
-    def quota(self, who: str, standings: Sequence[Standing]) -> Reply:
-        """What is left of each unit; `who` is empty for one's own."""
-        return Reply(
-            title=self.say("quota.of", who=short(who, 40)) if who else self.say("quota.own"),
-            fields=tuple((self.unit(standing.unit), self._standing(standing)) for standing in standings),
-            note=self.say("quota.note"),
-        )
+    def quota(self, holder: Holder | None, standings: Mapping[Unit, Sequence[Standing]]) -> Reply:
+        """What is left of each unit in every account that counts; `holder` is None for one's own."""
+        title = self.say("quota.of", whose=self.whose(holder)) if holder else self.say("quota.own")
+        fields = [field for unit, found in standings.items() for field in self._standings(holder, unit, found)]
+        return Reply(title=title, fields=tuple(fields), note=self.say("quota.note"))
+
+    def quota_default(self, limits: Mapping[Unit, Sequence[Allowance]]) -> Reply:
+        """What everybody may spend who has no quota of their own."""
+        title = self.say("quota.of", whose=self.say("whose.default"))
+        fields = tuple((self.unit(unit), self.rates(found)) for unit, found in limits.items())
+        return Reply(title=title, fields=fields, note=self.say("quota.note"))
 
     def jobs(
         self,
@@ -191,15 +220,43 @@ class Words(Language):
     def unit(self, unit: Unit) -> str:
         return self.say(f"quota.{unit.value}")
 
-    def _standing(self, standing: Standing) -> str:
+    def _standings(self, holder: Holder | None, unit: Unit, found: Sequence[Standing]) -> list[tuple[str, str]]:
+        if not found:
+            return [(self.unit(unit), self.say("quota.no_limit"))]
+        binds = binding(found) if sum(len(one.limits) for one in found) > 1 else None
+        whose = holder.payer if holder else Payer.USER  # whom the title is about
+        return [(self._account(one, whose), self._standing(one, one is binds)) for one in found]
+
+    def _account(self, standing: Standing, whose: Payer) -> str:
+        """What a row is about: the unit, and whose it is where that is not what the title says."""
+        unit = self.unit(standing.unit)
+        if standing.payer is whose:
+            return unit
+        name = short(standing.subject.partition(":")[2], 40)
+        return self.say(f"quota.of_{standing.payer.value}", unit=unit, name=name)
+
+    def _standing(self, standing: Standing, binds: bool) -> str:
+        rows = [self._limit(limit, binds and limit is standing.tight) for limit in standing.limits]
+        return self.say("quota.also").join(rows) + self._extra(standing)
+
+    def _limit(self, limit: Limit, binds: bool) -> str:
         row = self.say(
             "quota.row",
-            left=max(0, standing.left),
-            amount=standing.allowance.amount,
-            rate=self.rate(standing.allowance),
-            renews=self.moment(standing.renews),
+            left=max(0, limit.left),
+            amount=limit.allowance.amount,
+            rate=self.rate(limit.allowance),
+            renews=self.moment(limit.renews),
         )
-        return row + (self.say("quota.extra", extra=standing.extra) if standing.extra > 0 else "")
+        return row + (self.say("quota.binds") if binds else "")
+
+    def _extra(self, standing: Standing) -> str:
+        if not standing.granted:
+            return ""
+        said = self.say("quota.extra", extra=standing.extra)
+        first = standing.granted[0]
+        if first.until is None:
+            return said
+        return said + self.say("quota.extra_until", left=first.left, date=self.date(first.until))
 
     def _job(self, job: Job, place: Place | None) -> str:
         state = queued_title(self, place) if place else self.say(f"state.{job.state.value}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import ConfigDict, Field, model_validator
@@ -67,7 +68,7 @@ def _sides(text: str) -> tuple[int, int]:
 class Size(Parameter):
     """Width and height of a picture, in pixels."""
 
-    default: SizeText
+    default: SizeText | None = Field(default=None, description="null = what the model was made for.")
     min: int = Field(ge=16, description="Shortest side.")
     max: int = Field(le=8192, description="Longest side.")
     choices: tuple[SizeText, ...] = Field(default=(), description="When given, the only sizes allowed.")
@@ -75,22 +76,23 @@ class Size(Parameter):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        rule = self.rule()
-        for name, size in (("default", rule.default), *(("choice", c) for c in rule.choices)):
+        rule = self.rule(SizeRule().default)
+        for name, size in (*(("choice", c) for c in rule.choices), ("default", rule.default)):
             if rule.problem(*size):
                 wanted = f"sides {self.min}..{self.max}, multiples of {rule.multiple}"
                 listed = f", one of {', '.join(self.choices)}" if self.choices else ""
                 raise ValueError(f"{name} {size[0]}x{size[1]} is not allowed: {wanted}{listed}")
         return self
 
-    def rule(self) -> SizeRule:
-        return SizeRule(
+    def rule(self, otherwise: tuple[int, int]) -> SizeRule:
+        """The allowed sizes; the one nearest to `otherwise` is the default where none is set."""
+        wide = SizeRule(
             min_side=self.min,
             max_side=self.max,
             max_pixels=self.max * self.max,
-            default=_sides(self.default),
             choices=tuple(_sides(c) for c in self.choices),
         )
+        return replace(wide, default=_sides(self.default) if self.default else wide.nearest(*otherwise))
 
 
 class Seed(Parameter):
@@ -121,7 +123,6 @@ class Parameters(Section):
         )
     )
     size: Size = Size(
-        default="1024x1024",
         min=64,
         max=2048,
         description=Description(

@@ -11,17 +11,36 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Wi
 from bot.settings.base import LATER, Section
 from scheduler.policy import Policy as QueuePolicy
 from storage.records import Allowance as Amount
-from storage.records import Unit
+from storage.records import Payer, Unit
 
 _AMOUNT = re.compile(r"(?P<amount>[0-9]{1,7}) ?/ ?(?P<period>day|week|month)")
 _IDENTITY = re.compile(r"[a-z]+:\S+")
 
 
-def _amount(value: Any) -> Any:
+def _amounts(value: Any) -> Any:
+    """50/day, or a list of one for each period, all of which count."""
+    found = [_amount(one) for one in (value if isinstance(value, list) and value else [value])]
+    if len({one.period for one in found}) < len(found):
+        raise ValueError("write each period once: the smaller of two would count alone")
+    return tuple(found)
+
+
+def _amount(value: Any) -> Amount:
     match = _AMOUNT.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise ValueError("write units per period: 50/day, 200/week or 1000/month")
+        raise ValueError("write units per period: 50/day, 200/week, 1000/month, or several: [50/day, 500/month]")
     return Amount(amount=int(match["amount"]), period=match["period"])
+
+
+def _written(found: tuple[Amount, ...]) -> str | list[str]:
+    written = [f"{one.amount}/{one.period}" for one in found]
+    return written[0] if len(written) == 1 else written
+
+
+def _chat(value: str) -> str:
+    if not _IDENTITY.fullmatch(value):
+        raise ValueError("write <platform>:<chat id>, for example feishu:oc_123")
+    return value
 
 
 def _identity(value: str) -> str:
@@ -38,32 +57,60 @@ def _zone(value: str) -> str:
     return value
 
 
-Allowance = Annotated[
-    Amount,
-    BeforeValidator(_amount),
-    PlainSerializer(lambda a: f"{a.amount}/{a.period}", return_type=str),
-    WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,7} ?/ ?(day|week|month)$", "examples": ["50/day"]}),
+_RATE = {"type": "string", "pattern": r"^[0-9]{1,7} ?/ ?(day|week|month)$", "examples": ["50/day"]}
+Allowances = Annotated[
+    tuple[Amount, ...],
+    BeforeValidator(_amounts),
+    PlainSerializer(_written),
+    WithJsonSchema({"anyOf": [_RATE, {"type": "array", "items": _RATE, "minItems": 1, "maxItems": 3}]}),
 ]
+Chat = Annotated[str, AfterValidator(_chat)]
 Identity = Annotated[str, AfterValidator(_identity)]
 Hours = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-4]):[0-5]\d$", examples=["22:00-07:00"])]
 
 
 class Spending(Section):
-    """What one account may spend."""
+    """What one person may spend: units per period, or a list of several that all count."""
 
-    draw: Allowance = Field(
-        default=Amount(amount=50, period="day"),
+    draw: Allowances = Field(
+        default=(Amount(amount=50, period="day"),),
         description="Pictures: 1 unit is one picture up to 1024x1024 at the default steps.",
     )
-    ask: Allowance = Field(default=Amount(amount=200, period="day"), description="Answers.")
+    ask: Allowances = Field(default=(Amount(amount=200, period="day"),), description="Answers.")
+
+
+class Shared(Section):
+    """What all members together may spend, beside what each of them may."""
+
+    draw: Allowances | None = Field(default=None, description="Pictures; left out = not limited.")
+    ask: Allowances | None = Field(default=None, description="Answers; left out = not limited.")
+
+    def by_unit(self) -> dict[Unit, tuple[Amount, ...]]:
+        """The units that are limited."""
+        return {unit: found for unit, found in ((Unit.DRAW, self.draw), (Unit.ASK, self.ask)) if found}
 
 
 class Quotas(Section):
     """What may be spent."""
 
     user: Spending = Field(default=Spending(), description="Everybody who has no quota of their own.")
-    group: dict[str, Spending] = Field(default_factory=dict, description="By group chat.", json_schema_extra=LATER)
-    department: dict[str, Spending] = Field(default_factory=dict, description="By department.", json_schema_extra=LATER)
+    group: dict[Chat, Shared] = Field(
+        default_factory=dict, description="Group chats, by <platform>:<chat id>: what is ordered there counts."
+    )
+    department: dict[str, Shared] = Field(
+        default_factory=dict, description="Departments, by name: what their people order counts, wherever."
+    )
+    warn_at: int = Field(
+        default=80, ge=0, le=100, description="Percent of a quota at which a card says how much is left; 0 = never."
+    )
+    answer_tokens: int = Field(
+        default=2000, ge=0, description="Tokens read and written that one unit of answers buys; 0 = any answer costs 1."
+    )
+
+    def shared(self) -> dict[str, dict[Unit, tuple[Amount, ...]]]:
+        """The quotas of groups and departments, by the subject of their account."""
+        groups = {f"{Payer.GROUP}:{chat}": quota.by_unit() for chat, quota in self.group.items()}
+        return groups | {f"{Payer.DEPARTMENT}:{name}": quota.by_unit() for name, quota in self.department.items()}
 
 
 class Limits(Section):
@@ -133,4 +180,7 @@ class Policy(Section):
             concurrency=self.limits.concurrency,
             queue_per_user=self.limits.queue_per_user,
             queue_total=self.limits.queue,
+            shared=self.quotas.shared(),
+            warn_at=self.quotas.warn_at,
+            answer_tokens=self.quotas.answer_tokens,
         )

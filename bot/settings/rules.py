@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bot.commands.rules import Rules
+from bot.commands.rules import Rules, SizeRule
 from bot.settings.parameters import Parameters
 from bot.settings.policy import Limits
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # for its name only
 def rules(parameters: Parameters, limits: Limits, card: ModelCard | None = None) -> Rules:
     """The rules while `card` is loaded; before a model is known, what parameters.yaml says alone."""
     found = Rules(
-        size=parameters.size.rule(),
+        size=parameters.size.rule(card.default_size if card else SizeRule().default),
         steps=parameters.steps.bounds(card.default_steps if card else 8).within(1, parameters.steps.max),
         cfg=parameters.cfg_scale.bounds(0),
         count=parameters.count.bounds(1).within(1, limits.count),

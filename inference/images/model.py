@@ -9,6 +9,9 @@ from typing import Protocol
 from inference.requests import ImageRequest
 from inference.results import ImageResult
 
+NATIVE_SIZE = (1024, 1024)  # what Z-Image-Turbo was made for
+BUILTIN_SIZE = (256, 256)  # what the practice model was made for
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelCard:
@@ -19,6 +22,7 @@ class ModelCard:
     builtin: bool  # the practice model that ships with Moqi
     device: str  # cpu | cuda:0 | mps
     dtype: str
+    default_size: tuple[int, int] = NATIVE_SIZE
     default_steps: int = 8
     max_steps: int = 50
     min_side: int = 64

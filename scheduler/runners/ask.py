@@ -61,7 +61,7 @@ class AskRunner:
             return Failure(error="model_unavailable", cause=str(error), transient=error.transient)
         if answer is None:
             return Stopped()
-        return Success(result=_kept(answer), took=time.monotonic() - began)
+        return Success(result=_kept(answer), took=time.monotonic() - began, tokens=answer.tokens)
 
     async def _request(self, job: Job) -> AnswerRequest:
         question = str(job.params["question"])
@@ -96,4 +96,5 @@ def _kept(answer: Answer) -> dict[str, Any]:
         "citations": [asdict(citation) for citation in answer.citations],
         "nearest": list(answer.nearest),
         "engine": answer.engine,
+        "tokens": answer.tokens,
     }

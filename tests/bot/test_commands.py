@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from bot.commands import (
     New,
     OnReservation,
     Pause,
+    QuotaClear,
     QuotaGrant,
     QuotaSet,
     QuotaShow,
@@ -32,6 +34,7 @@ from bot.commands import (
     SetRole,
     SizeRule,
     Status,
+    Until,
     UsageError,
     parse,
 )
@@ -39,7 +42,7 @@ from bot.commands.names import distance
 from bot.settings import Limits, Parameters
 from bot.settings.rules import rules as rules_of
 from inference.images.model import ModelCard
-from storage.records import Role, Unit
+from storage.records import Payer, Role, Unit
 
 RULES = Rules(size=SizeRule(min_side=64))
 GUIDED = replace(RULES, guidance=True)
@@ -47,6 +50,10 @@ GUIDED = replace(RULES, guidance=True)
 
 def booked(prompt: str, *, at: str = "", every: str = "", late: int | None = None, **changes: Any) -> Reserve:
     return Reserve(draw=drawn(prompt, **changes), at=at, every=every, late=late)
+
+
+def granted(until: Until) -> QuotaGrant:
+    return QuotaGrant(who="x", unit=Unit.DRAW, amount=3, until=until)
 
 
 def drawn(prompt: str, **changes: Any) -> Draw:
@@ -294,9 +301,53 @@ OTHERS: list[tuple[str, object]] = [
     ("/quota set @Zhang San ask 50/day", QuotaSet(who="Zhang San", unit=Unit.ASK, amount=50, period="day")),
     ("/quota set feishu:ou_123 5/day", QuotaSet(who="feishu:ou_123", unit=Unit.DRAW, amount=5, period="day")),
     ("/额度 设置 @张三 每周20", QuotaSet(who="张三", unit=Unit.DRAW, amount=20, period="week")),
+    ("/quota show", QuotaShow()),
+    ("/quota group", QuotaShow(of=Payer.GROUP)),
+    ("/额度 本群", QuotaShow(of=Payer.GROUP)),
+    ("/quota group feishu:oc_1", QuotaShow(of=Payer.GROUP, who="feishu:oc_1")),
+    ("/quota dept R & D", QuotaShow(of=Payer.DEPARTMENT, who="R & D")),
+    ("/额度 部门 设计部", QuotaShow(of=Payer.DEPARTMENT, who="设计部")),
+    ("/额度 部门设计部", QuotaShow(of=Payer.DEPARTMENT, who="设计部")),
+    ("/quota default", QuotaShow(of=Payer.DEFAULT)),
+    ("/额度 查看 默认", QuotaShow(of=Payer.DEFAULT)),
+    ("/quota @default", QuotaShow(who="default")),  # somebody who calls themselves so
+    ("/quota set @group 5/day", QuotaSet(who="group", unit=Unit.DRAW, amount=5, period="day")),
+    ("/quota set group 100/week", QuotaSet(of=Payer.GROUP, who="", unit=Unit.DRAW, amount=100, period="week")),
+    ("/额度 设 本群 问 每周100", QuotaSet(of=Payer.GROUP, who="", unit=Unit.ASK, amount=100, period="week")),
+    (
+        "/quota set group feishu:oc_1 5/day",
+        QuotaSet(of=Payer.GROUP, who="feishu:oc_1", unit=Unit.DRAW, amount=5, period="day"),
+    ),
+    (
+        "/quota set dept 设计部 1000/month",
+        QuotaSet(of=Payer.DEPARTMENT, who="设计部", unit=Unit.DRAW, amount=1000, period="month"),
+    ),
+    (
+        "/quota set dept:R & D ask 5/day",
+        QuotaSet(of=Payer.DEPARTMENT, who="R & D", unit=Unit.ASK, amount=5, period="day"),
+    ),
+    ("/额度 设 默认 50/天", QuotaSet(of=Payer.DEFAULT, who="", unit=Unit.DRAW, amount=50, period="day")),
+    ("/quota set @x default", QuotaClear(who="x", unit=None)),
+    ("/quota set @Zhang San 默认", QuotaClear(who="Zhang San", unit=None)),
+    ("/quota set @x ask default", QuotaClear(who="x", unit=Unit.ASK)),
+    ("/quota set @x none/day", QuotaClear(who="x", unit=Unit.DRAW, period="day")),
+    ("/quota set @x ask 取消/月", QuotaClear(who="x", unit=Unit.ASK, period="month")),
+    ("/quota set group default", QuotaClear(of=Payer.GROUP, who="", unit=None)),
+    ("/quota set default default", QuotaClear(of=Payer.DEFAULT, who="", unit=None)),
     ("/quota grant @x 3", QuotaGrant(who="x", unit=Unit.DRAW, amount=3)),
     ("/quota grant @x ask 3", QuotaGrant(who="x", unit=Unit.ASK, amount=3)),
     ("/额度 给@张三 3张", QuotaGrant(who="张三", unit=Unit.DRAW, amount=3)),
+    ("/额度 给本群 30张", QuotaGrant(of=Payer.GROUP, who="", unit=Unit.DRAW, amount=30)),
+    ("/quota grant dept 设计部 ask 30", QuotaGrant(of=Payer.DEPARTMENT, who="设计部", unit=Unit.ASK, amount=30)),
+    ("/quota grant @x 3 7 days", granted(Until(days=7))),
+    ("/quota grant @x 3 for 1 day", granted(Until(days=1))),
+    ("/额度 给 @x 3张，7天内有效", granted(Until(days=7))),
+    ("/额度 给 @x 3张（有效7天）", granted(Until(days=7))),
+    ("/quota grant @x 3 until 2026-12-31", granted(Until(year=2026, month=12, day=31))),
+    ("/quota grant @x 3 2026/12/31", granted(Until(year=2026, month=12, day=31))),
+    ("/额度 给 @x 3 到 12月31日", granted(Until(month=12, day=31))),
+    ("/额度 给 @x 3张 有效到2026年12月31日", granted(Until(year=2026, month=12, day=31))),
+    ("/额度 给 @x 3 截至12-31", granted(Until(month=12, day=31))),
     ("/help", Help()),
     ("/帮助", Help()),
     ("/help draw", Help(topic="draw")),
@@ -481,6 +532,12 @@ WRONG: list[tuple[str, str, dict[str, str]]] = [
     ("/quota grant @x", "quota_grant_form", {"who": "@x"}),
     ("/quota grant @x 0", "amount_range", {"low": "1"}),
     ("/quota grant @x 5/day", "quota_grant_form", {}),
+    ("/quota grant @x 3 forever", "quota_grant_form", {}),
+    ("/quota grant @x 3 0 days", "days_range", {"given": "0"}),
+    ("/quota grant @x 3 5000 days", "days_range", {"high": "3660"}),
+    ("/quota grant default 3", "grant_default", {}),
+    ("/quota set group", "quota_set_form", {"who": "group"}),
+    ("/quota set @x none", "quota_set_form", {"who": "@x"}),
     ("/role @x", "role_form", {}),
     ("/role @x king", "bad_role", {"given": "king"}),
     ("/role @x admn", "bad_role", {"near": "admin"}),
@@ -518,6 +575,23 @@ def test_an_error_names_its_command_for_help() -> None:
     error = parse("/redo 17 --size 0x0", RULES)
     assert isinstance(error, UsageError)
     assert error.topic == "redo"
+
+
+@pytest.mark.parametrize(
+    ("until", "last"),
+    [
+        (Until(days=1), date(2026, 11, 22)),
+        (Until(month=12, day=31), date(2026, 12, 31)),
+        (Until(month=11, day=21), date(2026, 11, 21)),  # today still counts
+        (Until(month=11, day=20), date(2027, 11, 20)),  # without a year the next one
+        (Until(month=2, day=29), date(2028, 2, 29)),
+        (Until(year=2026, month=11, day=20), None),  # over
+        (Until(year=2027, month=2, day=29), None),  # no such day
+        (Until(month=13, day=1), None),
+    ],
+)
+def test_when_granted_units_lapse(until: Until, last: date | None) -> None:
+    assert until.after(date(2026, 11, 21)) == last
 
 
 @pytest.mark.parametrize(
@@ -573,6 +647,49 @@ def test_rules_come_from_the_settings_and_narrow_to_the_model() -> None:
 def test_the_models_own_steps_yield_to_the_operators() -> None:
     fixed = Parameters.model_validate({"steps": {"default": 6}})
     assert rules_of(fixed, Limits(), card(default_steps=4)).steps.default == 6
+
+
+PRACTICE: dict[str, Any] = {"builtin": True, "default_size": (256, 256)}
+REAL: dict[str, Any] = {}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "model", "expected"),
+    [
+        ({}, None, (1024, 1024)),
+        ({}, REAL, (1024, 1024)),
+        ({}, PRACTICE, (256, 256)),
+        ({"default": None}, PRACTICE, (256, 256)),
+        ({"default": "1024x768"}, PRACTICE, (1024, 768)),
+        ({"default": "512x512"}, REAL, (512, 512)),
+        ({"default": "1024x1024"}, {**PRACTICE, "max_side": 512, "max_pixels": 512 * 512}, (512, 512)),
+        ({"min": 512}, PRACTICE, (512, 512)),
+        ({"max": 512}, REAL, (512, 512)),
+        ({"choices": ["512x512", "768x512", "1024x1024"]}, PRACTICE, (512, 512)),
+        ({"choices": ["512x512", "768x512", "1024x1024"]}, REAL, (1024, 1024)),
+        ({"choices": ["512x512"]}, None, (512, 512)),
+    ],
+)
+def test_the_size_is_the_models_own_unless_the_operator_sets_one(
+    wanted: dict[str, Any], model: dict[str, Any] | None, expected: tuple[int, int]
+) -> None:
+    parameters = Parameters.model_validate({"size": wanted})
+    found = rules_of(parameters, Limits(), None if model is None else card(**model))
+    assert found.size.default == expected
+    assert parse("/draw 猫", found) == drawn("猫", width=expected[0], height=expected[1])
+
+
+@pytest.mark.parametrize("ratio", ["1:1", "16:9", "9:16", "4:3", "21:9", "1:3"])
+@pytest.mark.parametrize("model", [PRACTICE, REAL], ids=["practice", "real"])
+def test_a_ratio_keeps_about_the_pixels_of_the_models_own_size(model: dict[str, Any], ratio: str) -> None:
+    offered = card(**model)
+    picture = parse(f"/draw 猫 --ar {ratio}", rules_of(Parameters(), Limits(), offered))
+    assert isinstance(picture, Draw)
+    width, height = (int(part) for part in ratio.split(":"))
+    own = offered.default_size[0] * offered.default_size[1]
+    assert 0.85 * own < picture.width * picture.height <= own
+    assert picture.width / picture.height == pytest.approx(width / height, rel=0.06)
+    assert picture.width % 16 == picture.height % 16 == 0
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import string
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
@@ -15,14 +15,17 @@ import pytest
 from bot.commands import ADMIN_COMMANDS, COMMANDS, LATER, Rules, UsageError, parse
 from bot.commands.when import Code, Note, Problem
 from bot.engine import Engine
-from bot.replies import Words, job_reply
+from bot.manage import Holder
+from bot.replies import Words, job_reply, practice_remark
 from bot.replies.language import TABLES
 from bot.settings import Parameters
+from inference.images.builtin.world import known
 from inference.images.model import ModelCard
 from scheduler.policy import Demand, Policy, admit
 from scheduler.progress import Progress
-from scheduler.quota import Standing
+from scheduler.quota import Allowed
 from scheduler.runners.draw import CODES
+from scheduler.standing import Granted, Limit, Standing
 from storage.records import Allowance, Asset, ChatType, Job, JobState, Kind, Origin, Place, Role, Unit
 
 ROOT = Path(__file__).parents[2]
@@ -86,12 +89,30 @@ def asset(number: int, index: int) -> Asset:
     )
 
 
-def standing(**changes: Any) -> Standing:
+def day(left: int = 47, allowance: Allowance = DAILY) -> Limit:
     renews = datetime(2026, 11, 22, tzinfo=ZoneInfo("Asia/Shanghai"))
-    plain = Standing(
-        unit=Unit.DRAW, allowance=DAILY, own=False, left=47, extra=0, bucket="day:2026-11-21", renews=renews
-    )
+    return Limit(allowance=allowance, bucket="day:2026-11-21", left=left, renews=renews)
+
+
+def month(left: int) -> Limit:
+    renews = datetime(2026, 12, 1, tzinfo=ZoneInfo("Asia/Shanghai"))
+    return Limit(allowance=Allowance(amount=500, period="month"), bucket="month:2026-11", left=left, renews=renews)
+
+
+def standing(*limits: Limit, **changes: Any) -> Standing:
+    plain = Standing(subject="user:1", unit=Unit.DRAW, own=False, limits=limits or (day(),))
     return replace(plain, **changes)
+
+
+def granted(left: int, until: date | None = None) -> Granted:
+    return Granted(left=left, until=until)
+
+
+WANG = Holder(subject="user:7", name="小王")
+HERE = Holder(subject="group:feishu:oc_1")
+THERE = Holder(subject="group:feishu:oc_1", name="feishu:oc_1")
+DESIGN = Holder(subject="dept:设计部", name="设计部", people=3)
+EVERYBODY = Holder(subject="default")
 
 
 def placeholders(sentence: str) -> set[str]:
@@ -164,7 +185,6 @@ def test_a_queued_card_shows_the_recipe_the_model_and_how_to_cancel() -> None:
     reply = job_reply(job(), ZH, place=Place(place=1, seconds=2), card=CARD)
     assert reply.fields == (("种子", "7"), ("尺寸", "256x512"), ("步数", "8"))
     assert [(b.action, b.label, b.value) for b in reply.buttons] == [("cancel", "取消", {"job": 17})]
-    assert "练习模型" in reply.note
     assert (reply.state, reply.job, reply.text) == ("queued", 17, "一只戴红围巾的熊猫")
 
 
@@ -196,6 +216,67 @@ def test_a_finished_picture() -> None:
     assert reply.pictures[0].alt == "一只戴红围巾的熊猫"
     assert [(b.action, b.label) for b in reply.buttons] == [("redo", "重画"), ("reseed", "换种子")]
     assert reply.note.startswith("内容由 AI 生成 · 内置练习模型")
+
+
+# --- the practice model -------------------------------------------------------------------------------------------
+
+
+def drawn(prompt: str, *, builtin: bool = True, negative: str = "") -> Job:
+    result = {"seeds": [7], "seconds": 1.0, "model": "m", "builtin": builtin}
+    return job(JobState.DONE, result=result, params={**job().params, "prompt": prompt, "negative": negative})
+
+
+@pytest.mark.parametrize("state", [JobState.QUEUED, JobState.RUNNING])
+def test_the_practice_model_introduces_itself_while_one_waits(state: JobState) -> None:
+    zh, en = (job_reply(job(state), words, card=CARD).note for words in (ZH, EN))
+    assert ["练习模型" in zh, "“左边红色的圆，右边绿色的三角形”" in zh, "image.path" in zh, "Z-Image-Turbo" in zh] == [
+        True
+    ] * 4
+    assert ["Practice model" in en, "red circle" in en, "image.path" in en, "Z-Image-Turbo" in en] == [True] * 4
+    assert job_reply(job(state), ZH, card=replace(CARD, builtin=False)).note == ""
+    assert job_reply(job(state), ZH).note == ""
+
+
+@pytest.mark.parametrize(
+    ("prompt", "stranger"),
+    [
+        ("红色的圆，蓝色背景", False),
+        ("左边红色的圆，右边绿色的三角形", False),
+        ("a red circle on the left, a green triangle on the right", False),
+        ("赛博朋克城市夜景", True),
+        ("一只戴红围巾的熊猫", True),
+        ("a cat on a red circle", True),
+    ],
+)
+def test_a_picture_of_what_the_practice_model_does_not_know_says_so(prompt: str, stranger: bool) -> None:
+    zh, en = (job_reply(drawn(prompt), words, card=CARD).note for words in (ZH, EN))
+    unknown = "内置练习模型不认识这个描述里的东西，只会画简单图形，如“红色的圆，蓝色背景”"
+    assert zh == f"内容由 AI 生成 · {unknown if stranger else '内置练习模型'}"
+    assert ("does not know this" in en) is stranger
+    assert practice_remark(drawn(prompt), ZH) == (unknown if stranger else "")
+    assert job_reply(drawn(prompt, builtin=False), ZH, card=CARD).note == "内容由 AI 生成"
+    assert practice_remark(drawn(prompt, builtin=False), ZH) == ""
+
+
+@pytest.mark.parametrize("words", [ZH, EN], ids=["zh", "en"])
+def test_what_the_practice_model_says_fits_the_small_print_and_its_examples_are_ones_it_knows(words: Words) -> None:
+    waiting = job(params={**job().params, "negative": "狗"})
+    for reply in (job_reply(waiting, words, card=CARD), job_reply(drawn("熊猫", negative="狗"), words, card=CARD)):
+        assert "--neg" in reply.note
+        assert len(reply.note) <= 200  # Feishu's card shows no more
+    said = [words.say(key) for key in ("note.builtin.queued", "note.builtin.unknown", "help.practice")]
+    examples = [found for text in said for found in re.findall(r"“([^”]+)”|`/draw ([^`]+)`", text)]
+    assert [known(quoted or ordered) for quoted, ordered in examples] == [True] * 3
+
+
+@pytest.mark.parametrize(("words", "name"), [(ZH, "内置练习模型"), (EN, "built-in practice model")])
+@pytest.mark.parametrize("topic", ["", "draw"])
+def test_help_introduces_the_practice_model_in_one_line(topic: str, words: Words, name: str) -> None:
+    line = words.say("help.practice")
+    assert all(part in line for part in (name, "Z-Image-Turbo", "image.path", "model.yaml", "README"))
+    assert line in words.help(topic, Role.USER, Rules().narrowed(CARD)).text.splitlines()
+    assert name not in words.help(topic, Role.USER, Rules().narrowed(replace(CARD, builtin=False))).text
+    assert name not in words.help("ask", Role.USER, Rules().narrowed(CARD)).text
 
 
 def test_a_picture_names_the_model_that_drew_it_not_the_present_one() -> None:
@@ -304,6 +385,8 @@ MESSAGES = [
     "/quota grant @x",
     "/quota set @x -1/day",
     "/quota set @ 1/day",
+    "/quota grant default 3",
+    "/quota grant @x 3 9999 days",
     "/role @x",
     "/role @x king",
 ]
@@ -349,15 +432,40 @@ def test_choices_are_listed() -> None:
     assert "1048576" in ZH.usage(UsageError(code="size_pixels", values=pixels)).text
 
 
-def test_a_quota_refusal_says_what_is_left_and_when_it_renews() -> None:
-    demand = Demand(cost=2, left=1, extra=0, waiting_user=0, waiting_total=0)
-    policy = Policy(timezone=UTC, allowances={Unit.DRAW: DAILY})
-    refusal = admit(demand, DAILY, standing().renews, policy)
+@pytest.mark.parametrize(
+    ("have", "cost", "zh", "en"),
+    [
+        (
+            standing(day(1)),
+            2,
+            "你的画图额度不够：这次需要 2，还剩 1（每天 50）。11月22日 00:00 更新；急用可请管理员追加。",
+            (
+                "Not enough quota (Pictures): this needs 2, your account has 1 left (50 a day). "
+                "It renews 11/22 00:00; an admin can grant more."
+            ),
+        ),
+        (
+            standing(day(1), subject="group:feishu:oc_1", unit=Unit.ASK),
+            2,
+            "本群的回答额度不够：这次需要 2，还剩 1（每天 50）。11月22日 00:00 更新；急用可请管理员追加。",
+            "this group has 1 left",
+        ),
+        (
+            standing(day(3), month(1), subject="dept:设计部"),
+            4,
+            "你所在部门的画图额度不够：这次需要 4，还剩 1（每月 500）。12月1日 00:00 更新；急用可请管理员追加。",
+            "your department has 1 left",
+        ),
+        (standing(day(50)), 51, "一次就超过了每天 50，等更新也不够", "more than 50 a day ever gives"),
+        (standing(day(0, Allowance(amount=0, period="day"))), 1, "没有开放", "not open"),
+    ],
+)
+def test_a_quota_refusal_says_whose_what_is_left_and_what_helps(have: Standing, cost: int, zh: str, en: str) -> None:
+    policy = Policy(timezone=UTC, allowances={Unit.DRAW: (DAILY,)})
+    refusal = admit(Demand(cost=cost, waiting_user=0, waiting_total=0), (have,), policy)
     assert refusal is not None
-    assert ZH.refusal(refusal.code, refusal.detail).text == (
-        "额度不够：这次需要 2，还剩 1（每天 50）。11月22日 00:00 更新；急用可请管理员追加。"
-    )
-    assert "11/22 00:00" in EN.refusal(refusal.code, refusal.detail).text
+    assert zh in ZH.refusal(refusal.code, refusal.detail).text
+    assert en in EN.refusal(refusal.code, refusal.detail).text
 
 
 @pytest.mark.parametrize(
@@ -374,6 +482,10 @@ def test_a_quota_refusal_says_what_is_left_and_when_it_renews() -> None:
         ("not_a_picture", {"job": 7}, "#7"),
         ("unknown_person", {"who": "小王", "names": []}, "小王"),
         ("ambiguous_person", {"who": "小王", "names": ["小王", "小王 2"]}, "小王、小王 2"),
+        ("not_limited", {"holder": HERE, "unit": Unit.DRAW}, "本群的画图没有设额度"),
+        ("unknown_chat", {"who": "oc_1"}, "“oc_1”不是群聊"),
+        ("unknown_chat", {}, "这里不是群聊"),
+        ("day_over", {}, "7天"),
     ],
 )
 def test_refusals(code: str, detail: dict[str, Any], part: str) -> None:
@@ -382,20 +494,89 @@ def test_refusals(code: str, detail: dict[str, Any], part: str) -> None:
 
 
 def test_the_quota_with_what_was_granted() -> None:
-    reply = ZH.quota("", [standing(), standing(unit=Unit.ASK, extra=3, left=-2)])
+    asks = standing(day(-2), unit=Unit.ASK, granted=(granted(2, date(2026, 12, 31)), granted(1)))
+    reply = ZH.quota(None, {Unit.DRAW: [standing()], Unit.ASK: [asks]})
     assert reply.title == "我的额度"
     assert reply.fields == (
         ("画图", "还剩 47 / 50（每天 50），11月22日 00:00 更新"),
-        ("回答", "还剩 0 / 50（每天 50），11月22日 00:00 更新，另有追加 3"),
+        ("回答", "还剩 0 / 50（每天 50），11月22日 00:00 更新，另有追加 3（其中 2 有效到 2026年12月31日）"),
     )
-    assert ZH.quota("小王", [standing()]).title == "小王 的额度"
+    assert ZH.quota(WANG, {Unit.DRAW: [standing(granted=(granted(3),))]}).title == "小王 的额度"
+    assert EN.quota(None, {Unit.ASK: [asks]}).fields[0][1].endswith(", and 3 granted (2 of them until 2026-12-31)")
+
+
+def test_the_quota_shows_all_that_count_and_marks_the_one_that_binds() -> None:
+    group = standing(day(12), subject="group:feishu:oc_1")
+    design = standing(day(40), month(9), subject="dept:设计部")
+    reply = ZH.quota(None, {Unit.DRAW: [standing(), group, design], Unit.ASK: [standing(unit=Unit.ASK)]})
+    assert reply.fields == (
+        ("画图", "还剩 47 / 50（每天 50），11月22日 00:00 更新"),
+        ("画图（本群）", "还剩 12 / 50（每天 50），11月22日 00:00 更新"),
+        (
+            "画图（设计部）",
+            "还剩 40 / 50（每天 50），11月22日 00:00 更新；还剩 9 / 500（每月 500），12月1日 00:00 更新，以此为准",
+        ),
+        ("回答", "还剩 47 / 50（每天 50），11月22日 00:00 更新"),
+    )
+    english = EN.quota(None, {Unit.DRAW: [standing(day(3)), group]}).fields
+    assert [label for label, _ in english] == ["Pictures", "Pictures (this group)"]
+    assert [text.endswith(", this one binds") for _, text in english] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("holder", "title"),
+    [
+        (HERE, "本群的额度"),
+        (THERE, "群 feishu:oc_1 的额度"),
+        (DESIGN, "部门“设计部”（3 人）的额度"),
+    ],
+)
+def test_the_quota_of_others(holder: Holder, title: str) -> None:
+    found = {Unit.DRAW: [standing(subject=holder.subject)], Unit.ASK: []}
+    reply = ZH.quota(holder, found)
+    assert reply.title == title
+    assert [label for label, _ in reply.fields] == ["画图", "回答"]
+    assert reply.fields[1][1] == "没有设额度，不限"
+
+
+def test_the_quota_of_everybody() -> None:
+    reply = ZH.quota_default({Unit.DRAW: (DAILY, Allowance(amount=500, period="month")), Unit.ASK: (DAILY,)})
+    assert reply.title == "默认的额度"
+    assert reply.fields == (("画图", "每天 50、每月 500"), ("回答", "每天 50"))
+
+
+def test_an_allowance_that_is_nearly_used_up_is_told_on_every_card() -> None:
+    nearly = ({"code": "quota_used", "subject": "user:1", "unit": "draw", "period": "day", "percent": 80, "left": 10},)
+    shared = ({**nearly[0], "subject": "group:feishu:oc_1", "period": "month", "percent": 92},)
+    queued = job_reply(job(notices=nearly), ZH)
+    assert queued.note == "今天的画图额度已用 80%，还剩 10"
+    assert job_reply(job(JobState.RUNNING, notices=nearly), ZH).note == queued.note
+    assert job_reply(job(JobState.DONE, notices=nearly), ZH).note.endswith(f" · {queued.note}")
+    assert job_reply(job(notices=shared), ZH).note == "本群本月的画图额度已用 92%，还剩 10"
+    answered = job(JobState.DONE, Kind.ASK, notices=shared, result={"text": "满一年", "grounded": True})
+    assert "92% of this group's quota for this month is used (Pictures), 10 left" in job_reply(answered, EN).note
 
 
 def test_what_admins_did() -> None:
-    five = standing(allowance=Allowance(amount=5, period="day"), left=5)
-    assert ZH.quota_set("小王", five).text == "小王 的画图额度改为每天 5，现在还剩 5。"
-    assert "追加 3 个画图额度" in ZH.quota_granted("小王", 3, standing(extra=3)).text
-    assert "共剩 50" in ZH.quota_granted("小王", 3, standing(extra=3)).text
+    five, both = Allowance(amount=5, period="day"), (DAILY, Allowance(amount=500, period="month"))
+    own = Allowed(limits=(five,), own=True)
+
+    def said(holder: Holder, limits: Allowed | None, standing: Standing | None) -> str:
+        return ZH.quota_set(holder, Unit.DRAW, limits, standing)
+
+    assert said(WANG, own, standing(day(5, five))) == "小王 的画图额度改为每天 5，现在还剩 5。"
+    assert said(DESIGN, own, standing(day(5, five))) == "部门“设计部”（3 人）的画图额度改为每天 5，现在还剩 5。"
+    mistyped = said(replace(DESIGN, people=0), own, standing(day(5, five)))
+    assert mistyped.endswith("现在还剩 5。\n这个部门现在还没有人，名字要和人员所属的部门写得一样。")
+    back = Allowed(limits=both, own=False)
+    assert said(WANG, back, standing()) == "小王 的画图额度不再单独设，现在按每天 50、每月 500，还剩 47。"
+    assert said(HERE, None, None) == "本群的画图现在不限额度。"
+    assert said(EVERYBODY, back, None) == "默认的画图额度现在是每天 50、每月 500，没有单独设过的人都按这个算。"
+    more = standing(granted=(granted(3),))
+    assert ZH.quota_granted(WANG, 3, None, more).text == "小王 的画图额度追加了 3，用完为止，现在共剩 50。"
+    lapsing = ZH.quota_granted(HERE, 3, date(2026, 12, 31), more).text
+    assert lapsing == "本群的画图额度追加了 3，有效到 2026年12月31日（含当天），现在共剩 50。"
+    assert "until the end of 2026-12-31" in EN.quota_granted(HERE, 3, date(2026, 12, 31), more).text
     assert ZH.role_set("小王", Role.ADMIN).text == "小王 现在是管理员。"
     assert "/resume" in ZH.paused().text
     assert ZH.resumed().text

@@ -52,7 +52,7 @@ def house(
     amount = Allowance(amount=units, period="day")
     return House(
         words=Words(language),
-        policy=Policy(timezone=ZoneInfo(zone), allowances=dict.fromkeys(Unit, amount)),
+        policy=Policy(timezone=ZoneInfo(zone), allowances=dict.fromkeys(Unit, (amount,))),
         rules=Rules(),
         card=card,
         engines={kind: Engine(name="builtin", state="ready") for kind in Kind},

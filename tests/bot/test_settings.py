@@ -118,7 +118,17 @@ def test_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
             "size:\n  default: large",
             "parameters.yaml:2: size.default: must look like 1024x1024 (now: large)",
         ),
-        ("parameters", "size:\n  choices: [512x512]", "parameters.yaml:1: size: default 1024x1024 is not allowed"),
+        (
+            "parameters",
+            "size:\n  default: 1024x1024\n  choices: [512x512]",
+            "parameters.yaml:1: size: default 1024x1024 is not allowed: sides 64..2048, multiples of 16, one of 512",
+        ),
+        ("parameters", "size:\n  choices: [500x500]", "parameters.yaml:1: size: choice 500x500 is not allowed"),
+        (
+            "parameters",
+            "size:\n  min: 250\n  max: 250",
+            "parameters.yaml:1: size: default 256x256 is not allowed: sides 250",
+        ),
         ("parameters", "seed:\n  default: -1", "parameters.yaml:2: seed.default: must be 0 or more (now: -1)"),
         ("interface", "language: fr", "interface.yaml:1: language: must be 'zh', 'en' (now: fr)"),
         (
@@ -147,6 +157,23 @@ def test_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
         ("policy", "timezone: ../../etc/passwd", "policy.yaml:1: timezone: is no time zone"),
         ("policy", "quotas:\n  user:\n    draw: 50", "policy.yaml:3: quotas.user.draw: write units per period: 50/day"),
         ("policy", "quotas:\n  user:\n    draw: 5/hour", "policy.yaml:3: quotas.user.draw: write units per period"),
+        ("policy", "quotas:\n  user:\n    draw: []", "policy.yaml:3: quotas.user.draw: write units per period"),
+        (
+            "policy",
+            "quotas:\n  user:\n    draw: [5/day, 9/day]",
+            "policy.yaml:3: quotas.user.draw: write each period once",
+        ),
+        (
+            "policy",
+            "quotas:\n  group:\n    oc_1: {draw: 5/day}",
+            "policy.yaml:3: quotas.group.oc_1: write <platform>:<chat id>, for example feishu:oc_123",
+        ),
+        (
+            "policy",
+            "quotas:\n  department:\n    设计部:\n      draw: lots",
+            "policy.yaml:4: quotas.department.设计部.draw: write units per period: 50/day",
+        ),
+        ("policy", "quotas:\n  warn_at: 101", "policy.yaml:2: quotas.warn_at: must be 100 or less (now: 101)"),
         (
             "policy",
             "roles:\n  alice: admin",
@@ -291,13 +318,33 @@ def test_a_parameter_may_be_written_in_part(tmp_path: Path) -> None:
     assert (steps.min, steps.max, steps.description.en[:9]) == (1, 12, "Denoising")
 
 
+def test_quotas_of_groups_and_departments_limit_what_they_name(tmp_path: Path) -> None:
+    text = """
+quotas:
+  user: {draw: [50/day, 500/month]}
+  group: {"feishu:oc_1": {draw: 100/week}}
+  department: {设计部: {draw: 1000/month, ask: [9/day, 90/week]}}
+  warn_at: 0
+"""
+    queue = loaded(tmp_path, policy=text).policy.queue()
+    assert queue.allowances[Unit.DRAW] == (Allowance(amount=50, period="day"), Allowance(amount=500, period="month"))
+    assert queue.shared == {
+        "group:feishu:oc_1": {Unit.DRAW: (Allowance(amount=100, period="week"),)},
+        "dept:设计部": {
+            Unit.DRAW: (Allowance(amount=1000, period="month"),),
+            Unit.ASK: (Allowance(amount=9, period="day"), Allowance(amount=90, period="week")),
+        },
+    }
+    assert (queue.warn_at, queue.answer_tokens) == (0, 2000)
+
+
 def test_the_policy_becomes_the_queues(tmp_path: Path) -> None:
     text = "timezone: UTC\nquotas: {user: {draw: 5/week}}\nlimits: {queue: 9}"
     queue = loaded(tmp_path, policy=text).policy.queue()
     assert queue.timezone == ZoneInfo("UTC")
     assert queue.allowances == {
-        Unit.DRAW: Allowance(amount=5, period="week"),
-        Unit.ASK: Allowance(amount=200, period="day"),
+        Unit.DRAW: (Allowance(amount=5, period="week"),),
+        Unit.ASK: (Allowance(amount=200, period="day"),),
     }
     assert (queue.queue_total, queue.concurrency) == (9, 3)
 

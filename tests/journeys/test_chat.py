@@ -294,18 +294,40 @@ def test_an_admin_sets_and_grants_and_nobody_else_does(admin: Person, person: Gu
 
 def test_a_used_up_quota_says_what_is_left_and_when_it_renews(admin: Person, person: Guest) -> None:
     anna = person()
-    admin.told(f"/quota set @{anna.name} 1/day")
+    admin.told(f"/quota set @{anna.name} 2/day")
+    assert "额度" not in anna.drawn("/draw 猫 --size 64x64")["note"]
     refused = anna.told("/draw 猫 --n 2 --size 64x64")
     assert re.fullmatch(
-        r"额度不够：这次需要 2，还剩 1（每天 1）。\d+月\d+日 00:00 更新；急用可请管理员追加。", refused["text"]
+        r"你的画图额度不够：这次需要 2，还剩 1（每天 2）。\d+月\d+日 00:00 更新；急用可请管理员追加。", refused["text"]
     )
-    anna.drawn("/draw 猫 --size 64x64")
+    assert "今天的画图额度已用 100%，还剩 0" in anna.drawn("/draw 猫 --size 64x64")["note"]
     for _ in range(2):
-        assert "还剩 0（每天 1）" in anna.told("/draw 狗 --size 64x64")["text"]
+        assert "还剩 0（每天 2）" in anna.told("/draw 狗 --size 64x64")["text"]
     assert anna.left() == 0
     admin.told(f"/quota grant @{anna.name} 1")
     anna.drawn("/draw 狗 --size 64x64")
     assert anna.left() == 0
+
+
+def test_a_department_and_the_default_are_set_in_chat_and_taken_back(admin: Person, person: Guest) -> None:
+    anna = person()
+    said = admin.told("/quota set dept 设计部 9/month")["text"]
+    assert said.startswith("部门“设计部”（0 人）的画图额度改为每月 9，现在还剩 9。\n这个部门现在还没有人")
+    granted = admin.told("/额度 给 部门 设计部 5张，7天内有效")["text"]
+    assert re.fullmatch(
+        r"部门“设计部”（0 人）的画图额度追加了 5，有效到 \d+年\d+月\d+日（含当天），现在共剩 14。", granted
+    )
+    shown = admin.told("/quota dept 设计部")
+    assert (shown["title"], fields(shown)["回答"]) == ("部门“设计部”（0 人）的额度", "没有设额度，不限")
+    assert "部门“设计部”（0 人）的回答现在不限额度" in admin.told("/quota set dept 设计部 ask default")["text"]
+    admin.told("/quota set dept 设计部 default")
+    assert "本来就不限" in admin.told("/quota grant dept 设计部 5")["text"]
+    admin.told(f"/quota set @{anna.name} 5/day")
+    assert "现在按每天 50，还剩 50" in admin.told(f"/quota set @{anna.name} default")["text"]
+    assert fields(admin.told("/quota default"))["画图"] == "每天 50"
+    assert "这里不是群聊" in admin.told("/quota set 本群 5/day")["text"]
+    assert "已经过去" in admin.told(f"/quota grant @{anna.name} 5 until 2020-01-01")["text"]
+    assert anna.told("/quota group")["text"] == "只有管理员能用 /quota show。"
 
 
 # --- what people get wrong --------------------------------------------------------------------------------------

@@ -8,12 +8,16 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 from sqlalchemy import Connection, func, select
 
+from inference.images.builtin.judge import look
 from storage.database import Database
 from storage.records import DeliveryState
 from storage.tables import jobs, outbox
@@ -166,6 +170,24 @@ def test_the_first_card_tells_place_and_time_even_when_nobody_waits(member: Gues
     assert "画好了" in first.text
 
 
+def test_one_seed_is_one_picture_wherever_it_is_ordered(
+    house: Moqi, admin: Person, platform: FeishuSimulator, member: Guest, tmp_path: Path
+) -> None:
+    prompt, out = "一个红色的圆，蓝色背景", tmp_path / "circle.png"
+    (key,) = pictures(member().drawn(f"/draw {prompt} --size 128x128 --seed 5"))
+    web = admin.picture(admin.drawn(f"/draw {prompt} --size 128x128 --seed 5"))
+    ended = house.command("draw", prompt, "--size", "128x128", "--seed", "5", "-o", str(out))
+    assert ended.returncode == 0, ended.stderr
+    feishu, page, terminal = (rgb(found) for found in (platform.images[key], web, out.read_bytes()))
+    assert (page == terminal).all()
+    assert np.abs(feishu - page).mean() < 2  # a chat gets a smaller copy
+    assert [(figure.colour, figure.shape) for figure in look(page.astype(np.uint8))] == [("red", "circle")]
+
+
+def rgb(picture: bytes) -> npt.NDArray[np.int16]:
+    return np.array(Image.open(io.BytesIO(picture)).convert("RGB"), dtype=np.int16)
+
+
 def test_questions_commands_and_formatted_text(platform: FeishuSimulator, member: Guest) -> None:
     alice = member()
     card = alice.ended(alice.say("年假怎么休?"))
@@ -229,6 +251,25 @@ def test_two_members_have_quotas_of_their_own(admin: Person, member: Guest) -> N
     assert (alice.left(), bob.left()) == (0, 50)
     bob.drawn("/draw 狗 --size 64x64")
     assert (alice.left(), bob.left()) == (0, 49)
+
+
+def test_a_group_pays_beside_its_people_when_an_admin_says_so(admin: Person, member: Guest) -> None:
+    alice, bob, boss = member(), member(), member()
+    bob.chat_id = boss.chat_id = alice.chat_id
+    boss.told("/help")
+    admin.told(f"/role feishu:{boss.open_id} admin")
+    said = boss.told("/quota set 本群 2/week", group=True).text
+    assert "本群的画图额度改为每周 2，现在还剩 2。" in said
+    alice.drawn("/draw 猫 --size 64x64", group=True)
+    quota = alice.told("/quota", group=True).text
+    assert "还剩 49 / 50" in quota
+    assert re.search(r"画图（本群）.*还剩 1 / 2（每周 2），.*更新，以此为准", quota)
+    assert "本群" not in alice.told("/quota").text
+    card = bob.drawn("/draw 狗 --size 64x64", group=True)
+    assert "本群本周的画图额度已用 100%，还剩 0" in card.text
+    assert "本群的画图额度不够：这次需要 1，还剩 0（每周 2）" in alice.told("/draw 鸟 --size 64x64", group=True).text
+    alice.drawn("/draw 鸟 --size 64x64")
+    assert (alice.left(), bob.left()) == (48, 49)
 
 
 # --- buttons and recalls ----------------------------------------------------------------------------------------

@@ -265,6 +265,14 @@ def test_what_the_terminal_gets_wrong_has_its_exit_code(house: Moqi, tmp_path: P
     assert "folder.png" in one_sentence(ended.stderr)
 
 
+def test_the_terminal_says_what_the_practice_model_does_not_know(house: Moqi, tmp_path: Path) -> None:
+    out = str(tmp_path / "x.png")
+    stranger, familiar = (house.command("draw", text, "-o", out) for text in ("一只猫", "红色的圆，蓝色背景"))
+    assert "内置练习模型不认识" in one_sentence(stranger.stderr)
+    assert familiar.stderr == ""
+    assert "(256x256, seed " in stranger.stdout
+
+
 def test_a_used_up_quota_ends_the_command_with_3(tmp_path: Path) -> None:
     house = Moqi(tmp_path, settings={"policy": {"quotas": {"user": {"draw": "1/day", "ask": "1/day"}}}})
     assert house.command("ask", "年假怎么休?").returncode == 0

@@ -32,7 +32,7 @@ from storage.records import (
 
 POLICY = Policy(
     timezone=ZoneInfo("Asia/Shanghai"),
-    allowances={Unit.DRAW: Allowance(amount=5, period="day"), Unit.ASK: Allowance(amount=50, period="day")},
+    allowances={Unit.DRAW: (Allowance(amount=5, period="day"),), Unit.ASK: (Allowance(amount=50, period="day"),)},
     reservations_per_user=20,
 )
 HOUR = timedelta(hours=1)

@@ -22,7 +22,7 @@ from storage import jobs, reservations
 from storage.database import Database
 from storage.files import Files
 from storage.migrations import migrate
-from storage.records import Fate, Kind, Occurrence, ReservationState, Unit, utcnow
+from storage.records import Fate, Kind, Occurrence, ReservationState, Unit, User, utcnow
 from storage.tables import jobs as jobs_table
 from storage.tables import occurrences
 from storage.tables import reservations as reservations_table
@@ -38,6 +38,13 @@ def db(database_url: str) -> Iterator[Database]:
     migrate(database_url)
     with Database.open(database_url) as opened:
         yield opened
+
+
+def left(db: Database, user: User) -> int:
+    """What the person may still draw."""
+    standing = db.run_sync(quota.standing, quota.subject(user.id), Unit.DRAW, POLICY, DUE)
+    assert standing is not None
+    return standing.total
 
 
 def fire(db: Database, number: int, now: datetime, front: Front | None = None) -> Occurrence | None:
@@ -69,7 +76,7 @@ def test_it_fires_once_when_it_is_due_and_not_before(db: Database, tmp_path: Pat
         user.id,
         {"prompt": "cat", "count": 1},
     )
-    assert db.run_sync(quota.standing, user.id, Unit.DRAW, POLICY, DUE).total == 4, "the price is held when it fires"
+    assert left(db, user) == 4, "the price is held when it fires"
     ended = kept(db, number)
     assert (ended.state, ended.next_at, ended.reason) == (ReservationState.ENDED, None, "fired")
     assert broken(db, tmp_path, DUE + HOUR) == []
@@ -151,7 +158,7 @@ def test_too_late_by_its_policy_is_skipped_told_and_free(db: Database, tmp_path:
     assert (fate.fate, fate.reason, orders(db)) == (Fate.SKIPPED, "too_late", 0)
     assert told(db) == ["too_late"]
     assert (kept(db, number).state, kept(db, number).reason) == (ReservationState.ENDED, "too_late")
-    assert db.run_sync(quota.standing, user.id, Unit.DRAW, POLICY, DUE).total == 5
+    assert left(db, user) == 5
     assert broken(db, tmp_path, DUE + HOUR) == []
 
 
@@ -162,7 +169,7 @@ def test_refused_by_the_quota_costs_nothing_is_told_and_the_next_time_stands(db:
     assert fate is not None
     assert (fate.fate, fate.reason, fate.job_id) == (Fate.REFUSED, "quota", None)
     assert (told(db), orders(db), kept(db, number).next_at) == (["quota"], 0, DUE + DAY)
-    assert db.run_sync(quota.standing, user.id, Unit.DRAW, POLICY, DUE).total == 5
+    assert left(db, user) == 5
     assert fire(db, number, DUE + DAY) is not None
     assert fates(db, number) == [("refused", "quota"), ("fired", "")]
     assert broken(db, tmp_path, DUE + DAY) == []
@@ -235,7 +242,7 @@ def test_a_window_is_worked_off_before_it_closes(db: Database, tmp_path: Path) -
     ended = db.read_sync(jobs.get, job.id)
     assert ended is not None
     assert (ended.state.value, ended.error) == ("failed", "window_closed")
-    assert db.run_sync(quota.standing, user.id, Unit.DRAW, POLICY, DUE).total == 5
+    assert left(db, user) == 5
     assert broken(db, tmp_path, closes) == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -9,59 +10,77 @@ import pytest
 
 from scheduler import policy
 from scheduler.policy import Demand, Policy
+from scheduler.standing import Granted, Limit, Standing
 from storage.records import Allowance, Unit
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 RULES = Policy(
     timezone=SHANGHAI,
-    allowances={Unit.DRAW: Allowance(amount=5, period="day"), Unit.ASK: Allowance(amount=50, period="day")},
+    allowances={Unit.DRAW: (Allowance(amount=5, period="day"),), Unit.ASK: (Allowance(amount=50, period="day"),)},
     queue_per_user=10,
     queue_total=100,
 )
 
 
-@pytest.mark.parametrize(
-    ("cost", "left", "extra", "expected"),
-    [
-        (1, 5, 0, (1, 0)),
-        (5, 5, 0, (5, 0)),
-        (6, 5, 0, None),
-        (6, 5, 1, (5, 1)),
-        (3, 0, 3, (0, 3)),
-        (1, -2, 1, (0, 1)),  # lowered below what was spent: granted units still count
-        (1, -2, 0, None),
-        (0, 0, 0, (0, 0)),
-    ],
-)
-def test_a_price_is_taken_from_the_allowance_before_granted_units(
-    cost: int, left: int, extra: int, expected: tuple[int, int] | None
-) -> None:
-    assert policy.split(cost, left, extra) == expected
+def standing(left: int = 9, extra: int = 0, subject: str = "user:1", amount: int = 9) -> Standing:
+    renews = datetime(2026, 11, 22, tzinfo=SHANGHAI)
+    day = Limit(allowance=Allowance(amount=amount, period="day"), bucket="day:x", left=left, renews=renews)
+    granted = (Granted(left=extra),) if extra else ()
+    return Standing(subject=subject, unit=Unit.DRAW, own=False, limits=(day,), granted=granted)
 
 
 @pytest.mark.parametrize(
-    ("demand", "code"),
+    ("demand", "have", "code"),
     [
-        (Demand(cost=1, left=1, extra=0, waiting_user=0, waiting_total=0), None),
-        (Demand(cost=2, left=1, extra=0, waiting_user=0, waiting_total=0), "quota"),
-        (Demand(cost=2, left=1, extra=1, waiting_user=0, waiting_total=0), None),
-        (Demand(cost=1, left=9, extra=0, waiting_user=10, waiting_total=10), "too_many_waiting"),
-        (Demand(cost=1, left=9, extra=0, waiting_user=0, waiting_total=100), "queue_full"),
-        (Demand(cost=1, left=9, extra=0, waiting_user=0, waiting_total=0, banned=True), "banned"),
+        (Demand(cost=1, waiting_user=0, waiting_total=0), standing(1), None),
+        (Demand(cost=2, waiting_user=0, waiting_total=0), standing(1), "quota"),
+        (Demand(cost=2, waiting_user=0, waiting_total=0), standing(1, 1), None),
+        (Demand(cost=1, waiting_user=10, waiting_total=10), standing(), "too_many_waiting"),
+        (Demand(cost=1, waiting_user=0, waiting_total=100), standing(), "queue_full"),
+        (Demand(cost=1, waiting_user=0, waiting_total=0, banned=True), standing(), "banned"),
     ],
 )
-def test_admission(demand: Demand, code: str | None) -> None:
-    allowance = RULES.allowances[Unit.DRAW]
-    refusal = policy.admit(demand, allowance, datetime(2026, 11, 22, tzinfo=UTC), RULES)
+def test_admission(demand: Demand, have: Standing, code: str | None) -> None:
+    refusal = policy.admit(demand, (have,), RULES)
     assert (refusal.code if refusal else None) == code
 
 
-def test_a_quota_refusal_says_what_is_left_and_when_it_renews() -> None:
-    renews = datetime(2026, 11, 22, tzinfo=SHANGHAI)
-    demand = Demand(cost=4, left=2, extra=1, waiting_user=0, waiting_total=0)
-    refusal = policy.admit(demand, RULES.allowances[Unit.DRAW], renews, RULES)
+@pytest.mark.parametrize(
+    ("person", "group", "department", "named"),
+    [
+        (3, 3, 3, None),
+        (2, 2, 3, "user:1"),  # the first that does not suffice
+        (3, 2, 2, "group:web:1"),
+        (3, 3, 2, "dept:设计部"),
+    ],
+)
+def test_everybody_who_pays_must_have_the_price(person: int, group: int, department: int, named: str | None) -> None:
+    have = (standing(person), standing(group, subject="group:web:1"), standing(department, subject="dept:设计部"))
+    refusal = policy.admit(Demand(cost=3, waiting_user=0, waiting_total=0), have, RULES)
+    assert (refusal.detail["subject"] if refusal else None) == named
+
+
+def test_a_quota_refusal_says_whose_it_is_what_is_left_and_when_it_renews() -> None:
+    refusal = policy.admit(Demand(cost=4, waiting_user=0, waiting_total=0), (standing(2, 1, amount=5),), RULES)
     assert refusal is not None
-    assert refusal.detail == {"cost": 4, "left": 3, "amount": 5, "period": "day", "renews": renews.isoformat()}
+    assert refusal.detail == {
+        "subject": "user:1",
+        "unit": "draw",
+        "cost": 4,
+        "left": 3,
+        "amount": 5,
+        "period": "day",
+        "renews": "2026-11-22T00:00:00+08:00",
+        "never": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("tokens", "buys", "price"),
+    [(0, 2000, 1), (1, 2000, 1), (2000, 2000, 1), (2001, 2000, 2), (9000, 2000, 5), (9000, 0, 1)],
+)
+def test_an_answer_costs_a_unit_for_every_started_so_many_tokens(tokens: int, buys: int, price: int) -> None:
+    assert policy.answer_price(tokens, replace(RULES, answer_tokens=buys)) == price
 
 
 @pytest.mark.parametrize(

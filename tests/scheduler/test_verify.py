@@ -20,7 +20,12 @@ from storage.files import Files
 from storage.migrations import migrate
 from storage.records import Allowance, ChatType, Identity, Job, Kind, Origin, Unit, utcnow
 
-POLICY = Policy(timezone=ZoneInfo("UTC"), allowances={unit: Allowance(amount=9, period="day") for unit in Unit})
+DAY, MONTH = Allowance(amount=9, period="day"), Allowance(amount=90, period="month")
+POLICY = Policy(
+    timezone=ZoneInfo("UTC"),
+    allowances=dict.fromkeys(Unit, (DAY, MONTH)),
+    shared={"group:web:1": {Unit.DRAW: (DAY,)}},
+)
 LATER = timedelta(minutes=5)
 
 
@@ -31,13 +36,13 @@ def files(tmp_path: Path) -> Files:
 
 @pytest.fixture
 def db(database_url: str, files: Files) -> Iterator[Database]:
-    """A small healthy life: one picture delivered, one order cancelled, one waiting."""
+    """A small healthy life in a group with a quota: one picture delivered, one order cancelled, one waiting."""
     migrate(database_url)
     with Database.open(database_url) as opened:
         user = opened.run_sync(users.resolve, Identity(platform="web", external_id="anna"), "anna", utcnow())
         for number in range(3):
             key = f"m{number}"
-            origin = Origin(platform="web", chat_id="1", chat_type=ChatType.DIRECT, message_id=key, sender="anna")
+            origin = Origin(platform="web", chat_id="1", chat_type=ChatType.GROUP, message_id=key, sender="anna")
             entry = opened.run_sync(inbox.accept, "web", key, {}, utcnow())
             wanted = Submission(
                 key=f"web:{key}",
@@ -99,6 +104,13 @@ def test_a_healthy_life_breaks_nothing(db: Database, files: Files) -> None:
         ("delete from ledger where kind = 'settle'", 3),
         ("delete from ledger where kind = 'refund'", 3),
         ("delete from ledger where job_id = 3", 3),
+        ("update accounts set granted = granted + 1", 3),
+        ("delete from ledger where account like 'group:%' and kind = 'refund'", 3),
+        ("update ledger set amount = -1 where account like 'group:%' and kind = 'hold' and job_id = 1", 3),
+        ("update ledger set account = 'user:99' where account like 'user:%' and job_id is not null", 3),
+        ("update ledger set amount = -3 where bucket like 'month:%' and kind = 'hold' and job_id = 1", 3),
+        ("update ledger set bucket = 'extra' where bucket like 'month:%' and kind = 'hold' and job_id = 1", 3),
+        ("update jobs set cost = 1 where id = 1", 3),
         ("update ledger set amount = -1 where job_id = 1 and kind = 'hold'", 3),
         ("update ledger set kind = 'settle' where kind = 'refund'", 3),
         ("delete from assets", 5),

@@ -96,8 +96,9 @@ _GROUND_EN = (
     "background: {c}",
     "with a {c} background",
     "against a {c} background",
+    "a background of {c}",
 )
-_GROUND_EN_HELD = ("with {c} as the background", "background in {c}", "a background of {c}", "the {c} background")
+_GROUND_EN_HELD = ("with {c} as the background", "background in {c}", "{c} in the background", "the {c} background")
 
 
 def _dressed_zh(voice: _Voice, text: str) -> str:
@@ -232,14 +233,14 @@ def _noun_en(voice: _Voice, figure: Figure, *, loose: bool = False) -> str:
         frame = voice.frame(_TRAILING_EN, _TRAILING_EN_HELD)
         noun = _amount_en(voice, figure, shape) + shape
         return frame[0].format(noun) + frame[1].join(attributes) + frame[2]
-    if voice.held and len(attributes) > 1:
+    if len(attributes) > 1 and (voice.held or voice.chance(0.1)):
         phrase = voice.one((" and ", ", ")).join(attributes) + " " + shape
     else:
         phrase = " ".join((*attributes, shape))
     return _amount_en(voice, figure, phrase) + phrase
 
 
-_TRAILING_EN = (("{}, ", ", ", ""), ("{}, ", " ", ""), ("{} in ", " ", ""), ("{}: ", ", ", ""))
+_TRAILING_EN = (("{}, ", ", ", ""), ("{}, ", " ", ""), ("{} in ", " ", ""), ("{}: ", ", ", ""), ("{}, ", " and ", ""))
 _TRAILING_EN_HELD = (("{} (", ", ", ")"), ("{} which is ", " and ", ""), ("{}, all ", " and ", ""))
 
 

@@ -311,10 +311,7 @@ def _blend(canvas: Pixels, colours: Floats, mask: Floats, left: int, top: int) -
 
 def cover(shape: Shape, length: float, side: int, centre: Point, tilt: float, line: float = 0.0) -> Floats:
     """How much of each pixel of a `side` x `side` square a shape covers, 0-1; with `line`, only its outline does."""
-    cos, sin = math.cos(tilt), math.sin(tilt)
-    turn = np.array([[cos, sin], [-sin, cos]], dtype=np.float32)
-    reach = (length - line) / 2  # the line is drawn half inside, half outside
-    corners = (outline_of(shape) @ turn * reach + np.array(centre)) * SUPERSAMPLING
+    corners = _placed(shape, length - line, tilt, centre) * SUPERSAMPLING  # a line is half inside, half outside
     image = Image.new("L", (side * SUPERSAMPLING, side * SUPERSAMPLING))
     draw = ImageDraw.Draw(image)
     if line:
@@ -325,6 +322,41 @@ def cover(shape: Shape, length: float, side: int, centre: Point, tilt: float, li
         hole = (corners - np.array(centre) * SUPERSAMPLING) * RING_HOLE + np.array(centre) * SUPERSAMPLING
         draw.polygon(hole.ravel().tolist(), fill=0)
     return np.asarray(image.reduce(SUPERSAMPLING), dtype=np.float32) / np.float32(255)
+
+
+def _placed(shape: Shape, length: float, tilt: float, centre: Point) -> Floats:
+    """The corners of a shape where it lies."""
+    cos, sin = math.cos(tilt), math.sin(tilt)
+    turn = np.array([[cos, sin], [-sin, cos]], dtype=np.float32)
+    return np.asarray(outline_of(shape) @ turn * (length / 2) + np.array(centre), dtype=np.float32)
+
+
+def edge_distances(planned: Plan, points: Floats) -> Floats:
+    """How far `points` (n, 2) are from the edge of the nearest figure, in pixels; negative inside of one."""
+    spots = [(mark.shape, spot) for mark in planned.marks for spot in mark.spots]
+    return np.asarray(np.min([_edge_distance(shape, spot, points) for shape, spot in spots], axis=0), dtype=np.float32)
+
+
+def _edge_distance(shape: Shape, spot: Spot, points: Floats) -> Floats:
+    centre = spot.x, spot.y
+    outside = _outside(_placed(shape, spot.length, spot.tilt, centre), points)
+    if shape != "ring":
+        return outside
+    hole = _outside(_placed(shape, spot.length * RING_HOLE, spot.tilt, centre), points)
+    return np.maximum(outside, -hole)
+
+
+def _outside(corners: Floats, points: Floats) -> Floats:
+    """The distance of each point from a polygon, negative inside."""
+    end = np.roll(corners, -1, axis=0)
+    side, away = end - corners, points[:, None] - corners
+    share = np.clip((away * side).sum(axis=-1) / np.maximum((side * side).sum(axis=-1), 1e-9), 0, 1)
+    distance = np.sqrt(((away - share[..., None] * side) ** 2).sum(axis=-1).min(axis=1))
+    spans = (corners[:, 1] > points[:, None, 1]) != (end[:, 1] > points[:, None, 1])
+    with np.errstate(divide="ignore", invalid="ignore"):  # level sides span nothing
+        crossing = corners[:, 0] + away[..., 1] * side[:, 0] / side[:, 1]
+    inside = (spans & (points[:, None, 0] < crossing)).sum(axis=1) % 2 == 1
+    return np.asarray(np.where(inside, -distance, distance), dtype=np.float32)
 
 
 def _draw_line(draw: ImageDraw.ImageDraw, corners: list[list[float]], width: float) -> None:

@@ -1,7 +1,8 @@
 """The words of the practice model's small world: every colour, shape, size, place and style in Chinese and English.
 
-Held-out words are never used in a training caption; each shares a character or a morpheme with trained ones, so that
-the evaluation asks whether the model reads, not whether it remembers.
+Held-out words are never used in a training caption; each is put together from parts of trained ones that mean the same
+there, so that the evaluation asks whether the model reads, not whether it remembers. A word such as 大红色 is trained:
+大 is a size elsewhere, and nothing that training shows would tell.
 """
 
 from __future__ import annotations
@@ -49,15 +50,15 @@ RGB: dict[Colour, tuple[int, int, int]] = {
 
 COLOURS: dict[Colour, Term] = {
     "red": Term(
-        zh=("红色", "红", "鲜红", "红颜色"),
+        zh=("红色", "红", "鲜红", "红颜色", "大红色"),
         en=("red", "bright red", "scarlet"),
-        zh_held=("大红色", "鲜红色"),
+        zh_held=("鲜红色",),
         en_held=("vivid red", "reddish"),
     ),
     "orange": Term(
-        zh=("橙色", "橙", "橘色", "橘黄色"),
+        zh=("橙色", "橙", "橘色", "橘黄色", "橘红色"),
         en=("orange", "bright orange"),
-        zh_held=("橙黄色", "橘红色"),
+        zh_held=("橙黄色", "橙颜色"),
         en_held=("vivid orange",),
     ),
     "yellow": Term(
@@ -87,15 +88,18 @@ COLOURS: dict[Colour, Term] = {
     ),
     "brown": Term(
         zh=("棕色", "棕", "褐色", "棕褐色"),
-        en=("brown", "chestnut brown"),
+        en=("brown", "chestnut brown", "dark brown"),
         zh_held=("深棕色",),
-        en_held=("dark brown",),
+        en_held=("deep brown",),
     ),
     "black": Term(
         zh=("黑色", "黑", "漆黑"), en=("black", "jet black"), zh_held=("黑颜色", "纯黑色"), en_held=("pure black",)
     ),
     "white": Term(
-        zh=("白色", "白", "雪白"), en=("white", "snow white"), zh_held=("白颜色", "纯白色"), en_held=("pure white",)
+        zh=("白色", "白", "雪白", "纯白"),
+        en=("white", "snow white"),
+        zh_held=("白颜色", "纯白色"),
+        en_held=("pure white",),
     ),
     "gray": Term(zh=("灰色", "灰", "中灰色"), en=("gray", "grey"), zh_held=("灰颜色",), en_held=("grayish", "greyish")),
 }
@@ -109,14 +113,14 @@ SHAPES: dict[Shape, Term] = {
     ),
     "square": Term(
         zh=("正方形", "方形", "方块", "四方形"),
-        en=("square", "square block", "square shape"),
+        en=("square", "square block", "square figure"),
         zh_held=("正方块", "方块形"),
-        en_held=("square figure",),
+        en_held=("square shape",),
     ),
     "triangle": Term(
-        zh=("三角形", "三角", "三角块"),
+        zh=("三角形", "三角", "三角块", "正三角形"),
         en=("triangle", "triangle shape"),
-        zh_held=("正三角形", "三角图形"),
+        zh_held=("三角图形",),
         en_held=("triangle figure", "triangular shape"),
     ),
     "star": Term(
@@ -132,9 +136,9 @@ SHAPES: dict[Shape, Term] = {
         en_held=("heart shape", "heart figure"),
     ),
     "ring": Term(
-        zh=("圆环", "环形", "环"),
+        zh=("圆环", "环形", "环", "圆环形"),
         en=("ring", "donut", "ring shape"),
-        zh_held=("圆环形", "环状"),
+        zh_held=("圆环状", "环状"),
         en_held=("donut ring", "ring figure"),
     ),
     "cross": Term(
@@ -174,9 +178,9 @@ SIZES: dict[Size, Term] = {
         zh=("小", "小小", "小号"), en=("small", "little", "tiny"), zh_held=("小型", "很小"), en_held=("small-sized",)
     ),
     "medium": Term(
-        zh=("中等", "中号", "中等大小"),
+        zh=("中等", "中号", "中等大小", "中型"),
         en=("medium", "medium-sized"),
-        zh_held=("中型", "中等尺寸"),
+        zh_held=("中等尺寸",),
         en_held=("medium-size",),
     ),
     "large": Term(
@@ -249,7 +253,9 @@ OPPOSITE: dict[Side, Side] = {"left": "right", "right": "left", "top": "bottom",
 RELATION_SIDE: dict[Relation, Side] = {"left_of": "left", "right_of": "right", "above": "top", "below": "bottom"}
 
 STYLES: dict[Style, Term] = {
-    "flat": Term(zh=("实心", "纯色"), en=("solid", "flat", "filled"), zh_held=("实色",), en_held=("solid-filled",)),
+    "flat": Term(
+        zh=("实心", "纯色", "实色"), en=("solid", "flat", "filled"), zh_held=("实心填充",), en_held=("solid-filled",)
+    ),
     "outline": Term(
         zh=("空心", "描边", "线条"),
         en=("outlined", "outline", "hollow"),

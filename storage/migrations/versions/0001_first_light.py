@@ -60,16 +60,17 @@ def _create_tables() -> None:
         sa.Column("unit", sa.Text(), nullable=False),
         sa.Column("bucket", sa.Text(), nullable=False),
         sa.Column("balance", sa.Integer(), nullable=False),
+        sa.Column("granted", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("account", "unit", "bucket", name=op.f("pk_accounts")),
     )
     op.create_table(
         "allowances",
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("unit", sa.Text(), nullable=False),
-        sa.Column("amount", sa.Integer(), nullable=False),
         sa.Column("period", sa.Text(), nullable=False),
+        sa.Column("amount", sa.Integer(), nullable=False),
         sa.CheckConstraint("amount >= 0", name=op.f("ck_allowances_amount")),
-        sa.PrimaryKeyConstraint("subject", "unit", name=op.f("pk_allowances")),
+        sa.PrimaryKeyConstraint("subject", "unit", "period", name=op.f("pk_allowances")),
     )
     op.create_table(
         "audit",
@@ -193,6 +194,7 @@ def _create_tables() -> None:
         sa.Column("result", sa.Text()),
         sa.Column("error", sa.Text()),
         sa.Column("cause", sa.Text()),
+        sa.Column("notices", sa.Text(), nullable=False),
         sa.Column("created_at", sa.Text(), nullable=False),
         sa.Column("not_before", sa.Text()),
         sa.Column("started_at", sa.Text()),
@@ -294,7 +296,7 @@ def _create_tables() -> None:
         sa.CheckConstraint("kind in ('grant', 'hold', 'settle', 'refund', 'return')", name=op.f("ck_ledger_kind")),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_ledger_job_id_jobs")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger")),
-        sa.UniqueConstraint("job_id", "bucket", "kind", name=op.f("uq_ledger_job_id_bucket_kind")),
+        sa.UniqueConstraint("job_id", "account", "bucket", "kind", name=op.f("uq_ledger_job_id_account_bucket_kind")),
     )
     op.create_index("ix_ledger_account", "ledger", ["account", "unit", "bucket"])
     op.create_table(

@@ -25,7 +25,7 @@ from storage.records import Allowance, ChatType, Identity, Job, Kind, Origin, Un
 ROOT = Path(__file__).parents[3]
 POLICY = Policy(
     timezone=UTC,
-    allowances={unit: Allowance(amount=50, period="day") for unit in Unit},
+    allowances={unit: (Allowance(amount=50, period="day"),) for unit in Unit},
 )
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import Connection
 
 from bot.cli.common import Exit
+from bot.cli.report import span
+from scheduler import quota
 from storage import jobs, tokens, users
 from storage.records import Identity, JobState, Role, utcnow
 from tests.bot.cli.installation import Installation
@@ -41,6 +46,53 @@ def test_quota_grant_adds_up_and_does_not_touch_the_quota(moqi: Installation) ->
     draw, ask = moqi("quota", "show", "web:alice", "--json").json["units"]
     assert (draw["extra"], draw["own"], ask["extra"]) == (7, False, 20)
     assert moqi("verify").code == Exit.DONE
+
+
+def test_quota_day_week_and_month_count_side_by_side_and_can_be_taken_back(moqi: Installation) -> None:
+    def rates(*words: str) -> list[tuple[int, str, bool]]:
+        units = moqi("quota", *words, "--json").json["units"]
+        return [(one["amount"], one["period"], one["own"]) for one in units if one["unit"] == "draw"]
+
+    moqi("quota", "set", "web:alice", "90/month")
+    assert rates("set", "web:alice", "5/day") == [(5, "day", True), (90, "month", True)]
+    assert rates("set", "web:alice", "7/day") == [(7, "day", True), (90, "month", True)]
+    assert rates("set", "web:alice", "none/day") == [(90, "month", True)]
+    assert rates("set", "web:alice", "default") == rates("show", "web:alice") == [(50, "day", False)]
+    assert moqi("audit", "list", "--json").json[0]["action"] == "quota.clear"
+
+
+@pytest.mark.parametrize("who", ["dept:设计部", "group:feishu:oc_1"])
+def test_quota_of_a_department_or_a_group(moqi: Installation, who: str) -> None:
+    assert "is not limited" in moqi("quota", "show", who).out
+    moqi("quota", "set", who, "1000/month")
+    ran = moqi("quota", "grant", who, "20", "until", "2199-12-31", "--json")
+    (draw,) = ran.json["units"]
+    assert (draw["subject"], draw["left"], draw["granted"]) == (who, 1000, [{"left": 20, "until": "2199-12-31"}])
+    assert "20 until 2199-12-31" in moqi("quota", "show", who).out
+    moqi("quota", "set", who, "default")
+    assert moqi("quota", "show", who, "--json").json["units"] == []
+    assert {one["subject"] for one in moqi("audit", "list", "--json").json} == {who}
+    assert moqi("verify").code == Exit.DONE
+
+
+def test_quota_of_everybody(moqi: Installation) -> None:
+    moqi("quota", "set", "web:bob", "9/day")
+    assert moqi("quota", "set", "default", "70/week").out.splitlines()[-1] == "draw\t70/week\tdefault\t\t\t"
+    found = [moqi("quota", "show", *who, "--json").json["units"][0]["amount"] for who in (["web:bob"], [])]
+    assert found == [9, 70]
+    moqi("quota", "set", "default", "default")
+    assert moqi("quota", "show", "default", "--json").json["units"][0]["amount"] == 50
+
+
+def test_a_person_of_a_department_sees_its_quota_too(moqi: Installation) -> None:
+    assert moqi("dept", "set", "web:alice", " 设计部 ").out == "alice belongs to 设计部\n"
+    moqi("dept", "set", "web:bob", "设计部")
+    assert moqi("dept", "list", "--json").json == [{"department": "设计部", "people": 2}]
+    moqi("quota", "set", "dept:设计部", "1/day")
+    assert "draw\t1/day\tdept:设计部\t1\t0" in moqi("quota", "show", "web:alice").out
+    moqi("dept", "set", "web:alice", "")
+    assert "dept:" not in moqi("quota", "show", "web:alice").out
+    assert moqi("audit", "list", "--action", "dept.set", "--json").json[0]["detail"] == {"department": ""}
 
 
 def test_quota_show_without_a_name_is_the_one_of_the_terminal(moqi: Installation) -> None:
@@ -146,6 +198,50 @@ def _tamper(conn: Connection) -> None:
     for name in found.scalars().all():
         conn.exec_driver_sql(f"drop trigger {name}")
     conn.exec_driver_sql("update audit set actor = 'nobody' where id = 1")
+
+
+# --- a month ----------------------------------------------------------------------------------------------------
+
+
+def test_quota_report_by_department_and_person(moqi: Installation, tmp_path: Path) -> None:
+    for name, ends in (("alice", ("done", "done", "failed")), ("bob", ("done", ""))):
+        for end in ends:
+            moqi.order(name=name, end=end)
+    lost = moqi.order(name="=cmd()", end="done")
+    with moqi.database() as db:
+        db.run_sync(quota.give_back, lost, utcnow(), "the chat is gone")
+    moqi("dept", "set", "web:alice", "设计部")
+    ran = moqi("quota", "report", "--json")
+    counted = ("pictures", "picture_units", "answers", "answer_units", "failed", "returned")
+    found = {one["name"]: tuple(one[n] for n in counted) for d in ran.json["departments"] for one in d["people"]}
+    assert found == {"alice": (2, 2, 0, 0, 1, 0), "bob": (1, 1, 0, 0, 0, 0), "=cmd()": (0, 0, 0, 0, 0, 1)}
+    assert [(d["department"], d["pictures"]) for d in ran.json["departments"]] == [("", 1), ("设计部", 2)]
+    month = ran.json["month"]
+    lines = moqi("quota", "report", "--month", month, "--csv", "-").out.splitlines()
+    assert lines[0] == "month,department,person,user,pictures,picture_units,answers,answer_units,failed,returned"
+    assert f"{month},设计部,alice,1,2,2,0,0,1,0" in lines
+    assert f"{month},,'=cmd(),3,0,0,0,0,0,1" in lines, "a name is text, not a formula"
+    moqi("quota", "report", "--csv", tmp_path / "report.csv")
+    assert (tmp_path / "report.csv").read_text(encoding="utf-8-sig").splitlines() == lines
+    assert "设计部\t(all)\t2\t2" in moqi("quota", "report").out
+
+
+@pytest.mark.parametrize(
+    ("month", "zone", "since", "until"),
+    [
+        ("2026-11", "Asia/Shanghai", "2026-10-31T16:00:00+00:00", "2026-11-30T16:00:00+00:00"),
+        ("2026-12", "UTC", "2026-12-01T00:00:00+00:00", "2027-01-01T00:00:00+00:00"),
+        ("2026-03", "America/New_York", "2026-03-01T05:00:00+00:00", "2026-04-01T04:00:00+00:00"),
+    ],
+)
+def test_a_month_is_the_teams(month: str, zone: str, since: str, until: str) -> None:
+    assert span(month, ZoneInfo(zone)) == (datetime.fromisoformat(since), datetime.fromisoformat(until))
+
+
+def test_a_month_without_work(moqi: Installation) -> None:
+    moqi.order(end="done")
+    assert moqi("quota", "report", "--month", "2020-01").out == "2020-01\nnothing was drawn or answered in this month\n"
+    assert moqi("quota", "report", "--month", "2020-01", "--json").json == {"month": "2020-01", "departments": []}
 
 
 # --- jobs -------------------------------------------------------------------------------------------------------

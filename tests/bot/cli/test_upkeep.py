@@ -252,7 +252,7 @@ def test_init_asks_until_an_answer_can_be_used(
     assert (found.interface.title, found.interface.language, found.policy.timezone) == ("画室 ${X}: #1", "en", "UTC")
     assert (found.platforms.web.enabled, found.platforms.feishu.app_id) == (False, "cli_123")
     assert (found.model.image.path, found.knowledge.sources) == (weights, ())
-    assert (found.policy.quotas.user.draw.amount, found.policy.quotas.user.ask.period) == (9, "week")
+    assert (found.policy.quotas.user.draw[0].amount, found.policy.quotas.user.ask[0].period) == (9, "week")
 
 
 def test_init_that_is_interrupted_or_not_confirmed_writes_nothing(

@@ -15,14 +15,15 @@ from bot.cli.common import Exit
 from tests.bot.cli.installation import ROOT, Installation
 
 WORDS = {
-    "serve", "init", "doctor", "config", "models", "kb", "draw", "ask", "jobs", "quota", "role", "token", "audit",
-    "backup", "restore", "migrate", "verify", "reservations",
+    "serve", "init", "doctor", "config", "models", "kb", "draw", "ask", "jobs", "quota", "dept", "role", "token",
+    "audit", "backup", "restore", "migrate", "verify", "reservations",
 }  # fmt: skip
 GROUPS = {
     "kb": {"add", "list", "remove", "sync", "search", "ask", "eval"},
     "jobs": {"list", "show", "cancel", "retry"},
     "reservations": {"list", "show", "cancel"},
-    "quota": {"show", "set", "grant"},
+    "quota": {"show", "set", "grant", "report"},
+    "dept": {"set", "list"},
     "role": {"set"},
     "token": {"create", "list", "revoke"},
     "audit": {"list", "verify"},
@@ -70,6 +71,12 @@ def test_version(moqi: Installation) -> None:
         (["quota", "set", "web:bob", "carol", "5/day"], Exit.USAGE, "'carol 5/day' is no amount"),
         (["quota", "set", "web:bob", "9999999/day"], Exit.USAGE, "at most 1000000"),
         (["quota", "grant", "web:bob", "5/day"], Exit.USAGE, "'5/day' is no amount"),
+        (["quota", "grant", "web:bob", "5", "until", "2020-01-01"], Exit.USAGE, "it is over"),
+        (["quota", "grant", "dept:设计部", "5"], Exit.USAGE, "dept:设计部 has no quota"),
+        (["quota", "grant", "default", "5"], Exit.USAGE, "everybody has the default"),
+        (["quota", "set", "group", "5/day"], Exit.USAGE, "names no group chat. Write group:<platform>:<chat id>"),
+        (["quota", "report", "--month", "November"], Exit.USAGE, "'November' is no month: write 2026-11"),
+        (["quota", "report", "--csv", "/no/such/folder/x.csv"], Exit.USAGE, "cannot write /no/such/folder/x.csv"),
         (["quota", "set", "bob", "5/day"], Exit.USAGE, "Nobody is called 'bob'"),
         (["role", "set", "web:bob", "king"], Exit.USAGE, "write admin, reviewer or user"),
         (["role", "set", "web:", "admin"], Exit.USAGE, "Nobody is called 'web:'"),

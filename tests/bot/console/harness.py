@@ -190,7 +190,7 @@ class Stage:
 
 
 @contextmanager
-def stage(folder: Path, *, language: str = "zh", step: float = 0.0) -> Iterator[Stage]:
+def stage(folder: Path, *, language: str = "zh", step: float = 0.0, practice: bool = False) -> Iterator[Stage]:
     """The application on a fresh database in `folder`."""
     migrate(f"sqlite:///{folder / 'moqi.db'}")
     with Database.open(data=folder) as db:
@@ -202,7 +202,7 @@ def stage(folder: Path, *, language: str = "zh", step: float = 0.0) -> Iterator[
             feed=feed,
             look=Look(title="墨契", language=language),
             web=WebSettings(),
-            words=words.of(language),
+            words=words.of(language, practice=practice),
             commands=COMMANDS,
             accept=script.accept,
             act=script.act,

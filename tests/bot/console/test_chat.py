@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -9,9 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
+from bot.commands import Draw, Rules, parse
 from bot.console import words
 from bot.console.routes import build_router
 from bot.events import ChatEvent
+from inference.images.builtin.world import known
 from storage.errors import DiskFull
 from tests.bot.console.conftest import Join
 from tests.bot.console.harness import Stage, stage
@@ -197,7 +201,24 @@ async def test_errors_speak_the_language_of_the_page(tmp_path: Any) -> None:
             assert '<html lang="en"' in (await client.get("/")).text
 
 
-def test_both_languages_have_the_same_words() -> None:
-    chinese, english = words.of("zh"), words.of("en")
+@pytest.mark.parametrize("practice", [False, True])
+def test_both_languages_have_the_same_words(practice: bool) -> None:
+    chinese, english = words.of("zh", practice=practice), words.of("en", practice=practice)
     assert chinese.keys() == english.keys()
     assert chinese["send"] != english["send"]
+
+
+@pytest.mark.parametrize(("language", "line"), [("zh", "内置练习模型"), ("en", "built-in practice model")])
+@pytest.mark.parametrize("practice", [False, True])
+async def test_an_empty_page_introduces_the_practice_model(
+    tmp_path: Any, language: str, line: str, practice: bool
+) -> None:
+    with stage(tmp_path, language=language, practice=practice) as made:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(made.app), base_url="http://x") as client:
+            page = (await client.get("/")).text
+    greeting = re.findall(r'<p class="practice">(.*)</p>', page)
+    assert [line in text and "image.path" in text for text in greeting] == [True] * practice
+    boot = json.loads(re.search(r'id="boot">(.*?)</script>', page)[1])  # type: ignore[index]
+    asked = parse(boot["words"]["example_draw"], Rules())
+    assert isinstance(asked, Draw)
+    assert known(asked.prompt) is practice

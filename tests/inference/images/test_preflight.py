@@ -111,13 +111,13 @@ BROKEN = [
     ("shard truncated", shard_and(cut(SHARD, 10)), [SHARD, "bytes"]),
     ("index names no shards", shard_and(write(INDEX, b'{"weight_map": {}}')), [INDEX, "shards"]),
     ("index leaves the folder", shard_and(write(INDEX, b'{"weight_map": {"a": "../x.safetensors"}}')), [INDEX]),
-    ("layers lacking", change("transformer/config.json", lambda c: c.update(n_layers=3)), ["layers.2", "transformer"]),
+    ("layers lacking", change("transformer/config.json", lambda c: c.update(n_layers=7)), ["layers.6", "transformer"]),
     ("refiner lacking", change("transformer/config.json", lambda c: c.update(n_refiner_layers=2)), ["refiner.1"]),
     ("layer count odd", change("transformer/config.json", lambda c: c.update(n_layers="two")), ["n_layers", "'two'"]),
     (
         "encoder layers lacking",
         change("text_encoder/config.json", lambda c: c.update(num_hidden_layers=36)),
-        ["layers.3", "text_encoder"],
+        ["layers.5", "text_encoder"],
     ),
     (
         "empty tokenizer",
@@ -165,7 +165,7 @@ def test_whole_checkpoints_pass(folder: Path, name: str, prepare: Callable[[Path
     prepare(folder)
     found = preflight(folder)
     assert found.problems == (), name
-    assert found.weight_bytes == pytest.approx(1_675_366, abs=5_000)
+    assert found.weight_bytes == pytest.approx(13_594_062, abs=5_000)
     found.require()
 
 

@@ -36,6 +36,11 @@ def test_the_card_is_known_before_anything_is_loaded() -> None:
     assert (card.name, card.builtin, card.device, card.default_steps, card.multiple) == ("builtin", True, "auto", 8, 16)
 
 
+def test_each_models_own_size_is_known_before_it_is_loaded(tmp_path: Path) -> None:
+    cards = [expected_card(resolve(path), LoadOptions()) for path in (None, str(tmp_path / "Z-Image-Turbo"))]
+    assert [card.default_size for card in cards] == [(256, 256), (1024, 1024)]
+
+
 def test_the_loaded_card_is_the_expected_one_but_for_the_device() -> None:
     choice, options = resolve(None), LoadOptions(device="cpu", dtype="float32")
     model = load(choice, options)

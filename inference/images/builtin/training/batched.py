@@ -42,7 +42,11 @@ class Seen(NamedTuple):
     """What a forward pass gives."""
 
     velocity: Tensor  # picture - noise, of the latents' shape
-    middle: Tensor  # (batch, patches, width): what the patches know after half of the layers
+    # What the patches know on the way, each (batch, patches, width):
+    refined: Tensor  # before they have met the caption
+    early: Tensor  # after the first layer with the caption
+    middle: Tensor  # after half of the layers
+    late: Tensor  # before the last layer
 
 
 def forward(
@@ -80,13 +84,14 @@ def forward(
         text = run(layer, text, turn[1], None)
     both = torch.cat([picture, text], dim=1)
     joint = (torch.cat([turn[0][0], turn[1][0]], dim=1), torch.cat([turn[0][1], turn[1][1]], dim=1))
-    middle = both
-    for number, layer in enumerate(model.layers, 1):
+    on_the_way = []
+    for layer in model.layers:
         both = run(layer, both, joint, time)
-        middle = both if number == len(model.layers) // 2 else middle
+        on_the_way.append(both[:, : rows * columns])
     out: Tensor = model.all_final_layer["2-1"](both[:, : rows * columns], c=time)
     velocity = out.view(batch, rows, columns, 2, 2, channels).permute(0, 5, 1, 3, 2, 4).reshape(latents.shape)
-    return Seen(velocity, middle[:, : rows * columns])
+    half = on_the_way[len(on_the_way) // 2 - 1]
+    return Seen(velocity, picture[:, : rows * columns], on_the_way[0], half, on_the_way[-2])
 
 
 def block(layer: Any, x: Tensor, turn: tuple[Tensor, Tensor], time: Tensor | None) -> Tensor:

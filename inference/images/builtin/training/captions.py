@@ -15,7 +15,7 @@ from inference.images.builtin.scene import Figure, Scene, sample
 if TYPE_CHECKING:
     from torch import Tensor
 
-NOISY = 0.5  # share of captions that are written badly
+NOISY = 0.6  # share of captions that are written badly
 PIECES = 0.08  # share of the merges of an English word that are left out
 EMPTY = 0.06  # share without any caption: what guidance compares with
 CORPUS = 20_000
@@ -32,9 +32,9 @@ def worn(scene: Scene, rng: random.Random) -> str:
     """One way to ask for `scene`, in either language, marked where figures end, at times written badly."""
     text = marked(scene, rng, language=_language(rng))
     if rng.random() < NOISY:
-        for _ in range(rng.randint(1, 3)):
+        for _ in range(rng.randint(1, 4)):
             text = _blurred(text, rng)
-        text = _misspelt(text, rng)
+        text = _misspelt(_otherwise_parted(text, rng), rng)
     return _loud(text, rng)
 
 
@@ -53,16 +53,21 @@ def _blurred(text: str, rng: random.Random) -> str:
         words.insert(rng.randint(0, len(words)), _nonsense(rng))
         return " ".join(words)
     place = rng.choice([at for at in range(len(text) + 1) if _between_words(text, at)])
-    return text[:place] + _rare(rng) + text[place:]
+    return text[:place] + "".join(_rare(rng) for _ in range(rng.choice((1, 1, 2)))) + text[place:]
 
 
 def _nonsense(rng: random.Random) -> str:
-    return "".join(rng.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(rng.randint(2, 7)))
+    return "".join(rng.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(rng.randint(2, 5)))
 
 
 def _rare(rng: random.Random) -> str:
     rare = chr(rng.randrange(0x4E00, 0x9FA5))
     return rare if rare not in _CHARACTERS else ""
+
+
+def _otherwise_parted(text: str, rng: random.Random) -> str:
+    """Other marks between the parts than any caption has."""
+    return "".join(rng.choice("|~*+\n…·") if one in "，,、;:" and rng.random() < 0.2 else one for one in text)
 
 
 def _misspelt(text: str, rng: random.Random) -> str:

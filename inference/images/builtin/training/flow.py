@@ -31,7 +31,7 @@ TOKENS_PER_BATCH = 64 * 96  # about: pictures and captions of one step, over the
 MATRIX_RATE, OTHER_RATE, ENCODER_RATE = 3e-3, 1.5e-3, 5e-4
 WARM_UP = 100
 MEMORY = 0.998  # of the averaged weights, per step
-READING_WEIGHT, LAYOUT_WEIGHT = 0.1, 0.1
+READING_WEIGHT, LAYOUT_WEIGHT = 0.1, 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ class Training:
         self.optimizers = [
             torch.optim.Muon(matrices, lr=MATRIX_RATE, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
             torch.optim.AdamW(
-                [*others, *self.guide.head.parameters()], lr=OTHER_RATE, weight_decay=0.0, betas=(0.9, 0.98)
+                [*others, *self.guide.heads.parameters()], lr=OTHER_RATE, weight_decay=0.0, betas=(0.9, 0.98)
             ),
             torch.optim.AdamW(reading.parameters(), lr=ENCODER_RATE, weight_decay=0.01, betas=(0.9, 0.98)),
         ]
@@ -181,7 +181,7 @@ class Training:
         seen = batched.forward(
             self.model, mixed.bfloat16(), 1 - sigma, features.bfloat16(), captions.lengths, turn, self.block
         )
-        layout, placed = self.guide.loss(seen.middle, batch.layouts, rows, columns)
+        layout, placed = self.guide.loss(seen, batch.layouts, batch.dice, sigma)
         # Weighted so that the picture counts alike at every share of noise: what matters is settled while it is high.
         error = sigma[:, None, None, None] * (seen.velocity.float() - (clean - noise))
         loss = error.square().mean()
@@ -195,7 +195,7 @@ class Training:
         for master, one in zip(self.masters, self.model.parameters(), strict=True):
             master.grad = one.grad.float() if one.grad is not None else torch.zeros_like(master)
             one.grad = None
-        every = [*self.masters, *self.reading.parameters(), *self.guide.head.parameters()]
+        every = [*self.masters, *self.reading.parameters(), *self.guide.heads.parameters()]
         for one in every:
             if one.grad is None:
                 one.grad = torch.zeros_like(one)  # the encoder's last layer, which nobody reads
@@ -238,7 +238,7 @@ class Training:
             "average": self.average,
             "encoder": self.reading.encoder.state_dict(),
             "heads": self.reading.heads.state_dict(),
-            "guide": self.guide.head.state_dict(),
+            "guide": self.guide.heads.state_dict(),
             "optimizers": [one.state_dict() for one in self.optimizers],
         }
 
@@ -249,7 +249,7 @@ class Training:
         self.step = state["step"]
         self.reading.encoder.load_state_dict(state["encoder"])
         self.reading.heads.load_state_dict(state["heads"])
-        self.guide.head.load_state_dict(state["guide"])
+        self.guide.heads.load_state_dict(state["guide"])
         with torch.no_grad():
             for one, master, kept in zip(self.model.parameters(), self.masters, state["masters"], strict=True):
                 master.copy_(kept)

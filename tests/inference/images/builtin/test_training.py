@@ -13,11 +13,12 @@ from inference.images.builtin import components
 from inference.images.builtin.captions import ENDS
 from inference.images.builtin.dice import Dice
 from inference.images.builtin.evaluate import draw, sheet, table, trials
-from inference.images.builtin.painting import paint
+from inference.images.builtin.painting import edge_distances, paint, plan
 from inference.images.builtin.scene import Figure, Scene, sample
 from inference.images.builtin.training import __main__ as training
 from inference.images.builtin.training import adapter, autoencoder, batched, captions, flow, layout
 from inference.images.builtin.training.team import Team
+from inference.images.builtin.vocabulary import SHAPES, Shape
 from inference.images.registry import Choice, LoadOptions, load
 
 ALONE = Team(0, 1)
@@ -149,11 +150,24 @@ def test_the_noise_of_a_picture_holds_its_dice_and_stays_normal() -> None:
     assert len(low) < len(high)  # and length makes it larger
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_distance_to_an_edge_changes_sign_where_the_paint_ends(shape: Shape) -> None:
+    scene = Scene(figures=(Figure(shape=shape, colour="red", style="flat"),), background="white")
+    seed = f"edge {shape}"
+    painted = np.abs(paint(scene, random.Random(seed), 128, 128).astype(int) - 250).sum(axis=-1) > 60
+    points = np.stack(np.meshgrid(*[np.arange(128, dtype=np.float32) + 0.5] * 2), axis=-1).reshape(-1, 2)
+    far = edge_distances(plan(scene, Dice.roll(random.Random(seed)), 128, 128), points).reshape(128, 128)
+    assert painted[far < -1].all()
+    assert not painted[far > 1].any()
+    assert painted.any()
+
+
 def test_every_patch_is_asked_for_the_figure_that_is_nearest() -> None:
     red, green = Figure(shape="circle", colour="red"), Figure(shape="star", colour="green", style="outline")
     scenes = [Scene(figures=(red, green), relation="left_of"), Scene(figures=(red,))]
     dice = [Dice((0.5,) * 16)] * 2
-    layouts = layout.Layouts.of(scenes, dice, 128, 128)
+    edges = layout.edges([plan(scene, one, 128, 128) for scene, one in zip(scenes, dice, strict=True)], 128, 128)
+    layouts = layout.Layouts.of(scenes, dice, 128, 128, edges)
     place, kinds, weight = layout.targets(layouts, 8, 8)
     shapes, colours, styles = layout.KINDS
     left, right = 3 * 8 + 1, 3 * 8 + 6  # patches of the fourth row
@@ -163,6 +177,9 @@ def test_every_patch_is_asked_for_the_figure_that_is_nearest() -> None:
     assert (kinds[1, :, 0] == shapes.index("circle")).all()
     x, y, length, _ = layouts.spots[1, 0].tolist()
     assert place[1, 0, :2].tolist() == pytest.approx([min((x - 8) / length, 1.5), min((y - 8) / length, 1.5)])
+    assert edges.shape == (2, 64, 16)
+    assert (edges[1].view(8, 8, 16)[4, 4] < 0).all()  # the middle of a circle in the middle
+    assert (edges[1].view(8, 8, 16)[0, 0] == 127).all()
     assert weight[1, 3 * 8 + 3] == 1
     assert weight[1, 0] == layout.AWAY
 

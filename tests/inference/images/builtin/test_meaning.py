@@ -1,0 +1,136 @@
+"""The built-in model obeys: what was asked for is what the pixels show, alone, in a batch, varied, steered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from inference.images.builtin.judge import look
+from inference.images.registry import BUILTIN
+from inference.images.zimage import ZImageModel
+from inference.requests import ImageRequest
+
+ASKED: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
+    ("一个红色的圆，蓝色背景", (("red", "circle"),)),
+    ("a big green diamond on a black background", (("green", "diamond"),)),
+    ("黄色的心，紫色背景", (("yellow", "heart"),)),
+    ("white square, red background", (("white", "square"),)),
+    ("白色背景上一个蓝色的三角形", (("blue", "triangle"),)),
+    ("a purple ring on a yellow background", (("purple", "ring"),)),
+    ("左边红色的圆，右边绿色的三角形，白色背景", (("green", "triangle"), ("red", "circle"))),
+    ("four blue squares, white background", (("blue", "square"),) * 4),
+)
+
+
+class Watch:
+    """Lets member `leaver` go after `after` steps, and everybody else stay."""
+
+    def __init__(self, leaver: int | None = None, after: int = 3) -> None:
+        self.leaver, self.after, self.done = leaver, after, 0
+
+    def cancelled(self, index: int) -> bool:
+        return index == self.leaver and self.done >= self.after
+
+    def step(self, index: int, done: int, total: int) -> None:
+        self.done = max(self.done, done)
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[ZImageModel]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    model = ZImageModel.load(BUILTIN, name="builtin", builtin=True, device="cpu")
+    yield model
+    model.close()
+    torch.set_num_threads(threads)
+
+
+def request(prompt: str, seed: int = 3, **more: Any) -> ImageRequest:
+    return ImageRequest(**{"prompt": prompt, "seed": seed, "width": 128, "height": 128, "steps": 8, **more})
+
+
+def draw(engine: ZImageModel, *requests: ImageRequest) -> list[Image.Image]:
+    return [result.image for result in engine.generate(requests, Watch()) if result]
+
+
+def shown(picture: Image.Image) -> tuple[tuple[str, str], ...]:
+    """Colour and shape of every figure, in alphabetical order."""
+    return tuple(sorted((figure.colour, figure.shape) for figure in look(np.array(picture))))
+
+
+def test_a_batch_of_eight_different_prompts_gives_eight_right_pictures(engine: ZImageModel) -> None:
+    pictures = draw(engine, *(request(prompt) for prompt, _ in ASKED))
+    assert [shown(picture) for picture in pictures] == [wanted for _, wanted in ASKED]
+
+
+def test_one_who_leaves_the_batch_does_not_disturb_the_others(engine: ZImageModel) -> None:
+    results = engine.generate([request(prompt) for prompt, _ in ASKED], Watch(leaver=2))
+    assert results[2] is None
+    stayed = [(result, wanted) for result, (_, wanted) in zip(results, ASKED, strict=True) if result]
+    assert [shown(result.image) for result, _ in stayed] == [wanted for _, wanted in stayed]
+    assert len(stayed) == len(ASKED) - 1
+
+
+@pytest.mark.parametrize(("width", "height"), [(256, 256), (192, 128), (128, 192), (256, 144)])
+def test_other_sizes_still_show_what_was_asked_for(engine: ZImageModel, width: int, height: int) -> None:
+    [picture] = draw(engine, request("红色的圆，白色背景", width=width, height=height))
+    assert picture.size == (width, height)
+    assert shown(picture) == (("red", "circle"),)
+
+
+def test_a_seed_is_one_picture_and_seeds_differ_visibly(engine: ZImageModel) -> None:
+    one, again, *others = draw(
+        engine, *(request("a red circle", seed) for seed in (1, 1)), *(request("a red circle", s) for s in range(2, 8))
+    )
+    assert np.abs(np.array(one, int) - np.array(again, int)).max() <= 2  # places in a batch differ by rounding
+    centres = {(round(f.x, 2), round(f.y, 2)) for picture in others for f in look(np.array(picture))}
+    assert len(centres) >= 4
+    assert {shown(picture) for picture in others} == {(("red", "circle"),)}
+
+
+def test_a_variation_keeps_the_shape_and_changes_the_colour(engine: ZImageModel) -> None:
+    from diffusers import ZImageImg2ImgPipeline
+
+    [before] = draw(engine, request("一个红色的星，白色背景"))
+    [there] = look(np.array(before))
+    vary: Any = ZImageImg2ImgPipeline(**engine.pipeline.components)
+    vary.set_progress_bar_config(disable=True)
+    after = vary(
+        prompt="一个蓝色的星，白色背景",
+        image=before,
+        strength=0.75,
+        width=128,
+        height=128,
+        num_inference_steps=8,
+        guidance_scale=0.0,
+        generator=torch.Generator("cpu").manual_seed(5),
+    ).images[0]
+    [here] = look(np.array(after))
+    assert (there.colour, here.colour) == ("red", "blue")
+    assert (there.shape, here.shape) == ("star", "star")
+    assert abs(there.x - here.x) + abs(there.y - here.y) < 0.12  # where it was, not somewhere new
+
+
+def test_guidance_keeps_the_meaning(engine: ZImageModel) -> None:
+    picture = engine.pipeline(
+        prompt="a green heart on a white background",
+        width=128,
+        height=128,
+        num_inference_steps=8,
+        guidance_scale=1.0,
+        generator=torch.Generator("cpu").manual_seed(2),
+    ).images[0]
+    assert shown(picture) == (("green", "heart"),)
+
+
+def test_every_step_count_works(engine: ZImageModel) -> None:
+    base = request("a red circle on a white background")
+    for steps in (4, 20):
+        [picture] = draw(engine, replace(base, steps=steps))
+        assert shown(picture) == (("red", "circle"),)

@@ -1,0 +1,78 @@
+"""Answers through their worker: what a language model reads and writes is what they cost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC
+
+import pytest
+from sqlalchemy import Connection
+
+from inference.requests import AnswerRequest
+from inference.results import Answer, Delta
+from inference.text.model import TextCard
+from scheduler import queue
+from scheduler.policy import Policy
+from scheduler.progress import ProgressFeed
+from scheduler.queue import Submission
+from scheduler.runners.ask import AskRunner
+from scheduler.worker import Worker
+from storage import jobs, ledger, users
+from storage.database import Database
+from storage.migrations import migrate
+from storage.records import Allowance, ChatType, Identity, Job, JobState, Kind, Origin, Unit, utcnow
+
+POLICY = Policy(timezone=UTC, allowances={unit: (Allowance(amount=9, period="day"),) for unit in Unit})
+
+
+class WritingModel:
+    """A TextModel that writes one word for so many tokens. Not a stand-in for ours: another engine."""
+
+    card = TextCard(name="scripted", model="scripted", generative=True)
+
+    def __init__(self, tokens: int) -> None:
+        self.tokens = tokens
+
+    async def stream(self, request: AnswerRequest) -> AsyncIterator[Delta | Answer]:
+        yield Delta(text="满一年")
+        yield Answer(text="满一年", grounded=True, engine="scripted", tokens=self.tokens)
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def asked(conn: Connection) -> Job:
+    user = users.resolve(conn, Identity(platform="web", external_id="anna"), "anna", utcnow())
+    origin = Origin(platform="web", chat_id="1", chat_type=ChatType.DIRECT, message_id="m", sender="anna")
+    wanted = Submission(
+        key="q", kind=Kind.ASK, user=user, origin=origin, params={"question": "年假?"}, cost=1, work=1.0
+    )
+    job = queue.submit(conn, wanted, POLICY, utcnow())
+    assert isinstance(job, Job)
+    return job
+
+
+def answered(db: Database, job_id: int) -> Job | None:
+    job = db.read_sync(jobs.get, job_id)
+    assert job is not None
+    return job if job.state.terminal else None
+
+
+@pytest.mark.parametrize(("tokens", "cost"), [(0, 1), (1500, 1), (4500, 3), (99_999, 9)])
+async def test_an_answer_costs_by_the_tokens_of_its_model(database_url: str, tokens: int, cost: int) -> None:
+    await asyncio.to_thread(migrate, database_url)
+    with Database.open(database_url) as db:
+        job = await db.run(asked)
+        feed = ProgressFeed()
+        runner = AskRunner(db, WritingModel(tokens), feed, lambda: "zh")
+        runner.indexed = True
+        worker = Worker(db, runner, lambda: POLICY, feed, lambda conn, key: lambda: None)
+        serving = asyncio.create_task(worker.run())
+        while (done := await asyncio.to_thread(answered, db, job.id)) is None:
+            await asyncio.sleep(0.01)
+        await worker.stop(5)
+        await serving
+        assert (done.state, done.cost, (done.result or {})["tokens"]) == (JobState.DONE, cost, tokens)
+        entries = await asyncio.to_thread(db.read_sync, ledger.of_job, job.id)
+        assert [(e.kind.value, e.amount) for e in entries] == [("hold", -1), ("settle", 1 - cost)]
