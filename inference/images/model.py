@@ -22,7 +22,6 @@ class ModelCard:
     builtin: bool  # the practice model that ships with Moqi
     device: str  # cpu | cuda:0 | mps
     dtype: str
-    default_size: tuple[int, int] = NATIVE_SIZE
     default_steps: int = 8
     max_steps: int = 50
     min_side: int = 64
@@ -31,6 +30,11 @@ class ModelCard:
     max_pixels: int = 2048 * 2048
     guidance: bool = False  # whether cfg > 0 and negative prompts do anything
     adapters: tuple[str, ...] = ()
+
+    @property
+    def default_size(self) -> tuple[int, int]:
+        """The size it was made for."""
+        return BUILTIN_SIZE if self.builtin else NATIVE_SIZE
 
 
 class Watch(Protocol):

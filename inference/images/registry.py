@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference.images.model import BUILTIN_SIZE, NATIVE_SIZE, ImageModel, ModelCard
+from inference.images.model import ImageModel, ModelCard
 
 BUILTIN = Path(__file__).parent / "builtin" / "checkpoint"
 
@@ -46,12 +46,7 @@ def resolve(settings_path: str | None, name: str = "") -> Choice:
 def expected_card(choice: Choice, options: LoadOptions) -> ModelCard:
     """What the model will offer, known before it is loaded: enough to check sizes and prices."""
     return ModelCard(
-        name=choice.name,
-        path=str(choice.path),
-        builtin=choice.builtin,
-        device=options.device,
-        dtype=options.dtype,
-        default_size=BUILTIN_SIZE if choice.builtin else NATIVE_SIZE,
+        name=choice.name, path=str(choice.path), builtin=choice.builtin, device=options.device, dtype=options.dtype
     )
 
 

@@ -26,7 +26,7 @@ from PIL import Image
 from inference.errors import BadImageRequest, ImageError, ModelUnavailable, NotFinite, OutOfMemory, PromptTooLong
 from inference.images.batching import block_of
 from inference.images.check import check_request, clean_prompt
-from inference.images.model import BUILTIN_SIZE, NATIVE_SIZE, ModelCard, Watch
+from inference.images.model import ModelCard, Watch
 from inference.images.placement import pick_device, put
 from inference.images.preflight import preflight
 from inference.requests import ImageRequest
@@ -71,9 +71,7 @@ class ZImageModel:
             pipeline.vae.enable_slicing()
             pipeline.set_progress_bar_config(disable=True)
             pipeline.transformer.set_attention_backend(attention)
-            size = BUILTIN_SIZE if builtin else NATIVE_SIZE
-            card = ModelCard(name=name, path=str(path), builtin=builtin, device=place, dtype=dtype, default_size=size)
-            model = cls(pipeline, card)
+            model = cls(pipeline, ModelCard(name=name, path=str(path), builtin=builtin, device=place, dtype=dtype))
         model._prove()
         return model
 

@@ -649,7 +649,7 @@ def test_the_models_own_steps_yield_to_the_operators() -> None:
     assert rules_of(fixed, Limits(), card(default_steps=4)).steps.default == 6
 
 
-PRACTICE: dict[str, Any] = {"builtin": True, "default_size": (256, 256)}
+PRACTICE: dict[str, Any] = {"builtin": True}
 REAL: dict[str, Any] = {}
 
 

@@ -21,7 +21,7 @@ from tests.browser.page import ChatPage
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 Visit = Callable[..., Awaitable[ChatPage]]
-LONG = "/draw 一只戴红围巾的熊猫 --size 1024x1024 --steps 30 --seed 7"
+LONG = "/draw 一只戴红围巾的熊猫 --size 512x512 --steps 30 --seed 7"
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ async def test_draw_watch_reseed_ask_and_come_back(visit: Visit, house: Moqi) ->
     card = chat.finished()
     await chat.shown(card.locator("img"))
     await expect(card).to_contain_text("种子7")
-    await expect(card).to_contain_text("1024x1024")
+    await expect(card).to_contain_text("512x512")
     await expect(card).to_contain_text("内容由 AI 生成")
     await expect(card.get_by_role("button")).to_have_count(3)  # the picture itself, 重画, 换种子
 

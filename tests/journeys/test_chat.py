@@ -17,7 +17,7 @@ from PIL import Image
 
 from tests.journeys.moqi import Moqi, News, Person, paused, until
 
-LONG = "/draw 慢慢画 --size 1024x1024 --steps 50"  # seconds on one core: long enough to be stopped on the way
+LONG = "/draw 慢慢画 --size 512x512 --steps 50"  # seconds on one core: long enough to be stopped on the way
 
 
 @pytest.fixture(scope="module")

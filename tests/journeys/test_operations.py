@@ -23,7 +23,7 @@ from PIL import Image
 from inference.images.registry import BUILTIN
 from tests.journeys.moqi import Moqi, News, Person, until
 
-LONG = "/draw 慢慢画 --size 1024x1024 --steps 20"  # some seconds on one core
+LONG = "/draw 慢慢画 --size 512x512 --steps 20"  # some seconds on one core
 
 
 @pytest.fixture(scope="module")
