@@ -14,7 +14,7 @@ from bot.context import House
 from bot.replies import job_reply
 from inference.images import batching, pricing
 from inference.requests import ImageRequest
-from scheduler import queue
+from scheduler import places
 from scheduler.policy import Refusal
 from scheduler.queue import Submission
 from storage.records import Job, Kind, Origin, User
@@ -78,7 +78,7 @@ def price(house: House, params: dict[str, Any]) -> int | None:
 
 def first_card(house: House, conn: Connection, job: Job) -> dict[str, Any]:
     """What a job's card says at first: its place, even if its turn comes before the card is sent."""
-    return job_reply(job, house.words, place=queue.place(conn, job), card=house.card).to_json()
+    return job_reply(job, house.words, place=places.place(conn, job, job.created_at), card=house.card).to_json()
 
 
 def params_of(command: Draw) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from bot.context import House
 from bot.delivery import REDIRECTED
 from bot.replies import job_reply
 from bot.reply import Reply
-from scheduler import queue
+from scheduler import places
 from scheduler.progress import Progress
 from storage import assets, jobs, outbox
-from storage.records import ChatType, Delivery, Job, JobState
+from storage.records import ChatType, Delivery, Job, JobState, utcnow
 
 
 class Renderer:
@@ -44,7 +44,7 @@ class Renderer:
     def job(self, conn: Connection, job: Job, progress: Progress | None) -> Reply:
         """A job's card as it stands."""
         house = self._house()
-        place = queue.place(conn, job) if job.state is JobState.QUEUED else None
+        place = places.place(conn, job, utcnow()) if job.state is JobState.QUEUED else None
         made = assets.of_job(conn, job.id) if job.state is JobState.DONE else ()
         return job_reply(job, house.words, place=place, progress=progress, assets=tuple(made), card=house.card)
 

@@ -34,7 +34,7 @@ from inference.device import DeviceState, ImageDevice
 from inference.errors import InferenceError
 from inference.images.registry import LoadOptions
 from inference.text.registry import open_text_model
-from scheduler import queue, reservations
+from scheduler import classes, queue, reservations
 from scheduler.alarms import Alarms
 from scheduler.clock import Chore, Clock
 from scheduler.progress import ProgressFeed
@@ -166,6 +166,7 @@ class Services:
             "seal the audit log": (2.0, lambda: self.db.run(audit.seal)),
             "take back lost jobs": (5.0, self._recover),
             "close windows": (5.0, self._close_windows),
+            "let old work rise": (10.0, self._rise),
             "drop old proposals": (60.0, lambda: self.db.run(reservations.lapse, utcnow())),
             "read changed settings": (5.0, self.current.reload),
             "sweep half-written files": (3600.0, lambda: asyncio.to_thread(self.files.sweep, timedelta(hours=1))),
@@ -175,6 +176,11 @@ class Services:
         if await self.db.read(jobs.closed_out, utcnow()):
             await self.db.run(queue.close, utcnow())
             self.sender.wake.give()
+
+    async def _rise(self) -> None:
+        policy = self.current.settings.policy.queue()
+        if await self.db.read(classes.waiting_long, policy, utcnow()):
+            await self.db.run(classes.rise, policy, utcnow())
 
     async def _recover(self) -> None:
         await self.db.run(queue.recover, self.current.settings.policy.queue(), utcnow(), sole_owner=False)

@@ -12,7 +12,7 @@ from sqlalchemy.sql.elements import FunctionFilter
 
 from scheduler import due
 from scheduler.calendar import BadCalendar, from_json, occurrence_key
-from storage import audit
+from storage import audit, line
 from storage.files import Files
 from storage.ledger import EXTRA
 from storage.records import DeliveryState, EntryKind, Fate, JobState, Payer, ReservationState
@@ -43,7 +43,10 @@ class Check:
 def verify(conn: Connection, files: Files, now: datetime) -> list[Check]:
     """All six invariants of the contract."""
     checks: list[tuple[str, Callable[[], list[str]]]] = [
-        ("every accepted event is handled, or waits no longer than its turn", lambda: _events(conn, now)),
+        (
+            "every accepted event is handled, or waits no longer than its turn",
+            lambda: _turns(conn, now),
+        ),
         ("every ended job has one outcome, delivered once or with a reason why not", lambda: _outcomes(conn)),
         ("balances are the sums of the ledger; every hold is closed once", lambda: _ledger(conn)),
         ("every reservation fired once for each due time", lambda: _reservations(conn, now)),
@@ -51,6 +54,11 @@ def verify(conn: Connection, files: Files, now: datetime) -> list[Check]:
         ("the audit chain is unbroken", lambda: audit.verify(conn)),
     ]
     return [Check(invariant=name, broken=check()[:_SHOW]) for name, check in checks]
+
+
+def _turns(conn: Connection, now: datetime) -> list[str]:
+    """What nobody has handled, and what is counted wrong of those that wait: they could be refused or passed over."""
+    return _events(conn, now) + line.wrong(conn)
 
 
 def _events(conn: Connection, now: datetime) -> list[str]:

@@ -256,10 +256,16 @@ class Allowance:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """Where a queued job stands: 1 = it is next. `seconds` until its result, None before anything was measured."""
+    """Where a queued job stands: 1 = it is next. `seconds` until its result, None when nothing can be said.
+
+    `low` and `high` are what it most likely lies between, rounded; None while too little was measured.
+    """
 
     place: int
     seconds: float | None
+    low: int | None = None
+    high: int | None = None
+    paused: bool = False  # by an admin: nobody knows for how long
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

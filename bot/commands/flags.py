@@ -33,7 +33,12 @@ FLAGS = {
     "at": "at",
     "every": "every",
     "late": "late",
+    "dry-run": "dry-run",
+    "dry_run": "dry-run",
+    "dryrun": "dry-run",
 }
+#: Flags that stand alone: no value follows.
+SWITCHES = frozenset({"dry-run"})
 #: In the contract, not in this version.
 LATER_FLAGS = frozenset({"template", "lora", "private", "kb"})
 
@@ -49,7 +54,7 @@ _CLOSERS = {'"': '"”', "“": '”"“', "”": "”“", "„": "”“"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Taken:
-    """A text without its flags, and the flags by canonical name."""
+    """A text without its flags, and the flags by canonical name; one that stands alone has the value yes."""
 
     text: str
     flags: dict[str, str]
@@ -126,6 +131,9 @@ class _Scan:
     def _take(self, name: str) -> None:
         if name in self.flags:
             raise Mistake("repeated_flag", flag=f"--{name}")
+        if name in SWITCHES:
+            self.flags[name] = "yes"
+            return
         self._skip(r"\s*[=:]?\s*")
         value = self._quoted() or self._measured(name)
         value = value or (self._until_flag() if name == "neg" else self._word(name))

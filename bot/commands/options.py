@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bot.commands.clean import half_width
 from bot.commands.flags import Measures, clip, take_flags
 from bot.commands.rules import SEED_MAX, Bounds, Rules
-from bot.commands.values import Draw, Mistake, Redo, Reserve
+from bot.commands.values import Draw, Mistake, Preview, Redo, Reserve
 from bot.commands.when import recurrence_length, time_length, window_length
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
@@ -18,7 +18,7 @@ _RATIO = re.compile(r"([0-9]{1,5}(?:\.[0-9]{1,5})?)\s*[:xX*×/]\s*([0-9]{1,5}(?:
 #: Parameters /help explains -> their key in parameters.yaml.
 TOPICS = {"size": "size", "ar": "size", "n": "count", "count": "count", "seed": "seed", "steps": "steps"}
 TOPICS |= {"cfg": "cfg_scale", "cfg_scale": "cfg_scale", "neg": "prompt", "prompt": "prompt"}
-TOPICS |= {"at": "reserve", "every": "reserve", "late": "reserve"}
+TOPICS |= {"at": "reserve", "every": "reserve", "late": "reserve", "dry-run": "draw"}
 _ANY_SEED = frozenset({"random", "rand", "随机"})
 
 
@@ -55,18 +55,21 @@ class Options:
     at: str
     every: str
     late: int | None
+    dry_run: bool
 
 
-def draw(text: str, rules: Rules) -> Draw | Reserve:
-    """A prompt with flags as a Draw, or as a Reserve when it says when. Raises Mistake."""
+def draw(text: str, rules: Rules) -> Draw | Reserve | Preview:
+    """A prompt with flags as a Draw, as a Reserve when it says when, or only as a question. Raises Mistake."""
     options = _options(text, rules)
     if options.at and options.every:
         raise Mistake("at_and_every")
+    _not_dry(options, "dry_later" if options.at or options.every else "")
     if options.at or options.every:
         return Reserve(draw=_draw(options, rules), at=options.at, every=options.every, late=options.late)
     if options.late is not None:
         raise Mistake("late_alone")
-    return _draw(options, rules)
+    drawn = _draw(options, rules)
+    return Preview(draw=drawn) if options.dry_run else drawn
 
 
 def reserve(text: str, rules: Rules, *, at: str = "", every: str = "") -> Reserve:
@@ -74,6 +77,7 @@ def reserve(text: str, rules: Rules, *, at: str = "", every: str = "") -> Reserv
     options = _options(text, rules)
     if options.at or options.every:
         raise Mistake("time_twice")
+    _not_dry(options, "dry_later")
     return Reserve(draw=_draw(options, rules), at=at, every=every, late=options.late)
 
 
@@ -99,6 +103,7 @@ def redo(job: int, text: str, rules: Rules) -> Redo:
     options = _options(text, rules)
     if options.at or options.every:
         raise Mistake("redo_later")
+    _not_dry(options, "dry_redo")
     width, height = options.size or (None, None)
     return Redo(
         job=job,
@@ -112,6 +117,11 @@ def redo(job: int, text: str, rules: Rules) -> Redo:
         cfg=options.cfg,
         negative=options.negative,
     )
+
+
+def _not_dry(options: Options, mistake: str) -> None:
+    if options.dry_run and mistake:
+        raise Mistake(mistake)
 
 
 def check_length(text: str, limit: int) -> str:
@@ -141,6 +151,7 @@ def _options(text: str, rules: Rules) -> Options:
         at=flags.get("at", ""),
         every=flags.get("every", ""),
         late=_late(flags.get("late")),
+        dry_run="dry-run" in flags,
     )
 
 

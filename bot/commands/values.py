@@ -24,6 +24,13 @@ class Draw:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Preview:
+    """Tell what an order would cost and where it would stand, and order nothing."""
+
+    draw: Draw
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Ask:
     """Answer a question from the knowledge base."""
 
@@ -194,6 +201,7 @@ class Resume:
 
 Command = (
     Draw
+    | Preview
     | Reserve
     | Retime
     | OnReservation

@@ -43,12 +43,21 @@ def job_reply(
 
 
 def queued_title(words: Language, place: Place | None) -> str:
-    """排队中 · 第 1 位 · 约 2 秒."""
+    """排队中 · 第 1 位 · 约 40–70 秒."""
     if place is None:
         return words.say("queued")
+    return words.say("queued.place", place=place.place, wait=waiting_time(words, place))
+
+
+def waiting_time(words: Language, place: Place) -> str:
+    """How long it may take, as sure as it is."""
+    if place.paused:
+        return words.say("wait.paused")
     if place.seconds is None:
-        return words.say("queued.place", place=place.place)
-    return words.say("queued.seconds", place=place.place, time=words.duration(place.seconds))
+        return words.say("wait.unknown")
+    if place.low is None or place.high is None:
+        return words.say("wait.rough", time=words.duration(place.seconds))
+    return words.say("wait.range", time=words.span(place.low, place.high))
 
 
 def what(job: Job, limit: int) -> str:

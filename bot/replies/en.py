@@ -5,8 +5,20 @@ from __future__ import annotations
 TABLE: dict[str, str] = {
     # --- cards -------------------------------------------------------------------------------------------------
     "queued": "Queued",
-    "queued.place": "Queued · number {place}",
-    "queued.seconds": "Queued · number {place} · about {time}",
+    "queued.place": "Queued · number {place} · {wait}",
+    "wait.range": "about {time}",
+    "wait.rough": "about {time} (measured too rarely to be sure)",
+    "wait.unknown": "not measured yet, no telling how long",
+    "wait.paused": "paused, starts once resumed",
+    "preview": "Dry run · nothing was ordered",
+    "preview.price": "Price",
+    "preview.units": "{cost} ({left} left)",
+    "preview.free": "{cost} (no limit)",
+    "preview.place": "Place",
+    "preview.number": "number {place}",
+    "preview.wait": "Expected",
+    "preview.refused": "Ordered now, it would be refused: {why}",
+    "preview.note": "Nothing was ordered or charged; without --dry-run it is an order",
     "running.draw": "Drawing",
     "running.draw.step": "Drawing · step {done}/{total}",
     "running.ask": "Looking it up",
@@ -122,7 +134,7 @@ TABLE: dict[str, str] = {
     "usage.open_quote": "The quote at character {position} is never closed: {near}. Close it, or remove it.",
     "usage.unknown_flag": "There is no {flag}. {hint}",
     "usage.unknown_flag.near": "Did you mean {near}?",
-    "usage.unknown_flag.none": "There are --size --ar --n --seed --steps --cfg --neg --at --every --late; "
+    "usage.unknown_flag.none": "There are --size --ar --n --seed --steps --cfg --neg --at --every --late --dry-run; "
     "to write it as text, put a lone -- before it.",
     "usage.repeated_flag": "{flag} stands there twice, please keep one.",
     "usage.missing_value": "{flag} needs a value, {example}.",
@@ -162,6 +174,8 @@ TABLE: dict[str, str] = {
     "usage.late_alone": "--late goes with --at or --every, like `--at 22:00 --late 30`.",
     "usage.late_form": "--late takes minutes (1 to {high}) beyond which it is skipped, or run for any; "
     "“{given}” was not understood.",
+    "usage.dry_later": "A reservation's card shows its times and price before you confirm. Please leave out --dry-run.",
+    "usage.dry_redo": "A redo cannot be tried. Write the whole order, like `/draw a cat --dry-run`.",
     "usage.redo_later": "A redo cannot be booked. Write the whole order, like `/draw a cat --at 22:00`.",
     "usage.reserve_form": "Say when and what, like `/reserve tomorrow 9:00 a cat`.",
     "usage.reserve_time": "The time “{given}” was not understood. First the time, then what to draw: "
@@ -361,7 +375,8 @@ TABLE: dict[str, str] = {
     "help.also": "Also written {names}",
     "help.draw": "draws",
     "help.draw.use": "/draw a cat --size 1024x768",
-    "help.draw.more": "Options may stand anywhere, values may be quoted; after a lone -- everything is text.",
+    "help.draw.more": "Options may stand anywhere, values may be quoted; after a lone -- everything is text.\n"
+    "`--dry-run`: only tells price, place and waiting time, and orders nothing",
     "help.reserve": "draws later, by itself",
     "help.reserve.use": "/reserve tomorrow 9:00 a cat",
     "help.reserve.more": "Also `/draw a cat --at tonight at 10`, `/draw a sunrise --every weekdays 9:00`, "

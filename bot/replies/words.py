@@ -13,6 +13,7 @@ from bot.replies import booked, manual
 from bot.replies.booked import Shown
 from bot.replies.cards import queued_title, what
 from bot.replies.language import Language, short
+from bot.replies.preview import preview
 from bot.reply import Reply
 from bot.settings.parameters import Parameters
 from scheduler.standing import Limit, Standing, binding, payer
@@ -21,6 +22,7 @@ from storage.records import Allowance, Job, Kind, Occurrence, Payer, Place, Rese
 if TYPE_CHECKING:  # for their names only
     from bot.engine import Engine
     from bot.manage import Holder
+    from scheduler.queue import Preview
     from scheduler.quota import Allowed
 
 #: What a flag's value looks like, for a flag that has none.
@@ -175,6 +177,11 @@ class Words(Language):
             lines += [self.say("reservations.title"), *(booked.row(one, self, now) for one in reserved)]
             lines.append(self.say("reservations.note"))
         return Reply(title=self.say("jobs.title"), text="\n".join(lines), note=self.say("jobs.note"))
+
+    def preview(self, params: Mapping[str, Any], found: Preview) -> Reply:
+        """What would become of an order."""
+        refusal = found.refusal
+        return preview(params, found, self, self.refusal(refusal.code, refusal.detail).text if refusal else "")
 
     # --- reservations --------------------------------------------------------------------------------------------
 

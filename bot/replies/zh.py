@@ -5,8 +5,20 @@ from __future__ import annotations
 TABLE: dict[str, str] = {
     # --- cards -------------------------------------------------------------------------------------------------
     "queued": "排队中",
-    "queued.place": "排队中 · 第 {place} 位",
-    "queued.seconds": "排队中 · 第 {place} 位 · 约 {time}",
+    "queued.place": "排队中 · 第 {place} 位 · {wait}",
+    "wait.range": "约 {time}",
+    "wait.rough": "约 {time}（样本还少，可能不准）",
+    "wait.unknown": "还没测过速度，说不准多久",
+    "wait.paused": "已暂停，恢复后才开始",
+    "preview": "试算 · 没有下单",
+    "preview.price": "价格",
+    "preview.units": "{cost}（还剩 {left}）",
+    "preview.free": "{cost}（不限额）",
+    "preview.place": "排位",
+    "preview.number": "第 {place} 位",
+    "preview.wait": "预计",
+    "preview.refused": "现在下单会被拒绝：{why}",
+    "preview.note": "没有下单，也没有计额度；去掉 --dry-run 就是下单",
     "running.draw": "正在画",
     "running.draw.step": "正在画 · 第 {done}/{total} 步",
     "running.ask": "正在查找和回答",
@@ -110,7 +122,7 @@ TABLE: dict[str, str] = {
     "usage.open_quote": "第 {position} 个字处的引号没有配对：{near}。请补上另一半，或删掉它。",
     "usage.unknown_flag": "没有 {flag} 这个选项。{hint}",
     "usage.unknown_flag.near": "你是不是想用 {near}？",
-    "usage.unknown_flag.none": "可用：--size --ar --n --seed --steps --cfg --neg --at --every --late；"
+    "usage.unknown_flag.none": "可用：--size --ar --n --seed --steps --cfg --neg --at --every --late --dry-run；"
     "想当文字用，前面单独加 --。",
     "usage.repeated_flag": "{flag} 写了两次，请只留一个。",
     "usage.missing_value": "{flag} 后面少了值，{example}。",
@@ -147,6 +159,8 @@ TABLE: dict[str, str] = {
     "usage.time_twice": "时间写了两次。/reserve 后面已经有时间，去掉 --at 或 --every 就好。",
     "usage.late_alone": "--late 要和 --at 或 --every 一起写，如 `--at 22:00 --late 30`。",
     "usage.late_form": "--late 写分钟数（1 到 {high}），晚过它就跳过；写 run 是再晚也画。“{given}”没看懂。",
+    "usage.dry_later": "预约的卡片在确认前就会显示时间和价格，不用 --dry-run。请去掉它再发。",
+    "usage.dry_redo": "重画不能试算。请把描述写全，如 `/draw 一只猫 --dry-run`。",
     "usage.redo_later": "重画不能定时。请把描述写全，如 `/draw 一只猫 --at 22:00`。",
     "usage.reserve_form": "要写清时间和内容，如 `/reserve 明天9:00 一只猫`。",
     "usage.reserve_time": "没看懂时间“{given}”。先写时间再写内容，如 `/reserve 明天9:00 一只猫`。",
@@ -343,7 +357,8 @@ TABLE: dict[str, str] = {
     "help.also": "也可写作 {names}",
     "help.draw": "画图",
     "help.draw.use": "/draw 一只猫 --size 1024x768",
-    "help.draw.more": "选项写在描述的前后都行，可以加引号；单独的 -- 之后都算文字。",
+    "help.draw.more": "选项写在描述的前后都行，可以加引号；单独的 -- 之后都算文字。\n"
+    "`--dry-run`：只试算价格、排位和等待时间，不下单",
     "help.reserve": "预约，到时自动画",
     "help.reserve.use": "/reserve 明天9:00 一只猫",
     "help.reserve.more": "也可写 `/draw 一只猫 --at 今晚10点`、`/draw 早安图 --every 工作日9:00`、"

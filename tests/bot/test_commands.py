@@ -22,6 +22,7 @@ from bot.commands import (
     New,
     OnReservation,
     Pause,
+    Preview,
     QuotaClear,
     QuotaGrant,
     QuotaSet,
@@ -108,6 +109,21 @@ RESERVED: list[tuple[str, Reserve | Retime | OnReservation]] = [
     ("/pause r3", OnReservation(reservation=3, act="pause")),
     ("/恢复 r3", OnReservation(reservation=3, act="resume")),
 ]
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("/draw 猫 --dry-run", Preview(draw=drawn("猫"))),
+        ("/draw --dry-run 猫 --n 2", Preview(draw=drawn("猫", count=2))),
+        ("/画 猫 —dry-run --steps 4", Preview(draw=drawn("猫", steps=4))),
+        ("/draw a cat --Dry_Run on a roof", Preview(draw=drawn("a cat on a roof"))),
+        ("画一只猫 --dryrun", Preview(draw=drawn("一只猫"))),
+        ("/draw 干跑的人 -- --dry-run", drawn("干跑的人 --dry-run")),
+    ],
+)
+def test_a_dry_run_is_a_question_about_an_order(text: str, meant: object) -> None:
+    assert parse(text, RULES) == meant
 
 
 @pytest.mark.parametrize(("text", "expected"), RESERVED, ids=[text for text, _ in RESERVED])
@@ -446,6 +462,11 @@ WRONG: list[tuple[str, str, dict[str, str]]] = [
     ("/draw 猫 --at 22:00 --every 每天", "at_and_every", {}),
     ("/draw 猫 --at", "missing_value", {"flag": "--at"}),
     ("/draw 猫 --late 30", "late_alone", {}),
+    ("/draw 猫 --at 22:00 --dry-run", "dry_later", {}),
+    ("/预约 明天9:00 画猫 --dry-run", "dry_later", {}),
+    ("/redo 17 --dry-run", "dry_redo", {}),
+    ("/draw 猫 --dry-run --dry-run", "repeated_flag", {"flag": "--dry-run"}),
+    ("/draw --dry-run", "empty_prompt", {}),
     ("/draw 猫 --at 22:00 --late soon", "late_form", {"given": "soon"}),
     ("/draw 猫 --at 22:00 --late 0", "late_form", {}),
     ("/redo 17 --at 22:00", "redo_later", {}),
