@@ -48,8 +48,9 @@ def draw(
 ) -> None:
     """Draw a picture into a file."""
     text = " ".join(["/draw", prompt, *context.args])
-    if dry_run:
-        print(asyncio.run(_ask_about(f"{text} --dry-run")))
+    asked = _asks_only(text)
+    if dry_run or asked:
+        print(asyncio.run(_ask_about(text if asked else f"{text} --dry-run")))
         return
     if out is None:
         raise Failed("name the file to write: -o picture.png", Exit.USAGE)
@@ -71,6 +72,17 @@ def draw(
     else:
         print(f"{', '.join(summary['files'])}  ({summary['size']}, seed {summary['seed']}, {summary['seconds']} s)")
         _remark(job)
+
+
+def _asks_only(text: str) -> bool:
+    """Whether --dry-run stands within the quotes of the prompt, like the chat's other flags."""
+    from bot.commands.flags import take_flags
+    from bot.commands.values import Mistake
+
+    try:
+        return "dry-run" in take_flags(text).flags
+    except Mistake:  # said later, by the one who reads the whole command
+        return False
 
 
 def _remark(job: Job) -> None:
