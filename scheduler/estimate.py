@@ -1,8 +1,9 @@
 """How long until a result, and how sure that is. Pure: from what a lane measured to two numbers a person can rely on.
 
 A lane learns its seconds per unit of work and how far these lie apart from run to run. What waits before a job is a sum
-of such runs: the more there are the better their noise cancels out, but not the doubt about their mean. The range holds
-in about four of five cases if nobody comes in between whose turn is earlier; the cards are brought up to date then.
+of such runs: the more there are the better their noise cancels out, but not the doubt about their mean. The range is
+meant to hold in four of five cases if nobody comes in between whose turn is earlier. That is not foreseen: the cards
+are brought up to date as it happens. How often the first promise held is what `benchmarks/fairness.py` tells.
 """
 
 from __future__ import annotations
