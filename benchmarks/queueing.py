@@ -52,7 +52,7 @@ async def _measure(urls: dict[str, str], amount: int, rounds: int) -> list[Figur
     found: dict[str, list[float]] = {}
     for _ in range(rounds):
         for name, db in open_databases.items():
-            people = [await db.run(_person, number) for number in range(PEOPLE)]
+            people = [await db.run(person, number) for number in range(PEOPLE)]
             for callers in (1, CALLERS):
                 share = amount if callers > 1 else max(5, amount // 5)
                 rates = await _round(db, people, keys, share, callers)
@@ -65,11 +65,11 @@ async def _measure(urls: dict[str, str], amount: int, rounds: int) -> list[Figur
 
 async def _round(db: Database, people: list[User], keys: Iterator[int], amount: int, callers: int) -> list[float]:
     async def enqueue(number: int) -> None:
-        job = await db.run(queue.submit, _submission(next(keys), people[number % PEOPLE]), POLICY, utcnow())
+        job = await db.run(queue.submit, submission(next(keys), people[number % PEOPLE]), POLICY, utcnow())
         assert isinstance(job, Job), job
 
     async def work(number: int) -> None:
-        claimed = await db.run(queue.claim, Kind.DRAW, _one, POLICY, utcnow())
+        claimed = await db.run(queue.claim, Kind.DRAW, one, POLICY, utcnow())
         assert claimed is not None
         assert await db.run(queue.succeed, claimed.jobs[0], {"seeds": [7]}, 0.1, utcnow())
 
@@ -89,15 +89,18 @@ async def _rate(step: Callable[[int], Awaitable[None]], amount: int, callers: in
     return amount / (time.perf_counter() - began)
 
 
-def _one(head: Job) -> int:
+def one(head: Job) -> int:
+    """The room of a batch: jobs one by one."""
     return 1
 
 
-def _person(conn: Connection, number: int) -> User:
+def person(conn: Connection, number: int) -> User:
+    """One of the people who order."""
     return users.resolve(conn, Identity(platform="bench", external_id=str(number)), f"p{number}", utcnow())
 
 
-def _submission(key: int, user: User) -> Submission:
+def submission(key: int, user: User) -> Submission:
+    """What they order."""
     origin = Origin(
         platform="bench", chat_id=str(user.id), chat_type=ChatType.DIRECT, message_id=str(key), sender=user.name
     )

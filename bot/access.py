@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.commands import Command, Conversation, Pause, QuotaClear, QuotaGrant, QuotaSet, QuotaShow, Resume, SetRole
 from scheduler.policy import Refusal
-from storage.records import Job, Kind, Role, User
+from storage.records import Job, Kind, Reservation, Role, User
 
 #: Commands that need more than being a user, and how people call them. Everything else is for everybody.
 NEEDED: dict[type, tuple[Role, str]] = {
@@ -46,5 +46,12 @@ def redo(user: User, job: Job | None) -> Refusal | None:
     return refusal
 
 
-def _owns(user: User, job: Job) -> bool:
+def reservation(user: User, found: Reservation | None) -> Refusal | None:
+    """Whether this person may confirm, change or cancel this reservation."""
+    if found is None:
+        return None
+    return None if _owns(user, found) else Refusal(code="not_yours_reservation", detail={"reservation": found.id})
+
+
+def _owns(user: User, job: Job | Reservation) -> bool:
     return job.user_id == user.id or user.role is Role.ADMIN

@@ -56,4 +56,5 @@ class Handled:
     toast: tuple[str, str] = ("info", "")  # for a pressed button: kind and text
     work: tuple[Kind, ...] = ()  # whose workers may have something to do now
     card: str = ""  # key of the message that the outbox holds for the job that was made
+    arm: tuple[tuple[int, datetime], ...] = ()  # reservations, and when they fire first
     stop: tuple[int, ...] = ()  # running jobs whose workers are to be told once this is committed

@@ -12,7 +12,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -20,16 +20,17 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from bot.ordering import BOOKED
 from bot.platforms.base import ChatPlatform, Outgoing, PlatformError, Retry, Unconfigured, Undelivered
 from bot.reply import Reply
 from bot.rush import Rush
 from scheduler import quota
 from scheduler.progress import Signal
-from storage import audit, outbox
+from storage import audit, jobs, outbox
 from storage.database import Database
 from storage.errors import StorageError
 from storage.faults import point
-from storage.records import Delivery, DeliveryState, Origin, utcnow
+from storage.records import ChatType, Delivery, DeliveryState, Origin, utcnow
 
 log = logging.getLogger("moqi.delivery")
 
@@ -38,6 +39,7 @@ PARALLEL = 16  # messages on their way at once
 LEASE = timedelta(seconds=90)  # longer than any single try
 WINDOW = timedelta(minutes=50)  # a platform forgets an idempotency key after an hour: no blind try beyond
 REMEMBERED = 10_000  # ended jobs whose late progress is still kept off
+REDIRECTED = "redirected"  # in a receipt: why the message goes to its owner instead of its chat
 TURN = timedelta(milliseconds=50)  # an outcome waits this long for its card's answer, again and again
 
 
@@ -69,9 +71,11 @@ def decide(delivery: Delivery, siblings: Mapping[str, Delivery]) -> Post | Updat
     if delivery.slot == "card":
         untried = delivery.attempts <= 1
         return Skip() if outcome is not None and untried else Post()
-    if delivery.slot != "outcome" or card is None:
+    if delivery.slot not in ("outcome", "revision") or card is None:
         return Post()
     match card.state:
+        case DeliveryState.SENT if delivery.receipt.get(REDIRECTED) and not card.receipt.get(REDIRECTED):
+            return Post()  # the card stands in a chat that is gone
         case DeliveryState.SENT:
             return Update(card.receipt)
         case DeliveryState.PENDING:
@@ -267,8 +271,7 @@ class Sender:
                 await self._send(delivery, seen.reply, receipt)
 
     def _look(self, conn: Connection, delivery: Delivery) -> Seen:
-        siblings = outbox.of_job(conn, delivery.job_id) if delivery.job_id is not None else {}
-        return Seen(siblings, self._render(conn, delivery))
+        return Seen(_siblings(conn, delivery), self._render(conn, delivery))
 
     async def _send(self, delivery: Delivery, reply: Reply, earlier: Mapping[str, Any] | None) -> None:
         platform = self._platforms.get(delivery.origin.platform)
@@ -290,6 +293,8 @@ class Sender:
     ) -> dict[str, Any]:
         message = Outgoing(key=delivery.key, origin=delivery.origin, reply=reply, receipt=delivery.receipt)
         images = LazyImages(reply, self._read_image)
+        if delivery.slot == "revision" and earlier is not None:
+            return await platform.update(earlier, message, images)
         if delivery.slot != "outcome" or delivery.job_id is None:
             return await platform.post(message, images)
         async with self._cards.outcome(delivery.job_id):
@@ -303,7 +308,8 @@ class Sender:
         receipt = {**delivery.receipt, **error.receipt, "first_try": first.isoformat()}
         match error:
             case Undelivered():
-                await self._db.run(self._give_up, delivery, str(error), receipt)
+                await self._db.run(self._unreachable, delivery, str(error), receipt)
+                self.wake.give()
             case _ if now - first > WINDOW and not isinstance(error, Unconfigured):
                 reason = f"no confirmation within {WINDOW}: {error}"
                 await self._db.run(self._give_up, delivery, reason, receipt)
@@ -314,12 +320,41 @@ class Sender:
                 await self._db.run(outbox.postpone, delivery.id, until, str(error), receipt)
                 self.wake.give()
 
+    def _unreachable(self, conn: Connection, delivery: Delivery, reason: str, receipt: dict[str, Any]) -> None:
+        """The platform will never take it there: what was booked goes to its owner, anything else is given up."""
+        if not _for_owner(conn, delivery):
+            self._give_up(conn, delivery, reason, receipt)
+            return
+        log.warning("delivery %s goes to its owner: %s", delivery.key, reason, extra={"action": "redirected"})
+        owner = replace(delivery.origin, chat_id="", chat_type=ChatType.DIRECT, message_id="", thread_id="")
+        receipt = {"images": receipt.get("images", {}), REDIRECTED: reason}
+        outbox.redirect(conn, delivery.id, owner, receipt, utcnow())
+
     def _give_up(self, conn: Connection, delivery: Delivery, reason: str, receipt: dict[str, Any]) -> None:
         log.error("delivery %s given up: %s", delivery.key, reason, extra={"action": "delivery-failed"})
         outbox.gave_up(conn, delivery.id, reason, receipt)
         if delivery.slot == "outcome" and delivery.job_id is not None:
             quota.give_back(conn, delivery.job_id, utcnow(), reason)
         audit.append(conn, "delivery", "delivery.failed", delivery.key, {"reason": reason}, utcnow())
+
+
+def _siblings(conn: Connection, delivery: Delivery) -> dict[str, Delivery]:
+    """The messages that decide about this one, by slot."""
+    if delivery.job_id is not None:
+        return outbox.of_job(conn, delivery.job_id)
+    earlier = outbox.by_key(conn, delivery.replaces) if delivery.replaces else None
+    return {} if earlier is None else {"card": earlier}
+
+
+def _for_owner(conn: Connection, delivery: Delivery) -> bool:
+    """Whether a message that cannot reach its group goes to the person directly instead: once, and only what was
+    booked. Who orders in a group sees that it is gone; who booked weeks ago does not."""
+    if delivery.origin.chat_type is not ChatType.GROUP:  # nor again: what was redirected goes to a person
+        return False
+    if delivery.job_id is None:
+        return delivery.key.startswith("res-")
+    job = jobs.get(conn, delivery.job_id)
+    return job is not None and BOOKED in job.params
 
 
 def reply_row(conn: Connection, key: str, origin: Origin, reply: Reply, now: datetime) -> None:

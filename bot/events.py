@@ -29,7 +29,7 @@ class ChatEvent:
     origin: Origin
     at: datetime
     text: str = ""  # message: what was written; ignored: why
-    action: str = ""  # action: which button (redo, reseed, cancel)
+    action: str = ""  # action: which button (redo, reseed, cancel, res_confirm …)
     value: dict[str, Any] = field(default_factory=dict)  # action: the button's value, e.g. {"job": 17}
     mentions: tuple[Mention, ...] = ()
     mentioned: bool = False  # the bot itself was mentioned (always true in a direct chat)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection
 
 from inference.device import DeviceState
-from storage import jobs, outbox
+from storage import jobs, outbox, reservations
 from storage.errors import StorageError
-from storage.records import JobState, Kind, utcnow
+from storage.records import JobState, Kind, ReservationState, utcnow
 
 if TYPE_CHECKING:
     from bot.services import Services
@@ -38,6 +38,11 @@ async def metrics(services: Services) -> tuple[bytes, str]:
     rate = Gauge("moqi_seconds_per_work", "Measured seconds per unit of work.", ["kind"], registry=registry)
     ready = Gauge("moqi_image_model_ready", "1 when the image model is loaded.", registry=registry)
     pending = Gauge("moqi_outbox_oldest_seconds", "Age of the oldest message that is due.", registry=registry)
+    waiting = Gauge("moqi_reservations", "Reservations that wait for their time.", registry=registry)
+    late = Gauge("moqi_reservation_late_seconds", "How long the oldest due reservation waits.", registry=registry)
+    booked, overdue = await services.db.read(_reserved)
+    waiting.set(booked)
+    late.set(overdue)
     found = await services.db.read(_numbers)
     for (kind, state), count in found.items():
         depth.labels(kind.value, state.value).set(count)
@@ -51,3 +56,11 @@ async def metrics(services: Services) -> tuple[bytes, str]:
 
 def _numbers(conn: Connection) -> dict[tuple[Kind, JobState], int]:
     return {(kind, state): jobs.count(conn, state, kind=kind) for kind in Kind for state in JobState}
+
+
+def _reserved(conn: Connection) -> tuple[int, float]:
+    """How many reservations are active, and for how many seconds the oldest of them has been due."""
+    now = utcnow()
+    due = reservations.due(conn, now, 1)
+    overdue = (now - due[0][1]).total_seconds() if due else 0.0
+    return reservations.count(conn, ReservationState.ACTIVE), overdue

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
@@ -17,7 +17,7 @@ from bot.delivery import Cards
 from bot.platforms.base import ChatPlatform, Outgoing, PlatformError
 from bot.platforms.web.feed import Feed
 from bot.reply import Reply
-from scheduler import queue
+from scheduler import estimate, places
 from scheduler.progress import Progress, ProgressFeed
 from storage import jobs, outbox
 from storage.database import Database
@@ -133,11 +133,16 @@ class Live:
                 log.exception("places not shown", extra={"action": "places-failed"})
                 continue
             for job, place in found:
-                if self._shown.get(job.id) != place:
-                    seconds = None if place.seconds is None else round(place.seconds, 1)
-                    self._web.progress(job.user_id, job=job.id, state="queued", place=place.place, seconds=seconds)
+                if self._shown.get(job.id) != _said(place):
+                    self._web.queued(job.user_id, job=job.id, place=place)
                     await self._update(job.id, None)
-            self._shown = {job.id: place for job, place in found}
+            self._shown = {job.id: _said(place) for job, place in found}
+
+
+def _said(place: Place) -> Place:
+    """As exactly as a card says it: the seconds between two numbers go by without an update."""
+    seconds = place.seconds if place.low is None else None
+    return replace(place, seconds=None if seconds is None else float(estimate.rounded(seconds)))
 
 
 def _card(conn: Connection, job_id: int) -> Card | None:
@@ -149,4 +154,4 @@ def _card(conn: Connection, job_id: int) -> Card | None:
 
 
 def _places(conn: Connection) -> list[tuple[Job, Place]]:
-    return [found for kind in Kind for found in queue.places(conn, kind, SHOWN, utcnow())]
+    return [found for kind in Kind for found in places.places(conn, kind, SHOWN, utcnow())]

@@ -7,6 +7,7 @@ ManageError
 ├── NoChat     this is no group chat, or no platform has one of this name
 ├── NotLimited nothing limits this account, or it is the default: there is nothing to add to
 ├── NoJob      there is no job of this number
+├── NoReservation  there is no reservation of this number
 ├── NoToken    there is no token of this number that still works
 └── Ended      the job is over, or not over yet: what was asked for does not fit its state
 """
@@ -21,12 +22,13 @@ from datetime import date, datetime
 from sqlalchemy import Connection
 
 from bot.platforms.web.wire import chosen_name
-from scheduler import queue, quota
+from scheduler import queue, quota, reservations
 from scheduler.policy import Policy, Refusal
 from scheduler.queue import Submission
 from scheduler.standing import Standing, payer
 from storage import audit, jobs, ledger, tokens, users
-from storage.records import Allowance, ChatType, Identity, Job, JobState, Origin, Payer, Role, Unit, User
+from storage import reservations as kept
+from storage.records import Allowance, ChatType, Identity, Job, JobState, Origin, Payer, Reservation, Role, Unit, User
 from storage.tokens import Token
 
 #: Where people come from: the names an identity may begin with.
@@ -75,6 +77,13 @@ class NoJob(ManageError):
 
     def __init__(self, job_id: int) -> None:
         super().__init__(f"There is no job {job_id}. `moqi jobs list` shows those there are.")
+
+
+class NoReservation(ManageError):
+    """There is no reservation of this number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"There is no reservation {number}. `moqi reservations list` shows those there are.")
 
 
 class NoToken(ManageError):
@@ -280,3 +289,23 @@ def _again(job: Job, owner: User) -> Submission:
         priority=job.priority,
         card=None if job.origin.platform == "terminal" else lambda conn, again: {},  # rendered when it is sent
     )
+
+
+# --- reservations -----------------------------------------------------------------------------------------------
+
+
+def reservation(conn: Connection, number: int) -> Reservation:
+    """The reservation of this number. Raises `NoReservation`."""
+    found = kept.get(conn, number)
+    if found is None:
+        raise NoReservation(number)
+    return found
+
+
+def cancel_reservation(conn: Connection, actor: str, number: int, now: datetime) -> Reservation:
+    """Cancel a reservation for good. Raises `NoReservation`, `Ended`."""
+    found = kept.lock(conn, number) or reservation(conn, number)
+    done = reservations.cancel(conn, found, actor, now)
+    if isinstance(done, Refusal):
+        raise Ended(f"Reservation {number} is over already ({found.state.value}).")
+    return done

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
 from bot.context import House
+from bot.delivery import REDIRECTED
 from bot.replies import job_reply
 from bot.reply import Reply
-from scheduler import queue
+from scheduler import places
 from scheduler.progress import Progress
-from storage import assets, jobs
-from storage.records import Delivery, Job, JobState
+from storage import assets, jobs, outbox
+from storage.records import ChatType, Delivery, Job, JobState, utcnow
 
 
 class Renderer:
@@ -23,6 +25,13 @@ class Renderer:
 
     def delivery(self, conn: Connection, delivery: Delivery) -> Reply:
         """What an outgoing message says now. A card that goes out at once says what was written with its order."""
+        reply = self._delivery(conn, delivery)
+        if _redirected(conn, delivery):
+            said = self._house().words.say("booked.redirected")
+            reply = replace(reply, note=" · ".join(filter(None, (said, reply.note))))
+        return reply
+
+    def _delivery(self, conn: Connection, delivery: Delivery) -> Reply:
         if delivery.job_id is None:
             return Reply.from_json(delivery.body)
         if delivery.slot == "card" and delivery.attempts <= 1 and delivery.body:
@@ -35,6 +44,16 @@ class Renderer:
     def job(self, conn: Connection, job: Job, progress: Progress | None) -> Reply:
         """A job's card as it stands."""
         house = self._house()
-        place = queue.place(conn, job) if job.state is JobState.QUEUED else None
+        place = places.place(conn, job, utcnow()) if job.state is JobState.QUEUED else None
         made = assets.of_job(conn, job.id) if job.state is JobState.DONE else ()
         return job_reply(job, house.words, place=place, progress=progress, assets=tuple(made), card=house.card)
+
+
+def _redirected(conn: Connection, delivery: Delivery) -> bool:
+    """Whether it goes to its owner instead of its group: it, or the card whose place it takes."""
+    if REDIRECTED in delivery.receipt:
+        return True
+    if delivery.slot != "outcome" or delivery.job_id is None or delivery.origin.chat_type is not ChatType.GROUP:
+        return False
+    card = outbox.of_job(conn, delivery.job_id).get("card")
+    return card is not None and REDIRECTED in card.receipt

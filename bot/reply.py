@@ -10,7 +10,7 @@ from typing import Any
 class Button:
     """A button under a reply. Pressing it comes back as ChatEvent(kind="action", action=…, value=…)."""
 
-    action: str  # redo | reseed | cancel
+    action: str  # redo | reseed | cancel | res_… (bot/router.py)
     label: str
     value: dict[str, Any] = field(default_factory=dict)  # e.g. {"job": 17}
     style: str = "default"  # default | primary | danger

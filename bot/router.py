@@ -8,14 +8,15 @@ from datetime import datetime
 from sqlalchemy import Connection, select
 
 from bot import access, commands
-from bot.commands import Cancel, Command, Conversation, Redo, UsageError
+from bot.commands import Cancel, Command, Conversation, OnReservation, Redo, UsageError
 from bot.context import Context, Handled, House
 from bot.delivery import reply_row
 from bot.events import ChatEvent
 from bot.handlers import TABLE
 from bot.handlers.draw import refused
 from scheduler import queue
-from storage import inbox, jobs, users
+from scheduler.reservations import cancel
+from storage import inbox, jobs, reservations, users
 from storage.records import ChatType, JobState
 from storage.tables import inbox as inbox_table
 
@@ -27,6 +28,8 @@ BUTTONS: dict[str, Callable[[int], Command]] = {
     "reseed": lambda job: Redo(job=job, reseed=True),
     "cancel": lambda job: Cancel(job=job),
 }
+#: What a button of a reservation's card does with it.
+RESERVATION_BUTTONS = {f"res_{act}": act for act in ("confirm", "choose", "time", "cancel", "pause", "resume")}
 
 
 def handle(conn: Connection, house: House, entry_id: int, event: ChatEvent, now: datetime) -> Handled:
@@ -91,6 +94,8 @@ def _may_found(house: House, event: ChatEvent) -> bool:
 
 
 def _wanted(ctx: Context) -> Command | Conversation | UsageError:
+    if ctx.event.kind == "action" and ctx.event.action in RESERVATION_BUTTONS:
+        return _on_reservation(RESERVATION_BUTTONS[ctx.event.action], ctx.event.value)
     if ctx.event.kind == "action":
         job = ctx.event.value.get("job")
         make = BUTTONS.get(ctx.event.action)
@@ -100,6 +105,17 @@ def _wanted(ctx: Context) -> Command | Conversation | UsageError:
     return commands.parse(ctx.event.text, ctx.house.rules)
 
 
+def _on_reservation(act: str, value: dict[str, object]) -> Command | UsageError:
+    reservation, version, choice = (value.get(name, 0) for name in ("reservation", "version", "choice"))
+    if not (_number(reservation) and _number(version) and _number(choice)) or not reservation:
+        return UsageError(code="unknown_button")
+    return OnReservation(reservation=int(str(reservation)), act=act, version=int(str(version)), choice=int(str(choice)))
+
+
+def _number(value: object) -> bool:
+    return type(value) is int and 0 <= value <= JOB_MAX  # a bool is an int, and no number
+
+
 def _recall(conn: Connection, event: ChatEvent, now: datetime) -> Handled:
     """The message was taken back: so is what it ordered."""
     row = conn.execute(
@@ -107,6 +123,8 @@ def _recall(conn: Connection, event: ChatEvent, now: datetime) -> Handled:
             inbox_table.c.platform == event.platform, inbox_table.c.key == event.value.get("message_id", "")
         )
     ).one_or_none()
+    if row is not None and row.outcome.startswith("reservation:"):
+        return _recall_reservation(conn, event, int(row.outcome.removeprefix("reservation:")), now)
     if row is None or not row.outcome.startswith("job:"):
         return Handled(outcome="ignored:recall of nothing")
     job = jobs.get(conn, int(row.outcome.removeprefix("job:")))
@@ -114,3 +132,11 @@ def _recall(conn: Connection, event: ChatEvent, now: datetime) -> Handled:
         return Handled(outcome="ignored:recall of what is over")
     state = queue.cancel(conn, job, f"{event.platform}:recall", now)
     return Handled(outcome="ignored:recalled", stop=(job.id,) if state is JobState.RUNNING else ())
+
+
+def _recall_reservation(conn: Connection, event: ChatEvent, reservation_id: int, now: datetime) -> Handled:
+    found = reservations.lock(conn, reservation_id)
+    if found is None or found.state.terminal:
+        return Handled(outcome="ignored:recall of what is over")
+    cancel(conn, found, f"{event.platform}:recall", now)
+    return Handled(outcome="ignored:recalled")

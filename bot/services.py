@@ -7,7 +7,7 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from bot import kb, router
+from bot.booking import Booker
 from bot.context import Handled, House
 from bot.current import Current
 from bot.delivery import Cards, Sender
@@ -33,7 +34,8 @@ from inference.device import DeviceState, ImageDevice
 from inference.errors import InferenceError
 from inference.images.registry import LoadOptions
 from inference.text.registry import open_text_model
-from scheduler import queue
+from scheduler import classes, queue, reservations
+from scheduler.alarms import Alarms
 from scheduler.clock import Chore, Clock
 from scheduler.progress import ProgressFeed
 from scheduler.runners.ask import AskRunner
@@ -44,7 +46,7 @@ from storage.database import Database
 from storage.errors import StorageError
 from storage.faults import point
 from storage.files import Files
-from storage.records import InboxEntry, Kind, utcnow
+from storage.records import InboxEntry, Kind, Occurrence, utcnow
 
 log = logging.getLogger("moqi")
 
@@ -78,6 +80,9 @@ class Services:
         }
         self.live = Live(db, self.feed, self.web, self.platforms, render.job, cards)
         self.clock = Clock(self._chores())
+        self.alarms = Alarms(
+            db, self.clock, lambda: Booker(self.house()), lambda: self.current.settings.policy.queue(), self._fired
+        )
 
     def house(self) -> House:
         """The rules, words and engines at this moment."""
@@ -130,7 +135,16 @@ class Services:
         handled = router.handle(conn, house, entry_id, event, now)
         return handled, self.sender.take(conn, handled.card) if handled.card else self.sender.wake.give
 
+    def _fired(self, fates: Sequence[Occurrence]) -> None:
+        """Reservations have fired: their jobs wait, and perhaps somebody is to be told why one does not."""
+        self.workers[Kind.DRAW].wake.give()
+        self.sender.wake.give()
+
     def _wake(self, handled: Handled) -> None:
+        if handled.arm:
+            point("reservation-confirmed")
+        for reservation, at in handled.arm:
+            self.alarms.arm(reservation, at)
         for kind, worker in self.workers.items():
             if kind in handled.work:
                 worker.wake.give()
@@ -151,9 +165,22 @@ class Services:
         return {
             "seal the audit log": (2.0, lambda: self.db.run(audit.seal)),
             "take back lost jobs": (5.0, self._recover),
+            "close windows": (5.0, self._close_windows),
+            "let old work rise": (10.0, self._rise),
+            "drop old proposals": (60.0, lambda: self.db.run(reservations.lapse, utcnow())),
             "read changed settings": (5.0, self.current.reload),
             "sweep half-written files": (3600.0, lambda: asyncio.to_thread(self.files.sweep, timedelta(hours=1))),
         }
+
+    async def _close_windows(self) -> None:
+        if await self.db.read(jobs.closed_out, utcnow()):
+            await self.db.run(queue.close, utcnow())
+            self.sender.wake.give()
+
+    async def _rise(self) -> None:
+        policy = self.current.settings.policy.queue()
+        if await self.db.read(classes.waiting_long, policy, utcnow()):
+            await self.db.run(classes.rise, policy, utcnow())
 
     async def _recover(self) -> None:
         await self.db.run(queue.recover, self.current.settings.policy.queue(), utcnow(), sole_owner=False)
@@ -193,15 +220,19 @@ async def serving(services: Services, *, kinds: Iterable[Kind] = tuple(Kind)) ->
         *(_task(f"worker {kind}", services.workers[kind].run()) for kind in wanted),
         _task("knowledge", _sync_knowledge(services)),
     ]
+    firing = []
     if Kind.DRAW in wanted:
         tasks.append(_task("warm-up", _wake_when_ready(services)))
+        firing = [_task("alarms", services.alarms.run())]  # whoever cannot draw leaves them to whoever can
+        tasks += firing
     services.clock.start()
     try:
         yield
     finally:
         services.clock.stop()
+        services.alarms.stop()
         services.inbox.stop()
-        await asyncio.wait({inbox}, timeout=GRACE)  # what it has taken for the sender must still reach it
+        await asyncio.wait({inbox, *firing}, timeout=GRACE)  # what it has taken for the sender must still reach it
         await asyncio.gather(*(services.workers[kind].stop(GRACE) for kind in wanted))
         await services.sender.stop(GRACE)
         for task in tasks:

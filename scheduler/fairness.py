@@ -1,8 +1,10 @@
 """Whose turn it is. Pure: start-time fair queueing tags and the choice of the next batch.
 
-Every job gets a tag when it is accepted: `max(lane's virtual time, end of the person's last job)`. The lane serves by
-(priority, tag, id) and moves its virtual time to the tag it serves. Somebody with 200 waiting pictures has tags far in
-the future; somebody new starts at the present and is next. Source: Goyal, Vin, Cheng, "Start-time Fair Queueing", 1996.
+Every job gets a tag when it is accepted: `max(virtual time, end of the person's last job)`. The lane serves by
+(priority, tag, id) and moves the virtual time of that priority to the tag it serves. Somebody with 200 waiting pictures
+has tags far in the future; somebody new starts at the present and is next. Each priority has a virtual time of its own:
+in a common one, what waits behind would lose its place to whoever comes later. Source: Goyal, Vin, Cheng, "Start-time
+Fair Queueing", 1996.
 """
 
 from __future__ import annotations
@@ -11,7 +13,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from scheduler.policy import BATCH, INTERACTIVE, RESERVED, SUSPECT
 from storage.records import Job
+
+_CLASSES = (INTERACTIVE, RESERVED, BATCH, SUSPECT)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +31,11 @@ def tag(vtime: float, vfinish: float, work: float, share: float = 1.0) -> Tag:
     """The tag of a new job of `work`; a person with share 2 advances half as fast."""
     start = max(vtime, vfinish)
     return Tag(start=start, finish=start + work / share)
+
+
+def before(priority: int) -> int:
+    """The class that a job rises into when it has waited too long in this one."""
+    return max((one for one in _CLASSES if one < priority), default=INTERACTIVE)
 
 
 def pictures(job: Job) -> int:

@@ -8,13 +8,14 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 from scheduler.standing import Standing
-from storage.records import Allowance, Kind, Unit
+from storage.records import Allowance, Kind, Role, Unit
 
 #: The unit a kind of work is paid in.
 UNIT_OF = {Kind.DRAW: Unit.DRAW, Kind.ASK: Unit.ASK}
 
-#: The priority of a suspect job: behind interactive (0), reserved (10) and batch (20) work.
-SUSPECT = 50
+#: The classes of a lane, in the order in which they are served: what somebody waits for now, what was booked for a
+#: time, what may come any time in a window, and what took its worker with it too often and runs alone.
+INTERACTIVE, RESERVED, BATCH, SUSPECT = 0, 10, 20, 50
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,8 +35,15 @@ class Policy:
     max_lost: int = 3  # a job whose worker vanished this often is suspect: it runs alone, behind all others
     max_suspect: int = 10  # after so many it is given up: it takes its worker with it each time
     max_attempts: int = 3  # of a job that failed for a passing reason
+    reservations_per_user: int = 50  # that one person may have open at once
+    shares: Mapping[Role, float] = field(default_factory=dict)  # of a busy queue; a role that is not here has 1
+    ageing: timedelta = timedelta(minutes=15)  # so long a job waits in its class, then it rises into the one before
     breaker_failures: int = 5  # consecutive failures that open a lane's circuit
     breaker_pause: timedelta = timedelta(seconds=60)
+
+    def share(self, role: Role) -> float:
+        """How much a person of this role gets of a busy queue, against 1 of others."""
+        return self.shares.get(role, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,20 +123,6 @@ def renewal(period: str, now: datetime, zone: tzinfo) -> datetime:
 def retry_after(attempt: int, policy: Policy) -> timedelta | None:
     """How long to wait before a job that failed for a passing reason runs again; None = give up."""
     return None if attempt >= policy.max_attempts else timedelta(seconds=2.0 ** (attempt - 1))
-
-
-def smoothed(rate: float, samples: int, measured: float) -> float:
-    """The lane's seconds per unit of work after one more measurement.
-
-    The first few count in full (a cold start is corrected quickly), later ones by a fifth.
-    """
-    share = max(0.2, 1.0 / (samples + 1))
-    return rate + share * (measured - rate)
-
-
-def seconds(work: float, rate: float, samples: int) -> float | None:
-    """Predicted seconds for an amount of work; None before anything was measured: better no number than a wrong one."""
-    return None if samples == 0 else work * rate
 
 
 def circuit(failures: int, now: datetime, policy: Policy) -> datetime | None:

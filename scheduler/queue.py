@@ -15,11 +15,12 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from scheduler import fairness, quota
+from scheduler import classes, fairness, places, quota
 from scheduler import policy as rules
+from scheduler.places import Spot
 from scheduler.policy import UNIT_OF, Demand, Policy, Refusal
-from scheduler.standing import notices
-from storage import audit, jobs, outbox
+from scheduler.standing import Standing, notices
+from storage import audit, jobs, line, outbox
 from storage.dialect import serialise
 from storage.jobs import Lane
 from storage.records import Job, JobState, Kind, Origin, Place, User
@@ -42,8 +43,19 @@ class Submission:
     batch_key: str = ""
     parent_id: int | None = None
     priority: int = 0
+    not_after: datetime | None = None  # it may not start from then on
     #: What its first message says ({}: how the job stands when it is sent); None = no such message.
     card: Callable[[Connection, Job], dict[str, Any]] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preview:
+    """What would become of an order."""
+
+    cost: int
+    have: tuple[Standing, ...]  # what those have left who would pay
+    refusal: Refusal | None
+    place: Place  # where it would stand
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,19 +87,11 @@ def submit(conn: Connection, wanted: Submission, policy: Policy, now: datetime) 
     seen = jobs.by_key(conn, wanted.key)
     if seen is not None:
         return seen
-    lane = jobs.lane(conn, wanted.kind)
-    have = quota.standings(conn, quota.payers(wanted.user, wanted.origin), UNIT_OF[wanted.kind], policy, now)
-    active = (JobState.QUEUED,)
-    demand = Demand(
-        cost=wanted.cost,
-        waiting_user=jobs.count(conn, *active, kind=wanted.kind, user_id=wanted.user.id),
-        waiting_total=jobs.count(conn, *active, kind=wanted.kind),
-        banned=wanted.user.banned,
-    )
-    refusal = rules.admit(demand, have, policy)
+    jobs.lane(conn, wanted.kind)
+    have, refusal = _admitted(conn, wanted, policy, now)
     if refusal is not None:
         return refusal
-    job_id = _enqueue(conn, wanted, lane, notices(have, wanted.cost, policy.warn_at), now)
+    job_id = _enqueue(conn, wanted, policy, notices(have, wanted.cost, policy.warn_at), now)
     quota.hold(conn, job_id, wanted.cost, have, now)
     job = _expect(conn, job_id)
     if wanted.card is not None:
@@ -97,9 +101,35 @@ def submit(conn: Connection, wanted: Submission, policy: Policy, now: datetime) 
     return job
 
 
-def _enqueue(conn: Connection, wanted: Submission, lane: Lane, told: tuple[dict[str, Any], ...], now: datetime) -> int:
-    tag = fairness.tag(lane.vtime, jobs.vfinish(conn, wanted.kind, wanted.user.id), wanted.work)
-    jobs.set_vfinish(conn, wanted.kind, wanted.user.id, tag.finish)
+def _admitted(
+    conn: Connection, wanted: Submission, policy: Policy, now: datetime
+) -> tuple[tuple[Standing, ...], Refusal | None]:
+    """What everybody has left who would pay, and why the job is not accepted; None = it is."""
+    have = quota.standings(conn, quota.payers(wanted.user, wanted.origin), UNIT_OF[wanted.kind], policy, now)
+    demand = Demand(
+        cost=wanted.cost,
+        waiting_user=line.waiting_of(conn, wanted.kind, wanted.user.id),
+        waiting_total=line.waiting(conn, wanted.kind),
+        banned=wanted.user.banned,
+    )
+    return have, rules.admit(demand, have, policy)
+
+
+def preview(conn: Connection, wanted: Submission, policy: Policy, now: datetime) -> Preview:
+    """What would become of an order now. Nothing is ordered, held or written into the line."""
+    have, refusal = _admitted(conn, wanted, policy, now)
+    share = policy.share(wanted.user.role)
+    tag = classes.tag(conn, wanted.kind, wanted.user.id, wanted.priority, wanted.work, share)
+    last = 2**31 - 1  # behind all that have the same tag
+    spot = Spot(kind=wanted.kind, priority=wanted.priority, vtag=tag.start, id=last, weight=wanted.work)
+    return Preview(cost=wanted.cost, have=have, refusal=refusal, place=places.place(conn, spot, now))
+
+
+def _enqueue(
+    conn: Connection, wanted: Submission, policy: Policy, told: tuple[dict[str, Any], ...], now: datetime
+) -> int:
+    share = policy.share(wanted.user.role)
+    tag = classes.enter(conn, wanted.kind, wanted.user.id, wanted.priority, wanted.work, share)
     job_id = jobs.add(
         conn,
         key=wanted.key,
@@ -111,8 +141,10 @@ def _enqueue(conn: Connection, wanted: Submission, lane: Lane, told: tuple[dict[
         weight=wanted.work,
         priority=wanted.priority,
         vtag=tag.start,
+        span=tag.finish - tag.start,
         batch_key=wanted.batch_key,
         parent_id=wanted.parent_id,
+        not_after=wanted.not_after,
         notices=told,
         now=now,
     )
@@ -121,41 +153,30 @@ def _enqueue(conn: Connection, wanted: Submission, lane: Lane, told: tuple[dict[
     return job_id
 
 
-def place(conn: Connection, job: Job) -> Place:
-    """Where a queued job stands and about how long until its result, from what was measured."""
-    count, work = jobs.ahead(conn, job)
-    running = jobs.running_work(conn, job.kind)
-    lane = jobs.peek_lane(conn, job.kind)
-    # Half of what runs now is taken as done: unbiased when nothing better is known.
-    seconds = rules.seconds(work + running / 2 + job.weight, lane.rate, lane.samples)
-    return Place(place=count + 1, seconds=seconds)
-
-
-def places(conn: Connection, kind: Kind, limit: int, now: datetime) -> list[tuple[Job, Place]]:
-    """The first of a lane's waiting jobs with their places, in one look however many there are."""
-    lane = jobs.peek_lane(conn, kind)
-    work = jobs.running_work(conn, kind) / 2
-    found = []
-    for number, job in enumerate(jobs.waiting(conn, kind, now, limit), 1):
-        work += job.weight
-        found.append((job, Place(place=number, seconds=rules.seconds(work, lane.rate, lane.samples))))
-    return found
-
-
 def claim(conn: Connection, kind: Kind, room: Callable[[Job], int], policy: Policy, now: datetime) -> Claim | None:
     """Lease the next batch of a lane; None when nothing may run now. `room`: how large a batch its head allows."""
     serialise(conn, f"lane:{kind}")
     lane = jobs.lane(conn, kind)
     if lane.paused or (lane.open_until is not None and now < lane.open_until):
         return None
-    waiting = jobs.waiting(conn, kind, now, LOOK_AHEAD)
-    batch = fairness.choose(waiting, jobs.running_per_user(conn, kind), policy.concurrency, room)
+    batch = _choice(conn, kind, room, policy, now)
     if not batch:
         return None
-    token = secrets.token_hex(8)
-    jobs.lease(conn, [job.id for job in batch], token, now + policy.lease, now)
-    jobs.set_lane(conn, kind, vtime=max(lane.vtime, batch[0].vtag))
+    head, token = batch[0], secrets.token_hex(8)
+    jobs.lease(conn, batch, token, now + policy.lease, now)
+    line.set_vtime(conn, kind, head.priority, max(line.vtime(conn, kind, head.priority), head.vtag))
     return Claim(token=token, jobs=tuple(_expect(conn, job.id) for job in batch))
+
+
+def _choice(conn: Connection, kind: Kind, room: Callable[[Job], int], policy: Policy, now: datetime) -> list[Job]:
+    running = jobs.running_per_user(conn, kind)
+    waiting = jobs.waiting(conn, kind, now, LOOK_AHEAD)
+    batch = fairness.choose(waiting, running, policy.concurrency, room)
+    if batch or len(waiting) < LOOK_AHEAD:
+        return batch
+    # All that was looked at belongs to people at their limit: behind them somebody else may wait.
+    busy = [user for user, count in running.items() if count >= policy.concurrency]
+    return fairness.choose(jobs.waiting(conn, kind, now, LOOK_AHEAD, busy), running, policy.concurrency, room)
 
 
 def succeed(
@@ -192,12 +213,15 @@ def learn(conn: Connection, kind: Kind, rate: float) -> None:
 
 
 def _learned(lane: Lane, rate: float) -> dict[str, Any]:
-    return {"rate": rules.smoothed(lane.rate, lane.samples, rate), "samples": lane.samples + 1}
+    pace = places.pace(lane).after(rate)
+    return {"rate": pace.rate, "variance": pace.variance, "samples": pace.samples}
 
 
 def fail(conn: Connection, job: Job, failure: Failure, policy: Policy, now: datetime) -> bool:
     """Try again later when that may help, else end the job, give the price back and tell its owner."""
     again = rules.retry_after(job.attempt, policy) if failure.transient else None
+    if again is not None:
+        serialise(conn, f"lane:{job.kind}")
     if failure.engine:
         _count_failure(conn, job.kind, policy, now)
     if again is not None:
@@ -235,6 +259,7 @@ def cancelled(conn: Connection, job: Job, now: datetime) -> bool:
 
 def release(conn: Connection, job: Job) -> bool:
     """Give a running job back unharmed because its worker stops: old place, no attempt counted."""
+    serialise(conn, f"lane:{job.kind}")
     return jobs.requeue(conn, job.id, job.token, attempt=-1)
 
 
@@ -244,6 +269,8 @@ def recover(conn: Connection, policy: Policy, now: datetime, *, sole_owner: bool
     A process that owns the data folder alone knows at its start that every running job is an orphan; otherwise the
     lease decides. Returns the ids touched.
     """
+    for kind in Kind:
+        serialise(conn, f"lane:{kind}")
     touched = jobs.expired(conn, None if sole_owner else now)
     for job in touched:
         if job.cancel_requested:
@@ -256,6 +283,17 @@ def recover(conn: Connection, policy: Policy, now: datetime, *, sole_owner: bool
         else:
             jobs.requeue(conn, job.id, job.token, lost=1)
     return [job.id for job in touched]
+
+
+def close(conn: Connection, now: datetime) -> list[int]:
+    """End the waiting jobs whose window has closed; they cost nothing, their owners are told. Returns their ids."""
+    ended = []
+    for job in jobs.closed_out(conn, now):
+        serialise(conn, f"lane:{job.kind}")
+        if jobs.end_queued(conn, job.id, JobState.FAILED, now, error="window_closed", cause="its window has closed"):
+            _refunded(conn, job, "window_closed", now)
+            ended.append(job.id)
+    return ended
 
 
 def lease_until(policy: Policy, now: datetime) -> datetime:

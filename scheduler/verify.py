@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import Connection, Text, and_, cast, exists, func, literal, not_, or_, select
 from sqlalchemy.sql.elements import FunctionFilter
 
-from storage import audit
+from scheduler import due
+from scheduler.calendar import BadCalendar, from_json, occurrence_key
+from storage import audit, line
 from storage.files import Files
 from storage.ledger import EXTRA
-from storage.records import DeliveryState, EntryKind, JobState, Payer
-from storage.tables import accounts, assets, inbox, jobs, ledger, outbox
+from storage.records import DeliveryState, EntryKind, Fate, JobState, Payer, ReservationState
+from storage.tables import accounts, assets, inbox, jobs, ledger, occurrences, outbox, reservations
 
 #: An event or file younger than this may still be on its way; only older ones can break an invariant.
 GRACE = timedelta(minutes=2)
@@ -40,14 +43,22 @@ class Check:
 def verify(conn: Connection, files: Files, now: datetime) -> list[Check]:
     """All six invariants of the contract."""
     checks: list[tuple[str, Callable[[], list[str]]]] = [
-        ("every accepted event is handled, or waits no longer than its turn", lambda: _events(conn, now)),
+        (
+            "every accepted event is handled, or waits no longer than its turn",
+            lambda: _turns(conn, now),
+        ),
         ("every ended job has one outcome, delivered once or with a reason why not", lambda: _outcomes(conn)),
         ("balances are the sums of the ledger; every hold is closed once", lambda: _ledger(conn)),
-        ("every reservation fired once for each due time", lambda: _reservations(conn)),
+        ("every reservation fired once for each due time", lambda: _reservations(conn, now)),
         ("every asset has its file, and every file its asset", lambda: _assets(conn, files, now)),
         ("the audit chain is unbroken", lambda: audit.verify(conn)),
     ]
     return [Check(invariant=name, broken=check()[:_SHOW]) for name, check in checks]
+
+
+def _turns(conn: Connection, now: datetime) -> list[str]:
+    """What nobody has handled, and what is counted wrong of those that wait: they could be refused or passed over."""
+    return _events(conn, now) + line.wrong(conn)
 
 
 def _events(conn: Connection, now: datetime) -> list[str]:
@@ -192,9 +203,77 @@ def _free(conn: Connection) -> list[str]:
     return broken
 
 
-def _reservations(conn: Connection) -> list[str]:
-    """Reservations are not part of this version: there are none that could have been missed."""
-    return []
+def _reservations(conn: Connection, now: datetime) -> list[str]:
+    return _overdue(conn, now) + _fates(conn) + _gaps(conn, now)
+
+
+def _overdue(conn: Connection, now: datetime) -> list[str]:
+    """Active ones whose time has come and gone; over the grace they should have fired, or been refused."""
+    late = select(reservations.c.id, reservations.c.next_at).where(
+        reservations.c.state == ReservationState.ACTIVE,
+        or_(reservations.c.next_at.is_(None), reservations.c.next_at < now - GRACE),
+    )
+    silent = select(reservations.c.id, reservations.c.state).where(
+        or_(
+            and_(
+                reservations.c.state == ReservationState.ENDED,
+                not_(exists().where(occurrences.c.reservation_id == reservations.c.id)),
+            ),
+            and_(reservations.c.state.in_(["ended", "cancelled"]), reservations.c.reason == ""),
+        )
+    )
+    return [f"reservation {row.id} was due at {row.next_at} and has not fired" for row in conn.execute(late)] + [
+        f"reservation {row.id} is {row.state} without a due time or a reason" for row in conn.execute(silent)
+    ]
+
+
+def _fates(conn: Connection) -> list[str]:
+    """What fired has its job and no other, what did not has its reason."""
+    key = "res:" + cast(occurrences.c.reservation_id, Text) + ":" + occurrences.c.key
+    wrong = (
+        select(occurrences.c.reservation_id, occurrences.c.key, occurrences.c.fate)
+        .outerjoin(jobs, jobs.c.id == occurrences.c.job_id)
+        .where(
+            or_(
+                and_(occurrences.c.fate == Fate.FIRED, or_(jobs.c.id.is_(None), jobs.c.key != key)),
+                and_(occurrences.c.fate != Fate.FIRED, or_(occurrences.c.reason == "", jobs.c.id.is_not(None))),
+            )
+        )
+    )
+    stray = select(jobs.c.id, jobs.c.key).where(
+        jobs.c.key.like("res:%"), not_(exists().where(occurrences.c.job_id == jobs.c.id))
+    )
+    return [
+        f"reservation {row.reservation_id} at {row.key}: {row.fate}, with a job or reason that does not fit"
+        for row in conn.execute(wrong)
+    ] + [f"job {row.id} ({row.key}) belongs to no due time of its reservation" for row in conn.execute(stray)]
+
+
+def _gaps(conn: Connection, now: datetime) -> list[str]:
+    """Every due time between the confirmation and the next one has its occurrence; the last thirty days of them."""
+    active = select(reservations).where(
+        reservations.c.state.in_(["active", "ended"]), reservations.c.since.is_not(None)
+    )
+    broken = []
+    for row in conn.execute(active):
+        after = max(row.since, now - due.HORIZON)
+        known = select(occurrences.c.key).where(
+            occurrences.c.reservation_id == row.id, occurrences.c.due_at > after - timedelta(days=1)
+        )
+        keys = set(conn.execute(known).scalars())
+        try:
+            zone, rule = ZoneInfo(row.zone), from_json(row.rule)
+        except (BadCalendar, ZoneInfoNotFoundError) as error:
+            broken.append(f"reservation {row.id} cannot be read: {error}")
+            continue
+        end = (row.next_at or now) if row.state == ReservationState.ACTIVE else now
+        missing = [
+            key
+            for moment in due.until(rule, after, zone, min(end, now))
+            if moment < end and (key := occurrence_key(rule, moment, zone)) not in keys
+        ]
+        broken += [f"reservation {row.id}: nothing is known of what was due at {key}" for key in missing[:3]]
+    return broken
 
 
 def _assets(conn: Connection, files: Files, now: datetime) -> list[str]:

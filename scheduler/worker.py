@@ -18,11 +18,11 @@ from scheduler.policy import Policy, answer_price
 from scheduler.progress import Progress, ProgressFeed, Signal
 from scheduler.queue import Claim, Failure
 from scheduler.work import NewAsset, Outcome, Runner, Stop, Stopped, Success, Task
-from storage import assets, jobs
+from storage import assets, jobs, line
 from storage.database import Database
 from storage.errors import StorageError
 from storage.faults import point
-from storage.records import Job, JobState, Kind, utcnow
+from storage.records import Job, Kind, utcnow
 
 log = logging.getLogger("moqi.worker")
 
@@ -190,7 +190,7 @@ class Worker:
 
 
 def _anything_waits(conn: Connection, kind: Kind) -> bool:
-    return jobs.count(conn, JobState.QUEUED, kind=kind) > 0
+    return line.waiting(conn, kind) > 0
 
 
 def _row(conn: Connection, job: Job, index: int, item: NewAsset) -> int:

@@ -17,6 +17,10 @@ POINTS = (
     "picture-drawn",  # pixels exist in memory only
     "asset-written",  # the file exists, no row knows it
     "job-finished",  # outcome, ledger and outbox are committed
+    "reservation-confirmed",  # the reservation is active, no alarm is set for it yet
+    "reservation-due",  # its time has come, the transaction has not begun
+    "reservation-firing",  # job and occurrence are written, nothing is committed
+    "reservation-fired",  # committed, no worker knows of the job yet
     "delivery-claimed",  # leased, nothing sent yet
     "delivery-sent",  # the platform has it, the row does not say so yet
     "delivery-kept",  # marked as sent

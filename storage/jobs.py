@@ -1,4 +1,7 @@
-"""Jobs and the lanes they wait in. Decisions (whose turn, what price) are made in scheduler/; here are the queries."""
+"""Jobs and the lanes they wait in. Decisions (whose turn, what price) are made in scheduler/; here are the queries.
+
+What puts a job into the line or takes it out needs the lane for itself: storage.dialect.serialise, "lane:<kind>".
+"""
 
 from __future__ import annotations
 
@@ -8,36 +11,26 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Row, and_, bindparam, func, or_, select, update
+from sqlalchemy import Connection, Integer, Row, and_, bindparam, func, or_, select, text, update
 
+from storage import line
 from storage.dialect import insert_on
-from storage.records import Job, JobState, Kind, Origin
-from storage.tables import jobs, lanes, turns
+from storage.records import Job, JobState, Kind, Origin, Role
+from storage.tables import jobs, lanes, users
 
 # Built once: every picture passes here a dozen times, and building a statement takes longer than running it.
 _GET = select(jobs).where(jobs.c.id == bindparam("id"))
 _BY_KEY = select(jobs).where(jobs.c.key == bindparam("key"))
 _LANE = select(lanes).where(lanes.c.kind == bindparam("kind"))
-_VFINISH = select(turns.c.vfinish).where(turns.c.kind == bindparam("kind"), turns.c.user_id == bindparam("user"))
 _OF_KIND = (
     select(func.count())
     .select_from(jobs)
     .where(jobs.c.kind == bindparam("kind"), jobs.c.state.in_(bindparam("states", expanding=True)))
 )
-_OF_USER = _OF_KIND.where(jobs.c.user_id == bindparam("user"))
 _OF_EACH = (
     select(jobs.c.user_id, func.count().label("running"))
     .where(jobs.c.kind == bindparam("kind"), jobs.c.state == JobState.RUNNING)
     .group_by(jobs.c.user_id)
-)
-_AHEAD = select(func.count(), func.coalesce(func.sum(jobs.c.weight), 0.0)).where(
-    jobs.c.kind == bindparam("kind"),
-    jobs.c.state == JobState.QUEUED,
-    or_(
-        jobs.c.priority < bindparam("priority"),
-        and_(jobs.c.priority == bindparam("priority"), jobs.c.vtag < bindparam("vtag")),
-        and_(jobs.c.priority == bindparam("priority"), jobs.c.vtag == bindparam("vtag"), jobs.c.id < bindparam("id")),
-    ),
 )
 # What these set is named by the values they are executed with.
 _LEASE = update(jobs).where(jobs.c.id.in_(bindparam("ids", expanding=True)), jobs.c.state == JobState.QUEUED)
@@ -47,8 +40,39 @@ _END = update(jobs).where(
 )
 _END_DONE = _END.where(jobs.c.cancel_requested.is_(False))
 _SET_LANE = update(lanes).where(lanes.c.kind == bindparam("of_kind"))
-_RUNNING_WORK = select(func.coalesce(func.sum(jobs.c.weight), 0.0)).where(
+_RUNNING = select(jobs.c.weight, jobs.c.started_at).where(
     jobs.c.kind == bindparam("kind"), jobs.c.state == JobState.RUNNING
+)
+_QUEUED = text("jobs.state = 'queued'")  # in so many words: a database finds its partial index by no parameter
+_CLOSED = select(jobs).where(_QUEUED, jobs.c.not_after <= bindparam("now")).order_by(jobs.c.id)
+_WINDOW_WORK = select(func.coalesce(func.sum(jobs.c.weight), 0.0)).where(
+    jobs.c.kind == bindparam("kind"),
+    _QUEUED,
+    jobs.c.not_after > bindparam("now"),
+    jobs.c.not_after <= bindparam("closes"),
+)
+_RISEN = (
+    select(jobs.c.id, jobs.c.kind, jobs.c.user_id, jobs.c.priority, jobs.c.weight, users.c.role)
+    .join(users, users.c.id == jobs.c.user_id)
+    .where(_QUEUED, text("jobs.priority > 0"), jobs.c.since <= bindparam("before"))
+    .order_by(jobs.c.since, jobs.c.vtag, jobs.c.id)
+    .limit(bindparam("limit", type_=Integer))
+)
+_CHANGE_QUEUED = (
+    update(jobs).where(jobs.c.id == bindparam("of_id"), jobs.c.state == JobState.QUEUED).returning(*line.COLUMNS)
+)
+_PLACE = select(*line.COLUMNS).where(jobs.c.id == bindparam("id"), jobs.c.state == JobState.QUEUED)
+_REQUEUE = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("of_id"), jobs.c.token == bindparam("of_token"), jobs.c.state == JobState.RUNNING)
+    .values(
+        state=JobState.QUEUED,
+        token="",
+        lease_until=None,
+        lost=jobs.c.lost + bindparam("more_lost"),
+        attempt=jobs.c.attempt + bindparam("more_attempts"),
+    )
+    .returning(*line.COLUMNS)
 )
 _WAITING = (
     select(jobs)
@@ -56,6 +80,7 @@ _WAITING = (
         jobs.c.kind == bindparam("kind"),
         jobs.c.state == JobState.QUEUED,
         or_(jobs.c.not_before.is_(None), jobs.c.not_before <= bindparam("now")),
+        or_(jobs.c.not_after.is_(None), jobs.c.not_after > bindparam("now")),
     )
     .order_by(jobs.c.priority, jobs.c.vtag, jobs.c.id)
     .limit(bindparam("limit", type_=Integer))
@@ -64,7 +89,7 @@ _WAITING = (
 
 @cache
 def _insert_job(dialect: str) -> Any:
-    return insert_on(dialect, jobs).on_conflict_do_nothing(index_elements=["key"]).returning(jobs.c.id)
+    return insert_on(dialect, jobs).on_conflict_do_nothing(index_elements=["key"]).returning(*line.COLUMNS)
 
 
 @cache
@@ -72,32 +97,48 @@ def _insert_lane(dialect: str) -> Any:
     return insert_on(dialect, lanes).on_conflict_do_nothing(index_elements=["kind"])
 
 
-@cache
-def _upsert_turn(dialect: str) -> Any:
-    statement = insert_on(dialect, turns)
-    return statement.on_conflict_do_update(
-        index_elements=["kind", "user_id"], set_={"vfinish": statement.excluded.vfinish}
-    )
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lane:
     """The state of one kind of work."""
 
     kind: Kind
-    vtime: float
     rate: float  # seconds per unit of work
+    variance: float  # of the rate, from run to run
     samples: int
     failures: int
     open_until: datetime | None  # the circuit is open: nothing is claimed before this
     paused: bool = False  # by an admin
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Riser:
+    """A job that has waited long in its priority."""
+
+    id: int
+    kind: Kind
+    user_id: int
+    priority: int
+    weight: float
+    role: Role  # its owner's
+
+
 def add(conn: Connection, *, key: str, kind: Kind, now: datetime, origin: Origin, **values: Any) -> int | None:
     """Insert a queued job; None when a job of this key exists (the event was seen before)."""
-    row = {"key": key, "kind": kind, "state": JobState.QUEUED, "created_at": now, "origin": origin.to_json(), **values}
-    found = conn.execute(_insert_job(conn.dialect.name), row).scalar_one_or_none()
-    return None if found is None else int(found)
+    row = {
+        "key": key,
+        "kind": kind,
+        "state": JobState.QUEUED,
+        "created_at": now,
+        "since": now,
+        "priority": 0,
+        "span": 0.0,
+        **values,
+    }
+    found = conn.execute(_insert_job(conn.dialect.name), {**row, "origin": origin.to_json()}).one_or_none()
+    if found is None:
+        return None
+    line.join(conn, found)
+    return int(found.id)
 
 
 def get(conn: Connection, job_id: int) -> Job | None:
@@ -132,9 +173,10 @@ def redone_since(conn: Connection, parent_id: int, user_id: int, since: datetime
     return conn.execute(statement.limit(1)).first() is not None
 
 
-def waiting(conn: Connection, kind: Kind, now: datetime, limit: int) -> list[Job]:
-    """Queued jobs that may run now, in the order of their turn."""
-    return [_job(row) for row in conn.execute(_WAITING, {"kind": kind, "now": now, "limit": limit})]
+def waiting(conn: Connection, kind: Kind, now: datetime, limit: int, but: Sequence[int] = ()) -> list[Job]:
+    """Queued jobs that may run now, in the order of their turn, without those of the people in `but`."""
+    statement = _WAITING.where(jobs.c.user_id.not_in(but)) if but else _WAITING
+    return [_job(row) for row in conn.execute(statement, {"kind": kind, "now": now, "limit": limit})]
 
 
 def running_per_user(conn: Connection, kind: Kind) -> dict[int, int]:
@@ -142,10 +184,12 @@ def running_per_user(conn: Connection, kind: Kind) -> dict[int, int]:
     return {row.user_id: row.running for row in conn.execute(_OF_EACH, {"kind": kind})}
 
 
-def lease(conn: Connection, ids: Sequence[int], token: str, until: datetime, now: datetime) -> None:
-    """Hand queued jobs to the worker that holds `token`."""
+def lease(conn: Connection, batch: Sequence[Job], token: str, until: datetime, now: datetime) -> None:
+    """Hand queued jobs, as they were just read, to the worker that holds `token`."""
     held = {"state": JobState.RUNNING, "token": token, "lease_until": until, "started_at": now}
-    conn.execute(_LEASE, {"ids": ids, **held})
+    conn.execute(_LEASE, {"ids": [job.id for job in batch], **held})
+    for job in batch:
+        line.leave(conn, job)
 
 
 def heartbeat(conn: Connection, token: str, until: datetime) -> dict[int, bool]:
@@ -168,8 +212,11 @@ def end(conn: Connection, job_id: int, token: str, state: JobState, now: datetim
 
 def end_queued(conn: Connection, job_id: int, state: JobState, now: datetime, **values: Any) -> bool:
     """End a job that never ran."""
-    statement = update(jobs).where(jobs.c.id == job_id, jobs.c.state == JobState.QUEUED)
-    return conn.execute(statement.values(state=state, finished_at=now, **values)).rowcount == 1
+    left = conn.execute(_CHANGE_QUEUED, {"of_id": job_id, "state": state, "finished_at": now, **values}).one_or_none()
+    if left is not None:
+        line.leave(conn, left)
+        line.forgive(conn, left)
+    return left is not None
 
 
 def charge(conn: Connection, job_id: int, cost: int, notices: Sequence[dict[str, Any]]) -> None:
@@ -179,20 +226,26 @@ def charge(conn: Connection, job_id: int, cost: int, notices: Sequence[dict[str,
 
 def requeue(conn: Connection, job_id: int, token: str, *, lost: int = 0, attempt: int = 0, **values: Any) -> bool:
     """Put a running job back to its old place, moving its counters by `lost` and `attempt`; `values` change more."""
-    statement = update(jobs).where(jobs.c.id == job_id, jobs.c.token == token, jobs.c.state == JobState.RUNNING)
-    return (
-        conn.execute(
-            statement.values(
-                state=JobState.QUEUED,
-                token="",
-                lease_until=None,
-                lost=jobs.c.lost + lost,
-                attempt=jobs.c.attempt + attempt,
-                **values,
-            )
-        ).rowcount
-        == 1
-    )
+    moved = {"of_id": job_id, "of_token": token, "more_lost": lost, "more_attempts": attempt}
+    back = conn.execute(_REQUEUE, {**moved, **values}).one_or_none()
+    if back is not None:
+        line.join(conn, back)
+    return back is not None
+
+
+def risen(conn: Connection, before: datetime, limit: int) -> list[Riser]:
+    """Queued jobs behind the first priority that have not risen since `before`, longest first."""
+    rows = conn.execute(_RISEN, {"before": before, "limit": limit})
+    return [Riser(**{**row._mapping, "kind": Kind(row.kind), "role": Role(row.role)}) for row in rows]
+
+
+def rise(conn: Connection, job_id: int, priority: int, vtag: float, span: float, now: datetime) -> None:
+    """Move a queued job to another place."""
+    left = conn.execute(_PLACE, {"id": job_id}).one()
+    line.leave(conn, left)
+    line.forgive(conn, left)
+    place = {"priority": priority, "vtag": vtag, "span": span, "since": now}
+    line.join(conn, conn.execute(_CHANGE_QUEUED, {"of_id": job_id, **place}).one())
 
 
 def ask_to_cancel(conn: Connection, job_id: int) -> bool:
@@ -209,24 +262,24 @@ def expired(conn: Connection, now: datetime | None) -> list[Job]:
     return [_job(row) for row in conn.execute(statement.order_by(jobs.c.id))]
 
 
-def running_work(conn: Connection, kind: Kind) -> float:
-    """The work that runs now."""
-    return float(conn.execute(_RUNNING_WORK, {"kind": kind}).scalar_one())
+def closed_out(conn: Connection, now: datetime) -> list[Job]:
+    """Queued jobs that may no longer start."""
+    return [_job(row) for row in conn.execute(_CLOSED, {"now": now})]
 
 
-def ahead(conn: Connection, job: Job) -> tuple[int, float]:
-    """What is served before a queued job: how many wait, and their work."""
-    place = {"kind": job.kind, "priority": job.priority, "vtag": job.vtag, "id": job.id}
-    count, weight = conn.execute(_AHEAD, place).one()
-    return int(count), float(weight)
+def window_work(conn: Connection, kind: Kind, now: datetime, closes: datetime) -> float:
+    """The work of queued jobs that wait for their window and must begin before it closes, by `closes` at the latest."""
+    return float(conn.execute(_WINDOW_WORK, {"kind": kind, "now": now, "closes": closes}).scalar_one())
 
 
-def count(conn: Connection, *states: JobState, kind: Kind, user_id: int | None = None) -> int:
-    """How many jobs of a kind are in these states, of everybody or of one person."""
-    values = {"kind": kind, "states": list(states)}
-    if user_id is None:
-        return int(conn.execute(_OF_KIND, values).scalar_one())
-    return int(conn.execute(_OF_USER, {**values, "user": user_id}).scalar_one())
+def running(conn: Connection, kind: Kind) -> list[tuple[float, datetime]]:
+    """What runs now: the work of each job, and when it was started."""
+    return [(row.weight, row.started_at) for row in conn.execute(_RUNNING, {"kind": kind})]
+
+
+def count(conn: Connection, *states: JobState, kind: Kind) -> int:
+    """How many jobs of a kind are in these states. Reads them all: how many wait is known by storage.line."""
+    return int(conn.execute(_OF_KIND, {"kind": kind, "states": list(states)}).scalar_one())
 
 
 def lane(conn: Connection, kind: Kind) -> Lane:
@@ -240,7 +293,7 @@ def lane(conn: Connection, kind: Kind) -> Lane:
 def peek_lane(conn: Connection, kind: Kind) -> Lane:
     """The lane of a kind as it stands, for readers."""
     found = _lane(conn, kind)
-    return found or Lane(kind=kind, vtime=0.0, rate=0.0, samples=0, failures=0, open_until=None)
+    return found or Lane(kind=kind, rate=0.0, variance=0.0, samples=0, failures=0, open_until=None)
 
 
 def _lane(conn: Connection, kind: Kind) -> Lane | None:
@@ -249,7 +302,7 @@ def _lane(conn: Connection, kind: Kind) -> Lane | None:
 
 
 def set_lane(conn: Connection, kind: Kind, **values: Any) -> None:
-    """Change a lane's virtual time, rate or circuit."""
+    """Change a lane's rate or circuit."""
     conn.execute(_SET_LANE, {"of_kind": kind, **values})
 
 
@@ -259,18 +312,8 @@ def pause(conn: Connection, kind: Kind, paused: bool) -> None:
     set_lane(conn, kind, paused=paused)
 
 
-def vfinish(conn: Connection, kind: Kind, user_id: int) -> float:
-    """Where the person's last job ends in the lane's virtual time."""
-    return float(conn.execute(_VFINISH, {"kind": kind, "user": user_id}).scalar_one_or_none() or 0.0)
-
-
-def set_vfinish(conn: Connection, kind: Kind, user_id: int, value: float) -> None:
-    """Remember where the person's last job ends."""
-    conn.execute(_upsert_turn(conn.dialect.name), {"kind": kind, "user_id": user_id, "vfinish": value})
-
-
 def _job(row: Row[Any]) -> Job:
-    data = {k: v for k, v in row._mapping.items() if k not in ("key", "lease_until")}
+    data = {k: v for k, v in row._mapping.items() if k not in ("key", "lease_until", "since", "span")}
     data["kind"] = Kind(data["kind"])
     data["state"] = JobState(data["state"])
     data["origin"] = Origin.from_json(data["origin"])

@@ -46,7 +46,15 @@ def _add(dialect: str) -> Any:
 
 
 def add(
-    conn: Connection, key: str, origin: Origin, *, slot: str, now: datetime, job_id: int | None = None, body: Any = None
+    conn: Connection,
+    key: str,
+    origin: Origin,
+    *,
+    slot: str,
+    now: datetime,
+    job_id: int | None = None,
+    body: Any = None,
+    replaces: str = "",
 ) -> int | None:
     """Put a message into the outbox; None when this key is there already."""
     values = {
@@ -61,6 +69,7 @@ def add(
         "receipt": {},
         "reason": "",
         "created_at": now,
+        "replaces": replaces,
     }
     found = conn.execute(_add(conn.dialect.name), values).scalar_one_or_none()
     return None if found is None else int(found)
@@ -117,6 +126,17 @@ def release_all(conn: Connection) -> int:
 def of_job(conn: Connection, job_id: int) -> dict[str, Delivery]:
     """The messages of a job by slot."""
     return {row.slot: _delivery(row) for row in conn.execute(_OF_JOB, {"job": job_id})}
+
+
+def by_key(conn: Connection, key: str) -> Delivery | None:
+    """The message of this key."""
+    row = conn.execute(select(outbox).where(outbox.c.key == key)).one_or_none()
+    return None if row is None else _delivery(row)
+
+
+def redirect(conn: Connection, delivery_id: int, origin: Origin, receipt: dict[str, Any], now: datetime) -> None:
+    """Send it to another place instead, from the beginning."""
+    _settle(conn, delivery_id, origin=origin.to_json(), receipt=receipt, attempts=0, next_at=now)
 
 
 def next_free(conn: Connection, now: datetime) -> datetime | None:

@@ -85,6 +85,28 @@ class EntryKind(StrEnum):
     RETURN = "return"  # settled, but its result could never be delivered: the price is given back (amount > 0)
 
 
+class ReservationState(StrEnum):
+    """Where a reservation stands. The last two are terminal."""
+
+    PROPOSED = "proposed"  # shown to its owner, not confirmed yet
+    ACTIVE = "active"  # fires at `next_at`
+    PAUSED = "paused"  # by its owner: what falls due meanwhile is not done
+    ENDED = "ended"  # has fired for the last time
+    CANCELLED = "cancelled"  # by its owner or an admin, or never confirmed; `reason` says which
+
+    @property
+    def terminal(self) -> bool:
+        return self in (ReservationState.ENDED, ReservationState.CANCELLED)
+
+
+class Fate(StrEnum):
+    """What became of one due time of a reservation."""
+
+    FIRED = "fired"  # made its job
+    SKIPPED = "skipped"  # too late, or a later one stands for it; `reason` says which
+    REFUSED = "refused"  # its job was not accepted; `reason` is the refusal's code
+
+
 class DeliveryState(StrEnum):
     """Where an outgoing message stands."""
 
@@ -174,11 +196,54 @@ class Job:
     not_before: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
+    not_after: datetime | None = None  # it may not start from then on: the window it was booked in has closed
     notices: tuple[dict[str, Any], ...] = ()  # what its owner is told beside it; see scheduler/standing.py
 
     def __post_init__(self) -> None:
-        for name in ("created_at", "not_before", "started_at", "finished_at"):
+        for name in ("created_at", "not_before", "started_at", "finished_at", "not_after"):
             aware(getattr(self, name), name)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reservation:
+    """Work that is ordered when its time comes, once or again and again."""
+
+    id: int
+    user_id: int
+    kind: Kind
+    state: ReservationState
+    origin: Origin  # where it was ordered: its pictures go there
+    params: dict[str, Any]  # as Job.params; a seed of None = another one each time
+    work: float  # Job.weight of one firing: what it takes of a window's capacity
+    rule: dict[str, Any]  # scheduler.calendar.to_json
+    choices: tuple[dict[str, Any], ...]  # rules it may mean; its owner chooses before it can be confirmed
+    window: dict[str, Any] | None  # scheduler.calendar.window_to_json: any time in it will do
+    zone: str  # IANA name of the zone the rule is read in
+    late_limit: int | None  # seconds; later than that it is skipped. None = it runs however late it is
+    version: int  # grows with every change of its time: a card of an older one confirms nothing
+    since: datetime | None  # every due time after this instant has an occurrence, or is still to come
+    next_at: datetime | None  # when it fires next; None when it does not
+    closes_at: datetime | None  # of the window that begins at next_at
+    reason: str  # why it ended or was cancelled
+    card: str  # key of the message that shows it
+    created_at: datetime
+
+    def __post_init__(self) -> None:
+        for name in ("since", "next_at", "closes_at", "created_at"):
+            aware(getattr(self, name), name)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Occurrence:
+    """One due time of a reservation and what became of it."""
+
+    reservation_id: int
+    key: str  # scheduler.calendar.occurrence_key: unique within the reservation
+    due_at: datetime
+    fate: Fate
+    job_id: int | None
+    reason: str
+    at: datetime  # when that was decided
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,10 +256,16 @@ class Allowance:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """Where a queued job stands: 1 = it is next. `seconds` until its result, None before anything was measured."""
+    """Where a queued job stands: 1 = it is next. `seconds` until its result, None when nothing can be said.
+
+    `low` and `high` are what it most likely lies between, rounded; None while too little was measured.
+    """
 
     place: int
     seconds: float | None
+    low: int | None = None
+    high: int | None = None
+    paused: bool = False  # by an admin: nobody knows for how long
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -289,7 +360,7 @@ class Delivery:
     key: str  # unique; the platform's idempotency key is derived from it
     origin: Origin
     job_id: int | None
-    slot: str  # "card" = first answer, "outcome" = the end of the job, "reply" = an answer without a job
+    slot: str  # "card" = first answer, "outcome" = end of the job, "reply" = without a job, "revision" = see replaces
     body: dict[str, Any]  # bot.reply.Reply as JSON; empty for an outcome: the job's row says it all
     state: DeliveryState
     attempts: int
@@ -297,6 +368,7 @@ class Delivery:
     reason: str
     created_at: datetime
     sent_at: datetime | None
+    replaces: str = ""  # key of the earlier message whose place this one takes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -138,6 +138,7 @@ outbox = Table(
     Column("reason", Text, nullable=False, default=""),
     Column("created_at", Utc, nullable=False),
     Column("sent_at", Utc),
+    Column("replaces", Text, nullable=False, default=""),
     CheckConstraint("state in ('pending', 'sent', 'skipped', 'failed')", name="state"),
     Index("ix_outbox_due", "state", "next_at"),
 )
@@ -166,6 +167,9 @@ conversations = Table(
 
 # --- work -------------------------------------------------------------------------------------------------------
 
+_CLOSING = "state = 'queued' and not_after is not null"
+_RISING = "state = 'queued' and priority > 0"
+
 jobs = Table(
     "jobs",
     metadata,
@@ -179,7 +183,9 @@ jobs = Table(
     Column("cost", Integer, nullable=False),
     Column("weight", Float, nullable=False),
     Column("priority", Integer, nullable=False, default=0),
+    Column("since", Utc, nullable=False),  # when it came into this priority: see scheduler.fairness.rises
     Column("vtag", Float, nullable=False),
+    Column("span", Float, nullable=False),  # in virtual time: so far behind it comes the same person's next one
     Column("batch_key", Text, nullable=False, default=""),
     Column("attempt", Integer, nullable=False, default=0),
     Column("lost", Integer, nullable=False, default=0),
@@ -195,24 +201,36 @@ jobs = Table(
     Column("not_before", Utc),
     Column("started_at", Utc),
     Column("finished_at", Utc),
+    Column("not_after", Utc),
     CheckConstraint("state in ('queued', 'running', 'done', 'failed', 'cancelled')", name="state"),
     CheckConstraint("cost >= 0", name="cost"),
-    Index("ix_jobs_turn", "kind", "state", "priority", "vtag", "id"),
+    Index("ix_jobs_turn", "kind", "state", "priority", "vtag", "id", "weight"),
     Index("ix_jobs_user", "user_id", "id"),
     Index("ix_jobs_lease", "state", "lease_until"),
+    # Looked at every few seconds, however many wait: the few that may become due, in the order of their time.
+    Index("ix_jobs_closing", "not_after", sqlite_where=text(_CLOSING), postgresql_where=text(_CLOSING)),
+    Index("ix_jobs_rising", "since", sqlite_where=text(_RISING), postgresql_where=text(_RISING)),
 )
 
-# Start-time fair queueing: the virtual time of each lane and where each person's last job ends in it.
 lanes = Table(
     "lanes",
     metadata,
     Column("kind", Text, primary_key=True),
-    Column("vtime", Float, nullable=False, default=0.0),
     Column("rate", Float, nullable=False, default=0.0),  # measured seconds per unit of work, smoothed
+    Column("variance", Float, nullable=False, default=0.0),  # of that rate from run to run, smoothed alike
     Column("samples", Integer, nullable=False, default=0),  # how many runs that rate was learned from
     Column("failures", Integer, nullable=False, default=0),  # consecutive; opens the circuit
     Column("open_until", Utc),
     Column("paused", Boolean, nullable=False, default=False),  # by an admin: accepted work waits
+)
+
+# Start-time fair queueing within each priority of a lane: its virtual time, and each person's place in that.
+classes = Table(
+    "classes",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("priority", Integer, primary_key=True),
+    Column("vtime", Float, nullable=False, default=0.0),  # the tag served last
 )
 
 turns = Table(
@@ -220,7 +238,66 @@ turns = Table(
     metadata,
     Column("kind", Text, primary_key=True),
     Column("user_id", ForeignKey("users.id"), primary_key=True),
-    Column("vfinish", Float, nullable=False, default=0.0),
+    Column("priority", Integer, primary_key=True),
+    Column("vfinish", Float, nullable=False, default=0.0),  # where the person's last job ends in virtual time
+    Column("waiting", Integer, nullable=False, default=0),  # how many of the person's jobs wait
+    CheckConstraint("waiting >= 0", name="waiting"),
+)
+
+# The waiting jobs of a priority in the order of their turns, cut into stretches: see storage/line.py.
+stretches = Table(
+    "stretches",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("priority", Integer, primary_key=True),
+    Column("vtag", Float, primary_key=True),  # where it begins; it ends where the next one begins
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("jobs", Integer, nullable=False),
+    Column("work", Float, nullable=False),
+    CheckConstraint("jobs > 0", name="jobs"),
+)
+
+# --- reservations -----------------------------------------------------------------------------------------------
+
+reservations = Table(
+    "reservations",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("user_id", ForeignKey("users.id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("origin", Json, nullable=False),
+    Column("params", Json, nullable=False),
+    Column("work", Float, nullable=False),
+    Column("rule", Json, nullable=False),
+    Column("choices", Json, nullable=False),
+    Column("window", Json),
+    Column("zone", Text, nullable=False),
+    Column("late_limit", Integer),
+    Column("version", Integer, nullable=False, default=1),
+    Column("since", Utc),
+    Column("next_at", Utc),
+    Column("closes_at", Utc),
+    Column("reason", Text, nullable=False, default=""),
+    Column("card", Text, nullable=False, default=""),
+    Column("created_at", Utc, nullable=False),
+    CheckConstraint("state in ('proposed', 'active', 'paused', 'ended', 'cancelled')", name="state"),
+    Index("ix_reservations_due", "state", "next_at"),
+    Index("ix_reservations_user", "user_id", "id"),
+)
+
+# What became of each due time; the unique key is what makes a second clock harmless.
+occurrences = Table(
+    "occurrences",
+    metadata,
+    Column("reservation_id", ForeignKey("reservations.id"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("due_at", Utc, nullable=False),
+    Column("fate", Text, nullable=False),
+    Column("job_id", ForeignKey("jobs.id"), unique=True),
+    Column("reason", Text, nullable=False, default=""),
+    Column("at", Utc, nullable=False),
+    CheckConstraint("fate in ('fired', 'skipped', 'refused')", name="fate"),
 )
 
 # --- quotas -----------------------------------------------------------------------------------------------------

@@ -20,6 +20,13 @@ EXPECTED = {
     ],
     "picture": ["overhead: p50", "bare pipe(...)"],
     "queueing": ["SQLite, 16 at once: enqueue", "PostgreSQL, 16 at once: claim + finish"],
+    "depth": ["SQLite, 600 wait: submit, p99", "PostgreSQL: place, p50, 600 against 50"],
+    "fairness": [
+        "Jain index of service, 20 people",
+        "longest wait of the smallest, 200 pictures of another",
+        "waiting time, |promised - real| / real: median",
+    ],
+    "reservations": ["SQLite, 60 in 1 s: late, p99", "PostgreSQL, 60 in 1 s: lost or doubled"],
     "storage": ["Database.run, 16 at once"],
     "retrieval": ["CMRC dev, moqi, SQLite: right text first"],
 }

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bot.cli import admin, config, doctor, init, jobs, knowledge, models, people, serve, upkeep, work
+from bot.cli import admin, config, doctor, init, jobs, knowledge, models, people, reservations, serve, upkeep, work
 from bot.cli.common import Exit, Failed
 
 
@@ -24,7 +24,7 @@ def build() -> typer.Typer:
         rich_markup_mode=None,
     )
     app.callback()(_options)
-    for module in (serve, init, doctor, work, knowledge, models, jobs, people, admin, config, upkeep):
+    for module in (serve, init, doctor, work, knowledge, models, jobs, reservations, people, admin, config, upkeep):
         module.add(app)
     return app
 

@@ -134,12 +134,12 @@ def _summary(job: Job, names: dict[int, str]) -> dict[str, Any]:
 
 def _details(conn: Connection, job_id: int) -> dict[str, Any]:
     from bot import manage
-    from scheduler import queue
+    from scheduler import places
     from storage import ledger
-    from storage.records import JobState
+    from storage.records import JobState, utcnow
 
     job = manage.job(conn, job_id)
-    place = queue.place(conn, job) if job.state is JobState.QUEUED else None
+    place = places.place(conn, job, utcnow()) if job.state is JobState.QUEUED else None
     entries = ledger.of_job(conn, job_id)
     return {
         **_summary(job, _names(conn, [job])),

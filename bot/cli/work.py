@@ -11,10 +11,10 @@ import getpass
 import os
 import sys
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -24,7 +24,9 @@ from storage.records import Kind
 
 if TYPE_CHECKING:
     from bot.services import Services
-    from storage.records import Job
+    from storage.records import InboxEntry, Job
+
+T = TypeVar("T")
 
 LOOK = 0.05  # seconds between two looks at the job's row
 
@@ -38,12 +40,21 @@ def add(app: typer.Typer) -> None:
 def draw(
     context: typer.Context,
     prompt: Annotated[str, typer.Argument(help="What to draw, with the chat's flags: 一只猫 --size 512x512 --seed 7")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="File to write; several pictures become NAME-1, NAME-2 …")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File to write; several pictures become NAME-1, NAME-2 …")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result for a program.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell price, place and waiting time.")] = False,
 ) -> None:
     """Draw a picture into a file."""
-    _check_target(out)
     text = " ".join(["/draw", prompt, *context.args])
+    asked = _asks_only(text)
+    if dry_run or asked:
+        print(asyncio.run(_ask_about(text if asked else f"{text} --dry-run")))
+        return
+    if out is None:
+        raise Failed("name the file to write: -o picture.png", Exit.USAGE)
+    _check_target(out)
     job, services_files = asyncio.run(_order(text, Kind.DRAW, not as_json, _read_pictures))
     files = _write(out, services_files)
     result = job.result or {}
@@ -61,6 +72,17 @@ def draw(
     else:
         print(f"{', '.join(summary['files'])}  ({summary['size']}, seed {summary['seed']}, {summary['seconds']} s)")
         _remark(job)
+
+
+def _asks_only(text: str) -> bool:
+    """Whether --dry-run stands within the quotes of the prompt, like the chat's other flags."""
+    from bot.commands.flags import take_flags
+    from bot.commands.values import Mistake
+
+    try:
+        return "dry-run" in take_flags(text).flags
+    except Mistake:  # said later, by the one who reads the whole command
+        return False
 
 
 def _remark(job: Job) -> None:
@@ -93,11 +115,28 @@ async def _order(
     text: str, kind: Kind, chatty: bool, fetch: Callable[[Services, Job], list[bytes]]
 ) -> tuple[Job, list[bytes]]:
     """Say `text` as the terminal's person, wait for the job it makes, and return it with what `fetch` reads."""
+    return await _served(kind, lambda services: _follow(services, text, chatty, fetch))
+
+
+async def _ask_about(text: str) -> str:
+    """Say `text` and return what is answered; a refusal ends the command."""
+
+    async def answer(services: Services) -> str:
+        entry = await _heard(services, text)
+        if entry.outcome != "reply":
+            raise Failed(await _said(services, entry.id), _exit_of(services, entry.outcome))
+        return await _said(services, entry.id)
+
+    return await _served(Kind.DRAW, answer)
+
+
+async def _served(kind: Kind, act: Callable[[Services], Coroutine[Any, Any, T]]) -> T:
+    """Do something while the queue is served, here or elsewhere."""
     from storage.errors import StorageError
 
     try:
         async with _open(kind) as (services, serving):
-            ordering = asyncio.create_task(_follow(services, text, chatty, fetch))
+            ordering = asyncio.create_task(act(services))
             await asyncio.wait({ordering, serving}, return_when=asyncio.FIRST_COMPLETED)
             if not ordering.done():
                 ordering.cancel()
@@ -152,7 +191,15 @@ async def _serve(services: Services, kind: Kind, done: asyncio.Event) -> None:
 
 
 async def _say(services: Services, text: str) -> int:
-    """Put the command through the inbox like any other message; returns the job it made, or ends the command."""
+    """Say something that orders a job; returns its number, or ends the command."""
+    entry = await _heard(services, text)
+    if entry.outcome.startswith("job:"):
+        return int(entry.outcome.removeprefix("job:"))
+    raise Failed(await _said(services, entry.id), _exit_of(services, entry.outcome))
+
+
+async def _heard(services: Services, text: str) -> InboxEntry:
+    """Put the command through the inbox like any other message; returns it once it was dealt with."""
     from bot.events import ChatEvent
     from storage import inbox
     from storage.records import ChatType, Identity, Origin, utcnow
@@ -174,11 +221,8 @@ async def _say(services: Services, text: str) -> int:
     while True:
         entry = await services.db.read(inbox.find, "terminal", key)
         if entry is not None and entry.handled_at is not None:
-            break
+            return entry
         await asyncio.sleep(LOOK)
-    if entry.outcome.startswith("job:"):
-        return int(entry.outcome.removeprefix("job:"))
-    raise Failed(await _said(services, entry.id), _exit_of(services, entry.outcome))
 
 
 async def _said(services: Services, entry_id: int) -> str:
@@ -192,7 +236,8 @@ async def _said(services: Services, entry_id: int) -> str:
         return conn.execute(select(outbox.c.body).where(outbox.c.key == f"event-{entry_id}")).scalar_one()
 
     reply = Reply.from_json(await services.db.read(body))
-    return "\n".join(filter(None, (reply.title, reply.text)))
+    fields = (f"  {name}: {value}" for name, value in reply.fields)
+    return "\n".join(filter(None, (reply.title, reply.text, *fields, reply.note)))
 
 
 def _exit_of(services: Services, outcome: str) -> Exit:

@@ -6,6 +6,7 @@ Phones turn `--` into dashes and quotes into curly ones; both are read as what w
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bot.commands.clean import half_width, one_line
@@ -29,9 +30,20 @@ FLAGS = {
     "guidance": "cfg",
     "neg": "neg",
     "negative": "neg",
+    "at": "at",
+    "every": "every",
+    "late": "late",
+    "dry-run": "dry-run",
+    "dry_run": "dry-run",
+    "dryrun": "dry-run",
 }
+#: Flags that stand alone: no value follows.
+SWITCHES = frozenset({"dry-run"})
 #: In the contract, not in this version.
-LATER_FLAGS = frozenset({"template", "lora", "at", "every", "private", "kb"})
+LATER_FLAGS = frozenset({"template", "lora", "private", "kb"})
+
+#: Flag -> how many characters at the beginning of a text are its value; 0 = its value is a word.
+Measures = Mapping[str, Callable[[str], int]]
 
 _FLAG = re.compile(r"(?P<dash>-+|[–—―]+)(?P<name>[A-Za-z]+(?:[-_][A-Za-z]+)*)(?=$|[\s=:\d\"“”])")
 _SIZE = re.compile(r"[+-]?\d+\s*[xX*×✕✖]\s*[+-]?\d+(?:px)?(?![\w.])")
@@ -42,15 +54,18 @@ _CLOSERS = {'"': '"”', "“": '”"“', "”": "”“", "„": "”“"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Taken:
-    """A text without its flags, and the flags by canonical name."""
+    """A text without its flags, and the flags by canonical name; one that stands alone has the value yes."""
 
     text: str
     flags: dict[str, str]
 
 
-def take_flags(text: str) -> Taken:
-    """Cut the flags out of `text`. Raises Mistake for an unknown, repeated or valueless flag or an open quote."""
-    return _Scan(text).run()
+def take_flags(text: str, measures: Measures | None = None) -> Taken:
+    """Cut the flags out of `text`. Raises Mistake for an unknown, repeated or valueless flag or an open quote.
+
+    `measures` finds the ends of values with blanks in them, such as times.
+    """
+    return _Scan(text, measures or {}).run()
 
 
 def clip(text: str, limit: int = 40) -> str:
@@ -61,8 +76,9 @@ def clip(text: str, limit: int = 40) -> str:
 class _Scan:
     """One walk over a text. `plain` has the same positions as `text`, in half-width characters."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, measures: Measures) -> None:
         self.text = text
+        self.measures = measures
         self.plain = half_width(text)
         self.pos = 0
         self.flags: dict[str, str] = {}
@@ -115,8 +131,12 @@ class _Scan:
     def _take(self, name: str) -> None:
         if name in self.flags:
             raise Mistake("repeated_flag", flag=f"--{name}")
+        if name in SWITCHES:
+            self.flags[name] = "yes"
+            return
         self._skip(r"\s*[=:]?\s*")
-        value = self._quoted() or (self._until_flag() if name == "neg" else self._word(name))
+        value = self._quoted() or self._measured(name)
+        value = value or (self._until_flag() if name == "neg" else self._word(name))
         if not value:
             raise Mistake("missing_value", flag=f"--{name}")
         self.flags[name] = value
@@ -134,6 +154,11 @@ class _Scan:
             raise _open_quote(self.text, start)
         self.pos = end
         return one_line(self.text[start + 1 : end - 1])
+
+    def _measured(self, name: str) -> str:
+        length = self.measures[name](self.text[self.pos :]) if name in self.measures else 0
+        start, self.pos = self.pos, self.pos + length
+        return one_line(self.text[start : self.pos])
 
     def _until_flag(self) -> str:
         start = self.pos

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 #: Canonical name -> Chinese names. In the order /help lists them.
 COMMANDS: dict[str, tuple[str, ...]] = {
     "draw": ("画", "画图", "绘图", "绘画"),
+    "reserve": ("预约",),
     "ask": ("问", "提问", "问答"),
     "jobs": ("任务",),
     "cancel": ("取消",),
@@ -25,7 +26,6 @@ ADMIN_COMMANDS = frozenset({"role", "pause", "resume"})
 
 #: In the contract, not in this version: recognised, so that nobody is told they mistyped.
 LATER: dict[str, tuple[str, ...]] = {
-    "reserve": ("预约",),
     "template": ("模板",),
     "gallery": ("图库",),
     "review": ("审核",),
@@ -43,6 +43,9 @@ _ELSEWHERE = {
     "image": "draw",
     "generate": "draw",
     "生成": "draw",
+    "schedule": "reserve",
+    "book": "reserve",
+    "定时": "reserve",
     "stop": "cancel",
     "queue": "jobs",
     "list": "jobs",

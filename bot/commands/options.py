@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass
 
 from bot.commands.clean import half_width
-from bot.commands.flags import clip, take_flags
+from bot.commands.flags import Measures, clip, take_flags
 from bot.commands.rules import SEED_MAX, Bounds, Rules
-from bot.commands.values import Draw, Mistake, Redo
+from bot.commands.values import Draw, Mistake, Preview, Redo, Reserve
+from bot.commands.when import recurrence_length, time_length, window_length
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{0,9})?")
@@ -17,7 +18,26 @@ _RATIO = re.compile(r"([0-9]{1,5}(?:\.[0-9]{1,5})?)\s*[:xX*×/]\s*([0-9]{1,5}(?:
 #: Parameters /help explains -> their key in parameters.yaml.
 TOPICS = {"size": "size", "ar": "size", "n": "count", "count": "count", "seed": "seed", "steps": "steps"}
 TOPICS |= {"cfg": "cfg_scale", "cfg_scale": "cfg_scale", "neg": "prompt", "prompt": "prompt"}
+TOPICS |= {"at": "reserve", "every": "reserve", "late": "reserve", "dry-run": "draw"}
 _ANY_SEED = frozenset({"random", "rand", "随机"})
+
+
+_LATE = re.compile(r"([0-9]{1,5})\s*(?:m|min|分钟|分)?")
+_LATE_MAX = 7 * 24 * 60  # minutes
+_NEVER_LATE = frozenset({"run", "any", "ok", "照画"})
+
+
+def moment_length(text: str) -> int:
+    """How many characters at the beginning of `text` are a window, a time, or a recurrence (which is told apart)."""
+    return window_length(text) or time_length(text) or recurrence_length(text)
+
+
+def cycle_length(text: str) -> int:
+    """How many characters at the beginning of `text` are a recurrence, or a time (which is told apart)."""
+    return recurrence_length(text) or time_length(text)
+
+
+_MEASURES: Measures = {"at": moment_length, "every": cycle_length}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,11 +52,36 @@ class Options:
     steps: int | None
     cfg: float | None
     negative: str | None
+    at: str
+    every: str
+    late: int | None
+    dry_run: bool
 
 
-def draw(text: str, rules: Rules) -> Draw:
-    """A prompt with flags as a Draw. Raises Mistake."""
+def draw(text: str, rules: Rules) -> Draw | Reserve | Preview:
+    """A prompt with flags as a Draw, as a Reserve when it says when, or only as a question. Raises Mistake."""
     options = _options(text, rules)
+    if options.at and options.every:
+        raise Mistake("at_and_every")
+    _not_dry(options, "dry_later" if options.at or options.every else "")
+    if options.at or options.every:
+        return Reserve(draw=_draw(options, rules), at=options.at, every=options.every, late=options.late)
+    if options.late is not None:
+        raise Mistake("late_alone")
+    drawn = _draw(options, rules)
+    return Preview(draw=drawn) if options.dry_run else drawn
+
+
+def reserve(text: str, rules: Rules, *, at: str = "", every: str = "") -> Reserve:
+    """A prompt with flags, to be drawn at a time that was read before it. Raises Mistake."""
+    options = _options(text, rules)
+    if options.at or options.every:
+        raise Mistake("time_twice")
+    _not_dry(options, "dry_later")
+    return Reserve(draw=_draw(options, rules), at=at, every=every, late=options.late)
+
+
+def _draw(options: Options, rules: Rules) -> Draw:
     if not options.prompt:
         raise Mistake("prompt_in_neg" if options.negative else "empty_prompt")
     width, height = options.size or rules.size.default
@@ -56,6 +101,9 @@ def draw(text: str, rules: Rules) -> Draw:
 def redo(job: int, text: str, rules: Rules) -> Redo:
     """The changes written after a job's number. Raises Mistake."""
     options = _options(text, rules)
+    if options.at or options.every:
+        raise Mistake("redo_later")
+    _not_dry(options, "dry_redo")
     width, height = options.size or (None, None)
     return Redo(
         job=job,
@@ -71,6 +119,11 @@ def redo(job: int, text: str, rules: Rules) -> Redo:
     )
 
 
+def _not_dry(options: Options, mistake: str) -> None:
+    if options.dry_run and mistake:
+        raise Mistake(mistake)
+
+
 def check_length(text: str, limit: int) -> str:
     """`text`, unless it is longer than `limit` characters."""
     if len(text) > limit:
@@ -82,7 +135,7 @@ def _options(text: str, rules: Rules) -> Options:
     # Refused before it is scanned: the flags themselves never take a thousand characters.
     if len(text) > rules.prompt_max + 1000:
         check_length(text, rules.prompt_max)
-    taken = take_flags(text)
+    taken = take_flags(text, _MEASURES)
     flags = taken.flags
     any_seed = flags.get("seed", "").lower() in _ANY_SEED
     negative = flags.get("neg")
@@ -95,7 +148,21 @@ def _options(text: str, rules: Rules) -> Options:
         steps=_integer("--steps", flags.get("steps"), rules.steps),
         cfg=_cfg(flags.get("cfg"), rules),
         negative=None if negative is None else check_length(negative, rules.prompt_max),
+        at=flags.get("at", ""),
+        every=flags.get("every", ""),
+        late=_late(flags.get("late")),
+        dry_run="dry-run" in flags,
     )
+
+
+def _late(written: str | None) -> int | None:
+    """Minutes; None when nothing was written, or that it does not matter."""
+    if written is None or written.lower() in _NEVER_LATE:
+        return None
+    match = _LATE.fullmatch(half_width(written).lower())
+    if match is None or not 1 <= int(match[1]) <= _LATE_MAX:
+        raise Mistake("late_form", given=clip(written), high=_LATE_MAX)
+    return int(match[1])
 
 
 def _picture_size(flags: dict[str, str], rules: Rules) -> tuple[int, int] | None:

@@ -18,16 +18,23 @@ from bot.commands.values import (
     Jobs,
     Mistake,
     New,
+    OnReservation,
     Pause,
     Redo,
+    Reserve,
     Resume,
+    Retime,
     Status,
     UsageError,
 )
+from bot.commands.when import recurrence_length, time_length, window_length
 
 _MENTIONS = re.compile(r"^(?:[@＠]\S+\s+)+(?=[/／、])")
 _NAME = re.compile(r"[A-Za-z_]+|[^\sA-Za-z_\d,:;.#@\"，：；。]+")
 _JOB = re.compile(r"^(?:任务|job)?\s*[#＃]?\s*([0-9]+)(?![0-9A-Za-z])", re.IGNORECASE)
+#: r12 is a reservation; a bare number is a job's.
+_RESERVATION = re.compile(r"^(?:预约|reservation|r)\s*[#＃]?\s*([0-9]+)(?![0-9A-Za-z])", re.IGNORECASE)
+_BARE_NUMBER = re.compile(r"^[#＃]?([0-9]+)(?=\s)")
 #: The largest id both databases can hold.
 _JOB_MAX = 2**31 - 1
 
@@ -112,7 +119,62 @@ def _ask(rest: str, rules: Rules) -> Command:
     return Ask(question=options.check_length(rest, rules.prompt_max))
 
 
+def _reserve(rest: str, rules: Rules) -> Command:
+    """/reserve TIME prompt · /reserve r12 TIME."""
+    if not rest:
+        raise Mistake("reserve_form")
+    number = _reservation(rest) or _retimed(rest)
+    if number is not None:
+        return Retime(reservation=number[0], when=number[1])
+    at, every = max(window_length(rest), time_length(rest)), recurrence_length(rest)
+    said = rest[: max(at, every)].strip()
+    if not said:
+        raise Mistake("reserve_time", given=clip(rest.split()[0], 20))
+    order = rest[max(at, every) :].lstrip(" \u3000\n,，、:：。;；")
+    drawn = intent.order(order)
+    wanted = {"every": said} if every > at else {"at": said}
+    return _reserved(order if drawn is None else drawn, rules, wanted)
+
+
+def _reserved(order: str, rules: Rules, wanted: dict[str, str]) -> Reserve:
+    if not order:
+        raise Mistake("reserve_prompt", given=clip(next(iter(wanted.values()))))
+    return options.reserve(order, rules, **wanted)
+
+
+def _retimed(rest: str) -> tuple[int, str] | None:
+    """/reserve 12 明天9:00: a number and nothing but a time. 12点, 12:30 and 12 个苹果 are no reservations."""
+    match = _BARE_NUMBER.match(half_width(rest))
+    after = rest[match.end() :].strip() if match else ""
+    whole = max(window_length(after), time_length(after), recurrence_length(after)) == len(after) > 0
+    return (_number(match[1]), after) if match and whole else None
+
+
+def _reservation(rest: str) -> tuple[int, str] | None:
+    """The reservation named at the beginning, and what follows; None when none is named."""
+    match = _RESERVATION.match(half_width(rest))
+    return (_number(match[1]), rest[match.end() :].strip(" \n,，.。")) if match else None
+
+
+def _on_reservation(rest: str, act: str) -> OnReservation | None:
+    found = _reservation(rest)
+    if found is None:
+        return None
+    if found[1]:
+        raise Mistake("one_job", given=clip(found[1]))
+    return OnReservation(reservation=found[0], act=act)
+
+
+def _or_reservation(act: str, command: Command) -> Callable[[str, Rules], Command]:
+    """A command that stands alone, or names a reservation: /pause r12."""
+    alone = _alone(command)
+    return lambda rest, rules: _on_reservation(rest, act) or alone(rest, rules)
+
+
 def _cancel(rest: str, rules: Rules) -> Command:
+    reservation = _on_reservation(rest, "cancel")
+    if reservation is not None:
+        return reservation
     job, after = _job(rest)
     if after:
         raise Mistake("one_job", given=clip(after))
@@ -131,10 +193,14 @@ def _job(rest: str) -> tuple[int, str]:
     match = _JOB.match(plain)
     if match is None:
         raise Mistake("bad_job", given=clip(rest))
-    number = match[1].lstrip("0")
+    return _number(match[1]), rest[match.end() :].strip(" \n,，.。")
+
+
+def _number(digits: str) -> int:
+    number = digits.lstrip("0")
     if not number or len(number) > 10 or int(number) > _JOB_MAX:
-        raise Mistake("bad_job", given=clip(match[1]))
-    return int(number), rest[match.end() :].strip(" \n,，.。")
+        raise Mistake("bad_job", given=clip(digits))
+    return int(number)
 
 
 def _help(rest: str, rules: Rules) -> Command:
@@ -165,6 +231,7 @@ def _alone(command: Command) -> Callable[[str, Rules], Command]:
 
 _PARSERS: dict[str, Callable[[str, Rules], Command]] = {
     "draw": _draw,
+    "reserve": _reserve,
     "ask": _ask,
     "jobs": _alone(Jobs()),
     "cancel": _cancel,
@@ -174,6 +241,6 @@ _PARSERS: dict[str, Callable[[str, Rules], Command]] = {
     "new": _alone(New()),
     "status": _alone(Status()),
     "role": people.role,
-    "pause": _alone(Pause()),
-    "resume": _alone(Resume()),
+    "pause": _or_reservation("pause", Pause()),
+    "resume": _or_reservation("resume", Resume()),
 }

@@ -24,6 +24,13 @@ class Draw:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Preview:
+    """Tell what an order would cost and where it would stand, and order nothing."""
+
+    draw: Draw
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Ask:
     """Answer a question from the knowledge base."""
 
@@ -63,6 +70,34 @@ class Redo:
     steps: int | None = None
     cfg: float | None = None
     negative: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reserve:
+    """Draw later. Exactly one of `at` and `every` is given, as it was written: what it means depends on now."""
+
+    draw: Draw
+    at: str = ""  # a time, or a window of the day
+    every: str = ""  # a recurrence
+    late: int | None = None  # minutes; later than that it is skipped. None = it is drawn however late
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retime:
+    """Give a reservation another time."""
+
+    reservation: int
+    when: str  # a time, a window or a recurrence, as it was written
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OnReservation:
+    """Do something with a reservation. `version` and `choice` come with a pressed button."""
+
+    reservation: int
+    act: str  # confirm | choose | time | cancel | pause | resume
+    version: int | None = None  # of the card it was pressed on
+    choice: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,6 +201,10 @@ class Resume:
 
 Command = (
     Draw
+    | Preview
+    | Reserve
+    | Retime
+    | OnReservation
     | Ask
     | Jobs
     | Cancel

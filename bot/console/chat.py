@@ -21,6 +21,7 @@ from storage.records import User, utcnow
 
 TEXT_LIMIT = 20_000  # characters of a message; what a prompt may be is the model's business
 HEARTBEAT = 15.0  # seconds between two signs of life, below the usual 60 s of a proxy
+Number = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
 BrowserId = Annotated[str, Field(pattern=rf"\A{wire.ID_PATTERN.pattern}\z")]
 
 
@@ -41,12 +42,13 @@ class Written(BaseModel):
 
 
 class Pressed(BaseModel):
-    """A button press, under an id the browser made."""
+    """A button press, under an id the browser made: on a job, or with the value its button carries."""
 
     model_config = ConfigDict(extra="forbid")
 
     id: BrowserId
-    job: int = Field(ge=1, lt=2**31)
+    job: int | None = Field(default=None, ge=1, lt=2**31)
+    value: dict[Annotated[str, Field(pattern="^[a-z]{1,16}$")], Number] = Field(default_factory=dict, max_length=4)
     action: str = Field(pattern="^[a-z_]{1,32}$")
     message: int = Field(ge=1, lt=2**31)  # the card it was pressed on
 
@@ -78,7 +80,7 @@ def add_chat(router: APIRouter, console: Console) -> None:
             name=user.name,
             browser_id=body.id,
             action=body.action,
-            job=body.job,
+            value=body.value if body.job is None else {"job": body.job},
             message=body.message,
             at=utcnow(),
         )

@@ -7,12 +7,16 @@ from typing import Any
 
 from bot import commands
 from bot.context import Context, Handled
-from bot.handlers import ask, draw, inform, jobs, manage
+from bot.handlers import ask, draw, inform, jobs, manage, preview, reserve
 
 #: Command -> handler. `Any`: each handler names its own command type.
 TABLE: dict[type, Callable[[Context, Any], Handled]] = {
     commands.Draw: draw.draw,
+    commands.Preview: preview.preview,
     commands.Redo: draw.redo,
+    commands.Reserve: reserve.reserve,
+    commands.Retime: reserve.retime,
+    commands.OnReservation: reserve.act,
     commands.Ask: ask.ask,
     commands.Conversation: ask.converse,
     commands.New: ask.new,

@@ -6,7 +6,8 @@ from functools import partial
 
 from bot.commands import Ask, Conversation, New
 from bot.context import Context, Handled
-from bot.handlers.draw import first_card, refused
+from bot.handlers.draw import refused
+from bot.ordering import first_card
 from scheduler import queue
 from scheduler.policy import Refusal
 from scheduler.queue import Submission

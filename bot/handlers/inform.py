@@ -10,7 +10,7 @@ from bot.handlers.people import holder, one_person
 from bot.manage import Holder
 from scheduler import quota
 from scheduler.policy import Refusal
-from storage import jobs
+from storage import jobs, line
 from storage.records import Allowance, JobState, Kind, Payer, Unit
 
 
@@ -46,7 +46,7 @@ def _default(ctx: Context) -> dict[Unit, tuple[Allowance, ...]]:
 
 def status(ctx: Context, command: Status) -> Handled:
     """Engines, queues and how long the program has been up."""
-    waiting = {kind: jobs.count(ctx.conn, JobState.QUEUED, kind=kind) for kind in Kind}
+    waiting = {kind: line.waiting(ctx.conn, kind) for kind in Kind}
     running = {kind: jobs.count(ctx.conn, JobState.RUNNING, kind=kind) for kind in Kind}
     paused = {kind: jobs.peek_lane(ctx.conn, kind).paused for kind in Kind}
     uptime = (ctx.now - ctx.house.started_at).total_seconds()

@@ -6,19 +6,23 @@ from bot import access
 from bot.commands import Cancel, Jobs
 from bot.context import Context, Handled
 from bot.handlers.draw import refused
-from scheduler import queue
+from scheduler import places, queue
 from scheduler.policy import Refusal
-from storage import jobs
+from scheduler.reservations import OPEN
+from storage import jobs, reservations
 from storage.records import JobState, Place
 
 SHOWN = 10
 
 
 def listing(ctx: Context, command: Jobs) -> Handled:
-    """The person's newest jobs with where they stand."""
+    """The person's newest jobs with where they stand, and their open reservations."""
     mine = jobs.recent(ctx.conn, user_id=ctx.user.id, limit=SHOWN)
-    places: dict[int, Place] = {job.id: queue.place(ctx.conn, job) for job in mine if job.state is JobState.QUEUED}
-    return Handled(outcome="reply", reply=ctx.house.words.jobs(mine, places))
+    stand: dict[int, Place] = {
+        job.id: places.place(ctx.conn, job, ctx.now) for job in mine if job.state is JobState.QUEUED
+    }
+    booked = reservations.of_user(ctx.conn, ctx.user.id, OPEN, SHOWN)
+    return Handled(outcome="reply", reply=ctx.house.words.jobs(mine, stand, booked, ctx.now))
 
 
 def cancel(ctx: Context, command: Cancel) -> Handled:

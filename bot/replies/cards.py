@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
+from bot.replies import rhythm
 from bot.replies.language import Language, short
 from bot.reply import Button, Picture, Reply, SourceLink
 from inference.images.builtin.world import known
@@ -41,12 +43,21 @@ def job_reply(
 
 
 def queued_title(words: Language, place: Place | None) -> str:
-    """排队中 · 第 1 位 · 约 2 秒."""
+    """排队中 · 第 1 位 · 约 40–70 秒."""
     if place is None:
         return words.say("queued")
+    return words.say("queued.place", place=place.place, wait=waiting_time(words, place))
+
+
+def waiting_time(words: Language, place: Place) -> str:
+    """How long it may take, as sure as it is."""
+    if place.paused:
+        return words.say("wait.paused")
     if place.seconds is None:
-        return words.say("queued.place", place=place.place)
-    return words.say("queued.seconds", place=place.place, time=words.duration(place.seconds))
+        return words.say("wait.unknown")
+    if place.low is None or place.high is None:
+        return words.say("wait.rough", time=words.duration(place.seconds))
+    return words.say("wait.range", time=words.span(place.low, place.high))
 
 
 def what(job: Job, limit: int) -> str:
@@ -143,7 +154,8 @@ def _ended(job: Job, words: Language) -> Reply:
         title = words.say(f"failed.{job.kind.value}")
         text = words.say("failed.text", what=subject, why=why)
     buttons = (_button("redo", job, words),) if job.kind is Kind.DRAW else ()
-    return Reply(title=title, state=job.state.value, job=job.id, text=text, buttons=buttons)
+    fields = _booked(job, words)
+    return Reply(title=title, state=job.state.value, job=job.id, text=text, fields=fields, buttons=buttons)
 
 
 def _recipe(job: Job, words: Language) -> tuple[tuple[str, str], ...]:
@@ -158,7 +170,19 @@ def _recipe(job: Job, words: Language) -> tuple[tuple[str, str], ...]:
     ]
     if params["count"] > 1:
         fields.append((words.say("field.count"), str(params["count"])))
-    return tuple(fields)
+    return (*fields, *_booked(job, words))
+
+
+def _booked(job: Job, words: Language) -> tuple[tuple[str, str], ...]:
+    """Which reservation ordered it, how late, and how many earlier times it stands for."""
+    booked = job.params.get("booked")
+    if not booked:
+        return ()
+    parts = [f"r{booked['reservation']}"]
+    if booked["late"]:
+        parts.append(words.say("booked.late", late=rhythm.lateness(words, timedelta(seconds=booked["late"]))))
+    parts += [words.say("booked.missed", n=booked["missed"])] if booked["missed"] else []
+    return ((words.say("field.booked"), " · ".join(parts)),)
 
 
 def _made(job: Job, words: Language) -> tuple[tuple[str, str], ...]:

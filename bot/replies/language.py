@@ -36,6 +36,14 @@ class Language:
                 return self.say(f"time.{unit}", n=round(seconds / length))
         return self.say("time.seconds", n=max(1, round(seconds)))
 
+    def span(self, low: float, high: float) -> str:
+        """A length of time that is known to lie between two, in the unit of the longer one: 40–70 s."""
+        for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60), ("seconds", 1)):
+            if high >= 2 * length or length == 1:
+                least, most = (max(1, round(seconds / length)) for seconds in (low, high))
+                return self.say(f"time.{unit}", n=str(most) if least == most else f"{least}–{most}")
+        raise AssertionError("unreachable: seconds fit every length")
+
     def took(self, seconds: float) -> str:
         """A measured length of time."""
         return self.say("time.took", n=f"{seconds:.1f}" if seconds < 100 else round(seconds))

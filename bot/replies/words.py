@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from bot.commands import COMMANDS, UsageError
 from bot.commands.rules import Rules
-from bot.replies import manual
+from bot.commands.when import Problem
+from bot.replies import booked, manual
+from bot.replies.booked import Shown
 from bot.replies.cards import queued_title, what
 from bot.replies.language import Language, short
+from bot.replies.preview import preview
 from bot.reply import Reply
 from bot.settings.parameters import Parameters
 from scheduler.standing import Limit, Standing, binding, payer
-from storage.records import Allowance, Job, Kind, Payer, Place, Role, Unit
+from storage.records import Allowance, Job, Kind, Occurrence, Payer, Place, Reservation, ReservationState, Role, Unit
 
 if TYPE_CHECKING:  # for their names only
     from bot.engine import Engine
     from bot.manage import Holder
+    from scheduler.queue import Preview
     from scheduler.quota import Allowed
 
 #: What a flag's value looks like, for a flag that has none.
@@ -30,6 +34,9 @@ EXAMPLES = {
     "--steps": "--steps 8",
     "--cfg": "--cfg 0",
     "--neg": "--neg blurry",
+    "--at": "--at 22:00",
+    "--every": "--every 9:00",
+    "--late": "--late 30",
 }
 
 
@@ -155,12 +162,50 @@ class Words(Language):
         fields = tuple((self.unit(unit), self.rates(found)) for unit, found in limits.items())
         return Reply(title=title, fields=fields, note=self.say("quota.note"))
 
-    def jobs(self, mine: Sequence[Job], places: Mapping[int, Place]) -> Reply:
-        """The person's jobs, newest first."""
-        if not mine:
+    def jobs(
+        self,
+        mine: Sequence[Job],
+        places: Mapping[int, Place],
+        reserved: Sequence[Reservation] = (),
+        now: datetime | None = None,
+    ) -> Reply:
+        """The person's jobs, newest first, and their open reservations, soonest first."""
+        if not mine and not reserved:
             return Reply(text=self.say("jobs.none"))
         lines = [self._job(job, places.get(job.id)) for job in mine]
+        if reserved and now is not None:
+            lines += [self.say("reservations.title"), *(booked.row(one, self, now) for one in reserved)]
+            lines.append(self.say("reservations.note"))
         return Reply(title=self.say("jobs.title"), text="\n".join(lines), note=self.say("jobs.note"))
+
+    def preview(self, params: Mapping[str, Any], found: Preview) -> Reply:
+        """What would become of an order."""
+        refusal = found.refusal
+        return preview(params, found, self, self.refusal(refusal.code, refusal.detail).text if refusal else "")
+
+    # --- reservations --------------------------------------------------------------------------------------------
+
+    def reservation(self, found: Reservation, shown: Shown) -> Reply:
+        """A reservation's card."""
+        return booked.card(found, self, shown)
+
+    def not_fired(self, found: Reservation, fate: Occurrence, why: str) -> Reply:
+        """Why a due time was not run; `why` is the refusal's sentence, if it was one."""
+        return booked.not_fired(found, self, fate, why)
+
+    def how_to_retime(self, found: Reservation) -> Reply:
+        return Reply(text=self.say("reservation.retime", id=found.id))
+
+    def reservation_done(self, found: Reservation, act: str, now: datetime) -> Reply:
+        """What has been done with a reservation."""
+        if found.state is ReservationState.PROPOSED and act == "choose":
+            act = "chosen"
+        values = {"id": found.id, "when": booked.said(found, self, now)}
+        return Reply(text=self.say(f"reservation.done.{act}", **values))
+
+    def when_problem(self, problem: Problem) -> Reply:
+        """Why a written time cannot be booked, and how to write it."""
+        return Reply(text=self.say(f"when.{problem.code}", **{"given": "", "near": "", **problem.values}))
 
     def status(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -11,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Wi
 from bot.settings.base import LATER, Section
 from scheduler.policy import Policy as QueuePolicy
 from storage.records import Allowance as Amount
-from storage.records import Payer, Unit
+from storage.records import Payer, Role, Unit
 
 _AMOUNT = re.compile(r"(?P<amount>[0-9]{1,7}) ?/ ?(?P<period>day|week|month)")
 _IDENTITY = re.compile(r"[a-z]+:\S+")
@@ -66,6 +67,7 @@ Allowances = Annotated[
 ]
 Chat = Annotated[str, AfterValidator(_chat)]
 Identity = Annotated[str, AfterValidator(_identity)]
+Weight = Annotated[float, Field(gt=0, le=100)]
 Hours = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-4]):[0-5]\d$", examples=["22:00-07:00"])]
 
 
@@ -120,6 +122,11 @@ class Limits(Section):
     count: int = Field(default=2, ge=1, le=16, description="Pictures of one command.")
     queue: int = Field(default=2000, ge=1, le=100_000, description="Jobs that may wait, of everybody together.")
     queue_per_user: int = Field(default=200, ge=1, le=100_000, description="Jobs of one person that may wait.")
+    weights: dict[Role, Weight] = Field(
+        default_factory=dict,
+        description="Share of a busy queue by role: 2 gets double of what 1 gets. A role that is left out has 1.",
+    )
+    ageing: int = Field(default=15, ge=1, le=1440, description="Minutes after which work that waits rises a class.")
     rate: int = Field(default=0, ge=0, description="Commands a minute; 0 = unlimited.", json_schema_extra=LATER)
 
 
@@ -180,6 +187,8 @@ class Policy(Section):
             concurrency=self.limits.concurrency,
             queue_per_user=self.limits.queue_per_user,
             queue_total=self.limits.queue,
+            shares=self.limits.weights,
+            ageing=timedelta(minutes=self.limits.ageing),
             shared=self.quotas.shared(),
             warn_at=self.quotas.warn_at,
             answer_tokens=self.quotas.answer_tokens,

@@ -12,6 +12,7 @@ from inference.grounding.search import terms
 from inference.requests import AnswerRequest, Turn
 from inference.results import Answer, Delta
 from inference.text.model import TextModel
+from scheduler.estimate import AT_ONCE
 from scheduler.progress import Progress, ProgressFeed
 from scheduler.queue import Failure
 from scheduler.work import Outcome, Stopped, Success, Task
@@ -35,7 +36,7 @@ class AskRunner:
     """Runs ask jobs one by one, several at a time."""
 
     kind = Kind.ASK
-    parallel = 4
+    parallel = AT_ONCE[Kind.ASK]
 
     def __init__(self, db: Database, model: TextModel, feed: ProgressFeed, language: Callable[[], str]) -> None:
         self.indexed = False  # the first reading of the documents is over: before it, nothing would be found

@@ -26,6 +26,7 @@ from inference.images.finish import finish
 from inference.images.pricing import weight
 from inference.requests import ImageRequest
 from inference.results import ImageResult
+from scheduler.estimate import AT_ONCE
 from scheduler.fairness import pictures
 from scheduler.progress import Progress, ProgressFeed
 from scheduler.queue import Failure
@@ -98,7 +99,7 @@ class DrawRunner:
     """Runs draw jobs: one batch at a time, because one thread owns the device."""
 
     kind = Kind.DRAW
-    parallel = 1
+    parallel = AT_ONCE[Kind.DRAW]
 
     def __init__(self, device: ImageDevice, files: Files, feed: ProgressFeed) -> None:
         self._device = device

@@ -20,13 +20,17 @@ from bot.commands import (
     Help,
     Jobs,
     New,
+    OnReservation,
     Pause,
+    Preview,
     QuotaClear,
     QuotaGrant,
     QuotaSet,
     QuotaShow,
     Redo,
+    Reserve,
     Resume,
+    Retime,
     Rules,
     SetRole,
     SizeRule,
@@ -45,6 +49,10 @@ RULES = Rules(size=SizeRule(min_side=64))
 GUIDED = replace(RULES, guidance=True)
 
 
+def booked(prompt: str, *, at: str = "", every: str = "", late: int | None = None, **changes: Any) -> Reserve:
+    return Reserve(draw=drawn(prompt, **changes), at=at, every=every, late=late)
+
+
 def granted(until: Until) -> QuotaGrant:
     return QuotaGrant(who="x", unit=Unit.DRAW, amount=3, until=until)
 
@@ -57,6 +65,70 @@ def drawn(prompt: str, **changes: Any) -> Draw:
 
 def sized(width: int, height: int) -> Draw:
     return drawn("猫", width=width, height=height)
+
+
+RESERVED: list[tuple[str, Reserve | Retime | OnReservation]] = [
+    # a flag's value ends where its time ends
+    ("/draw 猫 --at 今晚10点", booked("猫", at="今晚10点")),
+    ("/draw --at tomorrow 9am a cat on a roof", booked("a cat on a roof", at="tomorrow 9am")),
+    ("/draw --at 明天 9:00 猫 --n 2", booked("猫", at="明天 9:00", count=2)),
+    ("/draw 猫 --at=22:00", booked("猫", at="22:00")),
+    ("/draw 猫 --at：２２：００", booked("猫", at="２２：００")),
+    ('/draw 猫 --at "2026-11-23 09:00" 坐着', booked("猫 坐着", at="2026-11-23 09:00")),
+    ("/draw 海报 --at 22:00-06:00 --size 512x512", booked("海报", at="22:00-06:00", width=512, height=512)),
+    ("/draw 海报 --at 晚上10点到早上6点", booked("海报", at="晚上10点到早上6点")),
+    ("/draw 猫 --every 每周一、周三 9点 --n 2", booked("猫", every="每周一、周三 9点", count=2)),
+    ("/draw --every weekdays 9:00 a sunrise", booked("a sunrise", every="weekdays 9:00")),
+    ("/draw 猫 --every 0 9 * * mon", booked("猫", every="0 9 * * mon")),
+    ("/draw 猫 --every 每天", booked("猫", every="每天")),
+    ("画一只猫 --at 今晚10点", booked("一只猫", at="今晚10点")),
+    # what is no time stays a word, and is explained later
+    ("/draw 猫 --at blah", booked("猫", at="blah")),
+    ("/draw 猫 --at 每天9:00", booked("猫", at="每天9:00")),
+    ("/draw 猫 --every 明天9:00", booked("猫", every="明天9:00")),
+    ("/draw 猫 --at 22:00 --late 30", booked("猫", at="22:00", late=30)),
+    ("/draw 猫 --at 22:00 --late 30分钟", booked("猫", at="22:00", late=30)),
+    ("/draw 猫 --at 22:00 --late run", booked("猫", at="22:00")),
+    # /reserve: the time first
+    ("/reserve tomorrow 9:00 a cat", booked("a cat", at="tomorrow 9:00")),
+    ("/预约 明天9:00 画 一只猫", booked("一只猫", at="明天9:00")),
+    ("/预约明天9点画一只猫", booked("一只猫", at="明天9点")),
+    ("/预约 每天9点 早安图", booked("早安图", every="每天9点")),
+    ("/reserve 22:00-06:00 一只猫", booked("一只猫", at="22:00-06:00")),
+    ("/reserve in 2h a cat --size 512x512", booked("a cat", at="in 2h", width=512, height=512)),
+    ("/reserve 12点 猫", booked("猫", at="12点")),
+    # another time, and the rest of what is done with one
+    ("/reserve r12 明天9:00", Retime(reservation=12, when="明天9:00")),
+    ("/预约 R12 每天9:00", Retime(reservation=12, when="每天9:00")),
+    ("/reserve 12 明天9:00", Retime(reservation=12, when="明天9:00")),
+    ("/reserve #12 22:00-06:00", Retime(reservation=12, when="22:00-06:00")),
+    ("/reserve r12", Retime(reservation=12, when="")),
+    ("/cancel r12", OnReservation(reservation=12, act="cancel")),
+    ("/取消 预约12", OnReservation(reservation=12, act="cancel")),
+    ("/cancel R #12", OnReservation(reservation=12, act="cancel")),
+    ("/pause r3", OnReservation(reservation=3, act="pause")),
+    ("/恢复 r3", OnReservation(reservation=3, act="resume")),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("/draw 猫 --dry-run", Preview(draw=drawn("猫"))),
+        ("/draw --dry-run 猫 --n 2", Preview(draw=drawn("猫", count=2))),
+        ("/画 猫 —dry-run --steps 4", Preview(draw=drawn("猫", steps=4))),
+        ("/draw a cat --Dry_Run on a roof", Preview(draw=drawn("a cat on a roof"))),
+        ("画一只猫 --dryrun", Preview(draw=drawn("一只猫"))),
+        ("/draw 干跑的人 -- --dry-run", drawn("干跑的人 --dry-run")),
+    ],
+)
+def test_a_dry_run_is_a_question_about_an_order(text: str, meant: object) -> None:
+    assert parse(text, RULES) == meant
+
+
+@pytest.mark.parametrize(("text", "expected"), RESERVED, ids=[text for text, _ in RESERVED])
+def test_orders_for_later(text: str, expected: Reserve | Retime | OnReservation) -> None:
+    assert parse(text, RULES) == expected
 
 
 DRAWS: list[tuple[str, Draw]] = [
@@ -369,12 +441,10 @@ WRONG: list[tuple[str, str, dict[str, str]]] = [
     ("/额渡", "typo", {"near": "/quota"}),
     ("/取肖 3", "typo", {"near": "/cancel"}),
     ("/imagine a cat", "typo", {"near": "/draw", "corrected": "/draw a cat"}),
-    ("/re", "ambiguous", {"near": "/redo /resume"}),
+    ("/re", "ambiguous", {"near": "/reserve /redo /resume"}),
     ("/etc/passwd", "unknown_command", {"given": "/etc"}),
     ("/🐱", "unknown_command", {}),
     ("/17", "unknown_command", {}),
-    ("/reserve 22:00 猫", "later_command", {"command": "/reserve"}),
-    ("/预约 22:00 猫", "later_command", {"command": "/reserve"}),
     ("/template list", "later_command", {}),
     ("/图库 猫", "later_command", {}),
     ("/review list", "later_command", {}),
@@ -382,9 +452,26 @@ WRONG: list[tuple[str, str, dict[str, str]]] = [
     ("/model", "later_command", {}),
     ("/kb", "later_command", {}),
     ("/audit", "later_command", {}),
-    ("/help reserve", "later_command", {}),
-    ("/draw 猫 --at 22:00", "later_flag", {"flag": "--at"}),
-    ("/draw 猫 --every 每天", "later_flag", {"flag": "--every"}),
+    ("/help template", "later_command", {}),
+    ("/reserve", "reserve_form", {}),
+    ("/预约 猫", "reserve_time", {"given": "猫"}),
+    ("/reserve 30 个苹果", "reserve_time", {"given": "30"}),
+    ("/reserve 明天9:00", "reserve_prompt", {"given": "明天9:00"}),
+    ("/reserve 明天9:00 猫 --at 10:00", "time_twice", {}),
+    ("/reserve 99999999999 明天9:00", "bad_job", {}),
+    ("/draw 猫 --at 22:00 --every 每天", "at_and_every", {}),
+    ("/draw 猫 --at", "missing_value", {"flag": "--at"}),
+    ("/draw 猫 --late 30", "late_alone", {}),
+    ("/draw 猫 --at 22:00 --dry-run", "dry_later", {}),
+    ("/预约 明天9:00 画猫 --dry-run", "dry_later", {}),
+    ("/redo 17 --dry-run", "dry_redo", {}),
+    ("/draw 猫 --dry-run --dry-run", "repeated_flag", {"flag": "--dry-run"}),
+    ("/draw --dry-run", "empty_prompt", {}),
+    ("/draw 猫 --at 22:00 --late soon", "late_form", {"given": "soon"}),
+    ("/draw 猫 --at 22:00 --late 0", "late_form", {}),
+    ("/redo 17 --at 22:00", "redo_later", {}),
+    ("/cancel r12 r13", "one_job", {"given": "r13"}),
+    ("/cancel r0", "bad_job", {}),
     ("/draw 猫 --template x", "later_flag", {"flag": "--template"}),
     ("/draw 猫 --lora x:1", "later_flag", {"flag": "--lora"}),
     ("/draw 猫 --private", "later_flag", {"flag": "--private"}),

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,27 @@ import pytest
 from sqlalchemy import Connection, select
 
 from bot.delivery import Cards, Post, Sender, Skip, Update, Wait, decide, next_try, reply_row
-from bot.platforms.base import Outgoing, Retry
+from bot.platforms.base import Outgoing, Retry, Undelivered
 from bot.reply import Reply
+from scheduler import queue
+from scheduler.policy import Policy
+from scheduler.queue import Submission
+from storage import jobs, users
+from storage import outbox as outbox_rows
 from storage.database import Database
 from storage.migrations import migrate
-from storage.records import ChatType, Delivery, DeliveryState, Origin, utcnow
+from storage.records import (
+    Allowance,
+    ChatType,
+    Delivery,
+    DeliveryState,
+    Identity,
+    Job,
+    Kind,
+    Origin,
+    Unit,
+    utcnow,
+)
 from storage.tables import outbox
 
 ORIGIN = Origin(platform="feishu", chat_id="oc_1", chat_type=ChatType.GROUP, message_id="om_1", sender="ou_1")
@@ -42,6 +58,7 @@ def delivery(slot: str, state: DeliveryState = DeliveryState.PENDING, *, attempt
 
 
 CARD, OUTCOME = delivery("card"), delivery("outcome")
+MOVED = replace(OUTCOME, receipt={"redirected": "gone"})
 
 
 @pytest.mark.parametrize(
@@ -56,6 +73,11 @@ CARD, OUTCOME = delivery("card"), delivery("outcome")
         (OUTCOME, (CARD, OUTCOME), Wait()),
         (OUTCOME, (delivery("card", DeliveryState.SKIPPED), OUTCOME), Post()),
         (OUTCOME, (delivery("card", DeliveryState.FAILED), OUTCOME), Post()),
+        (delivery("revision"), (), Post()),
+        (delivery("revision"), (CARD,), Wait()),
+        (delivery("revision"), (delivery("card", DeliveryState.SENT),), Update({"message_id": "om_9"})),
+        (MOVED, (delivery("card", DeliveryState.SENT),), Post()),  # the card stands in the group that is gone
+        (MOVED, (replace(MOVED, slot="card", state=DeliveryState.SENT),), Update({"redirected": "gone"})),
     ],
 )
 def test_what_to_do(message: Delivery, siblings: tuple[Delivery, ...], expected: object) -> None:
@@ -271,3 +293,140 @@ async def test_the_loop_is_woken_for_what_waits_for_room_or_for_its_next_try(
         await sender.stop(20)
         await running
         assert set(wall.posted) == {"event-1", "event-2", "event-3"}
+
+
+class Dissolved(Wall):
+    """A platform on which one group is gone; what stood there cannot be changed either."""
+
+    def __init__(self, *, nobody: bool = False) -> None:
+        super().__init__()
+        self.nobody = nobody  # the person is gone as well
+        self.updated: list[str] = []
+
+    async def post(self, message: Outgoing, images: Mapping[int, bytes]) -> dict[str, Any]:
+        if message.origin.chat_id or self.nobody:
+            raise Undelivered("the group is dissolved" if message.origin.chat_id else "the person has left")
+        self.posted.append(f"{message.key} to {message.origin.sender}: {message.reply.text}")
+        return {**message.receipt, "message_id": message.key}
+
+    async def update(
+        self, receipt: Mapping[str, Any], message: Outgoing, images: Mapping[int, bytes]
+    ) -> dict[str, Any]:
+        if "redirected" not in receipt:
+            raise Undelivered("the group is dissolved")
+        self.updated.append(message.key)
+        return dict(receipt)
+
+
+async def fired(db: Database, *, booked: bool = True, card_sent: bool = False, ended: bool = True) -> int:
+    """A job out of a group, whose messages wait; returns its number."""
+
+    def write(conn: Connection) -> int:
+        user = users.resolve(conn, Identity(platform="feishu", external_id="ou_1"), "anna", utcnow())
+        params = {"count": 1, "prompt": "猫"} | (
+            {"booked": {"reservation": 1, "late": 0, "missed": 0}} if booked else {}
+        )
+        wanted = Submission(
+            key="res:1:x",
+            kind=Kind.DRAW,
+            user=user,
+            origin=ORIGIN,
+            params=params,
+            cost=1,
+            work=1.0,
+            card=lambda conn, job: Reply(text="排队中").to_json(),
+        )
+        policy = Policy(timezone=UTC, allowances={unit: (Allowance(amount=9, period="day"),) for unit in Unit})
+        job = queue.submit(conn, wanted, policy, utcnow())
+        assert isinstance(job, Job)
+        if card_sent:
+            card = outbox_rows.of_job(conn, job.id)["card"]
+            outbox_rows.sent(conn, card.id, {"message_id": "om_9"}, utcnow())
+        if ended:
+            queue.cancel(conn, job, "user:1", utcnow())
+        return job.id
+
+    return await db.run(write)
+
+
+def as_text(conn: Connection, delivery: Delivery) -> Reply:
+    return Reply.from_json(delivery.body) if delivery.body else Reply(text="画好了", state="done")
+
+
+@pytest.mark.parametrize("card_sent", [False, True], ids=["card not sent", "card in the group"])
+async def test_what_was_booked_goes_to_its_owner_once_when_its_group_is_gone(url: str, card_sent: bool) -> None:
+    with Database.open(url) as db:
+        job, wall = await fired(db, card_sent=card_sent), Dissolved()
+        sender = sender_of(db, wall, as_text)
+        running = asyncio.create_task(sender.run())
+        await until_settled(db)
+        await sender.stop(20)
+        await running
+        assert wall.posted == [f"job-{job}-outcome to ou_1: 画好了"]
+        rows = {row.slot: row for row in await db.run(rows_of)}
+        assert (rows["outcome"].state, rows["outcome"].receipt["redirected"]) == ("sent", "the group is dissolved")
+        assert rows["card"].state == ("sent" if card_sent else "skipped")
+
+
+async def test_a_card_that_went_to_the_owner_is_changed_there(url: str) -> None:
+    with Database.open(url) as db:
+        job, wall = await fired(db, ended=False), Dissolved()
+        sender = sender_of(db, wall, as_text)
+        running = asyncio.create_task(sender.run())
+        await until_settled(db)
+        found = await db.read(jobs.get, job)
+        assert found is not None
+        await db.run(queue.cancel, found, "user:1", utcnow())
+        sender.wake.give()
+        await until_settled(db)
+        await sender.stop(20)
+        await running
+        assert wall.posted == ["job-1-card to ou_1: 排队中"]
+        assert wall.updated == ["job-1-outcome"]
+
+
+@pytest.mark.parametrize(("booked", "nobody"), [(False, False), (True, True)], ids=["not booked", "owner gone"])
+async def test_otherwise_it_is_given_up_with_its_reason(url: str, booked: bool, nobody: bool) -> None:
+    with Database.open(url) as db:
+        await fired(db, booked=booked)
+        wall = Dissolved(nobody=nobody)
+        sender = sender_of(db, wall, as_text)
+        running = asyncio.create_task(sender.run())
+        await until_settled(db)
+        await sender.stop(20)
+        await running
+        [outcome] = [row for row in await db.run(rows_of) if row.slot == "outcome"]
+        reason = "the person has left" if nobody else "the group is dissolved"
+        assert (outcome.state, outcome.reason, wall.posted) == ("failed", reason, [])
+
+
+async def test_a_revision_takes_the_place_of_the_message_it_replaces(url: str) -> None:
+    class Changing(Wall):
+        async def update(
+            self, receipt: Mapping[str, Any], message: Outgoing, images: Mapping[int, bytes]
+        ) -> dict[str, Any]:
+            self.posted.append(f"{receipt['message_id']} is now {message.reply.text}")
+            return dict(receipt)
+
+    def write(conn: Connection) -> None:
+        bodies = [Reply(text=text).to_json() for text in ("请确认", "已预约", "已取消")]
+        outbox_rows.add(conn, "res-1-a", ORIGIN, slot="reply", body=bodies[0], now=utcnow())
+        outbox_rows.add(conn, "res-1-b", ORIGIN, slot="revision", body=bodies[1], now=utcnow(), replaces="res-1-a")
+        outbox_rows.add(conn, "res-1-c", ORIGIN, slot="revision", body=bodies[2], now=utcnow(), replaces="res-1-b")
+
+    with Database.open(url) as db:
+        wall = Changing()
+        wall.gate.set()
+        await db.run(write)
+        sender = sender_of(db, wall)
+        running = asyncio.create_task(sender.run())
+        await until(db, DeliveryState.SENT)
+        await sender.stop(20)
+        await running
+        assert wall.posted == ["res-1-a", "res-1-a is now 已预约", "res-1-a is now 已取消"]
+
+
+async def until_settled(db: Database) -> None:
+    async with asyncio.timeout(20):
+        while any(row.state == DeliveryState.PENDING for row in await db.run(rows_of)):
+            await asyncio.sleep(0.01)

@@ -7,12 +7,13 @@ import string
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from bot.commands import ADMIN_COMMANDS, COMMANDS, LATER, Rules, UsageError, parse
+from bot.commands.when import Code, Note, Problem
 from bot.engine import Engine
 from bot.manage import Holder
 from bot.replies import Words, job_reply, practice_remark
@@ -20,8 +21,9 @@ from bot.replies.language import TABLES
 from bot.settings import Parameters
 from inference.images.builtin.world import known
 from inference.images.model import ModelCard
-from scheduler.policy import Demand, Policy, admit
+from scheduler.policy import Demand, Policy, Refusal, admit
 from scheduler.progress import Progress
+from scheduler.queue import Preview
 from scheduler.quota import Allowed
 from scheduler.runners.draw import CODES
 from scheduler.standing import Granted, Limit, Standing
@@ -148,6 +150,18 @@ def test_every_code_of_the_program_has_its_sentence() -> None:
     assert wanted - set(TABLES["zh"]) == set()
 
 
+def test_every_problem_with_a_time_has_its_sentence_and_every_note_its_words() -> None:
+    assert {f"when.{code}" for code in get_args(Code)} <= set(TABLES["zh"])
+    assert {f"note.{note}" for note in get_args(Note)} <= set(TABLES["zh"])
+    for words in (ZH, EN):
+        for code in get_args(Code):
+            assert words.when_problem(Problem(code=code, values={"days": "400", "minutes": "5", "why": "x"})).text
+
+
+def waits(place: int, seconds: float | None, low: int | None = None, high: int | None = None) -> Place:
+    return Place(place=place, seconds=seconds, low=low, high=high)
+
+
 def test_an_unknown_sentence_is_a_defect() -> None:
     with pytest.raises(KeyError):
         ZH.say("no such thing")
@@ -160,16 +174,51 @@ def test_an_unknown_sentence_is_a_defect() -> None:
     ("place", "zh", "en"),
     [
         (None, "排队中", "Queued"),
-        (Place(place=1, seconds=2.2), "排队中 · 第 1 位 · 约 2 秒", "Queued · number 1 · about 2 s"),
-        (Place(place=1, seconds=0.1), "排队中 · 第 1 位 · 约 1 秒", "Queued · number 1 · about 1 s"),
-        (Place(place=3, seconds=None), "排队中 · 第 3 位", "Queued · number 3"),
-        (Place(place=40, seconds=200), "排队中 · 第 40 位 · 约 3 分钟", "Queued · number 40 · about 3 min"),
-        (Place(place=999, seconds=9000), "排队中 · 第 999 位 · 约 2 小时", "Queued · number 999 · about 2 h"),
+        (waits(1, 2.2, 2, 3), "排队中 · 第 1 位 · 约 2–3 秒", "Queued · number 1 · about 2–3 s"),
+        (waits(1, 0.1, 1, 1), "排队中 · 第 1 位 · 约 1 秒", "Queued · number 1 · about 1 s"),
+        (waits(3, 55, 40, 70), "排队中 · 第 3 位 · 约 40–70 秒", "Queued · number 3 · about 40–70 s"),
+        (waits(40, 200, 120, 240), "排队中 · 第 40 位 · 约 2–4 分钟", "Queued · number 40 · about 2–4 min"),
+        (waits(999, 9000, 7200, 10800), "排队中 · 第 999 位 · 约 2–3 小时", "Queued · number 999 · about 2–3 h"),
+        (
+            waits(2, 200),
+            "排队中 · 第 2 位 · 约 3 分钟（样本还少，可能不准）",
+            "Queued · number 2 · about 3 min (measured too rarely to be sure)",
+        ),
+        (
+            waits(3, None),
+            "排队中 · 第 3 位 · 还没测过速度，说不准多久",
+            "Queued · number 3 · not measured yet, no telling how long",
+        ),
+        (
+            Place(place=3, seconds=None, paused=True),
+            "排队中 · 第 3 位 · 已暂停，恢复后才开始",
+            "Queued · number 3 · paused, starts once resumed",
+        ),
     ],
 )
 def test_the_headline_of_a_queued_card(place: Place | None, zh: str, en: str) -> None:
     assert job_reply(job(), ZH, place=place).title == zh
     assert job_reply(job(), EN, place=place).title == en
+
+
+def previewed(refusal: Refusal | None = None, have: tuple[Standing, ...] = ()) -> Preview:
+    return Preview(cost=2, have=have, refusal=refusal, place=waits(3, 55, 40, 70))
+
+
+def test_a_dry_run_tells_price_place_and_time() -> None:
+    params = job().params
+    reply = ZH.preview(params, previewed(have=(standing(day(48, Allowance(amount=50, period="day"))),)))
+    assert reply.title == "试算 · 没有下单"
+    assert reply.buttons == ()
+    said = dict(reply.fields)
+    assert (said["价格"], said["排位"], said["预计"]) == ("2（还剩 48）", "第 3 位", "约 40–70 秒")
+    assert dict(EN.preview(params, previewed()).fields)["Price"] == "2 (no limit)"
+
+
+def test_a_dry_run_tells_what_would_refuse_the_order() -> None:
+    refused = previewed(Refusal(code="queue_full", detail={"limit": 9}))
+    said = ZH.preview(job().params, refused).text
+    assert said.endswith("现在下单会被拒绝：排队的任务已满（上限 9 个）。请过一会儿再试。")
 
 
 def test_a_queued_card_shows_the_recipe_the_model_and_how_to_cancel() -> None:
@@ -337,7 +386,16 @@ MESSAGES = [
     "/re",
     "/xyzzyx",
     "/reserve x",
-    "/draw 猫 --at 1",
+    "/draw 猫 --at",
+    "/draw 猫 --late",
+    "/draw 猫 --every",
+    "/draw 猫 --at 22:00 --every 每天",
+    "/draw 猫 --late 30",
+    "/draw 猫 --at 22:00 --late x",
+    "/redo 17 --at 22:00",
+    "/reserve",
+    "/reserve 明天9:00",
+    "/reserve 明天9:00 猫 --at 10:00",
     "/draw",
     "/draw --neg a b",
     "/ask",
@@ -575,7 +633,7 @@ def test_cancelling_and_toasts() -> None:
 
 def test_the_list_of_jobs() -> None:
     mine = [job(), job(JobState.DONE, Kind.ASK, id=16), job(JobState.FAILED, id=15)]
-    reply = ZH.jobs(mine, {17: Place(place=1, seconds=2.0)})
+    reply = ZH.jobs(mine, {17: waits(1, 2.0, 2, 2)})
     assert reply.text.splitlines() == [
         "#17 画图 · 排队中 · 第 1 位 · 约 2 秒 · 一只戴红围巾的熊猫",
         "#16 回答 · 已完成 · 年假怎么休?",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -10,7 +11,7 @@ import pytest
 
 from bot.settings import Environment, Settings, SettingsError, json_schema, load
 from bot.settings.source import read
-from storage.records import Allowance, Unit
+from storage.records import Allowance, Role, Unit
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "config"
 
@@ -339,7 +340,7 @@ quotas:
 
 
 def test_the_policy_becomes_the_queues(tmp_path: Path) -> None:
-    text = "timezone: UTC\nquotas: {user: {draw: 5/week}}\nlimits: {queue: 9}"
+    text = "timezone: UTC\nquotas: {user: {draw: 5/week}}\nlimits: {queue: 9, weights: {admin: 2}, ageing: 30}"
     queue = loaded(tmp_path, policy=text).policy.queue()
     assert queue.timezone == ZoneInfo("UTC")
     assert queue.allowances == {
@@ -347,6 +348,7 @@ def test_the_policy_becomes_the_queues(tmp_path: Path) -> None:
         Unit.ASK: (Allowance(amount=200, period="day"),),
     }
     assert (queue.queue_total, queue.concurrency) == (9, 3)
+    assert (queue.share(Role.ADMIN), queue.share(Role.USER), queue.ageing) == (2.0, 1.0, timedelta(minutes=30))
 
 
 def test_the_hash_tells_files_apart_and_holds_no_secret(tmp_path: Path) -> None:

@@ -265,6 +265,20 @@ class Person:
         assert answer.status_code == 200, answer.text
         return dict(answer.json()["toast"])
 
+    def push(self, label: str) -> dict[str, str]:
+        """Press the button of this label on the newest message that has one; returns the toast."""
+        message, button = next(
+            (message, button)
+            for message in reversed(self.history())
+            if message["author"] == "bot"
+            for button in message["body"]["buttons"]
+            if button["label"] == label
+        )
+        body = {"id": uuid.uuid4().hex, "value": button["value"], "action": button["action"], "message": message["id"]}
+        answer = self.http.post("/api/actions", json=body)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json()["toast"])
+
 
 def _read_stream(response: http.client.HTTPResponse, seen: list[News]) -> None:
     """Collect server-sent events until the stream ends; a comment is no event."""

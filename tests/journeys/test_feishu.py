@@ -459,6 +459,30 @@ def test_what_can_never_be_delivered_has_its_reason_and_costs_nothing(
     house.verify()
 
 
+def test_a_reservation_comes_into_its_group_and_when_that_is_gone_to_its_owner(
+    platform: FeishuSimulator, member: Guest
+) -> None:
+    alice, bob = member(), member()
+    card = alice.told("/draw 猫 --at 5秒后 --size 64x64", group=True)
+    assert "请确认预约" in card.text
+    assert "别人的" in bob.press("res_confirm", card)["content"]
+    assert alice.press("res_confirm", card)["type"] == "success"
+    until(lambda: "已预约" in card.text, "the card to change in its place")
+    drawn = until(lambda: [s for s in alice.answers(card.parent_id) if "画好了" in s.text], "the picture")
+    assert [sent.chat_id for sent in drawn] == [alice.chat_id]
+    lonely = alice.told("/draw 狗 --at 5秒后 --size 64x64", group=True)
+    alice.press("res_confirm", lonely)
+    until(lambda: "已预约" in lonely.text, "the second card to change")
+    platform.unknown_chats.add(alice.chat_id)
+
+    def directly() -> list[Sent]:
+        return [sent for sent in platform.visible() if sent.chat_id == alice.open_id and "画好了" in sent.text]
+
+    until(directly, "the picture to come to its owner")
+    assert len(directly()) == 1
+    assert "直接发给你" in directly()[0].text
+
+
 def failures(house: Moqi, message_id: str) -> dict[str, str]:
     """Why the messages that answer this one were given up, by slot."""
 

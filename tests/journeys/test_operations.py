@@ -276,6 +276,12 @@ def test_the_terminal_says_what_the_practice_model_does_not_know(house: Moqi, tm
 def test_a_used_up_quota_ends_the_command_with_3(tmp_path: Path) -> None:
     house = Moqi(tmp_path, settings={"policy": {"quotas": {"user": {"draw": "1/day", "ask": "1/day"}}}})
     assert house.command("ask", "年假怎么休?").returncode == 0
+    possible = house.command("draw", "一只猫", "--size", "64x64", "--dry-run")
+    assert possible.returncode == 0, possible.stderr
+    assert "价格: 1（还剩 1）" in possible.stdout
+    impossible = house.command("draw", "一只猫 --size 64x64 --n 2 --dry-run")
+    assert impossible.returncode == 3
+    assert "现在下单会被拒绝" in one_sentence(impossible.stderr)
     refused = house.command("ask", "年假怎么休?")
     assert refused.returncode == 3
     assert "额度不够" in one_sentence(refused.stderr)

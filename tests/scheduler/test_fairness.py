@@ -74,6 +74,11 @@ def test_a_single_picture_starts_next_behind_two_hundred_of_somebody_else() -> N
     assert [item.id for item in waiting[:2]] == [1000, 1]
 
 
+@pytest.mark.parametrize(("priority", "risen"), [(0, 0), (10, 0), (20, 10), (50, 20), (15, 10)])
+def test_what_waited_too_long_rises_one_class(priority: int, risen: int) -> None:
+    assert fairness.before(priority) == risen
+
+
 def test_two_busy_people_alternate_and_a_double_share_gets_double() -> None:
     def order(shares: dict[int, float]) -> list[int]:
         items = []

@@ -11,7 +11,7 @@ import pytest
 from scheduler import policy
 from scheduler.policy import Demand, Policy
 from scheduler.standing import Granted, Limit, Standing
-from storage.records import Allowance, Unit
+from storage.records import Allowance, Role, Unit
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 RULES = Policy(
@@ -113,16 +113,9 @@ def test_passing_failures_are_tried_again_a_few_times_later_and_later() -> None:
     assert waits == [timedelta(seconds=1), timedelta(seconds=2), None]
 
 
-def test_the_rate_learns_quickly_at_first_and_steadily_later() -> None:
-    rate = policy.smoothed(0.0, 0, 2.0)
-    assert rate == 2.0
-    assert policy.smoothed(rate, 1, 4.0) == 3.0
-    assert policy.smoothed(2.0, 100, 4.0) == pytest.approx(2.4)
-
-
-def test_no_waiting_time_is_told_before_anything_was_measured() -> None:
-    assert policy.seconds(8.0, 0.0, 0) is None
-    assert policy.seconds(8.0, 0.5, 1) == 4.0
+def test_a_role_has_the_share_it_was_given_and_else_one() -> None:
+    rules = replace(RULES, shares={Role.ADMIN: 3.0})
+    assert [rules.share(role) for role in (Role.ADMIN, Role.REVIEWER, Role.USER)] == [3.0, 1.0, 1.0]
 
 
 def test_the_circuit_opens_after_consecutive_failures() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,10 +12,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import Connection, select
 
-from scheduler import queue, quota
-from scheduler.policy import Policy, Refusal
+from scheduler import classes, places, queue, quota
+from scheduler.policy import BATCH, INTERACTIVE, RESERVED, Policy, Refusal
 from scheduler.queue import Claim, Failure, Submission
-from storage import jobs, ledger, outbox, users
+from storage import jobs, ledger, line, outbox, users
 from storage.database import Database
 from storage.migrations import migrate
 from storage.records import (
@@ -25,6 +26,7 @@ from storage.records import (
     JobState,
     Kind,
     Origin,
+    Role,
     Unit,
     User,
     utcnow,
@@ -62,7 +64,7 @@ def order(user: User, key: str, *, cost: int = 1, batch_key: str = "", kind: Kin
         cost=cost,
         work=float(cost),
         batch_key=batch_key,
-        card=lambda conn, job: {"place": queue.place(conn, job).place},
+        card=lambda conn, job: {"place": places.place(conn, job, job.created_at).place},
     )
 
 
@@ -289,7 +291,7 @@ def test_one_person_with_many_jobs_does_not_hold_up_another(db: Database) -> Non
         submitted(db, order(hog, f"hog-{number}"), policy)
     claimed(db, policy=policy)
     single = submitted(db, order(guest, "guest"), policy)
-    assert db.read_sync(queue.place, single).place == 1
+    assert db.read_sync(places.place, single, utcnow()).place == 1
     assert claimed(db, policy=policy).jobs[0].id == single.id
 
 
@@ -302,10 +304,10 @@ def test_equal_keys_share_a_batch(db: Database) -> None:
 def test_waiting_times_come_from_what_was_measured(db: Database) -> None:
     user = person(db, "anna")
     first = submitted(db, order(user, "e1", cost=2))
-    assert db.read_sync(queue.place, first).seconds is None
+    assert db.read_sync(places.place, first, utcnow()).seconds is None
     db.run_sync(queue.succeed, claimed(db).jobs[0], {}, 3.0, utcnow())
     second = submitted(db, order(user, "e2", cost=1))
-    place = db.read_sync(queue.place, second)
+    place = db.read_sync(places.place, second, utcnow())
     assert (place.place, place.seconds) == (1, 1.5)
 
 
@@ -316,10 +318,137 @@ def test_all_places_at_once_are_the_places_one_by_one(db: Database) -> None:
             submitted(db, order(user, f"{user.name}-{number}"))
     db.run_sync(queue.succeed, claimed(db).jobs[0], {}, 2.0, utcnow())
     claimed(db)
-    together = {job.id: place for job, place in db.read_sync(queue.places, Kind.DRAW, 100, utcnow())}
+    now = utcnow()
+    together = {job.id: place for job, place in db.read_sync(places.places, Kind.DRAW, 100, now)}
     queued = [job for job in db.read_sync(jobs.recent) if job.state is JobState.QUEUED]
     assert len(queued) == 4
-    assert together == {job.id: db.read_sync(queue.place, job) for job in queued}
+    assert together == {job.id: db.read_sync(places.place, job, now) for job in queued}
+
+
+def test_a_waiting_time_has_its_range_once_enough_was_measured(db: Database) -> None:
+    user = person(db, "anna")
+    for took in (2.0, 3.0, 2.0, 3.0):
+        job = submitted(db, order(user, f"e{took}-{utcnow()}"))
+        assert db.read_sync(places.place, job, utcnow()).low is None
+        db.run_sync(queue.succeed, claimed(db).jobs[0], {}, took, utcnow())
+    job = submitted(db, order(person(db, "ben"), "last"))
+    place = db.read_sync(places.place, job, utcnow())
+    assert (place.seconds, place.low, place.high) == (2.5, 2, 3)
+    db.run_sync(jobs.pause, Kind.DRAW, True)
+    paused = db.read_sync(places.place, job, utcnow())
+    assert (paused.seconds, paused.low, paused.paused) == (None, None, True)
+
+
+def test_a_waiting_time_grows_by_what_runs_and_by_an_open_circuit(db: Database) -> None:
+    submitted(db, order(person(db, "anna"), "e1", cost=4))
+    db.run_sync(queue.learn, Kind.DRAW, 2.0)
+    job = submitted(db, order(person(db, "ben"), "e2"))
+    running = claimed(db).jobs[0]
+    began = db.read_sync(jobs.get, running.id)
+    assert began is not None
+    assert began.started_at is not None
+    assert db.read_sync(places.place, job, began.started_at + timedelta(seconds=3)).seconds == 8.0 - 3.0 + 2.0
+    until = began.started_at + timedelta(seconds=60)
+    db.run_sync(lambda conn: jobs.set_lane(conn, Kind.DRAW, open_until=until))
+    assert db.read_sync(places.place, job, began.started_at).seconds == 60.0 + 8.0 + 2.0
+
+
+PLENTY = Policy(timezone=POLICY.timezone, allowances={u: (Allowance(amount=999, period="day"),) for u in Unit})
+
+
+def test_interactive_before_reserved_before_batch_and_each_is_fair_in_itself(db: Database) -> None:
+    anna, ben = person(db, "anna"), person(db, "ben")
+    for number, priority in enumerate((BATCH, BATCH, RESERVED, INTERACTIVE)):
+        submitted(db, replace(order(anna, f"a{number}"), priority=priority), PLENTY)
+    late = submitted(db, replace(order(ben, "b"), priority=BATCH), PLENTY)
+    served = [claimed(db, policy=replace(PLENTY, concurrency=9)).jobs[0] for _ in range(5)]
+    assert [job.priority for job in served] == [INTERACTIVE, RESERVED, BATCH, BATCH, BATCH]
+    assert served[3].id == late.id, "anna's second comes after ben's first, whatever else she ordered"
+
+
+def test_a_role_with_a_double_share_is_served_twice_as_often(db: Database) -> None:
+    policy = replace(PLENTY, shares={Role.REVIEWER: 2.0}, concurrency=99)
+    anna, ben = person(db, "anna"), replace(person(db, "ben"), role=Role.REVIEWER)
+    for number in range(12):
+        for user in (anna, ben):
+            submitted(db, order(user, f"{user.name}-{number}"), policy)
+    served = [claimed(db, policy=policy).jobs[0].user_id for _ in range(9)]
+    assert served.count(ben.id) == 6
+
+
+def test_what_waits_too_long_rises_and_is_served_at_last(db: Database) -> None:
+    hog, guest = person(db, "hog"), person(db, "guest")
+    old = submitted(db, replace(order(guest, "old"), priority=BATCH), PLENTY)
+    now = utcnow()
+
+    def busy(number: int) -> Job:
+        submitted(db, order(hog, f"hog-{number}"), PLENTY)
+        return claimed(db, policy=replace(PLENTY, concurrency=99)).jobs[0]
+
+    assert db.run_sync(classes.rise, PLENTY, now) == 0
+    assert not db.read_sync(classes.waiting_long, PLENTY, now)
+    for number in range(3):
+        assert busy(number).user_id == hog.id
+    for expected in (RESERVED, INTERACTIVE):
+        now += PLENTY.ageing
+        assert db.read_sync(classes.waiting_long, PLENTY, now)
+        assert db.run_sync(classes.rise, PLENTY, now) == 1
+        assert db.run_sync(classes.rise, PLENTY, now) == 0, "it has just risen"
+        risen = db.read_sync(jobs.get, old.id)
+        assert risen is not None
+        assert risen.priority == expected
+    assert risen is not None
+    for number in range(20):
+        submitted(db, order(hog, f"flood-{number}"), PLENTY)
+    assert db.read_sync(places.place, risen, now).place <= 2
+    assert old.id in {busy(number).id for number in (90, 91)}
+    assert db.read_sync(line.wrong) == []
+
+
+def test_hundreds_that_rise_at_once_do_not_overtake_everybody(db: Database) -> None:
+    hog, guest = person(db, "hog"), person(db, "guest")
+    for number in range(30):
+        submitted(db, replace(order(hog, f"hog-{number}"), priority=RESERVED), PLENTY)
+    assert db.run_sync(classes.rise, PLENTY, utcnow() + PLENTY.ageing) == 30
+    single = submitted(db, order(guest, "guest"), PLENTY)
+    assert db.read_sync(places.place, single, utcnow()).place <= 2
+
+
+def test_who_orders_and_cancels_much_is_not_put_behind_for_it(db: Database) -> None:
+    anna, ben = person(db, "anna"), person(db, "ben")
+    for job in [submitted(db, order(anna, f"a{number}"), PLENTY) for number in range(20)]:
+        db.run_sync(queue.cancel, job, "user:1", utcnow())
+    for number in range(2):
+        submitted(db, order(ben, f"b{number}"), PLENTY)
+    job = submitted(db, order(anna, "a"), PLENTY)
+    assert db.read_sync(places.place, job, utcnow()).place == 2
+
+
+def test_those_behind_somebody_at_their_limit_do_not_wait_for_them(db: Database, monkeypatch: Any) -> None:
+    monkeypatch.setattr(queue, "LOOK_AHEAD", 5)
+    policy = replace(PLENTY, concurrency=1)
+    for number in range(9):
+        submitted(db, order(person(db, "hog"), f"hog-{number}"), policy)
+    behind = submitted(db, replace(order(person(db, "guest"), "guest"), priority=BATCH), policy)
+    claimed(db, policy=policy)
+    assert claimed(db, policy=policy).jobs[0].id == behind.id
+
+
+def test_a_preview_says_what_would_be_and_changes_nothing(db: Database) -> None:
+    anna, ben = person(db, "anna"), person(db, "ben")
+    for number in range(2):
+        submitted(db, order(ben, f"b{number}"))
+    found = db.run_sync(queue.preview, order(anna, "e1", cost=2), POLICY, utcnow())
+    assert (found.cost, found.refusal, found.place.place) == (2, None, 2)
+    assert [one.total for one in found.have] == [5]
+    assert left(db, anna) == 5
+    assert db.read_sync(jobs.by_key, "e1") is None
+    assert db.read_sync(line.vfinish, Kind.DRAW, anna.id, 0) == 0
+    job = submitted(db, order(anna, "e1", cost=2))
+    assert db.read_sync(places.place, job, utcnow()).place == found.place.place
+    refused = db.run_sync(queue.preview, order(anna, "e2", cost=4), POLICY, utcnow()).refusal
+    assert refused is not None
+    assert refused.code == "quota"
 
 
 def test_the_circuit_opens_closes_and_a_bad_request_does_not_count(db: Database) -> None:

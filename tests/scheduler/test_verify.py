@@ -94,6 +94,13 @@ def test_a_healthy_life_breaks_nothing(db: Database, files: Files) -> None:
     [
         ("update inbox set handled_at = null, outcome = '' where id = 1", 1),
         ("update inbox set outcome = 'job:99', key = 'elsewhere' where id = 1", 1),
+        ("update stretches set jobs = jobs + 1", 1),
+        ("update stretches set work = work + 1", 1),
+        ("update stretches set vtag = vtag + 99", 1),
+        ("delete from stretches", 1),
+        ("update turns set waiting = waiting + 1", 1),
+        ("delete from turns", 1),
+        ("update jobs set state = 'queued', result = null where id = 1", 1),
         ("delete from outbox where job_id = 1 and slot = 'outcome'", 2),
         ("update outbox set job_id = 3 where job_id = 1 and slot = 'outcome'", 2),
         ("update outbox set state = 'failed', reason = '' where job_id = 2 and slot = 'card'", 2),

@@ -41,9 +41,9 @@ async function write(id, text) {
   }
 }
 
-async function press(job, action, message) {
+async function press(value, action, message) {
   try {
-    const { toast: said } = await api.press(newId(), job, action, message);
+    const { toast: said } = await api.press(newId(), value, action, message);
     if (said.text) toast(said.kind, said.text);
   } catch (error) {
     refused(error);

@@ -18,7 +18,7 @@ export function ownBubble(text, at, status, retry) {
   return el("article", { class: `message own ${status}`, "aria-label": word("you"), title: clock(at) }, bubble, trouble);
 }
 
-/** What the bot said. live: {progress, text} of a running job; doors: {press(job, action, message), enlarge(pictures, index)}. */
+/** What the bot said. live: {progress, text} of a running job; doors: {press(value, action, message), enlarge(pictures, index)}. */
 export function botMessage(message, live, doors) {
   const body = message.body;
   const card = Boolean(body.title || body.state || body.pictures.length || body.buttons.length);
@@ -60,17 +60,27 @@ function head(body, progress, writing) {
   ].filter(Boolean);
 }
 
-function headline({ state, done, total, place, seconds }) {
+function headline(news) {
+  const { state, done, total, place, seconds } = news;
   const parts = [word(state === "running" && total ? "state_drawing" : `state_${state}`)];
   if (state === "queued" && place) parts.push(word("place", { n: place }));
   if (state === "running" && total) parts.push(word("steps", { done, total }));
-  if (seconds !== null && seconds !== undefined) parts.push(waiting(seconds));
+  if (state === "queued") parts.push(waiting(news));
+  else if (seconds !== null && seconds !== undefined) parts.push(about(seconds, seconds));
   return parts.join(" · ");
 }
 
-function waiting(seconds) {
-  if (seconds >= 90) return word("about_minutes", { n: Math.round(seconds / 60) });
-  return word("about_seconds", { n: Math.max(1, Math.round(seconds)) });
+function waiting({ seconds, low, high, paused }) {
+  if (paused) return word("wait_paused");
+  if (seconds === null || seconds === undefined) return word("wait_unknown");
+  return low ? about(low, high) : word("wait_rough", { time: about(seconds, seconds) });
+}
+
+/** Seconds between two numbers, in the unit of the larger one. */
+function about(low, high) {
+  const [unit, length] = high >= 7200 ? ["hours", 3600] : high >= 120 ? ["minutes", 60] : ["seconds", 1];
+  const [least, most] = [low, high].map((seconds) => Math.max(1, Math.round(seconds / length)));
+  return word(`about_${unit}`, { n: least === most ? most : `${least}–${most}` });
 }
 
 function bar(done, total) {
@@ -133,7 +143,7 @@ function buttons(message, doors) {
     const button = el("button", { type: "button", class: `action ${one.style}`, "data-action": one.action }, one.label);
     button.addEventListener("click", async () => {
       button.disabled = true; // one press at a time; a second one is a new press with its own id
-      await doors.press(one.value.job ?? message.body.job, one.action, message.id);
+      await doors.press(one.value, one.action, message.id);
       button.disabled = false;
     });
     return button;

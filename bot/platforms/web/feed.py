@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from storage.records import Place
+
 QUEUE_LIMIT = 256  # events a page may lag behind
 LIVE_LIMIT = 512  # running jobs whose present state is remembered for pages that open meanwhile
 
@@ -100,12 +102,19 @@ class Feed:
         state: str,
         done: int = 0,
         total: int = 0,
-        place: int | None = None,
         seconds: float | None = None,
     ) -> None:
-        """Where a job stands: steps done of total, or its place in the queue and the seconds it may still take."""
-        data = {"job": job, "state": state, "done": done, "total": total, "place": place, "seconds": seconds}
-        self._remember(user_id, job).progress = data
+        """Where a running job stands: steps done of total, and the seconds it may still take."""
+        self._progress(user_id, {"job": job, "state": state, "done": done, "total": total, "seconds": seconds})
+
+    def queued(self, user_id: int, *, job: int, place: Place) -> None:
+        """Where a waiting job stands."""
+        seconds = None if place.seconds is None else round(place.seconds, 1)
+        told = {"place": place.place, "low": place.low, "high": place.high, "paused": place.paused}
+        self._progress(user_id, {"job": job, "state": "queued", "done": 0, "total": 0, "seconds": seconds, **told})
+
+    def _progress(self, user_id: int, data: dict[str, Any]) -> None:
+        self._remember(user_id, data["job"]).progress = data
         self._publish(user_id, News(event="progress", data=data))
 
     def delta(self, user_id: int, *, job: int, text: str) -> None:

@@ -57,7 +57,7 @@ def message_event(*, user_id: int, name: str, browser_id: str, text: str, at: da
 
 
 def action_event(
-    *, user_id: int, name: str, browser_id: str, action: str, job: int, message: int, at: datetime
+    *, user_id: int, name: str, browser_id: str, action: str, value: dict[str, int], message: int, at: datetime
 ) -> ChatEvent:
     """A button somebody pressed under message `message`."""
     return ChatEvent(
@@ -69,7 +69,7 @@ def action_event(
         origin=_origin(user_id, name, str(message)),
         at=at,
         action=action,
-        value={"job": job},
+        value=dict(value),
         mentioned=True,
     )
 

@@ -95,6 +95,13 @@ def _create_tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_head")),
     )
     op.create_table(
+        "classes",
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("priority", sa.Integer(), nullable=False),
+        sa.Column("vtime", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("kind", "priority", name=op.f("pk_classes")),
+    )
+    op.create_table(
         "conversations",
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("started_at", sa.Text(), nullable=False),
@@ -134,13 +141,24 @@ def _create_tables() -> None:
     op.create_table(
         "lanes",
         sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("vtime", sa.Float(), nullable=False),
         sa.Column("rate", sa.Float(), nullable=False),
+        sa.Column("variance", sa.Float(), nullable=False),
         sa.Column("samples", sa.Integer(), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("open_until", sa.Text()),
         sa.Column("paused", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("kind", name=op.f("pk_lanes")),
+    )
+    op.create_table(
+        "stretches",
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("priority", sa.Integer(), nullable=False),
+        sa.Column("vtag", sa.Float(), nullable=False),
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("jobs", sa.Integer(), nullable=False),
+        sa.Column("work", sa.Float(), nullable=False),
+        sa.CheckConstraint("jobs > 0", name=op.f("ck_stretches_jobs")),
+        sa.PrimaryKeyConstraint("kind", "priority", "vtag", "id", name=op.f("pk_stretches")),
     )
     op.create_table(
         "users",
@@ -183,7 +201,9 @@ def _create_tables() -> None:
         sa.Column("cost", sa.Integer(), nullable=False),
         sa.Column("weight", sa.Float(), nullable=False),
         sa.Column("priority", sa.Integer(), nullable=False),
+        sa.Column("since", sa.Text(), nullable=False),
         sa.Column("vtag", sa.Float(), nullable=False),
+        sa.Column("span", sa.Float(), nullable=False),
         sa.Column("batch_key", sa.Text(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("lost", sa.Integer(), nullable=False),
@@ -199,6 +219,7 @@ def _create_tables() -> None:
         sa.Column("not_before", sa.Text()),
         sa.Column("started_at", sa.Text()),
         sa.Column("finished_at", sa.Text()),
+        sa.Column("not_after", sa.Text()),
         sa.CheckConstraint("state in ('queued', 'running', 'done', 'failed', 'cancelled')", name=op.f("ck_jobs_state")),
         sa.CheckConstraint("cost >= 0", name=op.f("ck_jobs_cost")),
         sa.ForeignKeyConstraint(["parent_id"], ["jobs.id"], name=op.f("fk_jobs_parent_id_jobs")),
@@ -207,7 +228,12 @@ def _create_tables() -> None:
         sa.UniqueConstraint("key", name=op.f("uq_jobs_key")),
     )
     op.create_index("ix_jobs_lease", "jobs", ["state", "lease_until"])
-    op.create_index("ix_jobs_turn", "jobs", ["kind", "state", "priority", "vtag", "id"])
+    for name, column, where in (
+        ("ix_jobs_closing", "not_after", "state = 'queued' and not_after is not null"),
+        ("ix_jobs_rising", "since", "state = 'queued' and priority > 0"),
+    ):
+        op.create_index(name, "jobs", [column], sqlite_where=sa.text(where), postgresql_where=sa.text(where))
+    op.create_index("ix_jobs_turn", "jobs", ["kind", "state", "priority", "vtag", "id", "weight"])
     op.create_index("ix_jobs_user", "jobs", ["user_id", "id"])
     op.create_table(
         "messages",
@@ -260,9 +286,12 @@ def _create_tables() -> None:
         "turns",
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("priority", sa.Integer(), nullable=False),
         sa.Column("vfinish", sa.Float(), nullable=False),
+        sa.Column("waiting", sa.Integer(), nullable=False),
+        sa.CheckConstraint("waiting >= 0", name=op.f("ck_turns_waiting")),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_turns_user_id_users")),
-        sa.PrimaryKeyConstraint("kind", "user_id", name=op.f("pk_turns")),
+        sa.PrimaryKeyConstraint("kind", "user_id", "priority", name=op.f("pk_turns")),
     )
     op.create_table(
         "assets",
@@ -314,6 +343,7 @@ def _create_tables() -> None:
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("created_at", sa.Text(), nullable=False),
         sa.Column("sent_at", sa.Text()),
+        sa.Column("replaces", sa.Text(), nullable=False),
         sa.CheckConstraint("state in ('pending', 'sent', 'skipped', 'failed')", name=op.f("ck_outbox_state")),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_outbox_job_id_jobs")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
@@ -321,9 +351,57 @@ def _create_tables() -> None:
     )
     op.create_index("ix_outbox_due", "outbox", ["state", "next_at"])
     op.create_index(op.f("ix_outbox_job_id"), "outbox", ["job_id"])
+    op.create_table(
+        "reservations",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("params", sa.Text(), nullable=False),
+        sa.Column("work", sa.Float(), nullable=False),
+        sa.Column("rule", sa.Text(), nullable=False),
+        sa.Column("choices", sa.Text(), nullable=False),
+        sa.Column("window", sa.Text()),
+        sa.Column("zone", sa.Text(), nullable=False),
+        sa.Column("late_limit", sa.Integer()),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("since", sa.Text()),
+        sa.Column("next_at", sa.Text()),
+        sa.Column("closes_at", sa.Text()),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("card", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.Text(), nullable=False),
+        sa.CheckConstraint(
+            "state in ('proposed', 'active', 'paused', 'ended', 'cancelled')", name=op.f("ck_reservations_state")
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_reservations_user_id_users")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_reservations")),
+    )
+    op.create_index("ix_reservations_due", "reservations", ["state", "next_at"])
+    op.create_index("ix_reservations_user", "reservations", ["user_id", "id"])
+    op.create_table(
+        "occurrences",
+        sa.Column("reservation_id", sa.Integer(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("due_at", sa.Text(), nullable=False),
+        sa.Column("fate", sa.Text(), nullable=False),
+        sa.Column("job_id", sa.Integer()),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("at", sa.Text(), nullable=False),
+        sa.CheckConstraint("fate in ('fired', 'skipped', 'refused')", name=op.f("ck_occurrences_fate")),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_occurrences_job_id_jobs")),
+        sa.ForeignKeyConstraint(
+            ["reservation_id"], ["reservations.id"], name=op.f("fk_occurrences_reservation_id_reservations")
+        ),
+        sa.PrimaryKeyConstraint("reservation_id", "key", name=op.f("pk_occurrences")),
+        sa.UniqueConstraint("job_id", name=op.f("uq_occurrences_job_id")),
+    )
 
 
 def _drop_tables() -> None:
+    op.drop_table("occurrences")
+    op.drop_table("reservations")
     op.drop_table("outbox")
     op.drop_table("ledger")
     op.drop_table("assets")
@@ -335,10 +413,12 @@ def _drop_tables() -> None:
     op.drop_table("identities")
     op.drop_table("document_access")
     op.drop_table("users")
+    op.drop_table("stretches")
     op.drop_table("lanes")
     op.drop_table("inbox")
     op.drop_table("documents")
     op.drop_table("conversations")
+    op.drop_table("classes")
     op.drop_table("audit_head")
     op.drop_table("audit")
     op.drop_table("allowances")

@@ -16,11 +16,12 @@ from tests.bot.cli.installation import ROOT, Installation
 
 WORDS = {
     "serve", "init", "doctor", "config", "models", "kb", "draw", "ask", "jobs", "quota", "dept", "role", "token",
-    "audit", "backup", "restore", "migrate", "verify",
+    "audit", "backup", "restore", "migrate", "verify", "reservations",
 }  # fmt: skip
 GROUPS = {
     "kb": {"add", "list", "remove", "sync", "search", "ask", "eval"},
     "jobs": {"list", "show", "cancel", "retry"},
+    "reservations": {"list", "show", "cancel"},
     "quota": {"show", "set", "grant", "report"},
     "dept": {"set", "list"},
     "role": {"set"},

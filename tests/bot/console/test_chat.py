@@ -148,7 +148,29 @@ async def test_a_button_press_is_an_event_and_says_a_toast(made: Stage, join: Jo
     assert event.key != ID
 
 
-@pytest.mark.parametrize("body", [{"action": "DROP TABLE"}, {"job": 0}, {"job": 2**40}, {"message": -1}, {"id": "x"}])
+async def test_a_button_sends_what_it_carries(made: Stage, join: Join) -> None:
+    value = {"reservation": 3, "version": 1, "choice": 0}
+    body = {"id": ID, "value": value, "action": "res_confirm", "message": 3}
+    assert (await (await join("小墨")).post("/api/actions", json=body)).status_code == 200
+    [event] = made.script.pressed
+    assert (event.action, event.value) == ("res_confirm", value)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"action": "DROP TABLE"},
+        {"job": 0},
+        {"job": 2**40},
+        {"message": -1},
+        {"id": "x"},
+        {"value": {"reservation": -1}},
+        {"value": {"reservation": True}},
+        {"value": {"reservation": "1"}},
+        {"value": {"x" * 20: 1}},
+        {"value": dict.fromkeys("abcde", 1)},
+    ],
+)
 async def test_bad_presses_are_refused(made: Stage, join: Join, body: dict[str, Any]) -> None:
     whole = {"id": ID, "job": 17, "action": "cancel", "message": 3} | body
     assert (await (await join("小墨")).post("/api/actions", json=whole)).status_code == 422

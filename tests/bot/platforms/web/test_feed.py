@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bot.platforms.web.feed import QUEUE_LIMIT, Feed, Subscription
+from storage.records import Place
 
 
 async def everything(page: Subscription) -> list[tuple[str, dict[str, Any]]]:
@@ -45,6 +46,15 @@ async def test_a_page_that_does_not_read_is_cut_off_and_the_others_go_on() -> No
         assert (await everything(quick))[-1][1]["done"] == 0
 
 
+async def test_a_waiting_job_tells_its_place_and_the_range_of_its_time() -> None:
+    feed = Feed()
+    with feed.subscribe(1) as page:
+        feed.queued(1, job=7, place=Place(place=3, seconds=55.04, low=40, high=70))
+        ((_, told),) = await everything(page)
+    assert (told["state"], told["place"], told["seconds"]) == ("queued", 3, 55.0)
+    assert (told["low"], told["high"], told["paused"]) == (40, 70, False)
+
+
 async def test_a_page_that_opens_in_the_middle_is_told_where_things_stand() -> None:
     feed = Feed()
     feed.progress(1, job=7, state="running", done=3, total=8)
@@ -53,7 +63,7 @@ async def test_a_page_that_opens_in_the_middle_is_told_where_things_stand() -> N
     with feed.subscribe(1) as page:
         feed.delta(1, job=8, text="。")
         assert [data for _, data in await everything(page)] == [
-            {"job": 7, "state": "running", "done": 3, "total": 8, "place": None, "seconds": None},
+            {"job": 7, "state": "running", "done": 3, "total": 8, "seconds": None},
             {"job": 8, "at": 0, "text": "年假😀五天"},
             {"job": 8, "at": 5, "text": "。"},
         ]

@@ -1,0 +1,105 @@
+"""From what somebody wants drawn to the job the queue is given, now or when a reservation fires."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection
+
+from bot.commands import Draw
+from bot.context import House
+from bot.replies import job_reply
+from inference.images import batching, pricing
+from inference.requests import ImageRequest
+from scheduler import places
+from scheduler.policy import Refusal
+from scheduler.queue import Submission
+from storage.records import Job, Kind, Origin, User
+
+MAX_SEED = 2**32
+
+#: The parameter in which a job carries the reservation that ordered it.
+BOOKED = "booked"
+
+
+def submission(
+    house: House,
+    *,
+    key: str,
+    user: User,
+    origin: Origin,
+    params: dict[str, Any],
+    parent_id: int | None = None,
+    priority: int = 0,
+    not_after: datetime | None = None,
+) -> Submission | Refusal:
+    """The job that draws `params`; a refusal when no model can."""
+    if house.card is None:
+        return Refusal(code="image_model_unavailable", detail={"problem": house.engines[Kind.DRAW].problem})
+    request = ImageRequest(
+        prompt=params["prompt"],
+        width=params["width"],
+        height=params["height"],
+        steps=params["steps"],
+        seed=params["seed"],
+        cfg=params["cfg"],
+        negative=params["negative"],
+    )
+    return Submission(
+        key=key,
+        kind=Kind.DRAW,
+        user=user,
+        origin=origin,
+        params=params,
+        cost=pricing.price(request.width, request.height, request.steps, params["count"], house.card),
+        work=work(params),
+        batch_key=batching.batch_key(request, batching.estimated_block(request.prompt)),
+        parent_id=parent_id,
+        priority=priority,
+        not_after=not_after,
+        card=None if origin.platform == "terminal" else partial(first_card, house),
+    )
+
+
+def work(params: dict[str, Any]) -> float:
+    """How much work it is: see Job.weight."""
+    return pricing.weight(params["width"], params["height"], params["steps"], params["count"])
+
+
+def price(house: House, params: dict[str, Any]) -> int | None:
+    """What it would cost with the present model; None without one."""
+    if house.card is None:
+        return None
+    return pricing.price(params["width"], params["height"], params["steps"], params["count"], house.card)
+
+
+def first_card(house: House, conn: Connection, job: Job) -> dict[str, Any]:
+    """What a job's card says at first: its place, even if its turn comes before the card is sent."""
+    return job_reply(job, house.words, place=places.place(conn, job, job.created_at), card=house.card).to_json()
+
+
+def params_of(command: Draw) -> dict[str, Any]:
+    """A job's parameters as they were ordered, with a seed of its own."""
+    return {**later_params(command), "seed": fresh_seed() if command.seed is None else command.seed}
+
+
+def later_params(command: Draw) -> dict[str, Any]:
+    """The same for a reservation: a seed that nobody named is chosen at each firing."""
+    return {
+        "prompt": command.prompt,
+        "width": command.width,
+        "height": command.height,
+        "count": command.count,
+        "seed": command.seed,
+        "steps": command.steps,
+        "cfg": command.cfg,
+        "negative": command.negative,
+    }
+
+
+def fresh_seed() -> int:
+    """A seed nobody chose."""
+    return secrets.randbelow(MAX_SEED)

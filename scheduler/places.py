@@ -1,0 +1,63 @@
+"""Where a job stands in its line and when its result can be expected. Reads; nothing is changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from scheduler import estimate
+from scheduler.estimate import Pace
+from storage import jobs, line
+from storage.jobs import Lane
+from storage.records import Job, Kind, Place
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spot:
+    """A place in a line, whether a job stands there or not."""
+
+    kind: Kind
+    priority: int
+    vtag: float
+    id: int
+    weight: float  # of the job that would stand there
+
+
+def pace(lane: Lane) -> Pace:
+    """What a lane has measured."""
+    return Pace(rate=lane.rate, variance=lane.variance, samples=lane.samples)
+
+
+def place(conn: Connection, job: Job | Spot, now: datetime) -> Place:
+    """Where a queued job stands, exactly, and about when its result is there."""
+    count, work = line.ahead(conn, job)
+    lane = jobs.peek_lane(conn, job.kind)
+    return _place(lane, count, work, job.weight, _left(conn, lane, now), now)
+
+
+def places(conn: Connection, kind: Kind, limit: int, now: datetime) -> list[tuple[Job, Place]]:
+    """The first of a lane's waiting jobs with their places, in one look however many there are."""
+    lane = jobs.peek_lane(conn, kind)
+    left = _left(conn, lane, now)
+    found, work = [], 0.0
+    for number, job in enumerate(jobs.waiting(conn, kind, now, limit)):
+        found.append((job, _place(lane, number, work, job.weight, left, now)))
+        work += job.weight
+    return found
+
+
+def _left(conn: Connection, lane: Lane, now: datetime) -> float:
+    return estimate.remaining(pace(lane), jobs.running(conn, lane.kind), now)
+
+
+def _place(lane: Lane, ahead: int, work: float, own: float, left: float, now: datetime) -> Place:
+    if lane.paused:  # nobody knows for how long
+        return Place(place=ahead + 1, seconds=None, paused=True)
+    if lane.open_until is not None:
+        left += max(0.0, (lane.open_until - now).total_seconds())
+    found = estimate.wait(pace(lane), lane.kind, work, ahead, own, left)
+    if found is None:
+        return Place(place=ahead + 1, seconds=None)
+    return Place(place=ahead + 1, seconds=found.seconds, low=found.low, high=found.high)

@@ -1,0 +1,112 @@
+"""/draw … --dry-run by way of the router and a real database: it answers, and nothing else happens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import Connection, func, select
+
+from bot import router
+from bot.commands import Rules
+from bot.context import Handled, House
+from bot.engine import Engine
+from bot.events import ChatEvent
+from bot.replies import Words
+from inference.images.model import ModelCard
+from scheduler.policy import Policy
+from storage import inbox
+from storage.database import Database
+from storage.migrations import migrate
+from storage.records import Allowance, ChatType, EntryKind, Identity, Kind, Origin, Unit
+from storage.tables import jobs, ledger, outbox, stretches
+
+NOW = datetime(2026, 11, 21, 4, tzinfo=UTC)
+CARD = ModelCard(name="builtin", path="", builtin=True, device="cpu", dtype="float32")
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Database]:
+    url = f"sqlite:///{tmp_path / 'moqi.db'}"
+    migrate(url)
+    with Database.open(url) as opened:
+        yield opened
+
+
+def house(card: ModelCard | None = CARD) -> House:
+    return House(
+        words=Words("zh"),
+        policy=Policy(timezone=ZoneInfo("UTC"), allowances=dict.fromkeys(Unit, (Allowance(amount=3, period="day"),))),
+        rules=Rules(),
+        card=card,
+        engines={kind: Engine(name="builtin", state="ready", problem="没有文件。") for kind in Kind},
+        started_at=NOW,
+        first_is_admin=False,
+    )
+
+
+def say(db: Database, text: str, *, platform: str = "web", home: House | None = None) -> Handled:
+    key = f"{platform}-{text}"
+    origin = Origin(platform=platform, chat_id="c", chat_type=ChatType.DIRECT, message_id=key, sender="anna")
+    event = ChatEvent(
+        platform=platform,
+        key=key,
+        kind="message",
+        sender=Identity(platform=platform, external_id="anna"),
+        sender_name="anna",
+        origin=origin,
+        at=NOW,
+        text=text,
+        mentioned=True,
+    )
+
+    def work(conn: Connection) -> Handled:
+        entry = inbox.accept(conn, platform, key, event.to_json(), NOW)
+        assert entry is not None
+        return router.handle(conn, home or house(), entry, event, NOW)
+
+    return db.run_sync(work)
+
+
+def rows(db: Database) -> tuple[int, int, int]:
+    """Jobs, stretches of the line, and entries of the ledger that somebody pays."""
+
+    def count(conn: Connection) -> tuple[int, int, int]:
+        paid = select(func.count()).select_from(ledger).where(ledger.c.kind != EntryKind.GRANT)
+        return (
+            conn.execute(select(func.count()).select_from(jobs)).scalar_one(),
+            conn.execute(select(func.count()).select_from(stretches)).scalar_one(),
+            conn.execute(paid).scalar_one(),
+        )
+
+    return db.read_sync(count)
+
+
+@pytest.mark.parametrize("platform", ["web", "feishu", "terminal"])
+def test_it_tells_and_orders_nothing(db: Database, platform: str) -> None:
+    handled = say(db, "/draw 猫 --n 2 --dry-run", platform=platform)
+    assert handled.reply is not None
+    assert (handled.outcome, handled.work, handled.card) == ("reply", (), "")
+    said = dict(handled.reply.fields)
+    assert (said["价格"], said["排位"], said["张数"]) == ("2（还剩 3）", "第 1 位", "2")
+    assert rows(db) == (0, 0, 0)
+    kept = db.read_sync(lambda conn: conn.execute(select(outbox.c.slot)).scalars().all())
+    assert list(kept) == ["reply"]
+
+
+def test_it_tells_what_would_refuse_it_and_where_it_would_stand_behind_others(db: Database) -> None:
+    assert say(db, "/draw 狗 --n 2").outcome == "job:1"
+    before = rows(db)
+    refused = say(db, "/draw 猫 --n 2 --dry-run")
+    assert refused.reply is not None
+    assert refused.outcome == "refused:quota"
+    assert "现在下单会被拒绝：你的画图额度不够" in refused.reply.text
+    assert dict(refused.reply.fields)["排位"] == "第 2 位"
+    assert rows(db) == before
+
+
+def test_without_a_model_it_says_so(db: Database) -> None:
+    assert say(db, "/draw 猫 --dry-run", home=house(card=None)).outcome == "refused:image_model_unavailable"
