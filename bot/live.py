@@ -18,6 +18,7 @@ from bot.platforms.base import ChatPlatform, Outgoing, PlatformError
 from bot.platforms.web.feed import Feed
 from bot.reply import Reply
 from scheduler import queue
+from scheduler.pausing import Hold, hold
 from scheduler.progress import Progress, ProgressFeed
 from storage import jobs, outbox
 from storage.database import Database
@@ -61,7 +62,7 @@ class Live:
         self._moving = any(platform.progress_interval for platform in platforms.values())
         self._pending: dict[int, Progress] = {}
         self._last: dict[int, float] = {}  # when a job's card was last updated
-        self._shown: dict[int, Place] = {}
+        self._shown: dict[int, list[Place | Hold | None]] = {}
         self._written: dict[int, int] = {}  # characters of an answer the page has
 
     async def run(self) -> None:
@@ -132,12 +133,16 @@ class Live:
             except StorageError:
                 log.exception("places not shown", extra={"action": "places-failed"})
                 continue
-            for job, place in found:
-                if self._shown.get(job.id) != place:
-                    seconds = None if place.seconds is None else round(place.seconds, 1)
-                    self._web.progress(job.user_id, job=job.id, state="queued", place=place.place, seconds=seconds)
+            for job, *where in found:
+                if self._shown.get(job.id) != where:
+                    await self._show_place(job, *where)
                     await self._update(job.id, None)
-            self._shown = {job.id: place for job, place in found}
+            self._shown = {job.id: where for job, *where in found}
+
+    async def _show_place(self, job: Job, place: Place, hold: Hold | None) -> None:
+        seconds = None if place.seconds is None else round(place.seconds, 1)
+        title = (await self._db.read(self._render, job, None)).title if hold else ""
+        self._web.progress(job.user_id, job=job.id, state="queued", place=place.place, seconds=seconds, title=title)
 
 
 def _card(conn: Connection, job_id: int) -> Card | None:
@@ -148,5 +153,10 @@ def _card(conn: Connection, job_id: int) -> Card | None:
     return Card(job, card)
 
 
-def _places(conn: Connection) -> list[tuple[Job, Place]]:
-    return [found for kind in Kind for found in queue.places(conn, kind, SHOWN, utcnow())]
+def _places(conn: Connection) -> list[tuple[Job, Place, Hold | None]]:
+    now = utcnow()
+    return [
+        (job, place, hold(lane, job, now))
+        for kind, lane in ((kind, jobs.peek_lane(conn, kind)) for kind in Kind)
+        for job, place in queue.places(conn, kind, SHOWN, now)
+    ]

@@ -15,9 +15,10 @@ from bot.replies import job_reply
 from inference.images import batching, pricing
 from inference.requests import ImageRequest
 from scheduler import queue
+from scheduler.pausing import held
 from scheduler.policy import Refusal
 from scheduler.queue import Submission
-from storage.records import Job, Kind, Origin, User
+from storage.records import Job, Kind, Origin, User, utcnow
 
 MAX_SEED = 2**32
 
@@ -78,7 +79,8 @@ def price(house: House, params: dict[str, Any]) -> int | None:
 
 def first_card(house: House, conn: Connection, job: Job) -> dict[str, Any]:
     """What a job's card says at first: its place, even if its turn comes before the card is sent."""
-    return job_reply(job, house.words, place=queue.place(conn, job), card=house.card).to_json()
+    hold = held(conn, job, house.policy.timezone, utcnow())
+    return job_reply(job, house.words, place=queue.place(conn, job), hold=hold, card=house.card).to_json()
 
 
 def params_of(command: Draw) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def _deal(conn: Connection, house: House, event: ChatEvent, now: datetime) -> Ha
     if isinstance(wanted, UsageError):
         reply = house.words.usage(wanted)
         return Handled(outcome=f"refused:{wanted.code}", reply=reply, toast=("warning", reply.text))
-    refusal = access.allowed(user, wanted)
+    refusal = access.allowed(user, wanted, house.policy.timezone)
     return refused(ctx, refusal) if refusal else TABLE[type(wanted)](ctx, wanted)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 from scheduler.standing import Standing
-from storage.records import Allowance, Kind, Unit
+from storage.records import Allowance, Kind, Unit, User
 
 #: The unit a kind of work is paid in.
 UNIT_OF = {Kind.DRAW: Unit.DRAW, Kind.ASK: Unit.ASK}
@@ -57,13 +57,19 @@ class Demand:
     cost: int
     waiting_user: int  # jobs of this person in the queue
     waiting_total: int
-    banned: bool = False
+
+
+def shut_out(user: User, zone: tzinfo) -> Refusal | None:
+    """Why somebody may do nothing at all; None = they may."""
+    if not user.banned:
+        return None
+    until = user.banned_until
+    moment = "" if until is None else until.astimezone(zone).isoformat()
+    return Refusal(code="banned", detail={"reason": user.ban_reason, "until": moment})
 
 
 def admit(demand: Demand, have: Sequence[Standing], policy: Policy) -> Refusal | None:
     """Accept (None) or say why not. `have`: what everybody has left who would pay; the first short one is named."""
-    if demand.banned:
-        return Refusal(code="banned")
     if demand.waiting_total >= policy.queue_total:
         return Refusal(code="queue_full", detail={"limit": policy.queue_total})
     if demand.waiting_user >= policy.queue_per_user:

@@ -83,9 +83,8 @@ def submit(conn: Connection, wanted: Submission, policy: Policy, now: datetime) 
         cost=wanted.cost,
         waiting_user=jobs.count(conn, *active, kind=wanted.kind, user_id=wanted.user.id),
         waiting_total=jobs.count(conn, *active, kind=wanted.kind),
-        banned=wanted.user.banned,
     )
-    refusal = rules.admit(demand, have, policy)
+    refusal = rules.shut_out(wanted.user, policy.timezone) or rules.admit(demand, have, policy)
     if refusal is not None:
         return refusal
     job_id = _enqueue(conn, wanted, lane, notices(have, wanted.cost, policy.warn_at), now)
@@ -216,13 +215,16 @@ def _count_failure(conn: Connection, kind: Kind, policy: Policy, now: datetime) 
     jobs.set_lane(conn, kind, failures=failures, open_until=rules.circuit(failures, now, policy))
 
 
-def cancel(conn: Connection, job: Job, actor: str, now: datetime) -> JobState:
-    """Stop a job: at once while it waits, at the next step while it runs. Returns the state it is in afterwards."""
+def cancel(conn: Connection, job: Job, actor: str, now: datetime, *, why: str | None = None) -> JobState:
+    """Stop a job: at once while it waits, at the next step while it runs. Returns the state it is in afterwards.
+
+    `why` names the sentence its owner is told when it was not their wish: see bot.replies, `cancelled.<why>`.
+    """
     serialise(conn, f"lane:{job.kind}")
-    if jobs.end_queued(conn, job.id, JobState.CANCELLED, now):
+    if jobs.end_queued(conn, job.id, JobState.CANCELLED, now, error=why):
         _refunded(conn, job, "cancelled", now, actor=actor)
         return JobState.CANCELLED
-    if jobs.ask_to_cancel(conn, job.id):
+    if jobs.ask_to_cancel(conn, job.id, why):
         _audit(conn, actor, "cancel-requested", job.id, now)
     return _expect(conn, job.id).state
 

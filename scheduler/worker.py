@@ -152,7 +152,10 @@ class Worker:
 
     def _write(self, conn: Connection, job: Job, outcome: Outcome) -> Callable[[], None]:
         now = utcnow()
+        held = jobs.holds(conn, job.id, job.token)
         match outcome:
+            case _ if not held:
+                pass  # somebody else has the job, perhaps with pictures of it: ours must leave no trace
             case Success():
                 kept = [_row(conn, job, index, item) for index, item in enumerate(outcome.assets)]
                 result = outcome.result | ({"assets": kept} if kept else {})

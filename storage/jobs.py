@@ -149,6 +149,12 @@ def lease(conn: Connection, ids: Sequence[int], token: str, until: datetime, now
     conn.execute(_LEASE, {"ids": ids, **held})
 
 
+def holds(conn: Connection, job_id: int, token: str) -> bool:
+    """Whether a running job is still in the hands of who holds `token`; if so it stays there until we commit."""
+    statement = select(jobs.c.id).where(jobs.c.id == job_id, jobs.c.token == token, jobs.c.state == JobState.RUNNING)
+    return conn.execute(statement.with_for_update()).first() is not None
+
+
 def heartbeat(conn: Connection, token: str, until: datetime) -> dict[int, bool]:
     """Prolong a lease; returns the jobs still held, each with whether its cancellation was asked for."""
     held = and_(jobs.c.token == token, jobs.c.state == JobState.RUNNING)
@@ -196,10 +202,10 @@ def requeue(conn: Connection, job_id: int, token: str, *, lost: int = 0, attempt
     )
 
 
-def ask_to_cancel(conn: Connection, job_id: int) -> bool:
-    """Flag a running job; its worker sees it at the next step."""
+def ask_to_cancel(conn: Connection, job_id: int, why: str | None = None) -> bool:
+    """Flag a running job; its worker sees it at the next step. `why` is kept as its error."""
     statement = update(jobs).where(jobs.c.id == job_id, jobs.c.state == JobState.RUNNING)
-    return conn.execute(statement.values(cancel_requested=True)).rowcount == 1
+    return conn.execute(statement.values(cancel_requested=True, error=why)).rowcount == 1
 
 
 def expired(conn: Connection, now: datetime | None) -> list[Job]:

@@ -126,6 +126,8 @@ class User:
     department: str  # empty when the platform does not tell
     banned: bool
     created_at: datetime
+    ban_reason: str = ""  # as an admin gave it; empty = none
+    banned_until: datetime | None = None  # None = until an admin lifts it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

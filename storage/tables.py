@@ -78,6 +78,8 @@ users = Table(
     Column("role", Text, nullable=False),
     Column("department", Text, nullable=False, default=""),
     Column("banned", Boolean, nullable=False, default=False),
+    Column("ban_reason", Text, nullable=False, default=""),
+    Column("banned_until", Utc),  # null = until an admin lifts it
     Column("created_at", Utc, nullable=False),
     CheckConstraint("role in ('user', 'reviewer', 'admin')", name="role"),
 )

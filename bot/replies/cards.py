@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bot.replies import rhythm
+from bot.replies import operate, rhythm
 from bot.replies.language import Language, short
 from bot.reply import Button, Picture, Reply, SourceLink
 from inference.images.builtin.world import known
@@ -14,6 +15,9 @@ from inference.images.model import ModelCard
 from scheduler.progress import Progress
 from scheduler.standing import payer
 from storage.records import Asset, Job, JobState, Kind, Place
+
+if TYPE_CHECKING:  # for its name only
+    from scheduler.pausing import Hold
 
 PROMPT_SHOWN = 300  # characters of the prompt on a card
 ALT_SHOWN = 120
@@ -24,17 +28,18 @@ def job_reply(
     words: Language,
     *,
     place: Place | None = None,
+    hold: Hold | None = None,
     progress: Progress | None = None,
     assets: Sequence[Asset] = (),
     card: ModelCard | None = None,
 ) -> Reply:
     """How `job` stands: its card while it waits and runs, its outcome once it has ended.
 
-    `place` matters while it is queued, `progress` while it runs, `assets` when it is done. `card` is the present
-    model's; a finished picture names the model that drew it instead.
+    `place` and `hold` matter while it is queued, `progress` while it runs, `assets` when it is done. `card` is the
+    present model's; a finished picture names the model that drew it instead.
     """
     if job.state is JobState.QUEUED:
-        return _queued(job, words, place, card)
+        return _queued(job, words, queued_title(words, place, hold), card)
     if job.state is JobState.RUNNING:
         return _running(job, words, progress, card)
     if job.state is JobState.DONE:
@@ -42,8 +47,11 @@ def job_reply(
     return _ended(job, words)
 
 
-def queued_title(words: Language, place: Place | None) -> str:
-    """排队中 · 第 1 位 · 约 2 秒."""
+def queued_title(words: Language, place: Place | None, hold: Hold | None = None) -> str:
+    """排队中 · 第 1 位 · 约 2 秒. While something holds it there is no waiting time to tell, but why it waits."""
+    if hold is not None:
+        place = None if place is None else replace(place, seconds=None)
+        return f"{queued_title(words, place)} · {operate.held(words, hold)}"
     if place is None:
         return words.say("queued")
     if place.seconds is None:
@@ -56,9 +64,9 @@ def what(job: Job, limit: int) -> str:
     return short(str(job.params["prompt" if job.kind is Kind.DRAW else "question"]), limit)
 
 
-def _queued(job: Job, words: Language, place: Place | None, card: ModelCard | None) -> Reply:
+def _queued(job: Job, words: Language, title: str, card: ModelCard | None) -> Reply:
     return Reply(
-        title=queued_title(words, place),
+        title=title,
         state=job.state.value,
         job=job.id,
         text=what(job, PROMPT_SHOWN),
@@ -138,7 +146,9 @@ def _source(citation: dict[str, object]) -> SourceLink:
 def _ended(job: Job, words: Language) -> Reply:
     subject = what(job, PROMPT_SHOWN)
     if job.state is JobState.CANCELLED:
-        title, text = words.say("cancelled"), words.say("cancelled.text", what=subject)
+        why = f"cancelled.{job.error}"
+        title = words.say("cancelled")
+        text = words.say(why if words.knows(why) else "cancelled.text", what=subject)
     else:
         code = f"failure.{job.error}"
         why = words.say(code if words.knows(code) else "failure.internal")

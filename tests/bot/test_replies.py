@@ -18,6 +18,7 @@ from bot.engine import Engine
 from bot.manage import Holder
 from bot.replies import Words, job_reply, practice_remark
 from bot.replies.language import TABLES
+from bot.replies.operate import Condition, LaneStatus
 from bot.settings import Parameters
 from inference.images.builtin.world import known
 from inference.images.model import ModelCard
@@ -578,8 +579,8 @@ def test_what_admins_did() -> None:
     assert lapsing == "本群的画图额度追加了 3，有效到 2026年12月31日（含当天），现在共剩 50。"
     assert "until the end of 2026-12-31" in EN.quota_granted(HERE, 3, date(2026, 12, 31), more).text
     assert ZH.role_set("小王", Role.ADMIN).text == "小王 现在是管理员。"
-    assert "/resume" in ZH.paused().text
-    assert ZH.resumed().text
+    assert "/resume" in ZH.paused(tuple(Kind), at_once=False, running=1).text
+    assert ZH.resumed((Kind.ASK,)).text == "已恢复回答，排队的任务继续。"
     assert ZH.new_conversation().text
 
 
@@ -604,12 +605,11 @@ def test_the_list_of_jobs() -> None:
 
 def test_the_status() -> None:
     engines = {
-        "draw": Engine(name="builtin", state="ready", builtin=True),
-        "ask": Engine(name="extractive", state="ready"),
+        Kind.DRAW: Engine(name="builtin", state="ready", builtin=True),
+        Kind.ASK: Engine(name="extractive", state="ready"),
     }
-    reply = ZH.status(
-        engines, dict.fromkeys(Kind, 3), dict.fromkeys(Kind, 1), {Kind.DRAW: True, Kind.ASK: False}, 7300.0
-    )
+    lanes = {Kind.DRAW: LaneStatus(waiting=3, running=1, paused=True), Kind.ASK: LaneStatus(waiting=3, running=1)}
+    reply = ZH.status(Condition(engines=engines, lanes=lanes, reservations=0, next_at=None, uptime=7300.0))
     said = dict(reply.fields)
     assert said["画图模型"] == "builtin（内置练习模型） · 就绪"
     assert said["回答引擎"] == "extractive（摘录原文，不用语言模型） · 就绪"
@@ -620,9 +620,9 @@ def test_the_status() -> None:
 
 @pytest.mark.parametrize("state", ["loading", "ready", "failed", "closed"])
 def test_the_status_of_an_engine_in_trouble(state: str) -> None:
-    engines = {"draw": Engine(name="Z", state=state, problem="checkpoint broken: moqi models verify")}
-    none = dict.fromkeys(Kind, 0)
-    said = dict(EN.status(engines, none, none, dict.fromkeys(Kind, False), 1.0).fields)["Image model"]
+    engines = {Kind.DRAW: Engine(name="Z", state=state, problem="checkpoint broken: moqi models verify")}
+    now = Condition(engines=engines, lanes={}, reservations=0, next_at=None, uptime=1.0)
+    said = dict(EN.status(now).fields)["Image model"]
     assert said.startswith("Z · ")
     assert ("moqi models verify" in said) is (state == "failed")
 

@@ -60,7 +60,8 @@ function head(body, progress, writing) {
   ].filter(Boolean);
 }
 
-function headline({ state, done, total, place, seconds }) {
+function headline({ state, done, total, place, seconds, title }) {
+  if (title) return title;
   const parts = [word(state === "running" && total ? "state_drawing" : `state_${state}`)];
   if (state === "queued" && place) parts.push(word("place", { n: place }));
   if (state === "running" && total) parts.push(word("steps", { done, total }));

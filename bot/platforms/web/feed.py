@@ -102,9 +102,14 @@ class Feed:
         total: int = 0,
         place: int | None = None,
         seconds: float | None = None,
+        title: str = "",
     ) -> None:
-        """Where a job stands: steps done of total, or its place in the queue and the seconds it may still take."""
+        """Where a job stands: steps done of total, or its place in the queue and the seconds it may still take.
+
+        `title` says it in full where that is not all there is to say.
+        """
         data = {"job": job, "state": state, "done": done, "total": total, "place": place, "seconds": seconds}
+        data |= {"title": title} if title else {}
         self._remember(user_id, job).progress = data
         self._publish(user_id, News(event="progress", data=data))
 

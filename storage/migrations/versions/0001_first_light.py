@@ -149,6 +149,8 @@ def _create_tables() -> None:
         sa.Column("role", sa.Text(), nullable=False),
         sa.Column("department", sa.Text(), nullable=False),
         sa.Column("banned", sa.Boolean(), nullable=False),
+        sa.Column("ban_reason", sa.Text(), nullable=False),
+        sa.Column("banned_until", sa.Text()),
         sa.Column("created_at", sa.Text(), nullable=False),
         sa.CheckConstraint("role in ('user', 'reviewer', 'admin')", name=op.f("ck_users_role")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
