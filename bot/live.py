@@ -62,7 +62,7 @@ class Live:
         self._moving = any(platform.progress_interval for platform in platforms.values())
         self._pending: dict[int, Progress] = {}
         self._last: dict[int, float] = {}  # when a job's card was last updated
-        self._shown: dict[int, list[Place | Hold | None]] = {}
+        self._shown: dict[int, tuple[Place, Hold | None]] = {}
         self._written: dict[int, int] = {}  # characters of an answer the page has
 
     async def run(self) -> None:
@@ -133,15 +133,15 @@ class Live:
             except StorageError:
                 log.exception("places not shown", extra={"action": "places-failed"})
                 continue
-            for job, *where in found:
-                if self._shown.get(job.id) != where:
-                    await self._show_place(job, *where)
+            for job, place, holds in found:
+                if self._shown.get(job.id) != (place, holds):
+                    await self._show_place(job, place, holds)
                     await self._update(job.id, None)
-            self._shown = {job.id: where for job, *where in found}
+            self._shown = {job.id: (place, holds) for job, place, holds in found}
 
-    async def _show_place(self, job: Job, place: Place, hold: Hold | None) -> None:
+    async def _show_place(self, job: Job, place: Place, holds: Hold | None) -> None:
         seconds = None if place.seconds is None else round(place.seconds, 1)
-        title = (await self._db.read(self._render, job, None)).title if hold else ""
+        title = (await self._db.read(self._render, job, None)).title if holds else ""
         self._web.progress(job.user_id, job=job.id, state="queued", place=place.place, seconds=seconds, title=title)
 
 

@@ -16,8 +16,28 @@ UNIT_OF = {Kind.DRAW: Unit.DRAW, Kind.ASK: Unit.ASK}
 #: What was booked for a time comes after what somebody waits for now; what may come any time in a window, after both.
 RESERVED, BATCH = 10, 20
 
+#: The periods of a rate.
+PERIODS = {
+    "second": timedelta(seconds=1),
+    "minute": timedelta(minutes=1),
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+}
+
 #: The priority of a suspect job: behind interactive (0), reserved (10) and batch (20) work.
 SUSPECT = 50
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rate:
+    """How often something may be done."""
+
+    count: int  # at least 1
+    name: str  # of the period: second, minute, hour, day
+
+    @property
+    def period(self) -> timedelta:
+        return PERIODS[self.name]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +51,7 @@ class Policy:
     warn_at: int = 80  # percent of an allowance at which its owner is told; 0 = never
     answer_tokens: int = 2000  # read and written for one unit of answers; 0 = every answer costs one
     concurrency: int = 3  # jobs of one person running at once
+    rates: Mapping[str, Rate] = field(default_factory=dict)  # by scope: see scheduler/rates.py; not there = any
     queue_per_user: int = 200
     queue_total: int = 2000
     lease: timedelta = timedelta(seconds=30)

@@ -227,6 +227,15 @@ turns = Table(
     Column("vfinish", Float, nullable=False, default=0.0),
 )
 
+# How fast each person orders: see scheduler/rates.py.
+rates = Table(
+    "rates",
+    metadata,
+    Column("user_id", ForeignKey("users.id"), primary_key=True),
+    Column("scope", Text, primary_key=True),  # user | draw | ask | reserve
+    Column("at", Utc, nullable=False),
+)
+
 # --- reservations -----------------------------------------------------------------------------------------------
 
 reservations = Table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -74,6 +75,8 @@ class Words(Language):
         values = dict(detail or {})
         if code == "banned":
             return Reply(text=operate.shut_out(self, values.get("reason", ""), values.get("until", "")))
+        if code == "too_fast":
+            values = self._too_fast(values)
         if code == "quota":
             values |= self._lacking(values)
         if code == "not_limited":
@@ -85,6 +88,12 @@ class Words(Language):
         if "names" in values:
             values["names"] = self.listed(values["names"])
         return Reply(text=self.say(f"refusal.{code}", **values))
+
+    def _too_fast(self, detail: Mapping[str, Any]) -> dict[str, str]:
+        """How often is allowed, and when to try again."""
+        count = self.say(f"often.{detail['period']}", count=detail["count"])
+        wait = self.duration(math.ceil(detail["wait"]))
+        return {"what": self.say(f"often.{detail['scope']}"), "often": count, "wait": wait}
 
     def _lacking(self, detail: Mapping[str, Any]) -> dict[str, str]:
         """Whose quota does not reach, and what helps."""

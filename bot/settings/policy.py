@@ -10,10 +10,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Wi
 
 from bot.settings.base import LATER, Section
 from scheduler.policy import Policy as QueuePolicy
+from scheduler.policy import Rate
 from storage.records import Allowance as Amount
 from storage.records import Payer, Unit
 
 _AMOUNT = re.compile(r"(?P<amount>[0-9]{1,7}) ?/ ?(?P<period>day|week|month)")
+_OFTEN = re.compile(r"(?P<count>[1-9][0-9]{0,5}) ?/ ?(?P<period>second|minute|hour|day)")
 _IDENTITY = re.compile(r"[a-z]+:\S+")
 
 
@@ -35,6 +37,13 @@ def _amount(value: Any) -> Amount:
 def _written(found: tuple[Amount, ...]) -> str | list[str]:
     written = [f"{one.amount}/{one.period}" for one in found]
     return written[0] if len(written) == 1 else written
+
+
+def _often(value: Any) -> Any:
+    match = _OFTEN.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("write orders per period: 30/minute, 200/hour, 1000/day")
+    return Rate(count=int(match["count"]), name=match["period"])
 
 
 def _chat(value: str) -> str:
@@ -63,6 +72,12 @@ Allowances = Annotated[
     BeforeValidator(_amounts),
     PlainSerializer(_written),
     WithJsonSchema({"anyOf": [_RATE, {"type": "array", "items": _RATE, "minItems": 1, "maxItems": 3}]}),
+]
+Often = Annotated[
+    Rate,
+    BeforeValidator(_often),
+    PlainSerializer(lambda rate: f"{rate.count}/{rate.name}"),
+    WithJsonSchema({"type": "string", "pattern": r"^[1-9][0-9]{0,5} ?/ ?(second|minute|hour|day)$"}),
 ]
 Chat = Annotated[str, AfterValidator(_chat)]
 Identity = Annotated[str, AfterValidator(_identity)]
@@ -113,6 +128,19 @@ class Quotas(Section):
         return groups | {f"{Payer.DEPARTMENT}:{name}": quota.by_unit() for name, quota in self.department.items()}
 
 
+class Rates(Section):
+    """How often one person may order; left out = as often as they like. /cancel, /help, /quota … are never limited."""
+
+    user: Often | None = Field(default=None, description="Orders of every kind together: 30/minute.")
+    draw: Often | None = Field(default=None, description="Pictures, drawn again included.")
+    ask: Often | None = Field(default=None, description="Questions.")
+    reserve: Often | None = Field(default=None, description="Reservations, and new times for them.")
+
+    def by_scope(self) -> dict[str, Rate]:
+        """The scopes that are limited."""
+        return {name: rate for name in type(self).model_fields if (rate := getattr(self, name)) is not None}
+
+
 class Limits(Section):
     """What keeps one person from taking everything."""
 
@@ -120,7 +148,7 @@ class Limits(Section):
     count: int = Field(default=2, ge=1, le=16, description="Pictures of one command.")
     queue: int = Field(default=2000, ge=1, le=100_000, description="Jobs that may wait, of everybody together.")
     queue_per_user: int = Field(default=200, ge=1, le=100_000, description="Jobs of one person that may wait.")
-    rate: int = Field(default=0, ge=0, description="Commands a minute; 0 = unlimited.", json_schema_extra=LATER)
+    rate: Rates = Field(default=Rates(), description="How often one person may order.")
 
 
 class OpeningHours(Section):
@@ -177,6 +205,7 @@ class Policy(Section):
         return QueuePolicy(
             timezone=ZoneInfo(self.timezone),
             allowances={Unit.DRAW: self.quotas.user.draw, Unit.ASK: self.quotas.user.ask},
+            rates=self.limits.rate.by_scope(),
             concurrency=self.limits.concurrency,
             queue_per_user=self.limits.queue_per_user,
             queue_total=self.limits.queue,

@@ -19,6 +19,7 @@ from bot.render import Renderer
 from bot.reply import Reply
 from scheduler import queue, quota
 from scheduler.pausing import Hold, hold
+from scheduler.policy import Rate
 from scheduler.progress import ProgressFeed
 from scheduler.queue import Claim, Failure
 from scheduler.verify import verify
@@ -395,3 +396,26 @@ def test_the_status_tells_what_is_paused_and_what_is_to_come(chat: Chat) -> None
     assert said["预约"] == "1 个待执行，最近的在 11月22日 09:00"
     assert said["画图队列"] == "排队 0 · 进行 0 · 已暂停，管理员可用 /resume 恢复"
     assert said["回答队列"] == "排队 0 · 进行 0"
+
+
+# --- rates --------------------------------------------------------------------------------------------------------
+
+
+def test_who_orders_too_fast_is_told_when_to_come_back_and_can_still_cancel(chat: Chat, tmp_path: Path) -> None:
+    rate = {"draw": Rate(count=2, name="minute")}
+    chat.house = replace(chat.house, policy=replace(chat.house.policy, rates=rate))
+    first, _ = order(chat), order(chat)
+    refused = chat.say("/draw 一只猫")
+    assert text(refused) == (
+        "太快了：画图每人每分钟最多 2 次。请过 30 秒 再发；/cancel、/jobs、/quota、/help 随时可用。"
+    )
+    assert left(chat) == 48
+    assert chat.press("reseed", job=first.id) == ("warning", text(refused))
+    assert chat.say("画一只狗").outcome == "refused:too_fast"
+    for said in (f"/cancel {first.id}", "/help", "/quota", "/jobs", "/status"):
+        assert chat.say(said).outcome == "reply", said
+    assert chat.say("年假怎么休？").outcome.startswith("job:")  # only pictures are limited
+    order(chat, "ben li")
+    chat.now += timedelta(seconds=30)
+    order(chat)
+    assert sound(chat, tmp_path) == []

@@ -187,8 +187,13 @@ def test_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
         ("policy", "limits:\n  concurrency: 0", "policy.yaml:2: limits.concurrency: must be 1 or more (now: 0)"),
         (
             "policy",
+            "limits:\n  rate: {user: 30/fortnight}",
+            "policy.yaml:2: limits.rate.user: write orders per period: 30/minute, 200/hour, 1000/day (now: 30/fort",
+        ),
+        (
+            "policy",
             "limits:\n  rate: 5",
-            "policy.yaml:2: limits.rate: comes with a later version: remove this key for now",
+            "policy.yaml:2: limits.rate: must be a group of `key: value` lines (now: 5)",
         ),
         ("policy", "hours:\n  reserved: ['22:00-07:00']", "policy.yaml:1: hours: comes with a later version"),
         (

@@ -371,9 +371,18 @@ def _create_tables() -> None:
         sa.PrimaryKeyConstraint("reservation_id", "key", name=op.f("pk_occurrences")),
         sa.UniqueConstraint("job_id", name=op.f("uq_occurrences_job_id")),
     )
+    op.create_table(
+        "rates",
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("scope", sa.Text(), nullable=False),
+        sa.Column("at", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_rates_user_id_users")),
+        sa.PrimaryKeyConstraint("user_id", "scope", name=op.f("pk_rates")),
+    )
 
 
 def _drop_tables() -> None:
+    op.drop_table("rates")
     op.drop_table("occurrences")
     op.drop_table("reservations")
     op.drop_table("outbox")
