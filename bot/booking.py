@@ -20,7 +20,7 @@ from bot.commands.when import (
     window_length,
 )
 from bot.context import House
-from scheduler import firing
+from scheduler import firing, hours
 from scheduler.calendar import Once, Opening, Rule, Window
 from scheduler.policy import BATCH, RESERVED, Refusal
 from scheduler.queue import Submission
@@ -110,6 +110,7 @@ class Booker:
             origin=reservation.origin,
             params={**params, ordering.BOOKED: _booked(reservation, due)},
             priority=RESERVED if reservation.closes_at is None else BATCH,
+            not_before=hours.starts(self._house.policy, due.due + due.late),
             not_after=reservation.closes_at,
         )
 

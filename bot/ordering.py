@@ -35,6 +35,7 @@ def submission(
     params: dict[str, Any],
     parent_id: int | None = None,
     priority: int = 0,
+    not_before: datetime | None = None,
     not_after: datetime | None = None,
 ) -> Submission | Refusal:
     """The job that draws `params`; a refusal when no model can."""
@@ -60,6 +61,7 @@ def submission(
         batch_key=batching.batch_key(request, batching.estimated_block(request.prompt)),
         parent_id=parent_id,
         priority=priority,
+        not_before=not_before,
         not_after=not_after,
         card=None if origin.platform == "terminal" else partial(first_card, house),
     )

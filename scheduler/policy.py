@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
+from scheduler.calendar import Hours
 from scheduler.standing import Standing
-from storage.records import Allowance, Kind, Unit, User
+from storage.records import Allowance, Kind, Role, Unit, User
 
 #: The unit a kind of work is paid in.
 UNIT_OF = {Kind.DRAW: Unit.DRAW, Kind.ASK: Unit.ASK}
@@ -52,6 +53,9 @@ class Policy:
     answer_tokens: int = 2000  # read and written for one unit of answers; 0 = every answer costs one
     concurrency: int = 3  # jobs of one person running at once
     rates: Mapping[str, Rate] = field(default_factory=dict)  # by scope: see scheduler/rates.py; not there = any
+    interactive: Hours = ()  # when people may order for now; empty = always
+    reserved: Hours = ()  # when what was reserved may start; empty = always
+    exempt: frozenset[Role] = frozenset()  # of the interactive hours
     queue_per_user: int = 200
     queue_total: int = 2000
     lease: timedelta = timedelta(seconds=30)

@@ -42,6 +42,7 @@ class Submission:
     batch_key: str = ""
     parent_id: int | None = None
     priority: int = 0
+    not_before: datetime | None = None  # it may start from then on
     not_after: datetime | None = None  # it may not start from then on
     #: What its first message says ({}: how the job stands when it is sent); None = no such message.
     card: Callable[[Connection, Job], dict[str, Any]] | None = None
@@ -113,6 +114,7 @@ def _enqueue(conn: Connection, wanted: Submission, lane: Lane, told: tuple[dict[
         vtag=tag.start,
         batch_key=wanted.batch_key,
         parent_id=wanted.parent_id,
+        not_before=wanted.not_before,
         not_after=wanted.not_after,
         notices=told,
         now=now,

@@ -82,6 +82,10 @@ TABLE: dict[str, str] = {
     "often.minute": "{count} times a minute",
     "often.hour": "{count} times an hour",
     "often.day": "{count} times a day",
+    "refusal.closed": "It is closed now (open {hours}); it opens at {opens}. {way}",
+    "refusal.closed.send": "To reserve for later, send: `{command}`",
+    "refusal.closed.add": "To reserve for later, send it again with `--at {at}` at the end.",
+    "refusal.closed.none": "Nothing was charged.",
     "refusal.queue_full": "The queue is full ({limit} jobs). Please try again in a while.",
     "refusal.too_many_waiting": "You already have {limit} jobs waiting, which is the limit. "
     "Wait for one, or /cancel one.",
@@ -320,6 +324,7 @@ TABLE: dict[str, str] = {
     "note.window_full": "The window from {when} is booked out; this is the next with room",
     "note.window_filled": "The window before has just filled up; this is the next with room",
     "note.holidays": "Public holidays after {year} are not known yet: Monday to Friday are taken",
+    "note.reserved_hours": "reserved work starts only in {hours}; until then it waits in the queue",
     "note.unconfirmed": "Nothing is charged now; it lapses unless confirmed within a day",
     "not_fired": "Reservation r{id} was not drawn this time",
     "not_fired.text": "{what}\n{when}: {why} Nothing was charged.",

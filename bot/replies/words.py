@@ -77,6 +77,8 @@ class Words(Language):
             return Reply(text=operate.shut_out(self, values.get("reason", ""), values.get("until", "")))
         if code == "too_fast":
             values = self._too_fast(values)
+        if code == "closed":
+            values = self._closed(values)
         if code == "quota":
             values |= self._lacking(values)
         if code == "not_limited":
@@ -94,6 +96,16 @@ class Words(Language):
         count = self.say(f"often.{detail['period']}", count=detail["count"])
         wait = self.duration(math.ceil(detail["wait"]))
         return {"what": self.say(f"often.{detail['scope']}"), "often": count, "wait": wait}
+
+    def _closed(self, detail: Mapping[str, Any]) -> dict[str, str]:
+        """When it is open, and what can be sent meanwhile."""
+        opens = datetime.fromisoformat(detail["opens"])
+        way = "send" if detail.get("command") else "add" if detail.get("at") else "none"
+        return {
+            "hours": self.listed(detail["hours"]),
+            "opens": self.moment(opens),
+            "way": self.say(f"refusal.closed.{way}", at=detail.get("at", ""), command=detail.get("command", "")),
+        }
 
     def _lacking(self, detail: Mapping[str, Any]) -> dict[str, str]:
         """Whose quota does not reach, and what helps."""

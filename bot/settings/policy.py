@@ -9,10 +9,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from bot.settings.base import LATER, Section
+from bot.settings.hours import OpeningHours
 from scheduler.policy import Policy as QueuePolicy
 from scheduler.policy import Rate
 from storage.records import Allowance as Amount
-from storage.records import Payer, Unit
+from storage.records import Payer, Role, Unit
 
 _AMOUNT = re.compile(r"(?P<amount>[0-9]{1,7}) ?/ ?(?P<period>day|week|month)")
 _OFTEN = re.compile(r"(?P<count>[1-9][0-9]{0,5}) ?/ ?(?P<period>second|minute|hour|day)")
@@ -81,7 +82,6 @@ Often = Annotated[
 ]
 Chat = Annotated[str, AfterValidator(_chat)]
 Identity = Annotated[str, AfterValidator(_identity)]
-Hours = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-4]):[0-5]\d$", examples=["22:00-07:00"])]
 
 
 class Spending(Section):
@@ -151,13 +151,6 @@ class Limits(Section):
     rate: Rates = Field(default=Rates(), description="How often one person may order.")
 
 
-class OpeningHours(Section):
-    """When work may run."""
-
-    interactive: tuple[Hours, ...] = Field(default=(), description="Empty = always.")
-    reserved: tuple[Hours, ...] = Field(default=(), description="Empty = always.")
-
-
 class Moderation(Section):
     """What is checked before it is shown."""
 
@@ -192,7 +185,7 @@ class Policy(Section):
     )
     quotas: Quotas = Field(default=Quotas(), description="What may be spent.")
     limits: Limits = Field(default=Limits(), description="What keeps one person from taking everything.")
-    hours: OpeningHours = Field(default=OpeningHours(), description="When work may run.", json_schema_extra=LATER)
+    hours: OpeningHours = Field(default=OpeningHours(), description="When work may run.")
     moderation: Moderation = Field(default=Moderation(), description="What is checked.", json_schema_extra=LATER)
     labels: Labels = Field(default=Labels(), description="How pictures are marked.", json_schema_extra=LATER)
     naming: str = Field(
@@ -206,6 +199,9 @@ class Policy(Section):
             timezone=ZoneInfo(self.timezone),
             allowances={Unit.DRAW: self.quotas.user.draw, Unit.ASK: self.quotas.user.ask},
             rates=self.limits.rate.by_scope(),
+            interactive=self.hours.interactive,
+            reserved=self.hours.reserved,
+            exempt=frozenset(Role(name) for name in self.hours.exempt),
             concurrency=self.limits.concurrency,
             queue_per_user=self.limits.queue_per_user,
             queue_total=self.limits.queue,

@@ -6,18 +6,20 @@ import asyncio
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 
-from bot import bans
+from bot import bans, commands, gate
+from bot.commands import Draw, Reserve
 from bot.context import Handled
 from bot.render import Renderer
 from bot.reply import Reply
 from scheduler import queue, quota
+from scheduler.calendar import window_from_text
 from scheduler.pausing import Hold, hold
 from scheduler.policy import Rate
 from scheduler.progress import ProgressFeed
@@ -419,3 +421,79 @@ def test_who_orders_too_fast_is_told_when_to_come_back_and_can_still_cancel(chat
     chat.now += timedelta(seconds=30)
     order(chat)
     assert sound(chat, tmp_path) == []
+
+
+# --- opening hours ------------------------------------------------------------------------------------------------
+
+
+def opened(chat: Chat, interactive: str = "mon-fri 09:00-18:00", reserved: str = "", **changes: Any) -> None:
+    """Give the house hours; it is Saturday noon."""
+    kept = (window_from_text(reserved),) if reserved else ()
+    policy = replace(chat.house.policy, interactive=(window_from_text(interactive),), reserved=kept, **changes)
+    chat.house = replace(chat.house, policy=policy)
+
+
+def test_outside_the_hours_a_picture_can_be_reserved_with_what_is_offered(chat: Chat, tmp_path: Path) -> None:
+    opened(chat)
+    refused = chat.say("画一只猫")
+    offered = "/draw 一只猫 --at 2026-11-23T09:00"
+    assert text(refused) == (
+        f"现在不在开放时间（mon,tue,wed,thu,fri 09:00-18:00），11月23日 09:00 起可以用。想先约好，就发：`{offered}`"
+    )
+    assert left(chat) == 50
+    assert chat.say(offered).outcome == "reservation:1"
+    chat.push("确认")
+    assert chat.kept().next_at == datetime(2026, 11, 23, 1, tzinfo=UTC)
+    assert "没有计额度" in text(chat.say("年假怎么休？"))
+    chat.now = datetime(2026, 11, 23, 1, tzinfo=UTC)
+    done = order(chat)
+    assert chat.press("redo", job=done.id)[0] == "success"
+    chat.now = datetime(2026, 11, 23, 10, tzinfo=UTC)
+    assert chat.press("redo", job=done.id)[1].endswith("加上 `--at 2026-11-24T09:00` 再发一次。")
+    assert claim(chat) is not None  # what was accepted in time is done
+    chat.fire()
+    assert sound(chat, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "一只猫 --size 512x768 --n 2 --seed 7 --steps 9",
+        "--seed 7 -- 9点的城市 --at --n",
+        'a quoted "word" --neg "blurry, bad hands"',
+        "明天9:00的城市",
+    ],
+)
+def test_the_offered_command_means_the_same_picture(chat: Chat, said: str) -> None:
+    meant = commands.parse(f"/draw {said}", chat.house.rules)
+    assert isinstance(meant, Draw), meant
+    written = gate.reservation(meant, "2026-11-23T09:00", chat.house.rules)
+    assert commands.parse(written, chat.house.rules) == Reserve(draw=meant, at="2026-11-23T09:00")
+
+
+def test_a_command_too_long_to_be_written_out_is_not(chat: Chat) -> None:
+    opened(chat)
+    assert text(chat.say("/draw " + "很长" * 200)).endswith("在原来的命令后面加上 `--at 2026-11-23T09:00` 再发一次。")
+
+
+def test_roles_may_be_exempt(chat: Chat) -> None:
+    opened(chat, exempt=frozenset({Role.ADMIN}))
+    assert chat.say("/draw 一只猫").outcome == "refused:closed"
+    order(chat, "boss")
+
+
+def test_reserved_work_that_falls_due_outside_its_hours_waits_for_them(chat: Chat) -> None:
+    opened(chat, reserved="22:00-06:00")
+    assert "--at 2026-11-21T22:00" in text(chat.say("/draw 一只猫"))
+    chat.say("/draw 一只猫 --at 20:00")
+    assert "预约的任务只在 22:00-06:00 开始，到时先排队" in chat.card().note
+    chat.push("确认")
+    chat.now = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    chat.fire()
+    fired = job(chat, 1)
+    assert fired.not_before == datetime(2026, 11, 21, 14, tzinfo=UTC)
+    assert claim(chat) is None
+    chat.now = fired.not_before
+    assert claim(chat) is not None
+    chat.say("/draw 一只猫 --at 23:00", "ben li")
+    assert "22:00-06:00" not in chat.card().note

@@ -195,11 +195,12 @@ def test_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
             "limits:\n  rate: 5",
             "policy.yaml:2: limits.rate: must be a group of `key: value` lines (now: 5)",
         ),
-        ("policy", "hours:\n  reserved: ['22:00-07:00']", "policy.yaml:1: hours: comes with a later version"),
+        ("policy", "hours:\n  interactive: [mon-fry 9:00-18:00]", "policy.yaml:2: hours.interactive.0: must look like"),
+        ("policy", "hours:\n  exempt: [boss]", "policy.yaml:2: hours.exempt.0: must be 'admin', 'reviewer', 'user'"),
         (
             "policy",
             "hours:\n  reserved: [night]",
-            "policy.yaml:2: hours.reserved.0: must look like 22:00-07:00 (now: night)",
+            "policy.yaml:2: hours.reserved.0: must look like 22:00-07:00 or mon-fri 09:00-18:00 (now: night)",
         ),
         ("knowledge", "sources:\n  - path: a\n  - name: b", "knowledge.yaml:3: sources.1.path: is missing: add it"),
         (
