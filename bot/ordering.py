@@ -38,9 +38,11 @@ def submission(
     not_before: datetime | None = None,
     not_after: datetime | None = None,
 ) -> Submission | Refusal:
-    """The job that draws `params`; a refusal when no model can."""
+    """The job that draws `params`; a refusal when no model can, or it is more than is allowed by now."""
     if house.card is None:
         return Refusal(code="image_model_unavailable", detail={"problem": house.engines[Kind.DRAW].problem})
+    if (refusal := beyond(house, params)) is not None:
+        return refusal
     request = ImageRequest(
         prompt=params["prompt"],
         width=params["width"],
@@ -65,6 +67,18 @@ def submission(
         not_after=not_after,
         card=None if origin.platform == "terminal" else partial(first_card, house),
     )
+
+
+def beyond(house: House, params: dict[str, Any]) -> Refusal | None:
+    """Why an order that was allowed once is too much by now: a limit was lowered since; None = it is not."""
+    size, most = house.rules.size, int(house.rules.count.high)
+    if params["count"] > most:
+        return Refusal(code="count_limit", detail={"count": params["count"], "limit": most})
+    width, height = params["width"], params["height"]
+    if width * height <= size.max_pixels:
+        return None
+    nearest = "x".join(map(str, size.nearest(width, height)))
+    return Refusal(code="size_limit", detail={"size": f"{width}x{height}", "nearest": nearest})
 
 
 def work(params: dict[str, Any]) -> float:

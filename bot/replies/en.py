@@ -86,6 +86,9 @@ TABLE: dict[str, str] = {
     "refusal.closed.send": "To reserve for later, send: `{command}`",
     "refusal.closed.add": "To reserve for later, send it again with `--at {at}` at the end.",
     "refusal.closed.none": "Nothing was charged.",
+    "refusal.count_limit": "By now an order takes at most {limit} pictures, this one has {count}. Send it with "
+    "`--n {limit}`, and the rest separately.",
+    "refusal.size_limit": "{size} is more than is allowed by now. The nearest is `--size {nearest}`.",
     "refusal.queue_full": "The queue is full ({limit} jobs). Please try again in a while.",
     "refusal.too_many_waiting": "You already have {limit} jobs waiting, which is the limit. "
     "Wait for one, or /cancel one.",
@@ -149,6 +152,7 @@ TABLE: dict[str, str] = {
     "usage.missing_value": "{flag} needs a value, {example}.",
     "usage.not_a_number": "{flag} takes a number from {low} to {high}, “{given}” is none.",
     "usage.out_of_range": "{flag} takes {low} to {high}, not {given}. The nearest is `{flag} {nearest}`.",
+    "usage.more_pictures": " For more, send it several times: they queue up.",
     "usage.not_a_choice": "{flag} takes {choices}, not {given}. The nearest is `{flag} {nearest}`.",
     "usage.size_form": "A size is width x height, like `--size {example}`; “{given}” was not understood.",
     "usage.size_range": "Sides may have {low} to {high} pixels, not {given}. The nearest is `--size {nearest}`.",
@@ -412,6 +416,8 @@ TABLE: dict[str, str] = {
     "fires.\n"
     "`--late 30`: skip it when more than 30 minutes late; without it, it is drawn all the same.\n"
     "Another time `/reserve r12 friday 9:00` · `/pause r12` · `/resume r12` · `/cancel r12`",
+    "help.draw.limits": "At most {count} pictures an order; {concurrency} jobs of one person run at once, the others "
+    "wait.",
     "help.draw.later": "`--at tonight at 10`, `--every weekdays 9:00`: later, see `/help reserve`",
     "help.ask": "answers from the knowledge base, with sources",
     "help.ask.use": "/ask how does annual leave work?",

@@ -68,7 +68,9 @@ class Words(Language):
         if self.knows(f"usage.{error.code}.near"):
             ending = "near" if values.get("near") else "none"
             values["hint"] = self.say(f"usage.{error.code}.{ending}", **values)
-        return Reply(text=self.say(f"usage.{error.code}", **values))
+        said = self.say(f"usage.{error.code}", **values)
+        more = error.code == "out_of_range" and values.get("flag") == "--n" and values["nearest"] == values["high"]
+        return Reply(text=said + self.say("usage.more_pictures") if more else said)
 
     def refusal(self, code: str, detail: Mapping[str, Any] | None = None) -> Reply:
         """Why something is not done, and what would help."""

@@ -83,6 +83,8 @@ TABLE: dict[str, str] = {
     "refusal.closed.send": "想先约好，就发：`{command}`",
     "refusal.closed.add": "想先约好，就在原来的命令后面加上 `--at {at}` 再发一次。",
     "refusal.closed.none": "没有计额度。",
+    "refusal.count_limit": "现在一次最多画 {limit} 张，这个任务是 {count} 张。请用 `--n {limit}` 再发，其余分几次。",
+    "refusal.size_limit": "{size} 超过了现在允许的大小。最接近的是 `--size {nearest}`。",
     "refusal.queue_full": "排队的任务已满（上限 {limit} 个）。请过一会儿再试。",
     "refusal.too_many_waiting": "你已有 {limit} 个任务在排队，这是上限。等一个完成，或用 /cancel 取消一个再试。",
     "refusal.quota": "{whose}{unit}额度不够：这次需要 {cost}，还剩 {left}（{rate}）。{way}",
@@ -137,6 +139,7 @@ TABLE: dict[str, str] = {
     "usage.missing_value": "{flag} 后面少了值，{example}。",
     "usage.not_a_number": "{flag} 要写 {low} 到 {high} 的数字，“{given}”不是。",
     "usage.out_of_range": "{flag} 只能是 {low} 到 {high}，{given} 超出了。最接近的是 `{flag} {nearest}`。",
+    "usage.more_pictures": "想要更多就分几次发，会接着排队。",
     "usage.not_a_choice": "{flag} 只能是 {choices}，没有 {given}。最接近的是 `{flag} {nearest}`。",
     "usage.size_form": "尺寸要写成 宽x高，如 `--size {example}`，“{given}”没看懂。",
     "usage.size_range": "边长只能是 {low} 到 {high} 像素，{given} 超出了。最接近的是 `--size {nearest}`。",
@@ -388,6 +391,7 @@ TABLE: dict[str, str] = {
     "`/draw 海报 --at 22:00-06:00`（时段内有空就画）。确认后才生效，到时才计额度。\n"
     "`--late 30`：晚过 30 分钟就跳过，不写则照画。\n"
     "改时间 `/reserve r12 后天9:00` · 暂停 `/pause r12` · 恢复 `/resume r12` · 取消 `/cancel r12`",
+    "help.draw.limits": "一次最多 {count} 张；同一人同时做 {concurrency} 个任务，其余的排队。",
     "help.draw.later": "`--at 今晚10点`、`--every 工作日9:00`：到时再画，见 `/help reserve`",
     "help.ask": "查知识库回答，附出处",
     "help.ask.use": "/ask 年假怎么休？",

@@ -146,6 +146,7 @@ class Limits(Section):
 
     concurrency: int = Field(default=3, ge=1, le=16, description="Jobs of one person that run at once.")
     count: int = Field(default=2, ge=1, le=16, description="Pictures of one command.")
+    pixels: int = Field(default=2048 * 2048, ge=256 * 256, description="Largest picture: width x height in pixels.")
     queue: int = Field(default=2000, ge=1, le=100_000, description="Jobs that may wait, of everybody together.")
     queue_per_user: int = Field(default=200, ge=1, le=100_000, description="Jobs of one person that may wait.")
     rate: Rates = Field(default=Rates(), description="How often one person may order.")

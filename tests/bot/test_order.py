@@ -18,6 +18,8 @@ from bot.commands import Draw, Reserve
 from bot.context import Handled
 from bot.render import Renderer
 from bot.reply import Reply
+from bot.settings import Limits, Parameters
+from bot.settings.rules import rules as rules_of
 from scheduler import queue, quota
 from scheduler.calendar import window_from_text
 from scheduler.pausing import Hold, hold
@@ -34,7 +36,7 @@ from storage.jobs import Lane
 from storage.migrations import migrate
 from storage.records import Fate, Identity, Job, JobState, Kind, Role, Unit, User
 from storage.reservations import occurrences_of
-from tests.bot.test_reserve import NOW, Chat, house
+from tests.bot.test_reserve import CARD, NOW, Chat, house
 
 
 @pytest.fixture(scope="module")
@@ -497,3 +499,41 @@ def test_reserved_work_that_falls_due_outside_its_hours_waits_for_them(chat: Cha
     assert claim(chat) is not None
     chat.say("/draw 一只猫 --at 23:00", "ben li")
     assert "22:00-06:00" not in chat.card().note
+
+
+# --- the largest order --------------------------------------------------------------------------------------------
+
+
+def test_more_pictures_than_allowed_are_sent_several_times(chat: Chat) -> None:
+    assert text(chat.say("/draw 一只猫 --n 9")) == (
+        "--n 只能是 1 到 2，9 超出了。最接近的是 `--n 2`。想要更多就分几次发，会接着排队。"
+    )
+    assert "分几次" not in text(chat.say("/draw 一只猫 --n 0"))
+    reply = chat.say("/help draw").reply
+    assert reply is not None
+    assert "一次最多 2 张；同一人同时做 3 个任务，其余的排队。" in reply.text
+
+
+def test_the_largest_size_is_set_by_the_policy_whatever_the_model_can(chat: Chat) -> None:
+    rules = rules_of(Parameters(), Limits(pixels=512 * 512), replace(CARD, builtin=False))
+    chat.house = replace(chat.house, rules=rules)
+    assert rules.size.default == (512, 512)
+    assert text(chat.say("/draw 一只猫 --size 1024x512")) == (
+        "1024x512 太大，总像素最多 262144。最接近的是 `--size 720x352`。"
+    )
+    assert job(chat, order(chat).id).params["width"] == 512
+
+
+def test_a_lowered_limit_holds_for_what_was_ordered_before(chat: Chat) -> None:
+    many, large = order(chat, text="/draw 一只猫 --n 2"), order(chat, text="/draw 一只猫 --size 1024x1024")
+    chat.say("/draw 一只猫 --at 明天9:00 --n 2")
+    chat.push("确认")
+    chat.house = replace(chat.house, rules=rules_of(Parameters(), Limits(count=1, pixels=512 * 512), None))
+    assert text(chat.say(f"/redo {many.id}")) == (
+        "现在一次最多画 1 张，这个任务是 2 张。请用 `--n 1` 再发，其余分几次。"
+    )
+    assert chat.press("redo", job=large.id)[1] == "1024x1024 超过了现在允许的大小。最接近的是 `--size 512x512`。"
+    assert chat.say(f"/redo {large.id} --size 512x512").outcome.startswith("job:")
+    chat.now = datetime(2026, 11, 22, 1, tzinfo=UTC)
+    chat.fire()
+    assert "现在一次最多画 1 张" in chat.said()
