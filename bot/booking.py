@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from bot import ordering
+from bot import gate, ordering
 from bot.commands.when import (
     Problem,
     parse_recurrence,
@@ -101,6 +101,9 @@ class Booker:
     ) -> Submission | Refusal:
         """The picture that this firing orders; another seed each time unless one was named."""
         params = reservation.params
+        refusal = gate.screened(conn, self._house, owner, str(params["prompt"]), due.key, due.due + due.late)
+        if refusal is not None:  # the words may have been listed since
+            return refusal
         if params["seed"] is None:
             params = {**params, "seed": ordering.fresh_seed()}
         return ordering.submission(

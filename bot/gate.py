@@ -1,15 +1,20 @@
-"""What stands before an order, whoever takes it: how often somebody may order, and the opening hours."""
+"""What stands before an order, whoever takes it: the opening hours, how often somebody may order,
+and the words that the team does not want."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
 
-from bot import commands
+from sqlalchemy import Connection
+
+from bot import commands, moderation
 from bot.commands import Ask, Command, Conversation, Draw, Redo, Reserve, Retime
-from bot.context import Context
+from bot.context import Context, House
 from scheduler import hours, rates
 from scheduler.policy import Refusal
+from storage import audit, jobs
+from storage.records import Kind, User
 
 #: Which rates an order counts in. Everything else, /cancel, /help and /quota above all, is never limited.
 SCOPES: dict[type, tuple[str, ...]] = {
@@ -29,9 +34,36 @@ LONGEST = 300
 
 def refusal(ctx: Context, wanted: Command | Conversation) -> Refusal | None:
     """Why this order is not taken now; None = it is."""
-    return _closed(ctx, wanted) or rates.take(
-        ctx.conn, ctx.user.id, SCOPES.get(type(wanted), ()), ctx.house.policy, ctx.now
+    return (
+        _closed(ctx, wanted)
+        or rates.take(ctx.conn, ctx.user.id, SCOPES.get(type(wanted), ()), ctx.house.policy, ctx.now)
+        or _unwanted(ctx, wanted)
     )
+
+
+def _unwanted(ctx: Context, wanted: Command | Conversation) -> Refusal | None:
+    match wanted:
+        case Draw(prompt=text) | Ask(question=text) | Conversation(text=text) | Reserve(draw=Draw(prompt=text)):
+            pass
+        case Redo(prompt=str(text)):
+            pass
+        case Redo(job=number) if (parent := jobs.get(ctx.conn, number)) is not None and parent.kind is Kind.DRAW:
+            text = str(parent.params["prompt"])
+        case _:
+            return None
+    return screened(ctx.conn, ctx.house, ctx.user, text, ctx.key, ctx.now)
+
+
+def screened(conn: Connection, house: House, user: User, text: str, key: str, now: datetime) -> Refusal | None:
+    """Why the team's rules refuse `text`; None = they do not. The audit log names the rule and the order, no word."""
+    found = moderation.hits(house.screen, text)
+    for hit in found:
+        action = "moderation.refuse" if hit.rule.refuses else "moderation.flag"
+        audit.append(conn, f"user:{user.id}", action, f"order:{key}", {"rule": hit.rule.name}, now)
+    refusing = next((hit for hit in found if hit.rule.refuses), None)
+    if refusing is None:
+        return None
+    return Refusal(code="moderated", detail={"word": refusing.word} if house.screen.tell else {})
 
 
 def _closed(ctx: Context, wanted: Command | Conversation) -> Refusal | None:

@@ -96,6 +96,7 @@ class Services:
             engines=self.engines(),
             started_at=self.started_at,
             first_is_admin=settings.platforms.web.first_is_admin,
+            screen=settings.policy.moderation.screen(),
         )
 
     def engines(self) -> dict[Kind, Engine]:

@@ -89,6 +89,9 @@ TABLE: dict[str, str] = {
     "refusal.count_limit": "By now an order takes at most {limit} pictures, this one has {count}. Send it with "
     "`--n {limit}`, and the rest separately.",
     "refusal.size_limit": "{size} is more than is allowed by now. The nearest is `--size {nearest}`.",
+    "refusal.moderated": "This is against the team's rules{word}: nothing was done and nothing was charged. Put it "
+    "differently, or ask an admin.",
+    "refusal.moderated.word": " (`{word}`)",
     "refusal.queue_full": "The queue is full ({limit} jobs). Please try again in a while.",
     "refusal.too_many_waiting": "You already have {limit} jobs waiting, which is the limit. "
     "Wait for one, or /cancel one.",

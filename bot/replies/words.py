@@ -81,6 +81,9 @@ class Words(Language):
             values = self._too_fast(values)
         if code == "closed":
             values = self._closed(values)
+        if code == "moderated":
+            named = self.say("refusal.moderated.word", word=values["word"]) if values.get("word") else ""
+            return Reply(text=self.say("refusal.moderated", word=named))
         if code == "quota":
             values |= self._lacking(values)
         if code == "not_limited":

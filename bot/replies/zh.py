@@ -85,6 +85,9 @@ TABLE: dict[str, str] = {
     "refusal.closed.none": "没有计额度。",
     "refusal.count_limit": "现在一次最多画 {limit} 张，这个任务是 {count} 张。请用 `--n {limit}` 再发，其余分几次。",
     "refusal.size_limit": "{size} 超过了现在允许的大小。最接近的是 `--size {nearest}`。",
+    "refusal.moderated": "这段内容不符合团队的使用规定{word}，没有处理，也没有计额度。"
+    "请换个说法再试，有疑问请联系管理员。",
+    "refusal.moderated.word": "（“{word}”）",
     "refusal.queue_full": "排队的任务已满（上限 {limit} 个）。请过一会儿再试。",
     "refusal.too_many_waiting": "你已有 {limit} 个任务在排队，这是上限。等一个完成，或用 /cancel 取消一个再试。",
     "refusal.quota": "{whose}{unit}额度不够：这次需要 {cost}，还剩 {left}（{rate}）。{way}",

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Wi
 
 from bot.settings.base import LATER, Section
 from bot.settings.hours import OpeningHours
+from bot.settings.moderation import Moderation
 from scheduler.policy import Policy as QueuePolicy
 from scheduler.policy import Rate
 from storage.records import Allowance as Amount
@@ -152,14 +153,6 @@ class Limits(Section):
     rate: Rates = Field(default=Rates(), description="How often one person may order.")
 
 
-class Moderation(Section):
-    """What is checked before it is shown."""
-
-    prompts: bool = Field(default=False, description="Check prompts.")
-    pictures: bool = Field(default=False, description="Check pictures.")
-    review: bool = Field(default=False, description="Hold pictures until a reviewer approves.")
-
-
 class Labels(Section):
     """How pictures say that they are generated."""
 
@@ -187,7 +180,7 @@ class Policy(Section):
     quotas: Quotas = Field(default=Quotas(), description="What may be spent.")
     limits: Limits = Field(default=Limits(), description="What keeps one person from taking everything.")
     hours: OpeningHours = Field(default=OpeningHours(), description="When work may run.")
-    moderation: Moderation = Field(default=Moderation(), description="What is checked.", json_schema_extra=LATER)
+    moderation: Moderation = Field(default=Moderation(), description="What is checked.")
     labels: Labels = Field(default=Labels(), description="How pictures are marked.", json_schema_extra=LATER)
     naming: str = Field(
         default="{project}_{date}_{seq}", description="Names of downloaded files.", json_schema_extra=LATER

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from bot import bans, commands, gate
 from bot.commands import Draw, Reserve
 from bot.context import Handled
+from bot.moderation import Rule, Screen
 from bot.render import Renderer
 from bot.reply import Reply
 from bot.settings import Limits, Parameters
@@ -537,3 +538,43 @@ def test_a_lowered_limit_holds_for_what_was_ordered_before(chat: Chat) -> None:
     chat.now = datetime(2026, 11, 22, 1, tzinfo=UTC)
     chat.fire()
     assert "现在一次最多画 1 张" in chat.said()
+
+
+# --- words --------------------------------------------------------------------------------------------------------
+
+
+def screening(chat: Chat, *, tell: bool = False, refuses: bool = True) -> None:
+    rule = Rule(name="竞品", words=frozenset({"某牌"}), refuses=refuses)
+    chat.house = replace(chat.house, screen=Screen(rules=(rule,), tell=tell))
+
+
+def noted(chat: Chat) -> list[tuple[str, dict[str, Any]]]:
+    found = chat.db.read_sync(audit.entries)
+    return [(one.action, one.detail) for one in found if one.action.startswith("moderation.")]
+
+
+def test_an_order_against_the_teams_rules_is_refused_costs_nothing_and_is_noted(chat: Chat, tmp_path: Path) -> None:
+    before = order(chat, text="/draw 某 牌的海报")
+    chat.say("/draw 某牌 --every 每天9:00")
+    chat.push("确认")
+    screening(chat)
+    told = "这段内容不符合团队的使用规定，没有处理，也没有计额度。请换个说法再试，有疑问请联系管理员。"
+    orders = ("/draw 某牌的海报", "画一张某 牌的海报", "/ask 某牌怎么样？", "某。牌好吗？", "/reserve 明天9:00 某牌")
+    for said in (*orders, f"/redo {before.id}", f"/redo {before.id} 某牌 红色"):
+        assert text(chat.say(said)) == told, said
+    assert chat.press("redo", job=before.id) == ("warning", told)
+    assert noted(chat) == [("moderation.refuse", {"rule": "竞品"})] * 8
+    assert left(chat) == 49
+    assert chat.say(f"/redo {before.id} 一只猫").outcome.startswith("job:")
+    chat.now = datetime(2026, 11, 22, 1, tzinfo=UTC)
+    chat.fire()  # what was booked before the word was listed
+    assert told in chat.said()
+    assert sound(chat, tmp_path) == []
+    screening(chat, tell=True)
+    assert "（“某牌”）" in text(chat.say("/draw 某牌"))
+
+
+def test_a_flagged_order_goes_ahead_and_is_noted(chat: Chat) -> None:
+    screening(chat, refuses=False)
+    order(chat, text="/draw 某牌的海报")
+    assert noted(chat) == [("moderation.flag", {"rule": "竞品"})]
