@@ -293,6 +293,8 @@ class Asset:
     job_id: int
     index: int  # which picture of the job
     created_at: datetime
+    day: str = ""  # of its making, in the team's zone: 2026-11-21
+    seq: int = 0  # which picture of that day; from 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

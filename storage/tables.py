@@ -336,7 +336,10 @@ assets = Table(
     Column("job_id", ForeignKey("jobs.id"), nullable=False),
     Column("position", Integer, nullable=False),
     Column("created_at", Utc, nullable=False),
+    Column("day", Text, nullable=False),  # in the team's zone: 2026-11-21
+    Column("seq", Integer, nullable=False),  # which picture of that day; never changes, so that its name does not
     UniqueConstraint("job_id", "position"),
+    UniqueConstraint("day", "seq"),
 )
 
 documents = Table(

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
+from bot.naming import FIELDS, Naming, checked
 from bot.settings.base import LATER, Section
 from bot.settings.hours import OpeningHours
 from bot.settings.moderation import Moderation
@@ -182,10 +183,17 @@ class Policy(Section):
     hours: OpeningHours = Field(default=OpeningHours(), description="When work may run.")
     moderation: Moderation = Field(default=Moderation(), description="What is checked.")
     labels: Labels = Field(default=Labels(), description="How pictures are marked.", json_schema_extra=LATER)
-    naming: str = Field(
-        default="{project}_{date}_{seq}", description="Names of downloaded files.", json_schema_extra=LATER
+    naming: Annotated[str, AfterValidator(checked)] = Field(
+        default=Naming().template, description=f"Names of downloaded pictures, of {', '.join(FIELDS)} in braces."
+    )
+    project: str = Field(
+        default=Naming().project, min_length=1, max_length=40, description="What {project} stands for in a name."
     )
     retention: Retention = Field(default=Retention(), description="What is deleted when.", json_schema_extra=LATER)
+
+    def names(self) -> Naming:
+        """How downloaded pictures are named."""
+        return Naming(template=self.naming, project=self.project, zone=ZoneInfo(self.timezone))
 
     def queue(self) -> QueuePolicy:
         """The rules as the scheduler wants them."""

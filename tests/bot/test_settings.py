@@ -184,6 +184,11 @@ def test_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
             "roles:\n  web:alice: king",
             "policy.yaml:2: roles.web:alice: must be 'admin', 'reviewer', 'user' (now: king)",
         ),
+        (
+            "policy",
+            "naming: '{date}_{who}'",
+            "policy.yaml:1: naming: knows no field {who}; allowed: project, date, seq",
+        ),
         ("policy", "limits:\n  concurrency: 0", "policy.yaml:2: limits.concurrency: must be 1 or more (now: 0)"),
         (
             "policy",

@@ -89,7 +89,7 @@ function picture(one, index, list, doors) {
     "figure",
     {},
     el("button", { type: "button", class: "frame", "aria-label": word("open_picture", { alt: one.alt }), onclick: () => doors.enlarge(list, index) }, image),
-    el("a", { class: "save", href: `/api/assets/${one.asset}`, download: `moqi-${one.asset}`, title: word("download"), "aria-label": word("download") }, icon("download")),
+    el("a", { class: "save", href: `/api/assets/${one.asset}`, download: true, title: word("download"), "aria-label": word("download") }, icon("download")),
   );
   frame.style.setProperty("--w", one.width);
   frame.style.setProperty("--h", one.height);

@@ -278,8 +278,11 @@ def _create_tables() -> None:
         sa.Column("job_id", sa.Integer(), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.Text(), nullable=False),
+        sa.Column("day", sa.Text(), nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_assets_job_id_jobs")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_assets")),
+        sa.UniqueConstraint("day", "seq", name=op.f("uq_assets_day_seq")),
         sa.UniqueConstraint("job_id", "position", name=op.f("uq_assets_job_id_position")),
     )
     op.create_index(op.f("ix_assets_sha256"), "assets", ["sha256"])
