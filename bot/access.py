@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
-from bot.commands import Command, Conversation, Pause, QuotaClear, QuotaGrant, QuotaSet, QuotaShow, Resume, SetRole
-from scheduler.policy import Refusal
+from datetime import UTC, tzinfo
+
+from bot.commands import (
+    Ban,
+    Command,
+    Conversation,
+    Pause,
+    QuotaClear,
+    QuotaGrant,
+    QuotaSet,
+    QuotaShow,
+    Resume,
+    SetRole,
+    Unban,
+)
+from scheduler.policy import Refusal, shut_out
 from storage.records import Job, Kind, Reservation, Role, User
 
 #: Commands that need more than being a user, and how people call them. Everything else is for everybody.
@@ -14,14 +28,17 @@ NEEDED: dict[type, tuple[Role, str]] = {
     SetRole: (Role.ADMIN, "/role"),
     Pause: (Role.ADMIN, "/pause"),
     Resume: (Role.ADMIN, "/resume"),
+    Ban: (Role.ADMIN, "/ban"),
+    Unban: (Role.ADMIN, "/unban"),
 }
 _RANK = {Role.USER: 0, Role.REVIEWER: 1, Role.ADMIN: 2}
 
 
-def allowed(user: User, command: Command | Conversation) -> Refusal | None:
-    """Whether this person may use this command at all; None = yes."""
-    if user.banned:
-        return Refusal(code="banned")
+def allowed(user: User, command: Command | Conversation, zone: tzinfo = UTC) -> Refusal | None:
+    """Whether this person may use this command at all; None = yes. `zone` is what a moment is told in."""
+    refusal = shut_out(user, zone)
+    if refusal is not None:
+        return refusal
     if isinstance(command, QuotaShow) and command != QuotaShow():
         needed, name = Role.ADMIN, "/quota show"
     else:

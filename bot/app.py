@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from bot import naming
 from bot.console.console import CommandHint, Console, Look
 from bot.console.routes import build_router
 from bot.console.security import SecurityHeaders
@@ -121,6 +122,7 @@ def _console(services: Services) -> Console:
         accept=_keep(services),
         act=services.act,
         principals=_principals,
+        name=lambda asset, job, ending: naming.name(services.current.settings.policy.names(), asset, job, ending),
         thumbnail=_thumbnail,
     )
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from bot import ordering
+from bot import gate, ordering
 from bot.commands.when import (
     Problem,
     parse_recurrence,
@@ -20,7 +20,7 @@ from bot.commands.when import (
     window_length,
 )
 from bot.context import House
-from scheduler import firing
+from scheduler import firing, hours
 from scheduler.calendar import Once, Opening, Rule, Window
 from scheduler.policy import BATCH, RESERVED, Refusal
 from scheduler.queue import Submission
@@ -101,6 +101,9 @@ class Booker:
     ) -> Submission | Refusal:
         """The picture that this firing orders; another seed each time unless one was named."""
         params = reservation.params
+        refusal = gate.screened(conn, self._house, owner, str(params["prompt"]), due.key, due.due + due.late)
+        if refusal is not None:  # the words may have been listed since
+            return refusal
         if params["seed"] is None:
             params = {**params, "seed": ordering.fresh_seed()}
         return ordering.submission(
@@ -110,6 +113,7 @@ class Booker:
             origin=reservation.origin,
             params={**params, ordering.BOOKED: _booked(reservation, due)},
             priority=RESERVED if reservation.closes_at is None else BATCH,
+            not_before=hours.starts(self._house.policy, due.due + due.late),
             not_after=reservation.closes_at,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from bot.commands import Rules
 from bot.engine import Engine
 from bot.events import ChatEvent
+from bot.moderation import Screen
 from bot.replies import Words
 from bot.reply import Reply
 from inference.images.model import ModelCard
@@ -29,6 +30,7 @@ class House:
     engines: Mapping[Kind, Engine]
     started_at: datetime
     first_is_admin: bool
+    screen: Screen = field(default_factory=Screen)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

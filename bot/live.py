@@ -18,6 +18,7 @@ from bot.platforms.base import ChatPlatform, Outgoing, PlatformError
 from bot.platforms.web.feed import Feed
 from bot.reply import Reply
 from scheduler import estimate, places
+from scheduler.pausing import Hold, hold
 from scheduler.progress import Progress, ProgressFeed
 from storage import jobs, outbox
 from storage.database import Database
@@ -61,7 +62,7 @@ class Live:
         self._moving = any(platform.progress_interval for platform in platforms.values())
         self._pending: dict[int, Progress] = {}
         self._last: dict[int, float] = {}  # when a job's card was last updated
-        self._shown: dict[int, Place] = {}
+        self._shown: dict[int, tuple[Place, Hold | None]] = {}
         self._written: dict[int, int] = {}  # characters of an answer the page has
 
     async def run(self) -> None:
@@ -132,11 +133,12 @@ class Live:
             except StorageError:
                 log.exception("places not shown", extra={"action": "places-failed"})
                 continue
-            for job, place in found:
-                if self._shown.get(job.id) != _said(place):
-                    self._web.queued(job.user_id, job=job.id, place=place)
+            for job, place, holds in found:
+                if self._shown.get(job.id) != (_said(place), holds):
+                    title = (await self._db.read(self._render, job, None)).title if holds else ""
+                    self._web.queued(job.user_id, job=job.id, place=place, title=title)
                     await self._update(job.id, None)
-            self._shown = {job.id: _said(place) for job, place in found}
+            self._shown = {job.id: (_said(place), holds) for job, place, holds in found}
 
 
 def _said(place: Place) -> Place:
@@ -153,5 +155,10 @@ def _card(conn: Connection, job_id: int) -> Card | None:
     return Card(job, card)
 
 
-def _places(conn: Connection) -> list[tuple[Job, Place]]:
-    return [found for kind in Kind for found in places.places(conn, kind, SHOWN, utcnow())]
+def _places(conn: Connection) -> list[tuple[Job, Place, Hold | None]]:
+    now = utcnow()
+    return [
+        (job, place, hold(lane, job.not_before, now))
+        for kind, lane in ((kind, jobs.peek_lane(conn, kind)) for kind in Kind)
+        for job, place in places.places(conn, kind, SHOWN, now)
+    ]

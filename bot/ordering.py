@@ -15,9 +15,10 @@ from bot.replies import job_reply
 from inference.images import batching, pricing
 from inference.requests import ImageRequest
 from scheduler import places
+from scheduler.pausing import held
 from scheduler.policy import Refusal
 from scheduler.queue import Submission
-from storage.records import Job, Kind, Origin, User
+from storage.records import Job, Kind, Origin, User, utcnow
 
 MAX_SEED = 2**32
 
@@ -34,11 +35,14 @@ def submission(
     params: dict[str, Any],
     parent_id: int | None = None,
     priority: int = 0,
+    not_before: datetime | None = None,
     not_after: datetime | None = None,
 ) -> Submission | Refusal:
-    """The job that draws `params`; a refusal when no model can."""
+    """The job that draws `params`; a refusal when no model can, or it is more than is allowed by now."""
     if house.card is None:
         return Refusal(code="image_model_unavailable", detail={"problem": house.engines[Kind.DRAW].problem})
+    if (refusal := beyond(house, params)) is not None:
+        return refusal
     request = ImageRequest(
         prompt=params["prompt"],
         width=params["width"],
@@ -59,9 +63,22 @@ def submission(
         batch_key=batching.batch_key(request, batching.estimated_block(request.prompt)),
         parent_id=parent_id,
         priority=priority,
+        not_before=not_before,
         not_after=not_after,
         card=None if origin.platform == "terminal" else partial(first_card, house),
     )
+
+
+def beyond(house: House, params: dict[str, Any]) -> Refusal | None:
+    """Why an order that was allowed once is too much by now: a limit was lowered since; None = it is not."""
+    size, most = house.rules.size, int(house.rules.count.high)
+    if params["count"] > most:
+        return Refusal(code="count_limit", detail={"count": params["count"], "limit": most})
+    width, height = params["width"], params["height"]
+    if width * height <= size.max_pixels:
+        return None
+    nearest = "x".join(map(str, size.nearest(width, height)))
+    return Refusal(code="size_limit", detail={"size": f"{width}x{height}", "nearest": nearest})
 
 
 def work(params: dict[str, Any]) -> float:
@@ -78,7 +95,9 @@ def price(house: House, params: dict[str, Any]) -> int | None:
 
 def first_card(house: House, conn: Connection, job: Job) -> dict[str, Any]:
     """What a job's card says at first: its place, even if its turn comes before the card is sent."""
-    return job_reply(job, house.words, place=places.place(conn, job, job.created_at), card=house.card).to_json()
+    hold = held(conn, job, house.policy.timezone, utcnow())
+    place = places.place(conn, job, job.created_at)
+    return job_reply(job, house.words, place=place, hold=hold, card=house.card).to_json()
 
 
 def params_of(command: Draw) -> dict[str, Any]:

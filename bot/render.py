@@ -12,6 +12,7 @@ from bot.delivery import REDIRECTED
 from bot.replies import job_reply
 from bot.reply import Reply
 from scheduler import places
+from scheduler.pausing import held
 from scheduler.progress import Progress
 from storage import assets, jobs, outbox
 from storage.records import ChatType, Delivery, Job, JobState, utcnow
@@ -44,9 +45,13 @@ class Renderer:
     def job(self, conn: Connection, job: Job, progress: Progress | None) -> Reply:
         """A job's card as it stands."""
         house = self._house()
-        place = places.place(conn, job, utcnow()) if job.state is JobState.QUEUED else None
+        waits = job.state is JobState.QUEUED
+        place = places.place(conn, job, utcnow()) if waits else None
+        hold = held(conn, job, house.policy.timezone, utcnow()) if waits else None
         made = assets.of_job(conn, job.id) if job.state is JobState.DONE else ()
-        return job_reply(job, house.words, place=place, progress=progress, assets=tuple(made), card=house.card)
+        return job_reply(
+            job, house.words, place=place, hold=hold, progress=progress, assets=tuple(made), card=house.card
+        )
 
 
 def _redirected(conn: Connection, delivery: Delivery) -> bool:

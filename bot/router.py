@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select
 
-from bot import access, commands
+from bot import access, commands, gate
 from bot.commands import Cancel, Command, Conversation, OnReservation, Redo, UsageError
 from bot.context import Context, Handled, House
 from bot.delivery import reply_row
@@ -78,7 +78,7 @@ def _deal(conn: Connection, house: House, event: ChatEvent, now: datetime) -> Ha
     if isinstance(wanted, UsageError):
         reply = house.words.usage(wanted)
         return Handled(outcome=f"refused:{wanted.code}", reply=reply, toast=("warning", reply.text))
-    refusal = access.allowed(user, wanted)
+    refusal = access.allowed(user, wanted, house.policy.timezone) or gate.refusal(ctx, wanted)
     return refused(ctx, refusal) if refusal else TABLE[type(wanted)](ctx, wanted)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from bot import kb, router
+from bot import bans, kb, router
 from bot.booking import Booker
 from bot.context import Handled, House
 from bot.current import Current
@@ -41,7 +41,7 @@ from scheduler.progress import ProgressFeed
 from scheduler.runners.ask import AskRunner
 from scheduler.runners.draw import DrawRunner
 from scheduler.worker import Worker
-from storage import assets, audit, jobs, outbox
+from storage import assets, audit, jobs, outbox, users
 from storage.database import Database
 from storage.errors import StorageError
 from storage.faults import point
@@ -96,6 +96,7 @@ class Services:
             engines=self.engines(),
             started_at=self.started_at,
             first_is_admin=settings.platforms.web.first_is_admin,
+            screen=settings.policy.moderation.screen(),
         )
 
     def engines(self) -> dict[Kind, Engine]:
@@ -165,6 +166,7 @@ class Services:
         return {
             "seal the audit log": (2.0, lambda: self.db.run(audit.seal)),
             "take back lost jobs": (5.0, self._recover),
+            "lift bans": (5.0, self._lift_bans),
             "close windows": (5.0, self._close_windows),
             "let old work rise": (10.0, self._rise),
             "drop old proposals": (60.0, lambda: self.db.run(reservations.lapse, utcnow())),
@@ -181,6 +183,10 @@ class Services:
         policy = self.current.settings.policy.queue()
         if await self.db.read(classes.waiting_long, policy, utcnow()):
             await self.db.run(classes.rise, policy, utcnow())
+
+    async def _lift_bans(self) -> None:
+        if await self.db.read(users.bans_over, utcnow()):
+            await self.db.run(bans.lift, utcnow())
 
     async def _recover(self) -> None:
         await self.db.run(queue.recover, self.current.settings.policy.queue(), utcnow(), sole_owner=False)

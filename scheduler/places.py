@@ -54,7 +54,7 @@ def _left(conn: Connection, lane: Lane, now: datetime) -> float:
 
 def _place(lane: Lane, ahead: int, work: float, own: float, left: float, now: datetime) -> Place:
     if lane.paused:  # nobody knows for how long
-        return Place(place=ahead + 1, seconds=None, paused=True)
+        return Place(place=ahead + 1, seconds=None)
     if lane.open_until is not None:
         left += max(0.0, (lane.open_until - now).total_seconds())
     found = estimate.wait(pace(lane), lane.kind, work, ahead, own, left)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
+from scheduler.calendar import Hours
 from scheduler.standing import Standing
-from storage.records import Allowance, Kind, Role, Unit
+from storage.records import Allowance, Kind, Role, Unit, User
 
 #: The unit a kind of work is paid in.
 UNIT_OF = {Kind.DRAW: Unit.DRAW, Kind.ASK: Unit.ASK}
@@ -16,6 +17,26 @@ UNIT_OF = {Kind.DRAW: Unit.DRAW, Kind.ASK: Unit.ASK}
 #: The classes of a lane, in the order in which they are served: what somebody waits for now, what was booked for a
 #: time, what may come any time in a window, and what took its worker with it too often and runs alone.
 INTERACTIVE, RESERVED, BATCH, SUSPECT = 0, 10, 20, 50
+
+#: The periods of a rate.
+PERIODS = {
+    "second": timedelta(seconds=1),
+    "minute": timedelta(minutes=1),
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rate:
+    """How often something may be done."""
+
+    count: int  # at least 1
+    name: str  # of the period: second, minute, hour, day
+
+    @property
+    def period(self) -> timedelta:
+        return PERIODS[self.name]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +50,10 @@ class Policy:
     warn_at: int = 80  # percent of an allowance at which its owner is told; 0 = never
     answer_tokens: int = 2000  # read and written for one unit of answers; 0 = every answer costs one
     concurrency: int = 3  # jobs of one person running at once
+    rates: Mapping[str, Rate] = field(default_factory=dict)  # by scope: see scheduler/rates.py; not there = any
+    interactive: Hours = ()  # when people may order for now; empty = always
+    reserved: Hours = ()  # when what was reserved may start; empty = always
+    exempt: frozenset[Role] = frozenset()  # of the interactive hours
     queue_per_user: int = 200
     queue_total: int = 2000
     lease: timedelta = timedelta(seconds=30)
@@ -61,13 +86,19 @@ class Demand:
     cost: int
     waiting_user: int  # jobs of this person in the queue
     waiting_total: int
-    banned: bool = False
+
+
+def shut_out(user: User, zone: tzinfo) -> Refusal | None:
+    """Why somebody may do nothing at all; None = they may."""
+    if not user.banned:
+        return None
+    until = user.banned_until
+    moment = "" if until is None else until.astimezone(zone).isoformat()
+    return Refusal(code="banned", detail={"reason": user.ban_reason, "until": moment})
 
 
 def admit(demand: Demand, have: Sequence[Standing], policy: Policy) -> Refusal | None:
     """Accept (None) or say why not. `have`: what everybody has left who would pay; the first short one is named."""
-    if demand.banned:
-        return Refusal(code="banned")
     if demand.waiting_total >= policy.queue_total:
         return Refusal(code="queue_full", detail={"limit": policy.queue_total})
     if demand.waiting_user >= policy.queue_per_user:

@@ -43,6 +43,7 @@ class Submission:
     batch_key: str = ""
     parent_id: int | None = None
     priority: int = 0
+    not_before: datetime | None = None  # it may start from then on
     not_after: datetime | None = None  # it may not start from then on
     #: What its first message says ({}: how the job stands when it is sent); None = no such message.
     card: Callable[[Connection, Job], dict[str, Any]] | None = None
@@ -110,9 +111,8 @@ def _admitted(
         cost=wanted.cost,
         waiting_user=line.waiting_of(conn, wanted.kind, wanted.user.id),
         waiting_total=line.waiting(conn, wanted.kind),
-        banned=wanted.user.banned,
     )
-    return have, rules.admit(demand, have, policy)
+    return have, rules.shut_out(wanted.user, policy.timezone) or rules.admit(demand, have, policy)
 
 
 def preview(conn: Connection, wanted: Submission, policy: Policy, now: datetime) -> Preview:
@@ -144,6 +144,7 @@ def _enqueue(
         span=tag.finish - tag.start,
         batch_key=wanted.batch_key,
         parent_id=wanted.parent_id,
+        not_before=wanted.not_before,
         not_after=wanted.not_after,
         notices=told,
         now=now,
@@ -238,13 +239,16 @@ def _count_failure(conn: Connection, kind: Kind, policy: Policy, now: datetime) 
     jobs.set_lane(conn, kind, failures=failures, open_until=rules.circuit(failures, now, policy))
 
 
-def cancel(conn: Connection, job: Job, actor: str, now: datetime) -> JobState:
-    """Stop a job: at once while it waits, at the next step while it runs. Returns the state it is in afterwards."""
+def cancel(conn: Connection, job: Job, actor: str, now: datetime, *, why: str | None = None) -> JobState:
+    """Stop a job: at once while it waits, at the next step while it runs. Returns the state it is in afterwards.
+
+    `why` names the sentence its owner is told when it was not their wish: see bot.replies, `cancelled.<why>`.
+    """
     serialise(conn, f"lane:{job.kind}")
-    if jobs.end_queued(conn, job.id, JobState.CANCELLED, now):
+    if jobs.end_queued(conn, job.id, JobState.CANCELLED, now, error=why):
         _refunded(conn, job, "cancelled", now, actor=actor)
         return JobState.CANCELLED
-    if jobs.ask_to_cancel(conn, job.id):
+    if jobs.ask_to_cancel(conn, job.id, why):
         _audit(conn, actor, "cancel-requested", job.id, now)
     return _expect(conn, job.id).state
 

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import tzinfo
 
 from sqlalchemy import Connection
 
@@ -152,9 +153,14 @@ class Worker:
 
     def _write(self, conn: Connection, job: Job, outcome: Outcome) -> Callable[[], None]:
         now = utcnow()
+        held = jobs.holds(conn, job.id, job.token)
         match outcome:
+            case _ if not held:
+                pass  # somebody else has the job, perhaps with pictures of it: ours must leave no trace
             case Success():
-                kept = [_row(conn, job, index, item) for index, item in enumerate(outcome.assets)]
+                kept = [
+                    _row(conn, job, index, item, self._policy().timezone) for index, item in enumerate(outcome.assets)
+                ]
                 result = outcome.result | ({"assets": kept} if kept else {})
                 rules = self._policy() if outcome.tokens else None
                 used = answer_price(outcome.tokens, rules) if rules else 0
@@ -193,7 +199,7 @@ def _anything_waits(conn: Connection, kind: Kind) -> bool:
     return line.waiting(conn, kind) > 0
 
 
-def _row(conn: Connection, job: Job, index: int, item: NewAsset) -> int:
+def _row(conn: Connection, job: Job, index: int, item: NewAsset, zone: tzinfo) -> int:
     return assets.add(
         conn,
         sha256=item.sha256,
@@ -204,4 +210,5 @@ def _row(conn: Connection, job: Job, index: int, item: NewAsset) -> int:
         job_id=job.id,
         index=index,
         now=utcnow(),
+        zone=zone,
     )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, Row, bindparam, func, select
 
+from storage.dialect import serialise
 from storage.records import Asset
 from storage.tables import assets
 
 # Built once: building a statement takes longer than running it.
 _ADD = assets.insert().returning(assets.c.id)
+_LAST = select(func.coalesce(func.max(assets.c.seq), 0)).where(assets.c.day == bindparam("day"))
 _OF_JOB = select(assets).where(assets.c.job_id == bindparam("job")).order_by(assets.c.position)
 
 
@@ -26,8 +28,11 @@ def add(
     job_id: int,
     index: int,
     now: datetime,
+    zone: tzinfo = UTC,
 ) -> int:
-    """Keep that a file is picture `index` of a job. Returns the asset's id."""
+    """Keep that a file is picture `index` of a job, and its number on this day of `zone`. Returns the asset's id."""
+    day = f"{now.astimezone(zone):%Y-%m-%d}"
+    serialise(conn, f"assets:{day}")
     values = {
         "sha256": sha256,
         "media_type": media_type,
@@ -37,6 +42,8 @@ def add(
         "job_id": job_id,
         "position": index,
         "created_at": now,
+        "day": day,
+        "seq": int(conn.execute(_LAST, {"day": day}).scalar_one()) + 1,
     }
     return int(conn.execute(_ADD, values).scalar_one())
 
@@ -68,4 +75,6 @@ def _asset(row: Row[Any]) -> Asset:
         job_id=row.job_id,
         index=row.position,
         created_at=row.created_at,
+        day=row.day,
+        seq=row.seq,
     )

@@ -192,6 +192,12 @@ def lease(conn: Connection, batch: Sequence[Job], token: str, until: datetime, n
         line.leave(conn, job)
 
 
+def holds(conn: Connection, job_id: int, token: str) -> bool:
+    """Whether a running job is still in the hands of who holds `token`; if so it stays there until we commit."""
+    statement = select(jobs.c.id).where(jobs.c.id == job_id, jobs.c.token == token, jobs.c.state == JobState.RUNNING)
+    return conn.execute(statement.with_for_update()).first() is not None
+
+
 def heartbeat(conn: Connection, token: str, until: datetime) -> dict[int, bool]:
     """Prolong a lease; returns the jobs still held, each with whether its cancellation was asked for."""
     held = and_(jobs.c.token == token, jobs.c.state == JobState.RUNNING)
@@ -248,10 +254,10 @@ def rise(conn: Connection, job_id: int, priority: int, vtag: float, span: float,
     line.join(conn, conn.execute(_CHANGE_QUEUED, {"of_id": job_id, **place}).one())
 
 
-def ask_to_cancel(conn: Connection, job_id: int) -> bool:
-    """Flag a running job; its worker sees it at the next step."""
+def ask_to_cancel(conn: Connection, job_id: int, why: str | None = None) -> bool:
+    """Flag a running job; its worker sees it at the next step. `why` is kept as its error."""
     statement = update(jobs).where(jobs.c.id == job_id, jobs.c.state == JobState.RUNNING)
-    return conn.execute(statement.values(cancel_requested=True)).rowcount == 1
+    return conn.execute(statement.values(cancel_requested=True, error=why)).rowcount == 1
 
 
 def expired(conn: Connection, now: datetime | None) -> list[Job]:

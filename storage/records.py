@@ -126,6 +126,8 @@ class User:
     department: str  # empty when the platform does not tell
     banned: bool
     created_at: datetime
+    ban_reason: str = ""  # as an admin gave it; empty = none
+    banned_until: datetime | None = None  # None = until an admin lifts it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -265,7 +267,6 @@ class Place:
     seconds: float | None
     low: int | None = None
     high: int | None = None
-    paused: bool = False  # by an admin: nobody knows for how long
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -297,6 +298,8 @@ class Asset:
     job_id: int
     index: int  # which picture of the job
     created_at: datetime
+    day: str = ""  # of its making, in the team's zone: 2026-11-21
+    seq: int = 0  # which picture of that day; from 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

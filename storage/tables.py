@@ -78,6 +78,8 @@ users = Table(
     Column("role", Text, nullable=False),
     Column("department", Text, nullable=False, default=""),
     Column("banned", Boolean, nullable=False, default=False),
+    Column("ban_reason", Text, nullable=False, default=""),
+    Column("banned_until", Utc),  # null = until an admin lifts it
     Column("created_at", Utc, nullable=False),
     CheckConstraint("role in ('user', 'reviewer', 'admin')", name="role"),
 )
@@ -257,6 +259,15 @@ stretches = Table(
     CheckConstraint("jobs > 0", name="jobs"),
 )
 
+# How fast each person orders: see scheduler/rates.py.
+rates = Table(
+    "rates",
+    metadata,
+    Column("user_id", ForeignKey("users.id"), primary_key=True),
+    Column("scope", Text, primary_key=True),  # user | draw | ask | reserve
+    Column("at", Utc, nullable=False),
+)
+
 # --- reservations -----------------------------------------------------------------------------------------------
 
 reservations = Table(
@@ -357,7 +368,10 @@ assets = Table(
     Column("job_id", ForeignKey("jobs.id"), nullable=False),
     Column("position", Integer, nullable=False),
     Column("created_at", Utc, nullable=False),
+    Column("day", Text, nullable=False),  # in the team's zone: 2026-11-21
+    Column("seq", Integer, nullable=False),  # which picture of that day; never changes, so that its name does not
     UniqueConstraint("job_id", "position"),
+    UniqueConstraint("day", "seq"),
 )
 
 documents = Table(

@@ -77,9 +77,26 @@ def set_role(conn: Connection, user_id: int, role: Role) -> User:
     return _change(conn, user_id, role=role.value)
 
 
-def set_banned(conn: Connection, user_id: int, banned: bool) -> User:
-    """Shut a person out, or let them in again. Raises `Missing`."""
-    return _change(conn, user_id, banned=banned)
+def set_banned(
+    conn: Connection, user_id: int, banned: bool, *, reason: str = "", until: datetime | None = None
+) -> User:
+    """Shut a person out, for good or until a moment, or let them in again. Raises `Missing`."""
+    return _change(conn, user_id, banned=banned, ban_reason=reason, banned_until=until)
+
+
+def banned(conn: Connection) -> list[User]:
+    """Everybody who is shut out."""
+    return _where(conn, users.c.banned)
+
+
+def bans_over(conn: Connection, now: datetime) -> list[User]:
+    """Those who were shut out until now or earlier."""
+    return _where(conn, users.c.banned & (users.c.banned_until <= now))
+
+
+def admins(conn: Connection) -> list[User]:
+    """The admins who are not shut out."""
+    return _where(conn, (users.c.role == Role.ADMIN.value) & users.c.banned.is_(False))
 
 
 def set_department(conn: Connection, user_id: int, department: str) -> User:
@@ -108,6 +125,7 @@ def _make(conn: Connection, identity: Identity, name: str, now: datetime, first_
         "role": role.value,
         "department": "",
         "banned": False,
+        "ban_reason": "",
         "created_at": now,
     }
     made = _user(conn.execute(users.insert().values(values).returning(users)).one())
@@ -166,4 +184,6 @@ def _user(row: Row[Any]) -> User:
         department=row.department,
         banned=bool(row.banned),
         created_at=row.created_at,
+        ban_reason=row.ban_reason,
+        banned_until=row.banned_until,
     )

@@ -9,7 +9,21 @@ from typing import Annotated
 
 import typer
 
-from bot.cli import admin, config, doctor, init, jobs, knowledge, models, people, reservations, serve, upkeep, work
+from bot.cli import (
+    admin,
+    bans,
+    config,
+    doctor,
+    init,
+    jobs,
+    knowledge,
+    models,
+    people,
+    reservations,
+    serve,
+    upkeep,
+    work,
+)
 from bot.cli.common import Exit, Failed
 
 
@@ -24,7 +38,21 @@ def build() -> typer.Typer:
         rich_markup_mode=None,
     )
     app.callback()(_options)
-    for module in (serve, init, doctor, work, knowledge, models, jobs, reservations, people, admin, config, upkeep):
+    for module in (
+        serve,
+        init,
+        doctor,
+        work,
+        knowledge,
+        models,
+        jobs,
+        reservations,
+        people,
+        bans,
+        admin,
+        config,
+        upkeep,
+    ):
         module.add(app)
     return app
 

@@ -9,6 +9,7 @@ from bot.commands.people import account
 from bot.commands.rules import SEED_MAX, Bounds, Rules, SizeRule
 from bot.commands.values import (
     Ask,
+    Ban,
     Cancel,
     Command,
     Conversation,
@@ -29,6 +30,7 @@ from bot.commands.values import (
     Retime,
     SetRole,
     Status,
+    Unban,
     Until,
     UsageError,
 )
@@ -39,6 +41,7 @@ __all__ = [
     "LATER",
     "SEED_MAX",
     "Ask",
+    "Ban",
     "Bounds",
     "Cancel",
     "Command",
@@ -62,6 +65,7 @@ __all__ = [
     "SetRole",
     "SizeRule",
     "Status",
+    "Unban",
     "Until",
     "UsageError",
     "account",

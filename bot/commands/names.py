@@ -19,18 +19,18 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "role": ("角色",),
     "pause": ("暂停",),
     "resume": ("恢复", "继续"),
+    "ban": ("封禁", "禁用", "停用"),
+    "unban": ("解封", "解禁"),
 }
 
 #: Only admins may use these at all.
-ADMIN_COMMANDS = frozenset({"role", "pause", "resume"})
+ADMIN_COMMANDS = frozenset({"role", "pause", "resume", "ban", "unban"})
 
 #: In the contract, not in this version: recognised, so that nobody is told they mistyped.
 LATER: dict[str, tuple[str, ...]] = {
     "template": ("模板",),
     "gallery": ("图库",),
     "review": ("审核",),
-    "ban": ("封禁",),
-    "unban": ("解封",),
     "model": ("模型",),
     "kb": ("知识库",),
     "audit": ("审计",),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from bot.commands import intent, names, options, people
+from bot.commands import intent, names, operate, options, people
 from bot.commands.clean import clean, half_width
 from bot.commands.flags import LATER_FLAGS, clip
 from bot.commands.rules import Rules
@@ -19,10 +19,8 @@ from bot.commands.values import (
     Mistake,
     New,
     OnReservation,
-    Pause,
     Redo,
     Reserve,
-    Resume,
     Retime,
     Status,
     UsageError,
@@ -165,10 +163,9 @@ def _on_reservation(rest: str, act: str) -> OnReservation | None:
     return OnReservation(reservation=found[0], act=act)
 
 
-def _or_reservation(act: str, command: Command) -> Callable[[str, Rules], Command]:
-    """A command that stands alone, or names a reservation: /pause r12."""
-    alone = _alone(command)
-    return lambda rest, rules: _on_reservation(rest, act) or alone(rest, rules)
+def _or_reservation(act: str, otherwise: Callable[[str, Rules], Command]) -> Callable[[str, Rules], Command]:
+    """A command that may name a reservation: /pause r12."""
+    return lambda rest, rules: _on_reservation(rest, act) or otherwise(rest, rules)
 
 
 def _cancel(rest: str, rules: Rules) -> Command:
@@ -241,6 +238,8 @@ _PARSERS: dict[str, Callable[[str, Rules], Command]] = {
     "new": _alone(New()),
     "status": _alone(Status()),
     "role": people.role,
-    "pause": _or_reservation("pause", Pause()),
-    "resume": _or_reservation("resume", Resume()),
+    "pause": _or_reservation("pause", operate.pause),
+    "resume": _or_reservation("resume", operate.resume),
+    "ban": operate.ban,
+    "unban": operate.unban,
 }

@@ -57,13 +57,13 @@ _RATE = re.compile(
 _CLEAR = re.compile(
     rf"^{_WHO}{_UNIT}(?:default|默认|恢复默认|(?:none|off|无|取消)\s*{_PER}\s*(?P<period>{_PERIOD}))$", re.IGNORECASE
 )
-_DATE = (
+DATE = (
     r"(?:until|till|by|到|至|截至|截止|有效到|有效至)?\s*(?:(?P<year>[0-9]{4})\s*[-/.年]\s*)?"
     r"(?P<month>[0-9]{1,2})\s*[-/.月]\s*(?P<day>[0-9]{1,2})\s*[日号]?"
 )
 _DAYS = r"(?:for|有效|有效期)?\s*(?P<days>[0-9]{1,5})\s*(?:days?|d|天|日)(?:内?有效)?"
 _GRANT = re.compile(
-    rf"^{_WHO}{_UNIT}(?P<amount>[+-]?[0-9]+){_COUNTER}(?:[\s,，、;；(（]+(?:{_DATE}|{_DAYS})\s*[)）]?)?$", re.IGNORECASE
+    rf"^{_WHO}{_UNIT}(?P<amount>[+-]?[0-9]+){_COUNTER}(?:[\s,，、;；(（]+(?:{DATE}|{_DAYS})\s*[)）]?)?$", re.IGNORECASE
 )
 _NOBODY = {"group": Payer.GROUP, "this group": Payer.GROUP, "本群": Payer.GROUP, "这个群": Payer.GROUP}
 _NOBODY |= {"default": Payer.DEFAULT, "默认": Payer.DEFAULT, "everybody": Payer.DEFAULT, "所有人": Payer.DEFAULT}

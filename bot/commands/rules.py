@@ -72,6 +72,12 @@ class SizeRule:
             width, height = (long, short) if width > height else (short, long)
         return width, height
 
+    def at_most(self, pixels: int) -> SizeRule:
+        """The same sizes up to so many pixels; the default shrinks with them."""
+        choices = tuple(choice for choice in self.choices if choice[0] * choice[1] <= pixels)
+        smaller = replace(self, max_pixels=min(self.max_pixels, pixels), choices=choices)
+        return replace(smaller, default=smaller.nearest(*self.default)) if smaller.problem(*self.default) else smaller
+
     def for_ratio(self, ratio: float) -> tuple[int, int] | None:
         """The size of this width:height ratio closest to the default pixel count, not above it; None if none fits.
 
@@ -117,6 +123,7 @@ class Rules:
     seed: int | None = None  # the seed of a picture that names none; None = a fresh one each time
     prompt_max: int = 2000  # characters, of questions too
     guidance: bool = False  # whether cfg > 0 does anything
+    concurrency: int = 3  # jobs of one person that run at once; the others wait
     practice: bool = False  # whether the model is the built-in one, which draws only simple figures
 
     def narrowed(self, card: ModelCard) -> Rules:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
-from storage.records import Payer, Role, Unit
+from storage.records import Kind, Payer, Role, Unit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,13 +190,34 @@ class SetRole:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Ban:
+    """Shut somebody out: for a time, until the end of a day, or until an admin lifts it."""
+
+    said: str  # a name or feishu:ou_123, perhaps followed by the reason: only who knows the names can part them
+    span: timedelta | None = None
+    until: Until | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unban:
+    """Let somebody in again."""
+
+    who: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Pause:
     """Start no further job until resumed; accepted work waits."""
+
+    kinds: tuple[Kind, ...] = tuple(Kind)
+    now: bool = False  # what runs is put back at once; otherwise it is finished
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resume:
     """Start jobs again."""
+
+    kinds: tuple[Kind, ...] = tuple(Kind)
 
 
 Command = (
@@ -217,6 +238,8 @@ Command = (
     | New
     | Status
     | SetRole
+    | Ban
+    | Unban
     | Pause
     | Resume
 )

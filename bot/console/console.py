@@ -10,7 +10,7 @@ from bot.platforms.web.feed import Feed
 from bot.platforms.web.settings import WebSettings
 from storage.database import Database
 from storage.files import Files
-from storage.records import User
+from storage.records import Asset, Job, User
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,4 +45,5 @@ class Console:
     accept: Callable[[ChatEvent], Awaitable[object]]  # returns once the event is kept
     act: Callable[[ChatEvent], Awaitable[tuple[str, str]]]  # toast: kind (info, success, warning, error) and text
     principals: Callable[[User], frozenset[str]]  # whose documents this person may read
+    name: Callable[[Asset, Job, str], str]  # the file name of a picture of a job with this ending
     thumbnail: Callable[[bytes], tuple[bytes, str]]  # encoded picture -> small encoded picture, its media type

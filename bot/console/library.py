@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Request, Response
 from jinja2 import Environment
@@ -15,7 +16,7 @@ from bot.console.console import Console
 from bot.console.errors import ConsoleError
 from bot.console.sessions import person
 from storage import assets, documents, jobs
-from storage.records import Asset, Passage, Role, User
+from storage.records import Asset, Job, Passage, Role, User
 
 Id = Annotated[int, Path(ge=1, lt=2**31)]
 
@@ -26,20 +27,20 @@ FOREVER = "private, max-age=31536000, immutable"
 def add_library(router: APIRouter, console: Console, pages: Environment) -> None:
     @router.get("/api/assets/{asset_id}")
     async def picture(asset_id: Id, request: Request) -> Response:
-        asset = await _allowed(console, request, asset_id)
+        asset, name = await _allowed(console, request, asset_id)
         if _unchanged(request, asset):
             return Response(status_code=304)
-        return _picture(await asyncio.to_thread(console.files.read, asset.sha256), asset.media_type, asset)
+        return _picture(await asyncio.to_thread(console.files.read, asset.sha256), asset.media_type, asset, name)
 
     @router.get("/api/assets/{asset_id}/thumbnail")
     async def thumbnail(asset_id: Id, request: Request) -> Response:
-        asset = await _allowed(console, request, asset_id)
+        asset, name = await _allowed(console, request, asset_id)
         if _unchanged(request, asset):
             return Response(status_code=304)
         small, media_type = await asyncio.to_thread(
             console.thumbnail, await asyncio.to_thread(console.files.read, asset.sha256)
         )
-        return _picture(small, media_type, asset)
+        return _picture(small, media_type, asset, name)
 
     @router.get("/passages/{passage_id}")
     async def passage(passage_id: Id, request: Request) -> Response:
@@ -87,30 +88,37 @@ def _excerpt(conn: Connection, passage_id: int, principals: frozenset[str]) -> E
     return excerpt(cited, (one for one in around if one is not None))
 
 
-async def _allowed(console: Console, request: Request, asset_id: int) -> Asset:
+async def _allowed(console: Console, request: Request, asset_id: int) -> tuple[Asset, str]:
+    """The picture and what it is called, without its ending."""
     user = await person(console, request)
-    asset = await console.db.read(_visible, asset_id, user)
-    if asset is None:
+    found = await console.db.read(_visible, asset_id, user)
+    if found is None:
         raise ConsoleError(404, "not_found")
-    return asset
+    asset, job = found
+    ending = _ending(asset.media_type)
+    return asset, console.name(asset, job, ending).removesuffix(f".{ending}")
 
 
-def _visible(conn: Connection, asset_id: int, user: User) -> Asset | None:
+def _visible(conn: Connection, asset_id: int, user: User) -> tuple[Asset, Job] | None:
     """The asset if its job is this person's own, or for an admin; somebody else's looks as if it were not there."""
     asset = assets.get(conn, asset_id)
     job = jobs.get(conn, asset.job_id) if asset is not None else None
-    return asset if job is not None and (job.user_id == user.id or user.role is Role.ADMIN) else None
+    if asset is None or job is None:
+        return None
+    return (asset, job) if job.user_id == user.id or user.role is Role.ADMIN else None
 
 
 def _unchanged(request: Request, asset: Asset) -> bool:
     return request.headers.get("if-none-match") == f'"{asset.sha256}"'
 
 
-def _picture(content: bytes, media_type: str, asset: Asset) -> Response:
+def _picture(content: bytes, media_type: str, asset: Asset, name: str) -> Response:
+    file = quote(f"{name}.{_ending(media_type)}", safe="")
+    plain = f"moqi-{asset.job_id}-{asset.index + 1}.{_ending(media_type)}"  # for what knows ASCII only
     headers = {
         "Cache-Control": FOREVER,
         "ETag": f'"{asset.sha256}"',
-        "Content-Disposition": f'inline; filename="moqi-{asset.job_id}-{asset.index + 1}.{_ending(media_type)}"',
+        "Content-Disposition": f"inline; filename=\"{plain}\"; filename*=UTF-8''{file}",
     }
     return Response(content, media_type=media_type, headers=headers)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from bot import commands
 from bot.context import Context, Handled
-from bot.handlers import ask, draw, inform, jobs, manage, preview, reserve
+from bot.handlers import ask, bans, draw, inform, jobs, manage, preview, reserve
 
 #: Command -> handler. `Any`: each handler names its own command type.
 TABLE: dict[type, Callable[[Context, Any], Handled]] = {
@@ -29,6 +29,8 @@ TABLE: dict[type, Callable[[Context, Any], Handled]] = {
     commands.QuotaClear: manage.quota_clear,
     commands.QuotaGrant: manage.quota_grant,
     commands.SetRole: manage.set_role,
+    commands.Ban: bans.ban,
+    commands.Unban: bans.unban,
     commands.Pause: manage.pause,
     commands.Resume: manage.resume,
 }

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from bot import manage
 from bot.commands import Help, QuotaShow, Status
 from bot.context import Context, Handled
 from bot.handlers.draw import refused
 from bot.handlers.people import holder, one_person
 from bot.manage import Holder
+from bot.replies.operate import Condition, LaneStatus
 from scheduler import quota
 from scheduler.policy import Refusal
-from storage import jobs, line
-from storage.records import Allowance, JobState, Kind, Payer, Unit
+from storage import jobs, line, reservations
+from storage.records import Allowance, JobState, Kind, Payer, ReservationState, Role, Unit
+
+#: Further ahead than anything is booked for.
+YEARS = timedelta(days=3660)
 
 
 def help_(ctx: Context, command: Help) -> Handled:
@@ -45,10 +51,35 @@ def _default(ctx: Context) -> dict[Unit, tuple[Allowance, ...]]:
 
 
 def status(ctx: Context, command: Status) -> Handled:
-    """Engines, queues and how long the program has been up."""
-    waiting = {kind: line.waiting(ctx.conn, kind) for kind in Kind}
-    running = {kind: jobs.count(ctx.conn, JobState.RUNNING, kind=kind) for kind in Kind}
-    paused = {kind: jobs.peek_lane(ctx.conn, kind).paused for kind in Kind}
-    uptime = (ctx.now - ctx.house.started_at).total_seconds()
-    reply = ctx.house.words.status(ctx.house.engines, waiting, running, paused, uptime)
+    """Engines, queues, what is to come, and how long the program has been up."""
+    zone = ctx.house.policy.timezone
+    first = reservations.due(ctx.conn, ctx.now + YEARS, 1)
+    reply = ctx.house.words.status(
+        Condition(
+            engines=ctx.house.engines,
+            lanes={kind: _lane(ctx, kind) for kind in Kind},
+            reservations=reservations.count(ctx.conn, ReservationState.ACTIVE),
+            next_at=first[0][1].astimezone(zone) if first else None,
+            uptime=(ctx.now - ctx.house.started_at).total_seconds(),
+        )
+    )
     return Handled(outcome="reply", reply=reply)
+
+
+def _lane(ctx: Context, kind: Kind) -> LaneStatus:
+    lane = jobs.peek_lane(ctx.conn, kind)
+    resting = lane.open_until is not None and lane.open_until > ctx.now
+    return LaneStatus(
+        waiting=line.waiting(ctx.conn, kind),
+        running=jobs.count(ctx.conn, JobState.RUNNING, kind=kind),
+        paused=lane.paused,
+        failures=lane.failures,
+        resting_until=lane.open_until.astimezone(ctx.house.policy.timezone) if resting and lane.open_until else None,
+        cause=_cause(ctx, kind) if lane.failures and ctx.user.role is Role.ADMIN else "",
+    )
+
+
+def _cause(ctx: Context, kind: Kind) -> str:
+    """Why the last job failed. It may name paths of the machine: for admins."""
+    failed = jobs.recent(ctx.conn, states=(JobState.FAILED,), limit=20)
+    return next((job.cause for job in failed if job.kind is kind and job.cause), "")

@@ -7,6 +7,7 @@ from bot.commands import Cancel, Jobs
 from bot.context import Context, Handled
 from bot.handlers.draw import refused
 from scheduler import places, queue
+from scheduler.pausing import held
 from scheduler.policy import Refusal
 from scheduler.reservations import OPEN
 from storage import jobs, reservations
@@ -18,11 +19,11 @@ SHOWN = 10
 def listing(ctx: Context, command: Jobs) -> Handled:
     """The person's newest jobs with where they stand, and their open reservations."""
     mine = jobs.recent(ctx.conn, user_id=ctx.user.id, limit=SHOWN)
-    stand: dict[int, Place] = {
-        job.id: places.place(ctx.conn, job, ctx.now) for job in mine if job.state is JobState.QUEUED
-    }
+    waits = [job for job in mine if job.state is JobState.QUEUED]
+    stand: dict[int, Place] = {job.id: places.place(ctx.conn, job, ctx.now) for job in waits}
+    holds = {job.id: held(ctx.conn, job, ctx.house.policy.timezone, ctx.now) for job in waits}
     booked = reservations.of_user(ctx.conn, ctx.user.id, OPEN, SHOWN)
-    return Handled(outcome="reply", reply=ctx.house.words.jobs(mine, stand, booked, ctx.now))
+    return Handled(outcome="reply", reply=ctx.house.words.jobs(mine, stand, booked, ctx.now, holds))
 
 
 def cancel(ctx: Context, command: Cancel) -> Handled:

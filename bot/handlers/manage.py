@@ -9,10 +9,10 @@ from bot.handlers.draw import refused
 from bot.handlers.people import holder, one_person
 from bot.manage import Holder
 from bot.reply import Reply
-from scheduler import quota
+from scheduler import pausing, quota
 from scheduler.policy import Refusal
-from storage import audit, jobs
-from storage.records import Allowance, Kind, Payer, Unit
+from storage import jobs
+from storage.records import Allowance, JobState, Payer, Unit
 
 
 def quota_set(ctx: Context, command: QuotaSet) -> Handled:
@@ -75,21 +75,17 @@ def set_role(ctx: Context, command: SetRole) -> Handled:
 
 
 def pause(ctx: Context, command: Pause) -> Handled:
-    """Start nothing more; what was accepted waits."""
-    return _pause(ctx, paused=True)
+    """Start nothing more; what was accepted waits. At once: what runs is put back into the queue."""
+    stopped = pausing.pause(ctx.conn, command.kinds, _actor(ctx), ctx.now, at_once=command.now)
+    running = sum(jobs.count(ctx.conn, JobState.RUNNING, kind=kind) for kind in command.kinds)
+    reply = ctx.house.words.paused(command.kinds, at_once=command.now, running=len(stopped) or running)
+    return Handled(outcome="reply", reply=reply, stop=tuple(stopped))
 
 
 def resume(ctx: Context, command: Resume) -> Handled:
     """Go on."""
-    return _pause(ctx, paused=False)
-
-
-def _pause(ctx: Context, *, paused: bool) -> Handled:
-    for kind in Kind:
-        jobs.pause(ctx.conn, kind, paused)
-    audit.append(ctx.conn, _actor(ctx), "queue.pause" if paused else "queue.resume", "queue", {}, ctx.now)
-    said = ctx.house.words.paused() if paused else ctx.house.words.resumed()
-    return Handled(outcome="reply", reply=said, work=() if paused else tuple(Kind))
+    pausing.resume(ctx.conn, command.kinds, _actor(ctx), ctx.now)
+    return Handled(outcome="reply", reply=ctx.house.words.resumed(command.kinds), work=command.kinds)
 
 
 def _actor(ctx: Context) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from bot import ordering
+from dataclasses import replace
+
+from bot import gate, ordering
 from bot.commands import Preview
 from bot.context import Context, Handled
 from bot.handlers.draw import refused
 from scheduler import queue
+from scheduler.pausing import held
 from scheduler.policy import Refusal
 
 
@@ -18,5 +21,7 @@ def preview(ctx: Context, command: Preview) -> Handled:
     if isinstance(wanted, Refusal):
         return refused(ctx, wanted)
     found = queue.preview(ctx.conn, wanted, ctx.house.policy, ctx.now)
+    found = replace(found, refusal=gate.foreseen(ctx, command.draw) or found.refusal)
+    hold = held(ctx.conn, wanted, ctx.house.policy.timezone, ctx.now)
     outcome = f"refused:{found.refusal.code}" if found.refusal else "reply"
-    return Handled(outcome=outcome, reply=ctx.house.words.preview(params, found))
+    return Handled(outcome=outcome, reply=ctx.house.words.preview(params, found, hold))

@@ -15,7 +15,9 @@ from bot.context import Context, Handled
 from bot.handlers.draw import refused
 from bot.replies.booked import Shown
 from bot.reply import Reply
+from scheduler import hours
 from scheduler import reservations as acts
+from scheduler.calendar import from_json, next_after, window_to_text
 from scheduler.policy import Refusal
 from scheduler.reservations import Booking
 from storage import outbox, reservations
@@ -124,6 +126,7 @@ def _new_card(ctx: Context, reservation: Reservation, found: Understood) -> Hand
     """Show a reservation in a message of its own."""
     cost = ordering.price(ctx.house, reservation.params)
     shown = Shown(now=ctx.now, cost=cost, notes=found.notes, asked=found.asked, full=found.full)
+    shown = replace(shown, hours=_hours(ctx, reservation))
     key = _post(ctx, reservation, shown, ctx.event.origin)
     return Handled(outcome="reply", card=key, arm=_alarm(reservation))
 
@@ -131,7 +134,15 @@ def _new_card(ctx: Context, reservation: Reservation, found: Understood) -> Hand
 def _revise(ctx: Context, reservation: Reservation, notes: tuple[str, ...] = ()) -> None:
     """Bring the card that shows a reservation up to date."""
     shown = Shown(now=ctx.now, cost=ordering.price(ctx.house, reservation.params), notes=notes)
+    shown = replace(shown, hours=_hours(ctx, reservation))
     _post(ctx, reservation, shown, reservation.origin, replaces=reservation.card)
+
+
+def _hours(ctx: Context, reservation: Reservation) -> tuple[str, ...]:
+    """The hours of reserved work, when its next time lies outside them."""
+    due = next_after(from_json(reservation.rule), ctx.now, ZoneInfo(reservation.zone))
+    outside = due is not None and hours.starts(ctx.house.policy, due) is not None
+    return tuple(window_to_text(window) for window in ctx.house.policy.reserved) if outside else ()
 
 
 def _post(ctx: Context, reservation: Reservation, shown: Shown, origin: Origin, replaces: str = "") -> str:

@@ -27,6 +27,7 @@ class Shown:
     notes: tuple[str, ...] = ()
     asked: Problem | None = None  # what its owner is to choose
     full: Opening | None = None  # the opening that was meant, and has no room
+    hours: tuple[str, ...] = ()  # in which alone it may start, when it falls due outside them
 
 
 def card(reservation: Reservation, words: Language, shown: Shown) -> Reply:
@@ -175,6 +176,7 @@ def _notes(reservation: Reservation, words: Language, shown: Shown, rule: Rule, 
         notes.append(words.say("note.window_full", when=full))
     guess = _guessed_from(reservation, rule, zone, shown.now)
     notes += [words.say("note.holidays", year=guess)] if guess else []
+    notes += [words.say("note.reserved_hours", hours=words.listed(shown.hours))] if shown.hours else []
     notes += [words.say("note.unconfirmed")] if reservation.state is ReservationState.PROPOSED else []
     return " · ".join(notes)
 

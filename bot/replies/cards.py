@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bot.replies import rhythm
+from bot.replies import operate, rhythm
 from bot.replies.language import Language, short
 from bot.reply import Button, Picture, Reply, SourceLink
 from inference.images.builtin.world import known
@@ -14,6 +14,9 @@ from inference.images.model import ModelCard
 from scheduler.progress import Progress
 from scheduler.standing import payer
 from storage.records import Asset, Job, JobState, Kind, Place
+
+if TYPE_CHECKING:  # for its name only
+    from scheduler.pausing import Hold
 
 PROMPT_SHOWN = 300  # characters of the prompt on a card
 ALT_SHOWN = 120
@@ -24,17 +27,18 @@ def job_reply(
     words: Language,
     *,
     place: Place | None = None,
+    hold: Hold | None = None,
     progress: Progress | None = None,
     assets: Sequence[Asset] = (),
     card: ModelCard | None = None,
 ) -> Reply:
     """How `job` stands: its card while it waits and runs, its outcome once it has ended.
 
-    `place` matters while it is queued, `progress` while it runs, `assets` when it is done. `card` is the present
-    model's; a finished picture names the model that drew it instead.
+    `place` and `hold` matter while it is queued, `progress` while it runs, `assets` when it is done. `card` is the
+    present model's; a finished picture names the model that drew it instead.
     """
     if job.state is JobState.QUEUED:
-        return _queued(job, words, place, card)
+        return _queued(job, words, queued_title(words, place, hold), card)
     if job.state is JobState.RUNNING:
         return _running(job, words, progress, card)
     if job.state is JobState.DONE:
@@ -42,17 +46,17 @@ def job_reply(
     return _ended(job, words)
 
 
-def queued_title(words: Language, place: Place | None) -> str:
-    """排队中 · 第 1 位 · 约 40–70 秒."""
+def queued_title(words: Language, place: Place | None, hold: Hold | None = None) -> str:
+    """排队中 · 第 1 位 · 约 40–70 秒. While something holds it there is no waiting time to tell, but why it waits."""
     if place is None:
         return words.say("queued")
-    return words.say("queued.place", place=place.place, wait=waiting_time(words, place))
+    return words.say("queued.place", place=place.place, wait=waiting_time(words, place, hold))
 
 
-def waiting_time(words: Language, place: Place) -> str:
-    """How long it may take, as sure as it is."""
-    if place.paused:
-        return words.say("wait.paused")
+def waiting_time(words: Language, place: Place, hold: Hold | None = None) -> str:
+    """How long it may take, as sure as it is, or what it waits for."""
+    if hold is not None:
+        return operate.held(words, hold)
     if place.seconds is None:
         return words.say("wait.unknown")
     if place.low is None or place.high is None:
@@ -65,9 +69,9 @@ def what(job: Job, limit: int) -> str:
     return short(str(job.params["prompt" if job.kind is Kind.DRAW else "question"]), limit)
 
 
-def _queued(job: Job, words: Language, place: Place | None, card: ModelCard | None) -> Reply:
+def _queued(job: Job, words: Language, title: str, card: ModelCard | None) -> Reply:
     return Reply(
-        title=queued_title(words, place),
+        title=title,
         state=job.state.value,
         job=job.id,
         text=what(job, PROMPT_SHOWN),
@@ -147,7 +151,9 @@ def _source(citation: dict[str, object]) -> SourceLink:
 def _ended(job: Job, words: Language) -> Reply:
     subject = what(job, PROMPT_SHOWN)
     if job.state is JobState.CANCELLED:
-        title, text = words.say("cancelled"), words.say("cancelled.text", what=subject)
+        why = f"cancelled.{job.error}"
+        title = words.say("cancelled")
+        text = words.say(why if words.knows(why) else "cancelled.text", what=subject)
     else:
         code = f"failure.{job.error}"
         why = words.say(code if words.knows(code) else "failure.internal")

@@ -8,10 +8,11 @@ from typing import Any
 from bot.replies.cards import PROMPT_SHOWN, waiting_time
 from bot.replies.language import Language, short
 from bot.reply import Reply
+from scheduler.pausing import Hold
 from scheduler.queue import Preview
 
 
-def preview(params: Mapping[str, Any], found: Preview, words: Language, why: str) -> Reply:
+def preview(params: Mapping[str, Any], found: Preview, words: Language, why: str, hold: Hold | None) -> Reply:
     """The answer to --dry-run; `why`: the sentence of the refusal, empty when nothing speaks against the order."""
     prompt = short(str(params["prompt"]), PROMPT_SHOWN)
     return Reply(
@@ -20,7 +21,7 @@ def preview(params: Mapping[str, Any], found: Preview, words: Language, why: str
         fields=(
             (words.say("preview.price"), _price(found, words)),
             (words.say("preview.place"), words.say("preview.number", place=found.place.place)),
-            (words.say("preview.wait"), waiting_time(words, found.place)),
+            (words.say("preview.wait"), waiting_time(words, found.place, hold)),
             (words.say("field.size"), f"{params['width']}x{params['height']}"),
             (words.say("field.steps"), str(params["steps"])),
             (words.say("field.count"), str(params["count"])),

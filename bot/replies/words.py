@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -9,19 +10,32 @@ from typing import TYPE_CHECKING, Any
 from bot.commands import COMMANDS, UsageError
 from bot.commands.rules import Rules
 from bot.commands.when import Problem
-from bot.replies import booked, manual
+from bot.replies import booked, manual, operate
 from bot.replies.booked import Shown
 from bot.replies.cards import queued_title, what
 from bot.replies.language import Language, short
+from bot.replies.operate import Condition
 from bot.replies.preview import preview
 from bot.reply import Reply
 from bot.settings.parameters import Parameters
 from scheduler.standing import Limit, Standing, binding, payer
-from storage.records import Allowance, Job, Kind, Occurrence, Payer, Place, Reservation, ReservationState, Role, Unit
+from storage.records import (
+    Allowance,
+    Job,
+    Kind,
+    Occurrence,
+    Payer,
+    Place,
+    Reservation,
+    ReservationState,
+    Role,
+    Unit,
+    User,
+)
 
 if TYPE_CHECKING:  # for their names only
-    from bot.engine import Engine
     from bot.manage import Holder
+    from scheduler.pausing import Hold
     from scheduler.queue import Preview
     from scheduler.quota import Allowed
 
@@ -56,11 +70,22 @@ class Words(Language):
         if self.knows(f"usage.{error.code}.near"):
             ending = "near" if values.get("near") else "none"
             values["hint"] = self.say(f"usage.{error.code}.{ending}", **values)
-        return Reply(text=self.say(f"usage.{error.code}", **values))
+        said = self.say(f"usage.{error.code}", **values)
+        more = error.code == "out_of_range" and values.get("flag") == "--n" and values["nearest"] == values["high"]
+        return Reply(text=said + self.say("usage.more_pictures") if more else said)
 
     def refusal(self, code: str, detail: Mapping[str, Any] | None = None) -> Reply:
         """Why something is not done, and what would help."""
         values = dict(detail or {})
+        if code == "banned":
+            return Reply(text=operate.shut_out(self, values.get("reason", ""), values.get("until", "")))
+        if code == "too_fast":
+            values = self._too_fast(values)
+        if code == "closed":
+            values = self._closed(values)
+        if code == "moderated":
+            named = self.say("refusal.moderated.word", word=values["word"]) if values.get("word") else ""
+            return Reply(text=self.say("refusal.moderated", word=named))
         if code == "quota":
             values |= self._lacking(values)
         if code == "not_limited":
@@ -72,6 +97,22 @@ class Words(Language):
         if "names" in values:
             values["names"] = self.listed(values["names"])
         return Reply(text=self.say(f"refusal.{code}", **values))
+
+    def _too_fast(self, detail: Mapping[str, Any]) -> dict[str, str]:
+        """How often is allowed, and when to try again."""
+        count = self.say(f"often.{detail['period']}", count=detail["count"])
+        wait = self.duration(math.ceil(detail["wait"]))
+        return {"what": self.say(f"often.{detail['scope']}"), "often": count, "wait": wait}
+
+    def _closed(self, detail: Mapping[str, Any]) -> dict[str, str]:
+        """When it is open, and what can be sent meanwhile."""
+        opens = datetime.fromisoformat(detail["opens"])
+        way = "send" if detail.get("command") else "add" if detail.get("at") else "none"
+        return {
+            "hours": self.listed(detail["hours"]),
+            "opens": self.moment(opens),
+            "way": self.say(f"refusal.closed.{way}", at=detail.get("at", ""), command=detail.get("command", "")),
+        }
 
     def _lacking(self, detail: Mapping[str, Any]) -> dict[str, str]:
         """Whose quota does not reach, and what helps."""
@@ -96,11 +137,17 @@ class Words(Language):
     def cancelled(self, job: int, *, running: bool) -> Reply:
         return Reply(text=self.say("cancel.running" if running else "cancel.done", job=job))
 
-    def paused(self) -> Reply:
-        return Reply(text=self.say("paused"))
+    def paused(self, kinds: Sequence[Kind], *, at_once: bool, running: int) -> Reply:
+        return operate.paused(self, kinds, at_once=at_once, running=running)
 
-    def resumed(self) -> Reply:
-        return Reply(text=self.say("resumed"))
+    def resumed(self, kinds: Sequence[Kind]) -> Reply:
+        return operate.resumed(self, kinds)
+
+    def banned(self, person: User, until: datetime | None, jobs: int) -> Reply:
+        return operate.banned(self, person, until, jobs)
+
+    def unbanned(self, person: User) -> Reply:
+        return operate.unbanned(self, person)
 
     def role_set(self, who: str, role: Role) -> Reply:
         return Reply(text=self.say("role_set", who=short(who, 40), role=self.say(f"role.{role.value}")))
@@ -168,20 +215,22 @@ class Words(Language):
         places: Mapping[int, Place],
         reserved: Sequence[Reservation] = (),
         now: datetime | None = None,
+        holds: Mapping[int, Hold | None] | None = None,
     ) -> Reply:
         """The person's jobs, newest first, and their open reservations, soonest first."""
         if not mine and not reserved:
             return Reply(text=self.say("jobs.none"))
-        lines = [self._job(job, places.get(job.id)) for job in mine]
+        lines = [self._job(job, places.get(job.id), (holds or {}).get(job.id)) for job in mine]
         if reserved and now is not None:
             lines += [self.say("reservations.title"), *(booked.row(one, self, now) for one in reserved)]
             lines.append(self.say("reservations.note"))
         return Reply(title=self.say("jobs.title"), text="\n".join(lines), note=self.say("jobs.note"))
 
-    def preview(self, params: Mapping[str, Any], found: Preview) -> Reply:
+    def preview(self, params: Mapping[str, Any], found: Preview, hold: Hold | None = None) -> Reply:
         """What would become of an order."""
         refusal = found.refusal
-        return preview(params, found, self, self.refusal(refusal.code, refusal.detail).text if refusal else "")
+        why = self.refusal(refusal.code, refusal.detail).text if refusal else ""
+        return preview(params, found, self, why, hold)
 
     # --- reservations --------------------------------------------------------------------------------------------
 
@@ -207,22 +256,9 @@ class Words(Language):
         """Why a written time cannot be booked, and how to write it."""
         return Reply(text=self.say(f"when.{problem.code}", **{"given": "", "near": "", **problem.values}))
 
-    def status(
-        self,
-        engines: Mapping[str, Engine] | Mapping[Kind, Engine],
-        waiting: Mapping[Kind, int],
-        running: Mapping[Kind, int],
-        paused: Mapping[Kind, bool],
-        uptime: float,
-    ) -> Reply:
-        """Models, queues, and how long the program has been up (seconds)."""
-        fields = [(self.say(f"status.engine.{kind}"), self._engine(engine)) for kind, engine in engines.items()]
-        for kind in Kind:
-            queue = self.say("status.queue", waiting=waiting[kind], running=running[kind])
-            mark = self.say("status.paused") if paused[kind] else ""
-            fields.append((self.say(f"status.queue.{kind.value}"), queue + mark))
-        fields.append((self.say("status.uptime"), self.duration(uptime)))
-        return Reply(title=self.say("status.title"), fields=tuple(fields))
+    def status(self, now: Condition) -> Reply:
+        """Models, queues, reservations, and how long the program has been up."""
+        return operate.status(self, now)
 
     def unit(self, unit: Unit) -> str:
         return self.say(f"quota.{unit.value}")
@@ -265,16 +301,7 @@ class Words(Language):
             return said
         return said + self.say("quota.extra_until", left=first.left, date=self.date(first.until))
 
-    def _job(self, job: Job, place: Place | None) -> str:
-        state = queued_title(self, place) if place else self.say(f"state.{job.state.value}")
+    def _job(self, job: Job, place: Place | None, hold: Hold | None) -> str:
+        state = queued_title(self, place, hold) if place else self.say(f"state.{job.state.value}")
         kind = self.say(f"kind.{job.kind.value}")
         return self.say("jobs.row", job=job.id, kind=kind, state=state, what=what(job, 40))
-
-    def _engine(self, engine: Engine) -> str:
-        name = engine.name
-        if engine.builtin:
-            name = self.say("status.builtin", name=name)
-        elif engine.name == "extractive":
-            name = self.say("status.extractive", name=name)
-        problem = engine.problem or self.say("status.no_cause")
-        return self.say(f"status.{engine.state}", name=name, problem=problem)

@@ -9,12 +9,17 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
+from bot.naming import FIELDS, Naming, checked
 from bot.settings.base import LATER, Section
+from bot.settings.hours import OpeningHours
+from bot.settings.moderation import Moderation
 from scheduler.policy import Policy as QueuePolicy
+from scheduler.policy import Rate
 from storage.records import Allowance as Amount
 from storage.records import Payer, Role, Unit
 
 _AMOUNT = re.compile(r"(?P<amount>[0-9]{1,7}) ?/ ?(?P<period>day|week|month)")
+_OFTEN = re.compile(r"(?P<count>[1-9][0-9]{0,5}) ?/ ?(?P<period>second|minute|hour|day)")
 _IDENTITY = re.compile(r"[a-z]+:\S+")
 
 
@@ -36,6 +41,13 @@ def _amount(value: Any) -> Amount:
 def _written(found: tuple[Amount, ...]) -> str | list[str]:
     written = [f"{one.amount}/{one.period}" for one in found]
     return written[0] if len(written) == 1 else written
+
+
+def _often(value: Any) -> Any:
+    match = _OFTEN.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("write orders per period: 30/minute, 200/hour, 1000/day")
+    return Rate(count=int(match["count"]), name=match["period"])
 
 
 def _chat(value: str) -> str:
@@ -65,10 +77,15 @@ Allowances = Annotated[
     PlainSerializer(_written),
     WithJsonSchema({"anyOf": [_RATE, {"type": "array", "items": _RATE, "minItems": 1, "maxItems": 3}]}),
 ]
+Often = Annotated[
+    Rate,
+    BeforeValidator(_often),
+    PlainSerializer(lambda rate: f"{rate.count}/{rate.name}"),
+    WithJsonSchema({"type": "string", "pattern": r"^[1-9][0-9]{0,5} ?/ ?(second|minute|hour|day)$"}),
+]
 Chat = Annotated[str, AfterValidator(_chat)]
 Identity = Annotated[str, AfterValidator(_identity)]
 Weight = Annotated[float, Field(gt=0, le=100)]
-Hours = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-4]):[0-5]\d$", examples=["22:00-07:00"])]
 
 
 class Spending(Section):
@@ -115,11 +132,25 @@ class Quotas(Section):
         return groups | {f"{Payer.DEPARTMENT}:{name}": quota.by_unit() for name, quota in self.department.items()}
 
 
+class Rates(Section):
+    """How often one person may order; left out = as often as they like. /cancel, /help, /quota … are never limited."""
+
+    user: Often | None = Field(default=None, description="Orders of every kind together: 30/minute.")
+    draw: Often | None = Field(default=None, description="Pictures, drawn again included.")
+    ask: Often | None = Field(default=None, description="Questions.")
+    reserve: Often | None = Field(default=None, description="Reservations, and new times for them.")
+
+    def by_scope(self) -> dict[str, Rate]:
+        """The scopes that are limited."""
+        return {name: rate for name in type(self).model_fields if (rate := getattr(self, name)) is not None}
+
+
 class Limits(Section):
     """What keeps one person from taking everything."""
 
     concurrency: int = Field(default=3, ge=1, le=16, description="Jobs of one person that run at once.")
     count: int = Field(default=2, ge=1, le=16, description="Pictures of one command.")
+    pixels: int = Field(default=2048 * 2048, ge=256 * 256, description="Largest picture: width x height in pixels.")
     queue: int = Field(default=2000, ge=1, le=100_000, description="Jobs that may wait, of everybody together.")
     queue_per_user: int = Field(default=200, ge=1, le=100_000, description="Jobs of one person that may wait.")
     weights: dict[Role, Weight] = Field(
@@ -127,22 +158,7 @@ class Limits(Section):
         description="Share of a busy queue by role: 2 gets double of what 1 gets. A role that is left out has 1.",
     )
     ageing: int = Field(default=15, ge=1, le=1440, description="Minutes after which work that waits rises a class.")
-    rate: int = Field(default=0, ge=0, description="Commands a minute; 0 = unlimited.", json_schema_extra=LATER)
-
-
-class OpeningHours(Section):
-    """When work may run."""
-
-    interactive: tuple[Hours, ...] = Field(default=(), description="Empty = always.")
-    reserved: tuple[Hours, ...] = Field(default=(), description="Empty = always.")
-
-
-class Moderation(Section):
-    """What is checked before it is shown."""
-
-    prompts: bool = Field(default=False, description="Check prompts.")
-    pictures: bool = Field(default=False, description="Check pictures.")
-    review: bool = Field(default=False, description="Hold pictures until a reviewer approves.")
+    rate: Rates = Field(default=Rates(), description="How often one person may order.")
 
 
 class Labels(Section):
@@ -171,19 +187,30 @@ class Policy(Section):
     )
     quotas: Quotas = Field(default=Quotas(), description="What may be spent.")
     limits: Limits = Field(default=Limits(), description="What keeps one person from taking everything.")
-    hours: OpeningHours = Field(default=OpeningHours(), description="When work may run.", json_schema_extra=LATER)
-    moderation: Moderation = Field(default=Moderation(), description="What is checked.", json_schema_extra=LATER)
+    hours: OpeningHours = Field(default=OpeningHours(), description="When work may run.")
+    moderation: Moderation = Field(default=Moderation(), description="What is checked.")
     labels: Labels = Field(default=Labels(), description="How pictures are marked.", json_schema_extra=LATER)
-    naming: str = Field(
-        default="{project}_{date}_{seq}", description="Names of downloaded files.", json_schema_extra=LATER
+    naming: Annotated[str, AfterValidator(checked)] = Field(
+        default=Naming().template, description=f"Names of downloaded pictures, of {', '.join(FIELDS)} in braces."
+    )
+    project: str = Field(
+        default=Naming().project, min_length=1, max_length=40, description="What {project} stands for in a name."
     )
     retention: Retention = Field(default=Retention(), description="What is deleted when.", json_schema_extra=LATER)
+
+    def names(self) -> Naming:
+        """How downloaded pictures are named."""
+        return Naming(template=self.naming, project=self.project, zone=ZoneInfo(self.timezone))
 
     def queue(self) -> QueuePolicy:
         """The rules as the scheduler wants them."""
         return QueuePolicy(
             timezone=ZoneInfo(self.timezone),
             allowances={Unit.DRAW: self.quotas.user.draw, Unit.ASK: self.quotas.user.ask},
+            rates=self.limits.rate.by_scope(),
+            interactive=self.hours.interactive,
+            reserved=self.hours.reserved,
+            exempt=frozenset(Role(name) for name in self.hours.exempt),
             concurrency=self.limits.concurrency,
             queue_per_user=self.limits.queue_per_user,
             queue_total=self.limits.queue,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bot.commands.rules import Rules, SizeRule
@@ -22,4 +23,5 @@ def rules(parameters: Parameters, limits: Limits, card: ModelCard | None = None)
         seed=parameters.seed.default,
         prompt_max=parameters.prompt.max,
     )
-    return found if card is None else found.narrowed(card)
+    found = found if card is None else found.narrowed(card)
+    return replace(found, size=found.size.at_most(limits.pixels), concurrency=limits.concurrency)

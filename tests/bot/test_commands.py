@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bot import commands
 from bot.commands import (
     Ask,
+    Ban,
     Bounds,
     Cancel,
     Conversation,
@@ -35,6 +36,7 @@ from bot.commands import (
     SetRole,
     SizeRule,
     Status,
+    Unban,
     Until,
     UsageError,
     parse,
@@ -43,7 +45,7 @@ from bot.commands.names import distance
 from bot.settings import Limits, Parameters
 from bot.settings.rules import rules as rules_of
 from inference.images.model import ModelCard
-from storage.records import Payer, Role, Unit
+from storage.records import Kind, Payer, Role, Unit
 
 RULES = Rules(size=SizeRule(min_side=64))
 GUIDED = replace(RULES, guidance=True)
@@ -381,6 +383,15 @@ OTHERS: list[tuple[str, object]] = [
     ("/pause", Pause()),
     ("/暂停", Pause()),
     ("/resume", Resume()),
+    ("/pause now", Pause(now=True)),
+    ("/暂停 画图 立即", Pause(kinds=(Kind.DRAW,), now=True)),
+    ("/resume ask", Resume(kinds=(Kind.ASK,))),
+    ("/ban @x", Ban(said="x")),
+    ("/ban @Zhang San 刷屏 7天", Ban(said="Zhang San 刷屏", span=timedelta(days=7))),
+    ("/禁用 @x 2小时", Ban(said="x", span=timedelta(hours=2))),
+    ("/ban x spam until 2026-12-31", Ban(said="x spam", until=Until(year=2026, month=12, day=31))),
+    ("/封禁@x，刷屏，到 12月31日", Ban(said="x,刷屏", until=Until(month=12, day=31))),
+    ("/解禁 @x", Unban(who="x")),
 ]
 
 #: Looks like an order to draw, and is none.
@@ -448,7 +459,10 @@ WRONG: list[tuple[str, str, dict[str, str]]] = [
     ("/template list", "later_command", {}),
     ("/图库 猫", "later_command", {}),
     ("/review list", "later_command", {}),
-    ("/ban @x", "later_command", {}),
+    ("/ban", "ban_form", {}),
+    ("/ban x 99999天", "ban_span", {"given": "99999天"}),
+    ("/pause tomorrow", "pause_form", {"given": "tomorrow"}),
+    ("/resume now", "resume_form", {}),
     ("/model", "later_command", {}),
     ("/kb", "later_command", {}),
     ("/audit", "later_command", {}),

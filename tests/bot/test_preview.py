@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -15,14 +16,16 @@ from bot.commands import Rules
 from bot.context import Handled, House
 from bot.engine import Engine
 from bot.events import ChatEvent
+from bot.moderation import Rule, Screen, words
 from bot.replies import Words
 from inference.images.model import ModelCard
+from scheduler.calendar import window_from_text
 from scheduler.policy import Policy
 from storage import inbox
 from storage.database import Database
 from storage.migrations import migrate
 from storage.records import Allowance, ChatType, EntryKind, Identity, Kind, Origin, Unit
-from storage.tables import jobs, ledger, outbox, stretches
+from storage.tables import audit, jobs, ledger, outbox, stretches
 
 NOW = datetime(2026, 11, 21, 4, tzinfo=UTC)
 CARD = ModelCard(name="builtin", path="", builtin=True, device="cpu", dtype="float32")
@@ -110,3 +113,14 @@ def test_it_tells_what_would_refuse_it_and_where_it_would_stand_behind_others(db
 
 def test_without_a_model_it_says_so(db: Database) -> None:
     assert say(db, "/draw 猫 --dry-run", home=house(card=None)).outcome == "refused:image_model_unavailable"
+
+
+def test_hours_and_words_that_would_refuse_the_order_are_told_and_not_noted(db: Database) -> None:
+    closed = replace(house().policy, interactive=(window_from_text("mon-fri 09:00-18:00"),))
+    refused = say(db, "/draw 猫 --dry-run", home=replace(house(), policy=closed))  # on a Saturday
+    assert refused.outcome == "refused:closed"
+    screen = Screen(rules=(Rule(name="竞品", words=frozenset(words(["某某牌"]))),))
+    refused = say(db, "/draw 某某牌的海报 --dry-run", home=replace(house(), screen=screen))
+    assert refused.outcome == "refused:moderated"
+    assert rows(db) == (0, 0, 0)
+    assert not db.read_sync(lambda conn: conn.execute(select(audit.c.action)).scalars().all())

@@ -18,9 +18,11 @@ from bot.engine import Engine
 from bot.manage import Holder
 from bot.replies import Words, job_reply, practice_remark
 from bot.replies.language import TABLES
+from bot.replies.operate import Condition, LaneStatus
 from bot.settings import Parameters
 from inference.images.builtin.world import known
 from inference.images.model import ModelCard
+from scheduler.pausing import Hold
 from scheduler.policy import Demand, Policy, Refusal, admit
 from scheduler.progress import Progress
 from scheduler.queue import Preview
@@ -189,11 +191,6 @@ def test_an_unknown_sentence_is_a_defect() -> None:
             "排队中 · 第 3 位 · 还没测过速度，说不准多久",
             "Queued · number 3 · not measured yet, no telling how long",
         ),
-        (
-            Place(place=3, seconds=None, paused=True),
-            "排队中 · 第 3 位 · 已暂停，恢复后才开始",
-            "Queued · number 3 · paused, starts once resumed",
-        ),
     ],
 )
 def test_the_headline_of_a_queued_card(place: Place | None, zh: str, en: str) -> None:
@@ -213,6 +210,7 @@ def test_a_dry_run_tells_price_place_and_time() -> None:
     said = dict(reply.fields)
     assert (said["价格"], said["排位"], said["预计"]) == ("2（还剩 48）", "第 3 位", "约 40–70 秒")
     assert dict(EN.preview(params, previewed()).fields)["Price"] == "2 (no limit)"
+    assert dict(ZH.preview(params, previewed(), Hold(why="paused")).fields)["预计"] == "管理员已暂停，恢复后继续"
 
 
 def test_a_dry_run_tells_what_would_refuse_the_order() -> None:
@@ -618,8 +616,8 @@ def test_what_admins_did() -> None:
     assert lapsing == "本群的画图额度追加了 3，有效到 2026年12月31日（含当天），现在共剩 50。"
     assert "until the end of 2026-12-31" in EN.quota_granted(HERE, 3, date(2026, 12, 31), more).text
     assert ZH.role_set("小王", Role.ADMIN).text == "小王 现在是管理员。"
-    assert "/resume" in ZH.paused().text
-    assert ZH.resumed().text
+    assert "/resume" in ZH.paused(tuple(Kind), at_once=False, running=1).text
+    assert ZH.resumed((Kind.ASK,)).text == "已恢复回答，排队的任务继续。"
     assert ZH.new_conversation().text
 
 
@@ -644,12 +642,11 @@ def test_the_list_of_jobs() -> None:
 
 def test_the_status() -> None:
     engines = {
-        "draw": Engine(name="builtin", state="ready", builtin=True),
-        "ask": Engine(name="extractive", state="ready"),
+        Kind.DRAW: Engine(name="builtin", state="ready", builtin=True),
+        Kind.ASK: Engine(name="extractive", state="ready"),
     }
-    reply = ZH.status(
-        engines, dict.fromkeys(Kind, 3), dict.fromkeys(Kind, 1), {Kind.DRAW: True, Kind.ASK: False}, 7300.0
-    )
+    lanes = {Kind.DRAW: LaneStatus(waiting=3, running=1, paused=True), Kind.ASK: LaneStatus(waiting=3, running=1)}
+    reply = ZH.status(Condition(engines=engines, lanes=lanes, reservations=0, next_at=None, uptime=7300.0))
     said = dict(reply.fields)
     assert said["画图模型"] == "builtin（内置练习模型） · 就绪"
     assert said["回答引擎"] == "extractive（摘录原文，不用语言模型） · 就绪"
@@ -660,9 +657,9 @@ def test_the_status() -> None:
 
 @pytest.mark.parametrize("state", ["loading", "ready", "failed", "closed"])
 def test_the_status_of_an_engine_in_trouble(state: str) -> None:
-    engines = {"draw": Engine(name="Z", state=state, problem="checkpoint broken: moqi models verify")}
-    none = dict.fromkeys(Kind, 0)
-    said = dict(EN.status(engines, none, none, dict.fromkeys(Kind, False), 1.0).fields)["Image model"]
+    engines = {Kind.DRAW: Engine(name="Z", state=state, problem="checkpoint broken: moqi models verify")}
+    now = Condition(engines=engines, lanes={}, reservations=0, next_at=None, uptime=1.0)
+    said = dict(EN.status(now).fields)["Image model"]
     assert said.startswith("Z · ")
     assert ("moqi models verify" in said) is (state == "failed")
 

@@ -185,17 +185,28 @@ def test_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
             "roles:\n  web:alice: king",
             "policy.yaml:2: roles.web:alice: must be 'admin', 'reviewer', 'user' (now: king)",
         ),
+        (
+            "policy",
+            "naming: '{date}_{who}'",
+            "policy.yaml:1: naming: knows no field {who}; allowed: project, date, seq",
+        ),
         ("policy", "limits:\n  concurrency: 0", "policy.yaml:2: limits.concurrency: must be 1 or more (now: 0)"),
         (
             "policy",
-            "limits:\n  rate: 5",
-            "policy.yaml:2: limits.rate: comes with a later version: remove this key for now",
+            "limits:\n  rate: {user: 30/fortnight}",
+            "policy.yaml:2: limits.rate.user: write orders per period: 30/minute, 200/hour, 1000/day (now: 30/fort",
         ),
-        ("policy", "hours:\n  reserved: ['22:00-07:00']", "policy.yaml:1: hours: comes with a later version"),
+        (
+            "policy",
+            "limits:\n  rate: 5",
+            "policy.yaml:2: limits.rate: must be a group of `key: value` lines (now: 5)",
+        ),
+        ("policy", "hours:\n  interactive: [mon-fry 9:00-18:00]", "policy.yaml:2: hours.interactive.0: must look like"),
+        ("policy", "hours:\n  exempt: [boss]", "policy.yaml:2: hours.exempt.0: must be 'admin', 'reviewer', 'user'"),
         (
             "policy",
             "hours:\n  reserved: [night]",
-            "policy.yaml:2: hours.reserved.0: must look like 22:00-07:00 (now: night)",
+            "policy.yaml:2: hours.reserved.0: must look like 22:00-07:00 or mon-fri 09:00-18:00 (now: night)",
         ),
         ("knowledge", "sources:\n  - path: a\n  - name: b", "knowledge.yaml:3: sources.1.path: is missing: add it"),
         (

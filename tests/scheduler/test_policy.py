@@ -37,7 +37,6 @@ def standing(left: int = 9, extra: int = 0, subject: str = "user:1", amount: int
         (Demand(cost=2, waiting_user=0, waiting_total=0), standing(1, 1), None),
         (Demand(cost=1, waiting_user=10, waiting_total=10), standing(), "too_many_waiting"),
         (Demand(cost=1, waiting_user=0, waiting_total=100), standing(), "queue_full"),
-        (Demand(cost=1, waiting_user=0, waiting_total=0, banned=True), standing(), "banned"),
     ],
 )
 def test_admission(demand: Demand, have: Standing, code: str | None) -> None:

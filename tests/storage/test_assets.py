@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import Connection, text
@@ -64,8 +65,37 @@ def test_pictures_of_a_job_come_in_their_order(db: Database) -> None:
         job_id=1,
         index=1,
         created_at=NOW,
+        day=f"{NOW:%Y-%m-%d}",
+        seq=1,
     )
     assert db.read_sync(assets.get, 99) is None
+
+
+def test_the_number_of_a_picture_counts_its_day_where_the_team_is_and_stays(db: Database) -> None:
+    def made(number: int, moment: datetime) -> tuple[str, int]:
+        def work(conn: Connection) -> int:
+            return assets.add(
+                conn,
+                sha256="a",
+                media_type="image/png",
+                size=1,
+                width=1,
+                height=1,
+                job_id=1,
+                index=number,
+                now=moment,
+                zone=ZoneInfo("Asia/Shanghai"),
+            )
+
+        found = db.read_sync(assets.get, db.run_sync(work))
+        assert found is not None
+        return found.day, found.seq
+
+    before, after = datetime(2026, 11, 21, 15, 59, tzinfo=UTC), datetime(2026, 11, 21, 16, 0, tzinfo=UTC)
+    assert [made(n, before) for n in (0, 1)] == [("2026-11-21", 1), ("2026-11-21", 2)]
+    assert made(2, after) == ("2026-11-22", 1)
+    db.run_sync(lambda conn: conn.execute(text("delete from assets where position = 0")))
+    assert made(3, before) == ("2026-11-21", 3)
 
 
 def test_every_file_that_is_needed_is_named_once(db: Database) -> None:

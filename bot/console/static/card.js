@@ -61,7 +61,8 @@ function head(body, progress, writing) {
 }
 
 function headline(news) {
-  const { state, done, total, place, seconds } = news;
+  const { state, done, total, place, seconds, title } = news;
+  if (title) return title;
   const parts = [word(state === "running" && total ? "state_drawing" : `state_${state}`)];
   if (state === "queued" && place) parts.push(word("place", { n: place }));
   if (state === "running" && total) parts.push(word("steps", { done, total }));
@@ -70,8 +71,7 @@ function headline(news) {
   return parts.join(" · ");
 }
 
-function waiting({ seconds, low, high, paused }) {
-  if (paused) return word("wait_paused");
+function waiting({ seconds, low, high }) {
   if (seconds === null || seconds === undefined) return word("wait_unknown");
   return low ? about(low, high) : word("wait_rough", { time: about(seconds, seconds) });
 }
@@ -98,7 +98,7 @@ function picture(one, index, list, doors) {
     "figure",
     {},
     el("button", { type: "button", class: "frame", "aria-label": word("open_picture", { alt: one.alt }), onclick: () => doors.enlarge(list, index) }, image),
-    el("a", { class: "save", href: `/api/assets/${one.asset}`, download: `moqi-${one.asset}`, title: word("download"), "aria-label": word("download") }, icon("download")),
+    el("a", { class: "save", href: `/api/assets/${one.asset}`, download: true, title: word("download"), "aria-label": word("download") }, icon("download")),
   );
   frame.style.setProperty("--w", one.width);
   frame.style.setProperty("--h", one.height);

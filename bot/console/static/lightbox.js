@@ -42,7 +42,7 @@ export class Lightbox {
         { class: "plate" },
         el("p", {}, one.alt),
         el("span", { class: "dimensions" }, `${one.width} × ${one.height}`),
-        el("a", { class: "icon", href: `/api/assets/${one.asset}`, download: `moqi-${one.asset}`, title: word("download"), "aria-label": word("download") }, icon("download")),
+        el("a", { class: "icon", href: `/api/assets/${one.asset}`, download: true, title: word("download"), "aria-label": word("download") }, icon("download")),
         el("button", { class: "icon", type: "button", title: word("close"), "aria-label": word("close"), autofocus: true, onclick: () => this.#dialog.close() }, icon("close")),
       ),
     );

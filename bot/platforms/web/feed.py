@@ -107,10 +107,10 @@ class Feed:
         """Where a running job stands: steps done of total, and the seconds it may still take."""
         self._progress(user_id, {"job": job, "state": state, "done": done, "total": total, "seconds": seconds})
 
-    def queued(self, user_id: int, *, job: int, place: Place) -> None:
-        """Where a waiting job stands."""
+    def queued(self, user_id: int, *, job: int, place: Place, title: str = "") -> None:
+        """Where a waiting job stands. `title` says it in full where that is not all there is to say."""
         seconds = None if place.seconds is None else round(place.seconds, 1)
-        told = {"place": place.place, "low": place.low, "high": place.high, "paused": place.paused}
+        told = {"place": place.place, "low": place.low, "high": place.high} | ({"title": title} if title else {})
         self._progress(user_id, {"job": job, "state": "queued", "done": 0, "total": 0, "seconds": seconds, **told})
 
     def _progress(self, user_id: int, data: dict[str, Any]) -> None:

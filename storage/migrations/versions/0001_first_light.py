@@ -167,6 +167,8 @@ def _create_tables() -> None:
         sa.Column("role", sa.Text(), nullable=False),
         sa.Column("department", sa.Text(), nullable=False),
         sa.Column("banned", sa.Boolean(), nullable=False),
+        sa.Column("ban_reason", sa.Text(), nullable=False),
+        sa.Column("banned_until", sa.Text()),
         sa.Column("created_at", sa.Text(), nullable=False),
         sa.CheckConstraint("role in ('user', 'reviewer', 'admin')", name=op.f("ck_users_role")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
@@ -304,8 +306,11 @@ def _create_tables() -> None:
         sa.Column("job_id", sa.Integer(), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.Text(), nullable=False),
+        sa.Column("day", sa.Text(), nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_assets_job_id_jobs")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_assets")),
+        sa.UniqueConstraint("day", "seq", name=op.f("uq_assets_day_seq")),
         sa.UniqueConstraint("job_id", "position", name=op.f("uq_assets_job_id_position")),
     )
     op.create_index(op.f("ix_assets_sha256"), "assets", ["sha256"])
@@ -397,9 +402,18 @@ def _create_tables() -> None:
         sa.PrimaryKeyConstraint("reservation_id", "key", name=op.f("pk_occurrences")),
         sa.UniqueConstraint("job_id", name=op.f("uq_occurrences_job_id")),
     )
+    op.create_table(
+        "rates",
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("scope", sa.Text(), nullable=False),
+        sa.Column("at", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_rates_user_id_users")),
+        sa.PrimaryKeyConstraint("user_id", "scope", name=op.f("pk_rates")),
+    )
 
 
 def _drop_tables() -> None:
+    op.drop_table("rates")
     op.drop_table("occurrences")
     op.drop_table("reservations")
     op.drop_table("outbox")

@@ -26,6 +26,7 @@ from bot.console.console import CommandHint, Console, Look
 from bot.console.routes import build_router
 from bot.console.security import SecurityHeaders
 from bot.events import ChatEvent
+from bot.naming import Naming, name
 from bot.platforms.base import Outgoing
 from bot.platforms.web.feed import Feed
 from bot.platforms.web.platform import WebPlatform
@@ -207,6 +208,7 @@ def stage(folder: Path, *, language: str = "zh", step: float = 0.0, practice: bo
             accept=script.accept,
             act=script.act,
             principals=_principals,
+            name=lambda asset, job, ending: name(Naming(project="墨契"), asset, job, ending),
             thumbnail=_thumbnail,
         )
         app = FastAPI(openapi_url=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 
 import httpx
@@ -113,6 +114,7 @@ async def test_a_picture_comes_whole_and_small_and_is_cached_privately(made: Sta
     assert Image.open(io.BytesIO(whole.content)).size == (512, 512)
     assert max(Image.open(io.BytesIO(small.content)).size) < 512
     assert "private" in whole.headers["cache-control"]
+    assert re.search(r"; filename\*=UTF-8''%E5%A2%A8%E5%A5%91_\d{8}_0001\.png$", whole.headers["content-disposition"])
     assert "immutable" in whole.headers["cache-control"]
     tag = {"If-None-Match": whole.headers["etag"]}
     assert (await owner.get(f"/api/assets/{asset}", headers=tag)).status_code == 304

@@ -1,0 +1,105 @@
+"""What stands before an order, whoever takes it: the opening hours, how often somebody may order,
+and the words that the team does not want."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from bot import commands, moderation
+from bot.commands import Ask, Command, Conversation, Draw, Redo, Reserve, Retime
+from bot.context import Context, House
+from scheduler import hours, rates
+from scheduler.policy import Refusal
+from storage import audit, jobs
+from storage.records import Kind, User
+
+#: Which rates an order counts in. Everything else, /cancel, /help and /quota above all, is never limited.
+SCOPES: dict[type, tuple[str, ...]] = {
+    Draw: ("user", "draw"),
+    Redo: ("user", "draw"),
+    Reserve: ("user", "reserve"),
+    Retime: ("user", "reserve"),
+    Ask: ("user", "ask"),
+    Conversation: ("user", "ask"),
+}
+#: What is wanted now, and may be ordered in the opening hours only.
+FOR_NOW = (Draw, Redo, Ask, Conversation)
+
+#: A longer command is not written out: who sent it can add the time to it.
+LONGEST = 300
+
+
+def refusal(ctx: Context, wanted: Command | Conversation) -> Refusal | None:
+    """Why this order is not taken now; None = it is."""
+    return (
+        _closed(ctx, wanted)
+        or rates.take(ctx.conn, ctx.user.id, SCOPES.get(type(wanted), ()), ctx.house.policy, ctx.now)
+        or _unwanted(ctx, wanted)
+    )
+
+
+def foreseen(ctx: Context, wanted: Draw) -> Refusal | None:
+    """Why this order would not be taken now, as far as hours and words tell; nothing is counted or noted."""
+    return _closed(ctx, wanted) or _refused(ctx.house, moderation.hits(ctx.house.screen, wanted.prompt))
+
+
+def _unwanted(ctx: Context, wanted: Command | Conversation) -> Refusal | None:
+    match wanted:
+        case Draw(prompt=text) | Ask(question=text) | Conversation(text=text) | Reserve(draw=Draw(prompt=text)):
+            pass
+        case Redo(prompt=str(text)):
+            pass
+        case Redo(job=number) if (parent := jobs.get(ctx.conn, number)) is not None and parent.kind is Kind.DRAW:
+            text = str(parent.params["prompt"])
+        case _:
+            return None
+    return screened(ctx.conn, ctx.house, ctx.user, text, ctx.key, ctx.now)
+
+
+def screened(conn: Connection, house: House, user: User, text: str, key: str, now: datetime) -> Refusal | None:
+    """Why the team's rules refuse `text`; None = they do not. The audit log names the rule and the order, no word."""
+    found = moderation.hits(house.screen, text)
+    for hit in found:
+        action = "moderation.refuse" if hit.rule.refuses else "moderation.flag"
+        audit.append(conn, f"user:{user.id}", action, f"order:{key}", {"rule": hit.rule.name}, now)
+    return _refused(house, found)
+
+
+def _refused(house: House, found: Sequence[moderation.Hit]) -> Refusal | None:
+    refusing = next((hit for hit in found if hit.rule.refuses), None)
+    if refusing is None:
+        return None
+    return Refusal(code="moderated", detail={"word": refusing.word} if house.screen.tell else {})
+
+
+def _closed(ctx: Context, wanted: Command | Conversation) -> Refusal | None:
+    """Outside the opening hours a picture can be reserved: what to send for that comes with the refusal."""
+    found = hours.closed(ctx.house.policy, ctx.user.role, ctx.now) if isinstance(wanted, FOR_NOW) else None
+    if found is None or not isinstance(wanted, Draw | Redo) or ctx.event.platform == "terminal":
+        return found
+    opens = hours.bookable(ctx.house.policy, datetime.fromisoformat(found.detail["opens"]), ctx.now)
+    at = opens.astimezone(ctx.house.policy.timezone).strftime("%Y-%m-%dT%H:%M")
+    command = reservation(wanted, at, ctx.house.rules) if isinstance(wanted, Draw) else ""
+    return replace(found, detail={**found.detail, "at": at, "command": command})
+
+
+def reservation(wanted: Draw, at: str, rules: commands.Rules) -> str:
+    """The command that reserves `wanted` for `at`; empty when none can be written so that it is read as meant."""
+    flags = [f"--size {wanted.width}x{wanted.height}"] if (wanted.width, wanted.height) != rules.size.default else []
+    flags += [f"--n {wanted.count}"] if wanted.count != rules.count.default else []
+    flags += [f"--seed {wanted.seed}"] if wanted.seed is not None else []
+    flags += [f"--steps {wanted.steps}"] if wanted.steps != rules.steps.default else []
+    flags += [f"--cfg {wanted.cfg:g}"] if wanted.cfg != rules.cfg.default else []
+    flags += [f"--at {at}"]
+    flags += [f'--neg "{wanted.negative}"'] if wanted.negative else []
+    prompt = " ".join(wanted.prompt.split())
+    meant = replace(wanted, prompt=prompt)
+    for written in (f"/draw {prompt} {' '.join(flags)}", f"/draw {' '.join(flags)} -- {prompt}"):
+        read = commands.parse(written, rules)
+        if len(written) <= LONGEST and isinstance(read, Reserve) and read == Reserve(draw=meant, at=at):
+            return written
+    return ""
