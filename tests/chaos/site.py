@@ -33,7 +33,7 @@ SETTINGS = {
 #: What a finished picture's message says, by the state of its job.
 SAYS = {"done": "画好了", "failed": "没有画成", "cancelled": "已取消"}
 PEOPLE = 4
-SOON = (2, 5)  # seconds from the order of a booking to its time; its card must be confirmed before
+SOON = (2, 8)  # seconds from the order of a booking to its time; its card must be confirmed before
 
 
 class Site(Moqi):
@@ -61,6 +61,7 @@ class Site(Moqi):
         self._given = 0
         self._more = {"CHAOS_ORDERS": str(self.orders), **(environment or {})}
         self.said: list[Pushed] = []
+        self.pressed: set[str] = set()  # cards whose button was pressed
         self.starts = 0
         feishu.bot_url = f"{self.url}/feishu/events"
 
@@ -124,8 +125,10 @@ class Site(Moqi):
         self.feishu.push(recalled(self.feishu.app, old["message_id"], chat_id=old["chat_id"]))
 
     def confirm(self) -> None:
-        """Press 确认 on every card that still asks for it."""
+        """Press 确认 on every card that asks for it, until that was heard; too late is too late."""
         for sent in self.feishu.visible():
+            if sent.message_id in self.pressed:
+                continue
             for value in re.findall(r'"value": (\{[^{}]*\})', sent.text):
                 pressed = json.loads(value)
                 if pressed.get("action") == "res_confirm" and self.alive:
@@ -133,7 +136,8 @@ class Site(Moqi):
                     event = click(
                         self.feishu.app, pressed, presser=f"ou_{who}", chat_id=f"oc_{who}", message_id=sent.message_id
                     )
-                    self.feishu.push(event)
+                    if self.feishu.push(event).acknowledged:
+                        self.pressed.add(sent.message_id)
 
     def push_again(self, amount: int) -> int:
         """The platform repeats old events in any order, under new event ids; returns how many."""
