@@ -116,7 +116,7 @@ def _read(text: str) -> dict[str, Any]:
 def main() -> None:
     """Become moqi."""
     orders = Orders(Path(os.environ["CHAOS_ORDERS"]))
-    device.load = lambda choice, options: StandIn(choice, options, orders)
+    vars(device)["load"] = lambda choice, options: StandIn(choice, options, orders)  # the name it was imported under
     threading.Thread(target=orders.obey, daemon=True).start()
     from bot.cli import main as moqi
 

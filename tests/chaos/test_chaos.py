@@ -36,19 +36,19 @@ def test_kill_9_at_every_point_loses_nothing_and_posts_nothing_twice(tmp_path: P
     assert endured(tmp_path, KILLS).kills == len(KILLS)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_kills_on_postgresql(tmp_path: Path, postgres_url: str) -> None:
     tally = endured(tmp_path, ["kill job-finished", "kill reservation-firing"], fresh(postgres_url))
     assert tally.kills == 2
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_an_engine_and_a_platform_that_misbehave(tmp_path: Path) -> None:
     names = ["engine out of memory", "engine meets a defect", "platform cuts", "events repeated"]
     assert sum(endured(tmp_path, names).done.values()) == len(names)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_reservations_due_at_once_fire_once_though_their_processes_are_killed(tmp_path: Path) -> None:
     rang = ringing.run(f"sqlite:///{tmp_path / 'moqi.db'}", 60, 3.0, 2, random.Random(SEED))
     assert rang.held, str(rang)
