@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 7))' 2>/dev/null && echo $$p && break; done)
 ARGS ?=
 
-.PHONY: run test check fix bench eval-builtin lock
-run test check fix bench eval-builtin lock:
+.PHONY: run test check fix bench chaos eval-builtin lock
+run test check fix bench chaos eval-builtin lock:
 	@test -n "$(PYTHON)" || { echo "Moqi needs Python 3.11 or newer. Debian/Ubuntu: sudo apt install python3 python3-venv"; exit 1; }
 	@exec "$(PYTHON)" dev.py $@ $(ARGS)

@@ -50,7 +50,7 @@ class SetupError(Exception):
 def main(argv: list[str]) -> int:
     """Run one word; returns the process's exit code."""
     words = {"run": run, "test": test, "check": check, "fix": fix}
-    words.update({"bench": bench, "eval-builtin": evaluate, "lock": lock})
+    words.update({"bench": bench, "chaos": chaos, "eval-builtin": evaluate, "lock": lock})
     if not argv or argv[0] not in words:
         print(f"usage: python3 dev.py {'|'.join(words)} [arguments]", file=sys.stderr)
         return 2
@@ -109,6 +109,12 @@ def bench(arguments: list[str]) -> int:
     """Install the test extras too, then become the benchmarks."""
     install("test")
     become([str(PYTHON), "-m", "benchmarks", *arguments])
+
+
+def chaos(arguments: list[str]) -> int:
+    """Install the test extras too, then become the harness that kills, starves and misleads real processes."""
+    install("test")
+    become([str(PYTHON), "-m", "tests.chaos", *arguments])
 
 
 def evaluate(arguments: list[str]) -> int:

@@ -40,7 +40,7 @@ def run(quick: bool = False) -> list[Figure]:
 async def _measure(name: str, url: str, amount: int, span: float) -> list[Figure]:
     migrate(url)
     with Database.open(url) as db:
-        await db.run(_book, amount, span)
+        await db.run(book, amount, span)
         fired: list[Occurrence] = []
         clock = Clock({})
         alarms = Alarms(db, clock, Front, lambda: POLICY, fired.extend)
@@ -70,7 +70,8 @@ def _reservations(fired: Sequence[Occurrence]) -> set[int]:
     return {fate.reservation_id for fate in fired}
 
 
-def _book(conn: Connection, amount: int, span: float) -> None:
+def book(conn: Connection, amount: int, span: float) -> None:
+    """Reservations of many people, evenly over `span` seconds from soon on."""
     people = [person(conn, number) for number in range(PEOPLE)]
     now = utcnow()
     rows = [

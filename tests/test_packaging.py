@@ -229,7 +229,7 @@ def in_tree(folder: str) -> set[str]:
 
 def test_an_unknown_word_is_answered_with_the_known_ones(dev: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     assert dev.main(["rum"]) == 2
-    assert "run|test|check|fix|bench|eval-builtin|lock" in capsys.readouterr().err
+    assert "run|test|check|fix|bench|chaos|eval-builtin|lock" in capsys.readouterr().err
 
 
 def test_make_knows_the_words_of_dev(dev: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:

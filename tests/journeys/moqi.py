@@ -51,6 +51,8 @@ def free_port() -> int:
 class Moqi:
     """One installation: settings, data folder, port."""
 
+    program = "bot.cli"  # the module that serves
+
     def __init__(self, folder: Path, *, settings: Mapping[str, Any] | None = None, database_url: str = "") -> None:
         self.data = folder / "data"
         self.config = folder / "deploy" / "config"
@@ -88,7 +90,7 @@ class Moqi:
         """Start serving, until it listens."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "bot.cli", "serve", "--port", str(self.port)],
+                [sys.executable, "-m", self.program, "serve", "--port", str(self.port)],
                 cwd=ROOT,
                 env=self.environment(MOQI_FAULTS=faults),
                 stdout=log,

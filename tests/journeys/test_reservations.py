@@ -1,22 +1,12 @@
-"""Reservations by the whole program: booked in a chat, killed at every point, and each fired exactly once."""
+"""Reservations by the whole program, from the first word to the picture."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 
 import httpx
-import pytest
 
-from storage.faults import POINTS
 from tests.journeys.moqi import Moqi, Person, until
-
-#: Point -> at which passage the process dies: what the round before left behind passes the later ones first.
-DEATHS = {
-    "reservation-confirmed": 1,
-    "reservation-due": 2,
-    "reservation-firing": 2,
-    "reservation-fired": 2,
-}
 
 
 def booked(person: Person, number: int, text: str) -> None:
@@ -32,28 +22,6 @@ def reservations_drawn(person: Person) -> list[str]:
     """Which reservations the finished pictures belong to."""
     done = [dict(map(tuple, body["fields"])) for body in person.replies() if body["state"] == "done"]
     return sorted(fields["预约"].split(" · ")[0] for fields in done if "预约" in fields)
-
-
-@pytest.mark.timeout(300)
-def test_kill_9_at_every_point_fires_each_reservation_once(moqi: Moqi) -> None:
-    assert set(DEATHS) == {point for point in POINTS if point.startswith("reservation-")}
-    moqi.start()
-    anna = Person(moqi, "anna")
-    moqi.kill()
-    for number, (point, count) in enumerate(DEATHS.items(), 1):
-        moqi.start(faults=f"{point}:{count}")
-        anna = anna.again(moqi)
-        booked(anna, number, f"/draw 第{number}只猫 --at 5秒后 --size 64x64 --seed {number}")
-        moqi.died()
-    moqi.start()
-    anna = anna.again(moqi)
-    wanted = [f"r{number}" for number in range(1, len(DEATHS) + 1)]
-    until(lambda: reservations_drawn(anna) == wanted, "a picture of each reservation")
-    assert [reply["title"] for reply in anna.replies() if "r1" in reply["title"]] == ["已预约 · r1"]
-    assert moqi.stop() == 0
-    moqi.verify()
-    fates = [moqi.command("reservations", "show", str(n), "--json", check=True).stdout for n in range(1, 5)]
-    assert all(shown.count('"fate": "fired"') == 1 for shown in fates), fates
 
 
 def test_a_reservation_from_the_first_word_to_the_picture(moqi: Moqi) -> None:
