@@ -112,7 +112,7 @@ class _Side:
     def claim(self) -> None:
         claimed = self._db.run_sync(queue.claim, Kind.DRAW, one, POLICY, utcnow())
         assert claimed is not None
-        self._db.run_sync(queue.release, claimed.jobs[0])
+        self._db.run_sync(queue.release, claimed.jobs[0], utcnow())
 
     def leave(self) -> None:
         for job in self._ordered:

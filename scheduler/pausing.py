@@ -74,8 +74,5 @@ def resume(conn: Connection, kinds: Sequence[Kind], actor: str, now: datetime) -
 def _put_back(conn: Connection, kind: Kind, now: datetime) -> list[int]:
     running = [job for job in jobs.expired(conn, None) if job.kind is kind]
     for job in running:
-        if job.cancel_requested:
-            queue.cancelled(conn, job, now)
-        else:
-            queue.release(conn, job)
+        queue.release(conn, job, now)
     return [job.id for job in running]

@@ -226,7 +226,7 @@ def fail(conn: Connection, job: Job, failure: Failure, policy: Policy, now: date
     if failure.engine:
         _count_failure(conn, job.kind, policy, now)
     if again is not None:
-        return jobs.requeue(conn, job.id, job.token, not_before=now + again)
+        return _back(conn, job, now, not_before=now + again)
     if not jobs.end(conn, job.id, job.token, JobState.FAILED, now, error=failure.error, cause=failure.cause):
         return False
     _refunded(conn, job, failure.error, now)
@@ -261,10 +261,17 @@ def cancelled(conn: Connection, job: Job, now: datetime) -> bool:
     return True
 
 
-def release(conn: Connection, job: Job) -> bool:
+def release(conn: Connection, job: Job, now: datetime) -> bool:
     """Give a running job back unharmed because its worker stops: old place, no attempt counted."""
     serialise(conn, f"lane:{job.kind}")
-    return jobs.requeue(conn, job.id, job.token, attempt=-1)
+    return _back(conn, job, now, attempt=-1)
+
+
+def _back(conn: Connection, job: Job, now: datetime, **changes: Any) -> bool:
+    """Put a running job back into the line; or end it, if it was to be cancelled: nobody waits for it any more."""
+    if _expect(conn, job.id).cancel_requested:
+        return cancelled(conn, job, now)
+    return jobs.requeue(conn, job.id, job.token, **changes)
 
 
 def recover(conn: Connection, policy: Policy, now: datetime, *, sole_owner: bool) -> list[int]:
@@ -277,15 +284,13 @@ def recover(conn: Connection, policy: Policy, now: datetime, *, sole_owner: bool
         serialise(conn, f"lane:{kind}")
     touched = jobs.expired(conn, None if sole_owner else now)
     for job in touched:
-        if job.cancel_requested:
-            cancelled(conn, job, now)
-        elif job.lost >= policy.max_suspect:
+        if job.lost >= policy.max_suspect and not job.cancel_requested:
             jobs.end(conn, job.id, job.token, JobState.FAILED, now, error="lost", cause="its worker vanished each time")
             _refunded(conn, job, "lost", now)
         elif job.lost >= policy.max_lost:
-            jobs.requeue(conn, job.id, job.token, lost=1, priority=rules.SUSPECT, batch_key="")
+            _back(conn, job, now, lost=1, priority=rules.SUSPECT, batch_key="")
         else:
-            jobs.requeue(conn, job.id, job.token, lost=1)
+            _back(conn, job, now, lost=1)
     return [job.id for job in touched]
 
 

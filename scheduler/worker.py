@@ -177,7 +177,7 @@ class Worker:
     async def _release(self, tasks: Sequence[Task]) -> None:
         def give_back(conn: Connection) -> None:
             for task in tasks:
-                queue.release(conn, task.job)
+                queue.release(conn, task.job, utcnow())
 
         await self._db.run(give_back)
 

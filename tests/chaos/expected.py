@@ -137,11 +137,15 @@ class Expected:
                 job.lease_until = now + POLICY.lease
 
     def back(self, number: int, *, lost: int = 0, attempt: int = 0, not_before: datetime | None = None) -> None:
+        """Into the line again, unless it was to be cancelled."""
         job = self.jobs[number]
-        job.state, job.token, job.lease_until = "queued", "", None
-        job.lost += lost
-        job.attempt += attempt
-        job.not_before = not_before or job.not_before
+        if job.cancel_asked:
+            self.end(number, "cancelled")
+        else:
+            job.state, job.token, job.lease_until = "queued", "", None
+            job.lost += lost
+            job.attempt += attempt
+            job.not_before = not_before or job.not_before
 
     def fail(self, number: int, transient: bool, now: datetime) -> None:
         again = rules.retry_after(self.jobs[number].attempt, POLICY) if transient else None
@@ -166,9 +170,7 @@ class Expected:
         ]
         for number in touched:
             job = self.jobs[number]
-            if job.cancel_asked:
-                self.end(number, "cancelled")
-            elif job.lost >= POLICY.max_suspect:
+            if job.lost >= POLICY.max_suspect and not job.cancel_asked:
                 self.end(number, "failed")
             else:
                 self.back(number, lost=1)

@@ -396,7 +396,7 @@ def _fail_again(conn: Connection, job: Job, now: datetime) -> bool:
 
 
 def _release(conn: Connection, job: Job, now: datetime) -> bool:
-    return queue.release(conn, job)
+    return queue.release(conn, job, now)
 
 
 def _heartbeat(conn: Connection, job: Job, now: datetime) -> bool:

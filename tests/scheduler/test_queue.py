@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -202,6 +202,28 @@ def test_a_result_that_comes_after_its_cancellation_is_dropped_and_free(db: Data
     assert entries(db, job.id) == [("hold", -1), ("refund", 1)]
 
 
+def given_back(conn: Connection, job: Job) -> bool:
+    return queue.release(conn, job, utcnow())
+
+
+def failed_in_passing(conn: Connection, job: Job) -> bool:
+    return queue.fail(conn, job, Failure(error="busy", cause="out of memory", transient=True), POLICY, utcnow())
+
+
+@pytest.mark.parametrize("ended", [given_back, failed_in_passing])
+def test_what_was_to_be_cancelled_does_not_run_again(db: Database, ended: Callable[[Connection, Job], bool]) -> None:
+    user = person(db, "anna")
+    before = left(db, user)
+    submitted(db, order(user, "e1"))
+    job = claimed(db).jobs[0]
+    assert db.run_sync(queue.cancel, job, "user:1", utcnow()) is JobState.RUNNING
+    assert db.run_sync(ended, job) is True
+    ended_as = db.read_sync(jobs.get, job.id)
+    assert ended_as is not None
+    assert ended_as.state is JobState.CANCELLED
+    assert left(db, user) == before
+
+
 async def test_twenty_simultaneous_cancels_refund_once(db: Database) -> None:
     user = await asyncio.to_thread(person, db, "anna")
     job = await asyncio.to_thread(submitted, db, order(user, "e1"))
@@ -221,7 +243,7 @@ def test_a_worker_whose_lease_was_taken_changes_nothing(db: Database) -> None:
     assert fresh.token != stale.token
     assert db.run_sync(queue.succeed, stale, {"seeds": [1]}, 0.5, utcnow()) is False
     assert db.run_sync(queue.fail, stale, Failure(error="x", cause="y"), POLICY, utcnow()) is False
-    assert db.run_sync(queue.release, stale) is False
+    assert db.run_sync(queue.release, stale, utcnow()) is False
     assert db.run_sync(queue.succeed, fresh, {"seeds": [2]}, 0.5, utcnow()) is True
 
 
@@ -255,7 +277,7 @@ def test_a_suspect_job_runs_alone_and_behind_all_others(db: Database) -> None:
 def test_a_released_job_keeps_its_place_and_its_attempts(db: Database) -> None:
     submitted(db, order(person(db, "anna"), "e1"))
     job = claimed(db).jobs[0]
-    assert db.run_sync(queue.release, job) is True
+    assert db.run_sync(queue.release, job, utcnow()) is True
     again = claimed(db).jobs[0]
     assert (again.id, again.attempt, again.lost) == (job.id, 1, 0)
 
