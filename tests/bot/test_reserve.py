@@ -222,7 +222,7 @@ def test_refused_when_it_fires_it_says_why_and_when_next(db: Database) -> None:
     chat.fire()
     assert shown(chat.card()) == (
         "# 预约 r1 这次没有画\n"
-        "猫\n11月22日 周日 09:00：额度不够：这次需要 1，还剩 0（每天 0）。11月23日 00:00 更新；急用可请管理员追加。"
+        "猫\n11月22日 周日 09:00：你的画图额度不够：这次需要 1，还剩 0（每天 0）。这里没有开放，需要的话请联系管理员。"
         " 没有计额度。\n下一次：11月23日 周一 09:00\n"
     )
     assert chat.db.read_sync(jobs.recent) == []

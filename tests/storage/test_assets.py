@@ -32,8 +32,9 @@ def two_jobs(conn: Connection) -> None:
 
     user = users.resolve(conn, Identity(platform="web", external_id="ada"), "Ada", NOW)
     values = {"kind": "draw", "user_id": user.id, "state": "done", "params": {}, "origin": {}, "cost": 1, "weight": 1.0}
+    values |= {"vtag": 0.0, "span": 0.0, "created_at": NOW, "since": NOW}
     for n in (1, 2):
-        conn.execute(jobs.insert().values(values | {"id": n, "key": str(n), "vtag": 0.0, "created_at": NOW}))
+        conn.execute(jobs.insert().values(values | {"id": n, "key": str(n)}))
 
 
 def add(conn: Connection, job_id: int, index: int, sha256: str) -> int:

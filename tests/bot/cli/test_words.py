@@ -17,6 +17,7 @@ from tests.bot.cli.installation import ROOT, Installation
 WORDS = {
     "serve", "init", "doctor", "config", "models", "kb", "draw", "ask", "jobs", "quota", "dept", "role", "token",
     "audit", "backup", "restore", "migrate", "verify", "reservations",
+    "ban",
 }  # fmt: skip
 GROUPS = {
     "kb": {"add", "list", "remove", "sync", "search", "ask", "eval"},
@@ -25,6 +26,7 @@ GROUPS = {
     "quota": {"show", "set", "grant", "report"},
     "dept": {"set", "list"},
     "role": {"set"},
+    "ban": {"add", "remove", "list"},
     "token": {"create", "list", "revoke"},
     "audit": {"list", "verify"},
     "models": {"list", "verify"},
