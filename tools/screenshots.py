@@ -16,7 +16,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
-PROMPTS = ("/ask 会议室怎么预订？", "/draw 左边红色的圆，右边绿色的三角形 --seed 7")
+PROMPTS = ("/ask 会议室怎么预订？", "/draw 左边红色的圆，右边绿色的星 --seed 7")
 DESK: ViewportSize = {"width": 1180, "height": 860}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 

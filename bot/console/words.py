@@ -161,13 +161,13 @@ _EN = {
 _ZH_PRACTICE = {
     "practice": "现在画图的是内置练习模型，会画简单图形：颜色、形状、大小、位置、一到四个、背景。"
     "想画别的，请管理员装上 Z-Image-Turbo：model.yaml 的 image.path，见 README。",
-    "example_draw": "/draw 左边红色的圆，右边绿色的三角形 --seed 7",
+    "example_draw": "/draw 左边红色的圆，右边绿色的星 --seed 7",
 }
 
 _EN_PRACTICE = {
     "practice": "The built-in practice model is drawing. It knows simple figures: colours, shapes, sizes, places, one "
     "to four, backgrounds. For anything else an admin installs Z-Image-Turbo: image.path in model.yaml, see README.",
-    "example_draw": "/draw a red circle on the left, a green triangle on the right --seed 7",
+    "example_draw": "/draw a red circle on the left, a green star on the right --seed 7",
 }
 
 

@@ -55,7 +55,7 @@ TABLE: dict[str, str] = {
     "note.ai": "AI-generated content",
     "note.builtin": "Built-in practice model",
     "note.builtin.queued": "Practice model, draws simple figures: "
-    "“red circle on the left, green triangle on the right”; for Z-Image-Turbo: model.yaml, image.path, README",
+    "“red circle on the left, green star on the right”; for Z-Image-Turbo: model.yaml, image.path, README",
     "note.builtin.unknown": "The practice model does not know this; it draws simple figures, "
     "such as “a red circle, blue background”",
     "note.negative": "This model knows no negative prompt: --neg did nothing",
@@ -419,7 +419,7 @@ TABLE: dict[str, str] = {
     "help.admin": "Admins:",
     "help.more": "More about one command: `/help draw`",
     "help.practice": "This is the built-in practice model. It draws simple figures (colours, shapes, sizes, places, "
-    "one to four, backgrounds), such as `/draw a red circle on the left, a green triangle on the right`. "
+    "one to four, backgrounds), such as `/draw a red circle on the left, a green star on the right`. "
     "For anything else an admin installs Z-Image-Turbo: `image.path` in `model.yaml`, see README.",
     "help.also": "Also written {names}",
     "help.draw": "draws",

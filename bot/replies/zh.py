@@ -54,7 +54,7 @@ TABLE: dict[str, str] = {
     "booked.redirected": "原来的群收不到消息了，直接发给你",
     "note.ai": "内容由 AI 生成",
     "note.builtin": "内置练习模型",
-    "note.builtin.queued": "内置练习模型，会画简单图形，如“左边红色的圆，右边绿色的三角形”；"
+    "note.builtin.queued": "内置练习模型，会画简单图形，如“左边红色的圆，右边绿色的星”；"
     "管理员在 model.yaml 的 image.path 填好 Z-Image-Turbo 即可换用，见 README",
     "note.builtin.unknown": "内置练习模型不认识这个描述里的东西，只会画简单图形，如“红色的圆，蓝色背景”",
     "note.negative": "当前模型不支持反向提示词，--neg 没有起作用",
@@ -395,7 +395,7 @@ TABLE: dict[str, str] = {
     "help.admin": "管理员：",
     "help.more": "某个命令的详细说明：`/help draw`",
     "help.practice": "现在是内置练习模型，会画简单图形：颜色、形状、大小、位置、一到四个、背景，"
-    "如 `/draw 左边红色的圆，右边绿色的三角形`。想画别的，请管理员装上 Z-Image-Turbo："
+    "如 `/draw 左边红色的圆，右边绿色的星`。想画别的，请管理员装上 Z-Image-Turbo："
     "`model.yaml` 的 `image.path`，见 README。",
     "help.also": "也可写作 {names}",
     "help.draw": "画图",

@@ -267,7 +267,7 @@ def drawn(prompt: str, *, builtin: bool = True, negative: str = "") -> Job:
 @pytest.mark.parametrize("state", [JobState.QUEUED, JobState.RUNNING])
 def test_the_practice_model_introduces_itself_while_one_waits(state: JobState) -> None:
     zh, en = (job_reply(job(state), words, card=CARD).note for words in (ZH, EN))
-    assert ["练习模型" in zh, "“左边红色的圆，右边绿色的三角形”" in zh, "image.path" in zh, "Z-Image-Turbo" in zh] == [
+    assert ["练习模型" in zh, "“左边红色的圆，右边绿色的星”" in zh, "image.path" in zh, "Z-Image-Turbo" in zh] == [
         True
     ] * 4
     assert ["Practice model" in en, "red circle" in en, "image.path" in en, "Z-Image-Turbo" in en] == [True] * 4
@@ -279,8 +279,8 @@ def test_the_practice_model_introduces_itself_while_one_waits(state: JobState) -
     ("prompt", "stranger"),
     [
         ("红色的圆，蓝色背景", False),
-        ("左边红色的圆，右边绿色的三角形", False),
-        ("a red circle on the left, a green triangle on the right", False),
+        ("左边红色的圆，右边绿色的星", False),
+        ("a red circle on the left, a green star on the right", False),
         ("赛博朋克城市夜景", True),
         ("一只戴红围巾的熊猫", True),
         ("a cat on a red circle", True),

@@ -18,13 +18,13 @@ from inference.requests import ImageRequest
 
 ASKED: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("一个红色的圆，蓝色背景", (("red", "circle"),)),
-    ("a big green diamond on a black background", (("green", "diamond"),)),
+    ("a big green star on a black background", (("green", "star"),)),
     ("黄色的心，紫色背景", (("yellow", "heart"),)),
     ("white square, red background", (("white", "square"),)),
     ("白色背景上一个蓝色的三角形", (("blue", "triangle"),)),
     ("a purple ring on a yellow background", (("purple", "ring"),)),
-    ("左边红色的圆，右边绿色的三角形，白色背景", (("green", "triangle"), ("red", "circle"))),
-    ("four blue squares, white background", (("blue", "square"),) * 4),
+    ("左边红色的圆，右边绿色的星，白色背景", (("green", "star"), ("red", "circle"))),
+    ("three blue diamonds, white background", (("blue", "diamond"),) * 3),
 )
 
 
