@@ -174,9 +174,9 @@ def test_one_seed_is_one_picture_wherever_it_is_ordered(
     house: Moqi, admin: Person, platform: FeishuSimulator, member: Guest, tmp_path: Path
 ) -> None:
     prompt, out = "一个红色的圆，蓝色背景", tmp_path / "circle.png"
-    (key,) = pictures(member().drawn(f"/draw {prompt} --size 128x128 --seed 5"))
-    web = admin.picture(admin.drawn(f"/draw {prompt} --size 128x128 --seed 5"))
-    ended = house.command("draw", prompt, "--size", "128x128", "--seed", "5", "-o", str(out))
+    (key,) = pictures(member().drawn(f"/draw {prompt} --size 128x128 --seed 7"))
+    web = admin.picture(admin.drawn(f"/draw {prompt} --size 128x128 --seed 7"))
+    ended = house.command("draw", prompt, "--size", "128x128", "--seed", "7", "-o", str(out))
     assert ended.returncode == 0, ended.stderr
     feishu, page, terminal = (rgb(found) for found in (platform.images[key], web, out.read_bytes()))
     assert (page == terminal).all()

@@ -281,7 +281,7 @@ def test_a_used_up_quota_ends_the_command_with_3(tmp_path: Path) -> None:
     assert "价格: 1（还剩 1）" in possible.stdout
     impossible = house.command("draw", "一只猫 --size 64x64 --n 2 --dry-run")
     assert impossible.returncode == 3
-    assert "现在下单会被拒绝" in one_sentence(impossible.stderr)
+    assert "现在下单会被拒绝：你的画图额度不够" in impossible.stderr
     refused = house.command("ask", "年假怎么休?")
     assert refused.returncode == 3
     assert "额度不够" in one_sentence(refused.stderr)

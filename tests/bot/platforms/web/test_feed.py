@@ -52,7 +52,10 @@ async def test_a_waiting_job_tells_its_place_and_the_range_of_its_time() -> None
         feed.queued(1, job=7, place=Place(place=3, seconds=55.04, low=40, high=70))
         ((_, told),) = await everything(page)
     assert (told["state"], told["place"], told["seconds"]) == ("queued", 3, 55.0)
-    assert (told["low"], told["high"], told["paused"]) == (40, 70, False)
+    assert (told["low"], told["high"], told.get("title")) == (40, 70, None)
+    with feed.subscribe(1) as page:
+        feed.queued(1, job=7, place=Place(place=3, seconds=None), title="排队中 · 第 3 位 · 管理员已暂停，恢复后继续")
+        assert (await everything(page))[-1][1]["title"].endswith("管理员已暂停，恢复后继续")
 
 
 async def test_a_page_that_opens_in_the_middle_is_told_where_things_stand() -> None:
