@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from inference.images.builtin import components
+from inference.images.builtin.second import ADAPTERS
 from inference.images.builtin.training.__main__ import SEED
 from inference.images.builtin.training.captions import corpus
 from inference.images.preflight import preflight
@@ -46,7 +47,7 @@ def plain(config: Any) -> dict[str, Any]:
 
 
 def test_everybody_may_read_it_and_it_stays_small() -> None:
-    files = [file for file in BUILTIN.rglob("*") if file.is_file()]
+    files = [file for folder in (BUILTIN, ADAPTERS) for file in folder.rglob("*") if file.is_file()]
     assert all(file.stat().st_mode & 0o444 == 0o444 for file in files)
     assert sum(file.stat().st_size for file in files) < LIMIT
     assert preflight(BUILTIN).ok

@@ -1,9 +1,10 @@
-"""The built-in model obeys: what was asked for is what the pixels show, alone, in a batch, varied, steered."""
+"""The built-in model obeys: what was asked for is what the pixels show, alone, in a batch, varied, steered, adapted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from inference.images.builtin import second
 from inference.images.builtin.judge import look
 from inference.images.registry import BUILTIN
 from inference.images.zimage import ZImageModel
@@ -134,3 +136,36 @@ def test_every_step_count_works(engine: ZImageModel) -> None:
     for steps in (4, 20):
         [picture] = draw(engine, replace(base, steps=steps))
         assert shown(picture) == (("red", "circle"),)
+
+
+SIMPLE = [request(prompt, seed=11) for prompt in ("一个红色的圆，白色背景", "a blue square")]
+
+
+def drawn_as(pictures: Sequence[Image.Image]) -> list[tuple[str, str, str]]:
+    return [(figure.colour, figure.shape, figure.style) for picture in pictures for figure in look(np.array(picture))]
+
+
+def test_the_sketch_adapter_changes_the_style_and_leaves_no_trace(engine: ZImageModel) -> None:
+    plain = draw(engine, *SIMPLE)
+    engine.pipeline.load_lora_weights(
+        str(second.ADAPTERS), weight_name=second.SKETCH, adapter_name="sketch", use_safetensors=True
+    )
+    try:
+        sketched = draw(engine, *SIMPLE)
+    finally:
+        engine.pipeline.unload_lora_weights()
+    assert drawn_as(plain) == [("red", "circle", "flat"), ("blue", "square", "flat")]
+    assert [(shape, style) for _, shape, style in drawn_as(sketched)] == [("circle", "outline"), ("square", "outline")]
+    after = draw(engine, *SIMPLE)
+    assert all((np.array(one) == np.array(other)).all() for one, other in zip(plain, after, strict=True))
+
+
+def test_the_second_version_is_another_model_in_the_same_layout(tmp_path: Path) -> None:
+    second.write(tmp_path)
+    model = ZImageModel.load(tmp_path, name="second", builtin=True, device="cpu")
+    [circle, square] = draw(model, *SIMPLE)
+    model.close()
+    assert [(shape, style) for _, shape, style in drawn_as([circle, square])] == [
+        ("circle", "outline"),
+        ("square", "outline"),
+    ]
