@@ -79,7 +79,7 @@ def test(arguments: list[str]) -> int:
     """Install the test extras too, then become pytest, with a worker per core; `-n0` brings back one process."""
     install("test")
     # Files stay whole, because a file's tests share one server; more workers than four would only wait for those.
-    become([str(PYTHON), "-m", "pytest", "-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", *arguments])
+    become([str(PYTHON), "-m", "pytest", "-n", "auto", "--maxprocesses", "4", "--dist", "worksteal", *arguments])
 
 
 def check(arguments: list[str]) -> int:

@@ -136,7 +136,7 @@ def test_a_stop_ends_well_and_the_rest_is_done_after_the_next_start(tmp_path: Pa
     house.start()
     house.ready()
     anna = Person(house, "anna")
-    long = anna.ordered("/draw 很大很慢 --size 1536x1536 --steps 50 --n 2")  # longer than a stop waits
+    long = anna.ordered("/draw 很大很慢 --size 1024x1024 --steps 50 --n 2")  # longer than a stop waits
     short = [anna.ordered(f"/draw 第{n}只猫 --size 64x64") for n in range(3)]
     left = anna.left()
     until(lambda: "进行中" in anna.told("/jobs")["text"], "the first to run")

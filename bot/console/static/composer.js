@@ -33,6 +33,7 @@ export class Composer {
 
   set commands(list) {
     this.#commands = list;
+    this.#changed(); // somebody may have typed the slash before they came
   }
 
   /** Put a text into the input, caret at its end. */
