@@ -78,7 +78,7 @@ def run(arguments: list[str]) -> int:
 def test(arguments: list[str]) -> int:
     """Install the test extras too, then become pytest, with a worker per core; `-n0` brings back one process."""
     install("test")
-    # Files stay whole, because a file's tests share one server; more workers than four would only wait for those.
+    # A file's tests share one server, so more workers than four would mostly start servers; the last ones share out.
     become([str(PYTHON), "-m", "pytest", "-n", "auto", "--maxprocesses", "4", "--dist", "worksteal", *arguments])
 
 
