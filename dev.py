@@ -79,7 +79,6 @@ def test(arguments: list[str]) -> int:
     """Install the test extras too, then become pytest, with a worker per core; `-n0` brings back one process."""
     install("test")
     # A file's tests share one server, so more workers than four would mostly start servers; the last ones share out.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # a core per worker: threads of several would wait for each other
     become([str(PYTHON), "-m", "pytest", "-n", "auto", "--maxprocesses", "4", "--dist", "worksteal", *arguments])
 
 
