@@ -184,7 +184,7 @@ def waiting_of(conn: Connection, kind: Kind, user_id: int) -> int:
 
 
 def ahead(conn: Connection, job: Any) -> tuple[int, float]:
-    """How many wait before this place, and their work. The place need not be taken: see `scheduler.places.preview`."""
+    """How many wait before this place, and their work. The place need not be taken: see `scheduler.queue.preview`."""
     key = _key(job)
     own = conn.execute(_OWN, key).one_or_none()
     if own is None:

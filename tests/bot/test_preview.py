@@ -19,6 +19,7 @@ from bot.events import ChatEvent
 from bot.moderation import Rule, Screen, words
 from bot.replies import Words
 from inference.images.model import ModelCard
+from scheduler import pausing
 from scheduler.calendar import window_from_text
 from scheduler.policy import Policy
 from storage import inbox
@@ -124,3 +125,10 @@ def test_hours_and_words_that_would_refuse_the_order_are_told_and_not_noted(db: 
     assert refused.outcome == "refused:moderated"
     assert rows(db) == (0, 0, 0)
     assert not db.read_sync(lambda conn: conn.execute(select(audit.c.action)).scalars().all())
+
+
+def test_while_drawing_is_paused_it_says_so(db: Database) -> None:
+    db.run_sync(pausing.pause, (Kind.DRAW,), "user:1", NOW, at_once=False)
+    handled = say(db, "/draw 猫 --dry-run")
+    assert handled.reply is not None
+    assert dict(handled.reply.fields)["预计"] == "管理员已暂停，恢复后继续"

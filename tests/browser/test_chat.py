@@ -20,7 +20,7 @@ from tests.bot.console.harness import Stage, serving, stage
 
 if not os.environ.get("CI"):  # there its absence must be an error, not a skip
     pytest.importorskip("playwright", reason="playwright is not installed: pip install playwright")
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Route, expect
 
 from tests.browser.page import ChatPage
 
@@ -199,6 +199,24 @@ async def test_a_slash_lists_the_commands(opened: Opened) -> None:
     await expect(rows.first).to_be_hidden()
     await chat.say("/help")  # a whole command is sent by Enter, list or not
     await expect(chat.page.locator(".bot code").first).to_have_text("/draw")
+
+
+async def test_a_slash_typed_before_the_commands_came_lists_them_when_they_come(opened: Opened) -> None:
+    chat = await opened("小墨")
+    await expect(chat.input).to_be_focused()
+    may_come = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await may_come.wait()
+        await route.continue_()
+
+    await chat.page.route("**/api/commands", late)
+    await chat.page.reload()
+    await expect(chat.input).to_be_focused()
+    await chat.page.keyboard.type("/")
+    await expect(chat.page.locator(".hint-row")).to_have_count(0)
+    may_come.set()
+    await expect(chat.page.locator(".hint-row")).to_have_count(9)
 
 
 async def test_a_cut_connection_is_said_and_made_good(opened: Opened, made: Stage, url: str) -> None:

@@ -172,10 +172,8 @@ class Reader:
     def ask(self, scene: Scene, rng: random.Random, *, plainly: bool = False) -> Asked:
         """One way to ask for `scene`; `plainly` always in the usual words."""
         language: vocabulary.Language = "zh" if rng.random() < CHINESE else "en"
-        if plainly:
-            tokens, ends = self._read(marked(scene, rng, language=language), self.exact)
-            return Asked(tokens, ends, figures(scene), slots(scene))
-        tokens, ends = self._read(worn(scene, language, rng), self.loose if language == "en" else self.exact)
+        text = marked(scene, rng, language=language) if plainly else worn(scene, language, rng)
+        tokens, ends = self._read(text, self.loose if language == "en" and not plainly else self.exact)
         return Asked(tokens, ends, figures(scene), slots(scene))
 
     def silence(self) -> Asked:

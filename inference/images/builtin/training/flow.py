@@ -160,9 +160,11 @@ class Training:
         )
         layout, placed = self.guide.loss(seen, batch.layouts, batch.dice, sigma)
         # Weighted so that the picture counts alike at every share of noise: what matters is settled while it is high.
-        right = teacher.velocity(mixed, sigma, batch.told) if teacher and batch.told else clean - noise
+        right, weight = clean - noise, 1.0
+        if teacher is not None:
+            assert batch.told is not None, "a teacher reads plain captions: batches(…, plainly=True)"
+            right, weight = teacher.velocity(mixed, sigma, batch.told), GUIDED_WEIGHT
         loss = (sigma[:, None, None, None] * (seen.velocity.float() - right)).square().mean()
-        weight = GUIDED_WEIGHT if teacher else 1.0
         (weight * loss + READING_WEIGHT * reading + LAYOUT_WEIGHT * layout).backward()
         more, read = self.reading.loss(self.reading.features(batch.more.tokens), batch.more)
         (MORE_WEIGHT * more).backward()
@@ -188,9 +190,8 @@ class Training:
             optimizer.zero_grad()
         self.step += 1
         keep = min(MEMORY, self.step / (self.step + 10))
+        self._compute_with_masters()
         with torch.no_grad():
-            for one, master in zip(self.model.parameters(), self.masters, strict=True):
-                one.copy_(master)
             current = (*self.masters, *self.reading.encoder.parameters())
             for mean, one in zip(self.average, current, strict=True):
                 mean.lerp_(one, 1 - keep)
@@ -212,9 +213,15 @@ class Training:
         with torch.no_grad():
             for one, mean in zip((*self.masters, *encoder), self.average, strict=True):
                 one.copy_(mean)
+        self._compute_with_masters()
+        self.step = 0
+
+    def _compute_with_masters(self) -> None:
+        import torch
+
+        with torch.no_grad():
             for one, master in zip(self.model.parameters(), self.masters, strict=True):
                 one.copy_(master)
-        self.step = 0
 
     def state(self) -> dict[str, Any]:
         """Everything that is needed to go on."""
@@ -237,11 +244,11 @@ class Training:
         self.reading.heads.load_state_dict(state["heads"])
         self.guide.heads.load_state_dict(state["guide"])
         with torch.no_grad():
-            for one, master, kept in zip(self.model.parameters(), self.masters, state["masters"], strict=True):
+            for master, kept in zip(self.masters, state["masters"], strict=True):
                 master.copy_(kept)
-                one.copy_(kept)
             for mean, kept in zip(self.average, state["average"], strict=True):
                 mean.copy_(kept)
+        self._compute_with_masters()
         for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(kept)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from inference.images.builtin import components
 from inference.images.builtin.captions import ENDS
@@ -15,11 +16,12 @@ from inference.images.builtin.dice import Dice
 from inference.images.builtin.evaluate import draw, sheet, table, trials
 from inference.images.builtin.painting import edge_distances, paint, plan
 from inference.images.builtin.scene import Figure, Scene, sample
+from inference.images.builtin.second import ADAPTERS
 from inference.images.builtin.training import __main__ as training
 from inference.images.builtin.training import adapter, autoencoder, batched, batches, captions, flow, guided, layout
 from inference.images.builtin.training.team import Team
 from inference.images.builtin.vocabulary import SHAPES, Language, Shape
-from inference.images.registry import Choice, LoadOptions, load
+from inference.images.registry import BUILTIN, Choice, LoadOptions, load
 
 ALONE = Team(0, 1)
 
@@ -248,3 +250,36 @@ def test_a_teacher_goes_further_the_way_a_caption_leads(monkeypatch: pytest.Monk
     assert not torch.allclose(plain[0], nothing[0], atol=0.05)
     assert torch.allclose(further[0], plain[0] + 2 * (plain[0] - nothing[0]), atol=0.05)
     assert torch.allclose(further[1], nothing[1], atol=0.05)  # nothing asked for leads nowhere
+    learner.begin_again()
+    assert learner.step == 0
+    encoder = learner.reading.encoder.parameters()
+    assert all((one == 0).all() for one in (*learner.masters, *learner.model.parameters(), *encoder))
+
+
+def test_captions_are_worn_by_any_marks_and_openings_unless_they_are_to_be_plain(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(captions, "CORPUS", 300)
+    monkeypatch.setattr(captions, "NOISY", 1.0)
+    scene = Scene(figures=(Figure(shape="circle", colour="red", size="small"),), background="white")
+    rng = random.Random(11)
+    said = [captions.worn(scene, "en", rng) for _ in range(100)]
+    assert sum(any(mark in text for mark in "|~*+=<>&^_#@%$") for text in said) > 30
+    assert sum(text.lower().startswith(captions._OPENING_EN) for text in said) > 5
+    tokenizer = components.tokenizer(captions.corpus(1))
+    reader = captions.Reader.of(tokenizer)
+    plain = [tokenizer.decode(reader.ask(scene, rng, plainly=True).tokens) for _ in range(100)]
+    assert not any(mark in text.partition("user")[2].partition("<|")[0] for text in plain for mark in "~*+=<>&^_#@%$")
+    pool = batches.Pool([scene], torch.zeros(1), torch.zeros(1), layout.Layouts(*[torch.zeros(1)] * 3))
+    told = batches._plainly(pool, [(0, reader.silence()), (0, reader.ask(scene, rng))], reader, rng)
+    assert told.slots[0].max() < 0 <= told.slots[1].max()
+
+
+def test_an_adapter_is_trained_and_fits_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adapter, "STEPS", 2)
+    monkeypatch.setattr(adapter, "BATCH", 2)
+    assert adapter.main([str(BUILTIN), str(tmp_path)]) == 0
+    kept = load_file(tmp_path / "sketch.safetensors")
+    shipped = load_file(ADAPTERS / "sketch.safetensors")
+    assert {name: one.shape for name, one in kept.items()} == {name: one.shape for name, one in shipped.items()}
+    assert any(one.abs().max() > 0 for name, one in kept.items() if "lora_B" in name)  # they begin as zeros
