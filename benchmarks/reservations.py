@@ -121,11 +121,14 @@ class Front:
             cost=1,
             work=reservation.work,
             priority=RESERVED,
-            card=lambda conn, job: {"text": "queued"},
+            card=lambda conn, job, place: {"text": "queued"},
         )
 
     def message(self, reservation: Reservation, fate: Occurrence, refusal: Refusal | None) -> dict[str, Any]:
         raise AssertionError(f"reservation {reservation.id} was refused: {refusal}")
+
+    def over(self, reservation: Reservation, now: datetime) -> dict[str, Any]:
+        return {"text": "over"}
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from bot.commands.when import (
     window_length,
 )
 from bot.context import House
+from bot.replies.booked import Shown
 from scheduler import firing, hours
 from scheduler.calendar import Once, Opening, Rule, Window
 from scheduler.policy import BATCH, RESERVED, Refusal
@@ -122,6 +123,10 @@ class Booker:
         words = self._house.words
         why = "" if refusal is None else words.refusal(refusal.code, refusal.detail).text
         return words.not_fired(reservation, fate, why).to_json()
+
+    def over(self, reservation: Reservation, now: datetime) -> dict[str, Any]:
+        """What the card of a reservation that will not fire again says from now on."""
+        return self._house.words.reservation(reservation, Shown(now=now, cost=None)).to_json()
 
 
 def _booked(reservation: Reservation, due: firing.Firing) -> dict[str, Any]:

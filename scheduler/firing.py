@@ -44,6 +44,9 @@ class Front(Protocol):
     def message(self, reservation: Reservation, fate: Occurrence, refusal: Refusal | None) -> dict[str, Any]:
         """What the owner is told when a due time was not run, as a reply's JSON."""
 
+    def over(self, reservation: Reservation, now: datetime) -> dict[str, Any]:
+        """What the card of a reservation that will not fire again says from now on, as a reply's JSON."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Look:
@@ -87,7 +90,7 @@ def fire(conn: Connection, reservation_id: int, front: Front, policy: Policy, no
     if fate is None:
         fate = _run(conn, look, front, policy)
         reservations.record(conn, fate)
-    _move_on(conn, look, fate)
+    _move_on(conn, look, fate, front)
     point("reservation-firing")
     return fate
 
@@ -113,7 +116,7 @@ def give_up(conn: Connection, reservation_id: int, front: Front, now: datetime) 
     if fate is None:
         fate = _refused(conn, look, Refusal(code="internal"), front)
         reservations.record(conn, fate)
-    _move_on(conn, look, fate)
+    _move_on(conn, look, fate, front)
     return fate
 
 
@@ -181,10 +184,14 @@ def _tell(conn: Connection, look: _Look, fate: Occurrence, refusal: Refusal | No
     outbox.add(conn, key, look.held.origin, slot="reply", body=body, now=look.now)
 
 
-def _move_on(conn: Connection, look: _Look, fate: Occurrence) -> None:
-    """Record what was missed before, and set the reservation to its next time."""
+def _move_on(conn: Connection, look: _Look, fate: Occurrence, front: Front) -> None:
+    """Record what was missed before, and set the reservation to its next time, or end it."""
     reservations.record_skipped(conn, look.left_out(look.turn.missed, "missed"))
-    values: dict[str, Any] = {"next_at": look.turn.next_at}
-    if look.turn.next_at is None:
-        values |= {"state": ReservationState.ENDED, "reason": fate.reason or "fired"}
-    reservations.change(conn, look.held, **values)
+    if look.turn.next_at is not None:
+        reservations.change(conn, look.held, next_at=look.turn.next_at)
+        return
+    reason = fate.reason or "fired"
+    ended = reservations.change(conn, look.held, next_at=None, state=ReservationState.ENDED, reason=reason)
+    if ended.card:  # it shows a time to come, and buttons that do nothing any more
+        key, body = f"res-{ended.id}-over-{fate.key}", front.over(ended, look.now)
+        outbox.add(conn, key, ended.origin, slot="revision", body=body, now=look.now, replaces=ended.card)

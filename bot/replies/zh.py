@@ -280,7 +280,7 @@ TABLE: dict[str, str] = {
     "reservation.choose": "是哪个时间？· 预约 r{id}",
     "reservation.active": "已预约 · r{id}",
     "reservation.paused": "预约已暂停 · r{id}",
-    "reservation.ended": "预约已完成 · r{id}",
+    "reservation.ended": "预约已结束 · r{id}",
     "reservation.cancelled": "预约已取消 · r{id}",
     "reservation.state.proposed": "待确认",
     "reservation.state.choosing": "待选时间",

@@ -120,6 +120,11 @@ class Chat:
         """The newest card of a reservation."""
         return Reply.from_json([one for one in self.sent() if one.key.startswith("res-")][-1].body)
 
+    def notice(self) -> Reply:
+        """What was last told of a reservation, beside its card."""
+        told = [one for one in self.sent() if one.key.startswith("res-") and one.slot == "reply"]
+        return Reply.from_json(told[-1].body)
+
     def said(self) -> str:
         """The newest message."""
         return Reply.from_json(self.sent()[-1].body).text
@@ -233,7 +238,24 @@ def test_too_late_it_says_so(chat: Chat) -> None:
     chat.push("确认")
     chat.now = datetime(2026, 11, 22, 2, tzinfo=UTC)
     chat.fire()
-    assert "晚了 1 小时，按你的设定跳过。 没有计额度。" in chat.card().text
+    assert "晚了 1 小时，按你的设定跳过。 没有计额度。" in chat.notice().text
+
+
+def test_what_has_fired_for_the_last_time_says_so_on_its_card(chat: Chat) -> None:
+    chat.say("/draw 猫 --at 明天9:00")
+    chat.push("确认")
+    shown_last = chat.kept().card
+    chat.now = datetime(2026, 11, 22, 1, tzinfo=UTC)
+    chat.fire()
+    [over] = [one for one in chat.sent() if one.replaces == shown_last]
+    assert over.slot == "revision"
+    assert chat.card().title == "预约已结束 · r1"
+    assert chat.card().buttons == ()
+    chat.say("/draw 狗 --every 每天9:00")
+    chat.push("确认")
+    chat.now = datetime(2026, 11, 23, 1, tzinfo=UTC)
+    chat.fire(2)
+    assert chat.card().title == "已预约 · r2", "it fires again"
 
 
 def test_only_the_owner_and_admins_may_press(chat: Chat) -> None:
@@ -387,7 +409,7 @@ def test_without_a_model_it_can_be_booked_and_is_refused_when_it_fires(db: Datab
     chat.push("确认")
     chat.now = datetime(2026, 11, 22, 1, tzinfo=UTC)
     chat.fire()
-    assert "画图模型现在用不了" in chat.card().text
+    assert "画图模型现在用不了" in chat.notice().text
 
 
 def test_a_terminal_cannot_book(chat: Chat) -> None:

@@ -127,6 +127,9 @@ class Front:
     def message(self, reservation: Reservation, fate: Occurrence, refusal: Refusal | None) -> dict[str, Any]:
         return {"reservation": reservation.id, "reason": fate.reason}
 
+    def over(self, reservation: Reservation, now: datetime) -> dict[str, Any]:
+        return {"over": reservation.id}
+
 
 def submission(key: str, user: User, origin: Origin, cost: int, **more: Any) -> Submission:
     """An order of pictures."""

@@ -61,11 +61,14 @@ class Front:
             work=reservation.work,
             priority=RESERVED if reservation.closes_at is None else BATCH,
             not_after=reservation.closes_at,
-            card=lambda conn, job: {},
+            card=lambda conn, job, place: {},
         )
 
     def message(self, reservation: Reservation, fate: Occurrence, refusal: Refusal | None) -> dict[str, Any]:
         return {"reservation": reservation.id, "reason": fate.reason}
+
+    def over(self, reservation: Reservation, now: datetime) -> dict[str, Any]:
+        return {"over": reservation.id}
 
 
 def person(db: Database, name: str = "anna") -> User:
