@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -58,7 +59,9 @@ class Lane:
         user, at = self.people[order.who], BEGIN + timedelta(seconds=order.at)
         key = f"sim-{next(self.keys)}"
         origin = Origin(platform="bench", chat_id="1", chat_type=ChatType.DIRECT, message_id=key, sender=user.name)
-        wanted = Submission(key=key, kind=Kind.DRAW, user=user, origin=origin, params=PARAMS, cost=1, work=order.work)
+        wanted = Submission(
+            key=key, kind=Kind.DRAW, user=user, origin=origin, params=PARAMS, cost=1, work=order.work, card=_card
+        )
         job = queue.submit(self.conn, wanted, self.policy, at)
         assert isinstance(job, Job), job
         self.ran[job.id] = Ran(order=order, promised=places.place(self.conn, job, at))
@@ -79,6 +82,11 @@ class Lane:
         moment = BEGIN + timedelta(seconds=self.now)
         assert queue.succeed(self.conn, job, {"seeds": [7]}, ran.order.takes, moment)
         return ran
+
+
+def _card(conn: Connection, job: Job, place: Place) -> dict[str, Any]:
+    """Shown to nobody, but what it says is a promise."""
+    return {}
 
 
 def served(conn: Connection, people: Sequence[User], orders: Sequence[Order]) -> list[Ran]:

@@ -14,11 +14,10 @@ from bot.context import House
 from bot.replies import job_reply
 from inference.images import batching, pricing
 from inference.requests import ImageRequest
-from scheduler import places
 from scheduler.pausing import held
 from scheduler.policy import Refusal
 from scheduler.queue import Submission
-from storage.records import Job, Kind, Origin, User, utcnow
+from storage.records import Job, Kind, Origin, Place, User, utcnow
 
 MAX_SEED = 2**32
 
@@ -93,10 +92,9 @@ def price(house: House, params: dict[str, Any]) -> int | None:
     return pricing.price(params["width"], params["height"], params["steps"], params["count"], house.card)
 
 
-def first_card(house: House, conn: Connection, job: Job) -> dict[str, Any]:
+def first_card(house: House, conn: Connection, job: Job, place: Place) -> dict[str, Any]:
     """What a job's card says at first: its place, even if its turn comes before the card is sent."""
     hold = held(conn, job, house.policy.timezone, utcnow())
-    place = places.place(conn, job, job.created_at)
     return job_reply(job, house.words, place=place, hold=hold, card=house.card).to_json()
 
 

@@ -1,9 +1,10 @@
 """How long until a result, and how sure that is. Pure: from what a lane measured to two numbers a person can rely on.
 
 A lane learns its seconds per unit of work and how far these lie apart from run to run. What waits before a job is a sum
-of such runs: the more there are the better their noise cancels out, but not the doubt about their mean. The range is
-meant to hold in four of five cases if nobody comes in between whose turn is earlier. That is not foreseen: the cards
-are brought up to date as it happens. How often the first promise held is what `benchmarks/fairness.py` tells.
+of such runs: the more there are the better their noise cancels out, but not the doubt about their mean. That foresees
+nobody who comes later and whose turn is earlier, no retry and no pause. So the lane also remembers how its promises
+turned out (Misses) and promises accordingly: the range holds in four of five cases. How often the first promise held
+is what `benchmarks/fairness.py` tells.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from math import exp, sqrt
+from math import exp, log, sqrt
 
 from storage.records import Kind
 
@@ -24,8 +25,17 @@ NEWEST = 0.2
 #: From fewer measurements nothing is said about how far they lie apart.
 ENOUGH = 4
 
-#: Standard deviations that four of five results of a normal distribution lie within.
-_WITHIN = 1.28
+#: Which shares of the results come sooner than the least, the expected and the most that is said.
+_SHARES = (0.1, 0.5, 0.9)
+
+#: Where these lie for a normal distribution, in standard deviations: what is believed before anything was promised.
+_NORMAL = (-1.28, 0.0, 1.28)
+
+#: How far one outcome moves them at most.
+_LESSON = 0.2
+
+#: Beyond so many standard deviations nobody is told anything: that lane stood still.
+_FARTHEST = 25.0
 
 #: The least relative doubt about anything: a worker looks for work only so often, a batch ends as a whole.
 _LEAST = 0.05
@@ -58,6 +68,29 @@ class Pace:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Misses:
+    """How promises turned out: the quantiles _SHARES of log(real / promised), in standard deviations of the promise.
+
+    They follow the outcomes without any belief about their distribution (Gibbs and Candes, Adaptive Conformal
+    Inference, 2021): each one lies where its share of the outcomes falls below it.
+    """
+
+    early: float = _NORMAL[0]
+    middle: float = _NORMAL[1]
+    late: float = _NORMAL[2]
+
+    def after(self, promised: float, doubt: float, real: float) -> Misses:
+        """The same after one more promise of `promised` seconds, sure to within `doubt`, that took `real` seconds."""
+        off = log(max(real, 0.01) / max(promised, 0.01)) / doubt
+        known = (self.early, self.middle, self.late)
+        moved = (
+            value + _LESSON * (share if off > value else share - 1) for value, share in zip(known, _SHARES, strict=True)
+        )
+        early, middle, late = sorted(min(max(value, -_FARTHEST), _FARTHEST) for value in moved)
+        return Misses(early=early, middle=middle, late=late)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Wait:
     """Seconds until a result. `low` and `high` are None while too little was measured to say how sure that is."""
 
@@ -66,18 +99,25 @@ class Wait:
     high: int | None = None
 
 
-def wait(pace: Pace, kind: Kind, ahead: float, jobs: int, own: float, left: float) -> Wait | None:
-    """When the job of `own` work is done that `jobs` of `ahead` work wait before, while `left` seconds still run.
+def foreseen(pace: Pace, kind: Kind, ahead: float, own: float, left: float) -> float | None:
+    """When a job of `own` work is done that `ahead` work waits before, while `left` seconds still run: in seconds.
 
     None before anything was measured: better no number than a wrong one.
     """
     if pace.samples == 0:
         return None
-    seconds = (left + ahead * pace.rate) / AT_ONCE[kind] + own * pace.rate
-    if pace.samples < ENOUGH:
+    return (left + ahead * pace.rate) / AT_ONCE[kind] + own * pace.rate
+
+
+def wait(seconds: float, doubt: float | None, misses: Misses) -> Wait:
+    """What to say of the seconds that are foreseen, sure to within the relative `doubt`, by how such words turned out.
+
+    None = too little was measured.
+    """
+    if doubt is None:
         return Wait(seconds=seconds)
-    factor = exp(_WITHIN * pace.doubt(jobs + 1))
-    return Wait(seconds=seconds, low=rounded(seconds / factor), high=rounded(seconds * factor))
+    least, expected, most = (seconds * exp(off * doubt) for off in (misses.early, misses.middle, misses.late))
+    return Wait(seconds=expected, low=rounded(least), high=rounded(most))
 
 
 def remaining(pace: Pace, running: Sequence[tuple[float, datetime]], now: datetime) -> float:

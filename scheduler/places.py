@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from scheduler import estimate
-from scheduler.estimate import Pace
+from scheduler.estimate import Misses, Pace
 from storage import jobs, line
 from storage.jobs import Lane
 from storage.records import Job, Kind, Place
@@ -28,6 +28,11 @@ class Spot:
 def pace(lane: Lane) -> Pace:
     """What a lane has measured."""
     return Pace(rate=lane.rate, variance=lane.variance, samples=lane.samples)
+
+
+def misses(lane: Lane) -> Misses:
+    """How a lane's promises turned out."""
+    return Misses(early=lane.early, middle=lane.middle, late=lane.late)
 
 
 def place(conn: Connection, job: Job | Spot, now: datetime) -> Place:
@@ -57,7 +62,9 @@ def _place(lane: Lane, ahead: int, work: float, own: float, left: float, now: da
         return Place(place=ahead + 1, seconds=None)
     if lane.open_until is not None:
         left += max(0.0, (lane.open_until - now).total_seconds())
-    found = estimate.wait(pace(lane), lane.kind, work, ahead, own, left)
-    if found is None:
+    foreseen = estimate.foreseen(pace(lane), lane.kind, work, own, left)
+    if foreseen is None:
         return Place(place=ahead + 1, seconds=None)
-    return Place(place=ahead + 1, seconds=found.seconds, low=found.low, high=found.high)
+    doubt = pace(lane).doubt(ahead + 1) if lane.samples >= estimate.ENOUGH else None
+    said = estimate.wait(foreseen, doubt, misses(lane))
+    return Place(place=ahead + 1, seconds=said.seconds, low=said.low, high=said.high, foreseen=foreseen, doubt=doubt)

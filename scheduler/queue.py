@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from scheduler import classes, fairness, places, quota
 from scheduler import policy as rules
+from scheduler.fairness import Tag
 from scheduler.places import Spot
 from scheduler.policy import UNIT_OF, Demand, Policy, Refusal
 from scheduler.standing import Standing, notices
@@ -46,7 +47,7 @@ class Submission:
     not_before: datetime | None = None  # it may start from then on
     not_after: datetime | None = None  # it may not start from then on
     #: What its first message says ({}: how the job stands when it is sent); None = no such message.
-    card: Callable[[Connection, Job], dict[str, Any]] | None = None
+    card: Callable[[Connection, Job, Place], dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,11 +93,11 @@ def submit(conn: Connection, wanted: Submission, policy: Policy, now: datetime) 
     have, refusal = _admitted(conn, wanted, policy, now)
     if refusal is not None:
         return refusal
-    job_id = _enqueue(conn, wanted, policy, notices(have, wanted.cost, policy.warn_at), now)
+    job_id, place = _enqueue(conn, wanted, policy, notices(have, wanted.cost, policy.warn_at), now)
     quota.hold(conn, job_id, wanted.cost, have, now)
     job = _expect(conn, job_id)
-    if wanted.card is not None:
-        body = wanted.card(conn, job)
+    if wanted.card is not None and place is not None:
+        body = wanted.card(conn, job, place)
         outbox.add(conn, message_key(job_id, "card"), wanted.origin, slot="card", job_id=job_id, body=body, now=now)
     _audit(conn, quota.subject(wanted.user.id), "submit", job_id, now, kind=wanted.kind.value, cost=wanted.cost)
     return job
@@ -120,16 +121,22 @@ def preview(conn: Connection, wanted: Submission, policy: Policy, now: datetime)
     have, refusal = _admitted(conn, wanted, policy, now)
     share = policy.share(wanted.user.role)
     tag = classes.tag(conn, wanted.kind, wanted.user.id, wanted.priority, wanted.work, share)
+    return Preview(cost=wanted.cost, have=have, refusal=refusal, place=places.place(conn, _spot(wanted, tag), now))
+
+
+def _spot(wanted: Submission, tag: Tag) -> Spot:
     last = 2**31 - 1  # behind all that have the same tag
-    spot = Spot(kind=wanted.kind, priority=wanted.priority, vtag=tag.start, id=last, weight=wanted.work)
-    return Preview(cost=wanted.cost, have=have, refusal=refusal, place=places.place(conn, spot, now))
+    return Spot(kind=wanted.kind, priority=wanted.priority, vtag=tag.start, id=last, weight=wanted.work)
 
 
 def _enqueue(
     conn: Connection, wanted: Submission, policy: Policy, told: tuple[dict[str, Any], ...], now: datetime
-) -> int:
+) -> tuple[int, Place | None]:
+    """The job's id, and what its card says about its place, if it has one."""
     share = policy.share(wanted.user.role)
     tag = classes.enter(conn, wanted.kind, wanted.user.id, wanted.priority, wanted.work, share)
+    place = None if wanted.card is None else places.place(conn, _spot(wanted, tag), now)
+    promised = place if wanted.not_before is None else None
     job_id = jobs.add(
         conn,
         key=wanted.key,
@@ -147,11 +154,13 @@ def _enqueue(
         not_before=wanted.not_before,
         not_after=wanted.not_after,
         notices=told,
+        foreseen=promised and promised.foreseen,
+        doubt=promised and promised.doubt,
         now=now,
     )
     if job_id is None:
         raise RuntimeError(f"job key {wanted.key!r} appeared while its lane was locked")
-    return job_id
+    return job_id, place
 
 
 def claim(conn: Connection, kind: Kind, room: Callable[[Job], int], policy: Policy, now: datetime) -> Claim | None:
@@ -198,8 +207,9 @@ def succeed(
     """
     if not jobs.end(conn, job.id, job.token, JobState.DONE, now, result=result):
         return cancelled(conn, job, now)
-    rate = _learned(jobs.lane(conn, job.kind), took / max(job.weight, 1e-6))
-    jobs.set_lane(conn, job.kind, **rate, failures=0, open_until=None)
+    lane = jobs.lane(conn, job.kind)
+    learned = {**_learned(lane, took / max(job.weight, 1e-6)), **_kept(lane, job, now)}
+    jobs.set_lane(conn, job.kind, **learned, failures=0, open_until=None)
     beyond = quota.settle(conn, job.id, now, used - job.cost, policy)
     if beyond.units:
         jobs.charge(conn, job.id, job.cost + beyond.units, (*job.notices, *beyond.notices))
@@ -216,6 +226,14 @@ def learn(conn: Connection, kind: Kind, rate: float) -> None:
 def _learned(lane: Lane, rate: float) -> dict[str, Any]:
     pace = places.pace(lane).after(rate)
     return {"rate": pace.rate, "variance": pace.variance, "samples": pace.samples}
+
+
+def _kept(lane: Lane, job: Job, now: datetime) -> dict[str, Any]:
+    """What a lane learns from how the promise it made for a job turned out."""
+    if job.foreseen is None or job.doubt is None:
+        return {}
+    misses = places.misses(lane).after(job.foreseen, job.doubt, (now - job.created_at).total_seconds())
+    return {"early": misses.early, "middle": misses.middle, "late": misses.late}
 
 
 def fail(conn: Connection, job: Job, failure: Failure, policy: Policy, now: datetime) -> bool:

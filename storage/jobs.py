@@ -105,6 +105,9 @@ class Lane:
     rate: float  # seconds per unit of work
     variance: float  # of the rate, from run to run
     samples: int
+    early: float  # how its promises turned out
+    middle: float
+    late: float
     failures: int
     open_until: datetime | None  # the circuit is open: nothing is claimed before this
     paused: bool = False  # by an admin
@@ -299,7 +302,9 @@ def lane(conn: Connection, kind: Kind) -> Lane:
 def peek_lane(conn: Connection, kind: Kind) -> Lane:
     """The lane of a kind as it stands, for readers."""
     found = _lane(conn, kind)
-    return found or Lane(kind=kind, rate=0.0, variance=0.0, samples=0, failures=0, open_until=None)
+    return found or Lane(
+        kind=kind, rate=0.0, variance=0.0, samples=0, early=0.0, middle=0.0, late=0.0, failures=0, open_until=None
+    )
 
 
 def _lane(conn: Connection, kind: Kind) -> Lane | None:

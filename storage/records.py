@@ -200,6 +200,8 @@ class Job:
     finished_at: datetime | None
     not_after: datetime | None = None  # it may not start from then on: the window it was booked in has closed
     notices: tuple[dict[str, Any], ...] = ()  # what its owner is told beside it; see scheduler/standing.py
+    foreseen: float | None = None  # Place.foreseen and Place.doubt when it was ordered; None = nothing was promised
+    doubt: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("created_at", "not_before", "started_at", "finished_at", "not_after"):
@@ -267,6 +269,8 @@ class Place:
     seconds: float | None
     low: int | None = None
     high: int | None = None
+    foreseen: float | None = None  # the seconds by measured rates alone: see scheduler/estimate.py
+    doubt: float | None = None  # how sure these are: a relative standard deviation
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

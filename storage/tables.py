@@ -204,6 +204,8 @@ jobs = Table(
     Column("started_at", Utc),
     Column("finished_at", Utc),
     Column("not_after", Utc),
+    Column("foreseen", Float),  # seconds to its result and how sure that was, when it was ordered
+    Column("doubt", Float),
     CheckConstraint("state in ('queued', 'running', 'done', 'failed', 'cancelled')", name="state"),
     CheckConstraint("cost >= 0", name="cost"),
     Index("ix_jobs_turn", "kind", "state", "priority", "vtag", "id", "weight"),
@@ -221,6 +223,9 @@ lanes = Table(
     Column("rate", Float, nullable=False, default=0.0),  # measured seconds per unit of work, smoothed
     Column("variance", Float, nullable=False, default=0.0),  # of that rate from run to run, smoothed alike
     Column("samples", Integer, nullable=False, default=0),  # how many runs that rate was learned from
+    Column("early", Float, nullable=False, default=-1.28),  # how its promises turned out: scheduler.estimate.Misses
+    Column("middle", Float, nullable=False, default=0.0),
+    Column("late", Float, nullable=False, default=1.28),
     Column("failures", Integer, nullable=False, default=0),  # consecutive; opens the circuit
     Column("open_until", Utc),
     Column("paused", Boolean, nullable=False, default=False),  # by an admin: accepted work waits

@@ -334,7 +334,7 @@ async def fired(db: Database, *, booked: bool = True, card_sent: bool = False, e
             params=params,
             cost=1,
             work=1.0,
-            card=lambda conn, job: Reply(text="排队中").to_json(),
+            card=lambda conn, job, place: Reply(text="排队中").to_json(),
         )
         policy = Policy(timezone=UTC, allowances={unit: (Allowance(amount=9, period="day"),) for unit in Unit})
         job = queue.submit(conn, wanted, policy, utcnow())

@@ -356,7 +356,9 @@ def fields(chat: Chat, who: str = "anna") -> dict[str, str]:
     return dict(reply.fields)
 
 
-LANE = Lane(kind=Kind.DRAW, rate=0.0, variance=0.0, samples=0, failures=0, open_until=None)
+LANE = Lane(
+    kind=Kind.DRAW, rate=0.0, variance=0.0, samples=0, early=0.0, middle=0.0, late=0.0, failures=0, open_until=None
+)
 MINUTE = timedelta(minutes=1)
 
 

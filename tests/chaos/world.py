@@ -142,7 +142,7 @@ def submission(key: str, user: User, origin: Origin, cost: int, **more: Any) -> 
         params=params,
         cost=cost,
         work=float(cost),
-        card=lambda conn, job: {},
+        card=lambda conn, job, place: {},
         **more,
     )
 

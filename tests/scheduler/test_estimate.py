@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import random
 from datetime import timedelta
 
 import pytest
 
 from scheduler import estimate
-from scheduler.estimate import ENOUGH, Pace
+from scheduler.estimate import Misses, Pace, Wait
 from storage.records import Kind, utcnow
 
 
@@ -41,31 +43,50 @@ def test_more_runs_are_surer_but_never_surer_than_their_mean() -> None:
     assert doubts[-1] > 0.1
 
 
-@pytest.mark.parametrize(
-    ("samples", "sure"), [(0, None), (1, False), (ENOUGH - 1, False), (ENOUGH, True), (1000, True)]
-)
-def test_nothing_is_promised_that_was_not_measured(samples: int, sure: bool | None) -> None:
-    found = estimate.wait(Pace(rate=2.0, variance=0.1, samples=samples), Kind.DRAW, 10.0, 5, 1.0, 3.0)
-    assert (None if found is None else found.low is not None) is sure
-
-
-def test_the_range_lies_around_what_is_expected_and_follows_the_spread() -> None:
-    def spread(variance: float) -> tuple[int, int]:
-        found = estimate.wait(Pace(rate=2.0, variance=variance, samples=50), Kind.DRAW, 20.0, 5, 2.0, 6.0)
-        assert found is not None
-        assert found.seconds == 50.0  # 6 still run, 20 * 2 wait before, 2 * 2 are its own
-        assert found.low is not None
-        assert found.high is not None
-        return found.low, found.high
-
-    assert spread(0.0) == (45, 55)
-    assert spread(1.0) == (35, 70)
+def test_nothing_is_foreseen_that_was_not_measured() -> None:
+    assert estimate.foreseen(Pace(), Kind.DRAW, 10.0, 1.0, 3.0) is None
+    assert estimate.foreseen(measured(2.0), Kind.DRAW, 20.0, 2.0, 6.0) == 50.0  # 6 run, 20 * 2 wait, 2 * 2 its own
 
 
 def test_answers_are_written_beside_each_other() -> None:
-    found = estimate.wait(Pace(rate=2.0, samples=50), Kind.ASK, 8.0, 8, 1.0, 4.0)
-    assert found is not None
-    assert found.seconds == (4.0 + 16.0) / 4 + 2.0
+    assert estimate.foreseen(Pace(rate=2.0, samples=50), Kind.ASK, 8.0, 1.0, 4.0) == (4.0 + 16.0) / 4 + 2.0
+
+
+def test_the_range_lies_around_what_is_expected_and_follows_the_spread() -> None:
+    def said(variance: float) -> Wait:
+        return estimate.wait(50.0, Pace(rate=2.0, variance=variance, samples=50).doubt(6), Misses())
+
+    assert said(0.0) == Wait(seconds=50.0, low=45, high=55)
+    assert said(1.0) == Wait(seconds=50.0, low=35, high=70)
+    assert estimate.wait(50.0, None, Misses()) == Wait(seconds=50.0)
+
+
+@pytest.mark.parametrize(("typical", "spread"), [(1.0, 0.1), (1.6, 0.5), (0.5, 0.3)])
+def test_promises_learn_from_how_they_turned_out(typical: float, spread: float) -> None:
+    """Runs that take `typical` times what is foreseen, more or less: four of five come to lie in the range."""
+    rng, misses, held, early = random.Random(5), Misses(), 0, 0
+    for number in range(3000):
+        real = 100.0 * typical * rng.lognormvariate(0, spread)
+        said = estimate.wait(100.0, 0.2, misses)
+        assert said.low is not None
+        assert said.high is not None
+        assert said.low <= said.seconds + 5  # what is said is rounded
+        assert said.seconds - 5 <= said.high
+        if number >= 1000:
+            held += said.low <= real <= said.high
+            early += real < said.seconds
+        misses = misses.after(100.0, 0.2, real)
+    assert held / 2000 == pytest.approx(0.8, abs=0.05)
+    assert early / 2000 == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_lane_that_stood_still_teaches_no_more_than_any_other_miss() -> None:
+    weeks = Misses().after(10.0, 0.2, 3e6)
+    assert (weeks.early, weeks.middle, weeks.late) == pytest.approx((-1.26, 0.1, 1.46))
+    for _ in range(1000):
+        weeks = weeks.after(10.0, 0.2, 3e6)
+    assert estimate.wait(10.0, 0.2, weeks).seconds == pytest.approx(10.0 * math.exp(5.0))
+    assert weeks.after(10.0, 0.2, 0.0).middle < weeks.middle
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def order(user: User, key: str, *, cost: int = 1, batch_key: str = "", kind: Kin
         cost=cost,
         work=float(cost),
         batch_key=batch_key,
-        card=lambda conn, job: {"place": places.place(conn, job, job.created_at).place},
+        card=lambda conn, job, place: {"place": place.place},
     )
 
 
@@ -361,6 +361,32 @@ def test_a_waiting_time_has_its_range_once_enough_was_measured(db: Database) -> 
     assert (paused.seconds, paused.low) == (None, None)  # nobody knows for how long
 
 
+def test_a_lane_learns_from_how_its_promises_turned_out(db: Database) -> None:
+    """Runs are as fast as ever, but each time somebody comes in between: the lane promises more."""
+    user, policy = person(db, "anna"), PLENTY
+    for _ in range(8):
+        db.run_sync(queue.learn, Kind.DRAW, 10.0)
+    said = []
+    for number in range(40):
+        job = submitted(db, order(user, f"e{number}"), policy)
+        said.append(db.read_sync(places.place, job, job.created_at))
+        claim, end = claimed(db, policy=policy), job.created_at + timedelta(seconds=30)
+        assert (job.foreseen, job.doubt) == (said[0].foreseen, said[-1].doubt)
+        db.run_sync(queue.succeed, claim.jobs[0], {}, 10.0, end)
+    assert said[0].foreseen == pytest.approx(10.0)
+    assert said[-1].foreseen == pytest.approx(10.0)
+    assert (said[0].seconds or 0) < (said[-1].seconds or 0)
+    assert (said[0].high or 0) < (said[-1].high or 0)
+    lane = db.read_sync(jobs.peek_lane, Kind.DRAW)
+    later = replace(order(user, "later"), not_before=utcnow() + timedelta(hours=9))
+    assert submitted(db, later, policy).foreseen is None, "when its hour comes is no promise of the lane"
+    quiet = submitted(db, replace(order(user, "quiet"), card=None), policy)
+    assert quiet.foreseen is None, "nobody was told anything"
+    db.run_sync(queue.succeed, claimed(db, policy=policy).jobs[0], {}, 10.0, utcnow())
+    after = db.read_sync(jobs.peek_lane, Kind.DRAW)
+    assert (after.early, after.middle, after.late) == (lane.early, lane.middle, lane.late)
+
+
 def test_a_waiting_time_grows_by_what_runs_and_by_an_open_circuit(db: Database) -> None:
     submitted(db, order(person(db, "anna"), "e1", cost=4))
     db.run_sync(queue.learn, Kind.DRAW, 2.0)
@@ -391,7 +417,7 @@ def test_interactive_before_reserved_before_batch_and_each_is_fair_in_itself(db:
 def test_a_role_with_a_double_share_is_served_twice_as_often(db: Database) -> None:
     policy = replace(PLENTY, shares={Role.REVIEWER: 2.0}, concurrency=99)
     anna, ben = person(db, "anna"), replace(person(db, "ben"), role=Role.REVIEWER)
-    for number in range(12):
+    for number in range(40):
         for user in (anna, ben):
             submitted(db, order(user, f"{user.name}-{number}"), policy)
     served = [claimed(db, policy=policy).jobs[0].user_id for _ in range(9)]

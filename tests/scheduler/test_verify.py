@@ -52,7 +52,7 @@ def db(database_url: str, files: Files) -> Iterator[Database]:
                 params={"count": 1},
                 cost=2,
                 work=1.0,
-                card=lambda conn, job: {},
+                card=lambda conn, job, place: {},
             )
             job = opened.run_sync(queue.submit, wanted, POLICY, utcnow())
             assert isinstance(job, Job)

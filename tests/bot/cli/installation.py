@@ -87,7 +87,7 @@ def _submit(conn: Any, name: str) -> Job:
         cost=1,
         work=1.0,
         batch_key="k",
-        card=lambda conn, job: {},
+        card=lambda conn, job, place: {},
     )
     job = queue.submit(conn, wanted, POLICY, utcnow())
     assert isinstance(job, Job)
