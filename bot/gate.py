@@ -43,8 +43,12 @@ def refusal(ctx: Context, wanted: Command | Conversation) -> Refusal | None:
 
 
 def foreseen(ctx: Context, wanted: Draw) -> Refusal | None:
-    """Why this order would not be taken now, as far as hours and words tell; nothing is counted or noted."""
-    return _closed(ctx, wanted) or _refused(ctx.house, moderation.hits(ctx.house.screen, wanted.prompt))
+    """Why this order would not be taken now; nothing is counted or noted."""
+    return (
+        _closed(ctx, wanted)
+        or rates.look(ctx.conn, ctx.user.id, SCOPES[Draw], ctx.house.policy, ctx.now)
+        or _refused(ctx.house, moderation.hits(ctx.house.screen, wanted.prompt))
+    )
 
 
 def _unwanted(ctx: Context, wanted: Command | Conversation) -> Refusal | None:

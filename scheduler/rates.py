@@ -7,7 +7,7 @@ restart and holds for all processes; and it never lies further ahead than a peri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -35,19 +35,37 @@ def turn(moment: datetime | None, rate: Rate, now: datetime) -> Turn:
 
 def take(conn: Connection, user_id: int, scopes: Sequence[str], policy: Policy, now: datetime) -> Refusal | None:
     """Count one more order in each of these scopes; too many in one of them, and it counts in none."""
-    limited = {scope: policy.rates[scope] for scope in scopes if scope in policy.rates}
+    limited = _limited(scopes, policy)
     if not limited:
         return None
     serialise(conn, f"rate:{user_id}")
+    turns = _turns(conn, user_id, limited, now)
+    refusal = _too_fast(turns, limited)
+    if refusal is None:
+        rates.keep(conn, user_id, {scope: found.moment for scope, found in turns.items()})
+    return refusal
+
+
+def look(conn: Connection, user_id: int, scopes: Sequence[str], policy: Policy, now: datetime) -> Refusal | None:
+    """What `take` would say; nothing is counted."""
+    limited = _limited(scopes, policy)
+    return _too_fast(_turns(conn, user_id, limited, now), limited) if limited else None
+
+
+def _limited(scopes: Sequence[str], policy: Policy) -> dict[str, Rate]:
+    return {scope: policy.rates[scope] for scope in scopes if scope in policy.rates}
+
+
+def _turns(conn: Connection, user_id: int, limited: Mapping[str, Rate], now: datetime) -> dict[str, Turn]:
     before = rates.of_user(conn, user_id, list(limited))
-    turns = {scope: turn(before.get(scope), rate, now) for scope, rate in limited.items()}
-    slowest = max(turns, key=lambda scope: turns[scope].wait)
-    if turns[slowest].wait:
-        return _too_fast(slowest, limited[slowest], turns[slowest].wait)
-    rates.keep(conn, user_id, {scope: found.moment for scope, found in turns.items()})
-    return None
+    return {scope: turn(before.get(scope), rate, now) for scope, rate in limited.items()}
 
 
-def _too_fast(scope: str, rate: Rate, wait: timedelta) -> Refusal:
+def _too_fast(turns: Mapping[str, Turn], limited: Mapping[str, Rate]) -> Refusal | None:
+    """The refusal by the scope that is to wait longest, if one is."""
+    scope = max(turns, key=lambda scope: turns[scope].wait)
+    rate, wait = limited[scope], turns[scope].wait
+    if not wait:
+        return None
     detail = {"scope": scope, "count": rate.count, "period": rate.name, "wait": wait.total_seconds()}
     return Refusal(code="too_fast", detail=detail)

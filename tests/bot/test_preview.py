@@ -21,7 +21,7 @@ from bot.replies import Words
 from inference.images.model import ModelCard
 from scheduler import pausing
 from scheduler.calendar import window_from_text
-from scheduler.policy import Policy
+from scheduler.policy import Policy, Rate
 from storage import inbox
 from storage.database import Database
 from storage.migrations import migrate
@@ -125,6 +125,18 @@ def test_hours_and_words_that_would_refuse_the_order_are_told_and_not_noted(db: 
     assert refused.outcome == "refused:moderated"
     assert rows(db) == (0, 0, 0)
     assert not db.read_sync(lambda conn: conn.execute(select(audit.c.action)).scalars().all())
+
+
+def test_who_orders_too_fast_is_told_so_and_asking_does_not_count(db: Database) -> None:
+    slow = replace(house(), policy=replace(house().policy, rates={"draw": Rate(count=2, name="hour")}))
+    for text in ("/draw 猫 --dry-run", "/draw 狗 --dry-run", "/draw 鸟 --dry-run"):
+        assert say(db, text, home=slow).outcome == "reply"
+    for text in ("/draw 猫", "/draw 狗"):
+        assert say(db, text, home=slow).outcome.startswith("job:")
+    refused = say(db, "/draw 鱼 --dry-run", home=slow)
+    assert refused.outcome == "refused:too_fast"
+    assert refused.reply is not None
+    assert "30 分钟" in refused.reply.text
 
 
 def test_while_drawing_is_paused_it_says_so(db: Database) -> None:
