@@ -78,6 +78,9 @@ def run(arguments: list[str]) -> int:
 def test(arguments: list[str]) -> int:
     """Install the test extras too, then become pytest, with a worker per core; `-n0` brings back one process."""
     install("test")
+    # The tests start hundreds of processes. Where none may leave its bytecode behind, each would compile torch anew.
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+        os.environ["PYTHONPYCACHEPREFIX"] = str(VENV / "bytecode")
     # A file's tests share one server, so more workers than four would mostly start servers; the last ones share out.
     become([str(PYTHON), "-m", "pytest", "-n", "auto", "--maxprocesses", "4", "--dist", "worksteal", *arguments])
 
