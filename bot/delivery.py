@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -37,6 +38,7 @@ log = logging.getLogger("moqi.delivery")
 IDLE = 1.0
 PARALLEL = 16  # messages on their way at once
 LEASE = timedelta(seconds=90)  # longer than any single try
+MARK_AGAIN, MARKING = 1.0, 60.0  # seconds between two tries to keep that it was sent, and in all: less than the lease
 WINDOW = timedelta(minutes=50)  # a platform forgets an idempotency key after an hour: no blind try beyond
 REMEMBERED = 10_000  # ended jobs whose late progress is still kept off
 REDIRECTED = "redirected"  # in a receipt: why the message goes to its owner instead of its chat
@@ -285,8 +287,21 @@ class Sender:
             await self._after_error(delivery, error)
             return
         point("delivery-sent")
-        await self._db.run(outbox.sent, delivery.id, receipt, utcnow())
+        await self._mark(delivery, receipt)
         point("delivery-kept")
+
+    async def _mark(self, delivery: Delivery, receipt: dict[str, Any]) -> None:
+        """Keep that a message was sent, as soon as anything can be written: what follows it waits for that."""
+        until = time.monotonic() + MARKING
+        while True:
+            try:
+                await self._db.run(outbox.sent, delivery.id, receipt, utcnow())
+                return
+            except StorageError:
+                if time.monotonic() >= until:
+                    raise
+                log.exception("delivery %s not marked; trying again", delivery.key, extra={"action": "mark-failed"})
+            await asyncio.sleep(MARK_AGAIN)
 
     async def _transmit(
         self, platform: ChatPlatform, delivery: Delivery, reply: Reply, earlier: Mapping[str, Any] | None

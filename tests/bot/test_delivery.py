@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, select
 
+from bot import delivery as delivery_module
 from bot.delivery import Cards, Post, Sender, Skip, Update, Wait, decide, next_try, reply_row
 from bot.platforms.base import Outgoing, Retry, Undelivered
 from bot.reply import Reply
@@ -22,6 +23,7 @@ from scheduler.queue import Submission
 from storage import jobs, users
 from storage import outbox as outbox_rows
 from storage.database import Database
+from storage.errors import DiskFull
 from storage.migrations import migrate
 from storage.records import (
     Allowance,
@@ -241,6 +243,35 @@ async def test_what_a_stop_cuts_off_is_due_at_once_under_the_same_key(url: str) 
         await again.stop(20)
         await running
         assert wall.posted == ["event-1"]
+
+
+async def test_what_was_sent_while_nothing_could_be_written_is_marked_as_soon_as_it_can(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not posted again, and what follows it does not wait for the end of a lease."""
+    marked, tries = outbox_rows.sent, []
+
+    def full(*given: Any) -> None:
+        tries.append(given)
+        if len(tries) < 3:
+            raise DiskFull
+        marked(*given)
+
+    monkeypatch.setattr(outbox_rows, "sent", full)
+    monkeypatch.setattr(delivery_module, "MARK_AGAIN", 0.01)
+    with Database.open(url) as db:
+        wall = Wall()
+        wall.gate.set()
+        sender = sender_of(db, wall)
+        running = asyncio.create_task(sender.run())
+        await db.run(reply_row, "event-1", ORIGIN, Reply(text="好"), utcnow())
+        sender.wake.give()
+        await until(db, DeliveryState.SENT)
+        await sender.stop(20)
+        await running
+        assert (await db.run(row_of)).attempts == 1
+    assert wall.posted == ["event-1"]
+    assert len(tries) == 3
 
 
 async def test_a_message_taken_in_its_transaction_is_sent_without_being_looked_for(url: str) -> None:
