@@ -125,18 +125,22 @@ def clock_set(seconds: int) -> Fault:
     """Somebody sets the wall clock of the server, and sets it right again."""
 
     def step(site: Site) -> str:
-        site.talk(3)
-        clock = site.folder / "clock"
+        site.talk(4, booking=0.5)
+        site.listen()
+        clock, before = site.folder / "clock", _set_back(site)
         clock.write_text(str(seconds), encoding="utf-8")
         site.say("/draw 猫 --size 64x64")
-        site.talk(3, booking=0.5)
+        site.talk(3, booking=0.5 if seconds < 0 else 0.0)  # what is booked by a clock ahead is far off afterwards
         time.sleep(3)  # longer than the alarms' sweep
         clock.write_text("0", encoding="utf-8")
-        log = site.log.read_text(encoding="utf-8")
-        assert "the clock was set back by" in log or seconds < 0, "nobody noticed"
+        until(lambda: _set_back(site) > before, "somebody to notice that the clock was set back")
         return f"{seconds:+d} s and back"
 
     return step
+
+
+def _set_back(site: Site) -> int:
+    return site.log.read_text(encoding="utf-8").count("the clock was set back by")
 
 
 # -- the engine ----------------------------------------------------------------------------------------------------
@@ -264,6 +268,7 @@ def faults_for(database: str, cluster: Any = None, *, clock: bool = True) -> dic
         found = {name: fault for name, fault in found.items() if not name.startswith("clock")}
     if database == "sqlite":
         return found | {"database locked": database_locked}
+    del found["disk full"]  # the limit is on the server's own files, and PostgreSQL's are another process's
     return found | {"database restarted": database_restarted(cluster)}
 
 

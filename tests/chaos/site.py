@@ -139,6 +139,11 @@ class Site(Moqi):
                     if self.feishu.push(event).acknowledged:
                         self.pressed.add(sent.message_id)
 
+    def listen(self) -> None:
+        """Wait until everything that was said has been understood: in two seconds means from now."""
+        with self.database() as db:
+            until(lambda: not db.read_sync(lambda conn: conn.execute(_UNHANDLED).first()), "everybody to be heard")
+
     def push_again(self, amount: int) -> int:
         """The platform repeats old events in any order, under new event ids; returns how many."""
         again = self.rng.sample(self.said, min(amount, len(self.said)))
@@ -218,14 +223,16 @@ class Site(Moqi):
             self.kill()
 
 
+_UNHANDLED = select(inbox.c.key).where(inbox.c.handled_at.is_(None))
+
+
 def _unrest(conn: Connection) -> list[str]:
     open_jobs = select(jobs.c.id, jobs.c.state).where(jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING]))
     due = select(reservations.c.id).where(reservations.c.state == "active")
     unsent = select(outbox.c.key, outbox.c.reason).where(outbox.c.state == DeliveryState.PENDING)
-    unhandled = select(inbox.c.key).where(inbox.c.handled_at.is_(None))
     return [
         *(f"job {row.id} is {row.state}" for row in conn.execute(open_jobs)),
         *(f"reservation {row.id} is still to come" for row in conn.execute(due)),
         *(f"message {row.key} is not sent ({row.reason})" for row in conn.execute(unsent)),
-        *(f"event {row.key} is not handled" for row in conn.execute(unhandled)),
+        *(f"event {row.key} is not handled" for row in conn.execute(_UNHANDLED)),
     ]
