@@ -61,7 +61,7 @@ class Worker:
         while not self._stopping:
             try:
                 claimed = await self._claim(woken) if len(self._batches) < self._runner.parallel else None
-            except StorageError:
+            except Exception:  # the loop's one net: a lane whose loop ends serves nobody until a restart
                 log.exception("cannot claim work; trying again", extra={"action": "claim-failed"})
                 claimed = None
             if claimed is None:

@@ -256,6 +256,8 @@ def _close_cursors(conn: Connection) -> None:
     The thread that drops it would reset its statement: the event loop then waited for the writer's SQLite, and for
     ever when the writer closed that connection meanwhile (seen in a test: the mutex was freed under the waiting one).
     """
+    if conn.invalidated:  # they went with it, and to ask for them would be an error in place of the one that tells why
+        return
     for cursor in conn.info.pop(_CURSORS, ()):
         cursor.close()
 

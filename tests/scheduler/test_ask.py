@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection
@@ -76,3 +77,30 @@ async def test_an_answer_costs_by_the_tokens_of_its_model(database_url: str, tok
         assert (done.state, done.cost, (done.result or {})["tokens"]) == (JobState.DONE, cost, tokens)
         entries = await asyncio.to_thread(db.read_sync, ledger.of_job, job.id)
         assert [(e.kind.value, e.amount) for e in entries] == [("hold", -1), ("settle", 1 - cost)]
+
+
+async def test_a_defect_in_a_claim_does_not_end_the_lane(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    claim, defects = queue.claim, [RuntimeError("nobody foresaw this")]
+
+    def once_broken(*given: Any) -> Any:
+        if defects:
+            raise defects.pop()
+        return claim(*given)
+
+    monkeypatch.setattr(queue, "claim", once_broken)
+    await asyncio.to_thread(migrate, database_url)
+    with Database.open(database_url) as db:
+        job = await db.run(asked)
+        feed = ProgressFeed()
+        runner = AskRunner(db, WritingModel(0), feed, lambda: "zh")
+        runner.indexed = True
+        worker = Worker(db, runner, lambda: POLICY, feed, lambda conn, key: lambda: None)
+        serving = asyncio.create_task(worker.run())
+        while await asyncio.to_thread(answered, db, job.id) is None:
+            assert not serving.done()
+            await asyncio.sleep(0.01)
+        await worker.stop(5)
+        await serving
+    assert "nobody foresaw this" in caplog.text

@@ -365,6 +365,24 @@ async def test_connections_that_the_server_ended_cost_no_call(db: Database) -> N
     assert await asyncio.gather(*(db.run(keep, n) for n in range(8, 16))) == list(range(8, 16))
 
 
+@only_postgresql
+@pytest.mark.parametrize("way", ["run", "read"])
+async def test_a_connection_that_ends_in_the_middle_is_a_database_that_cannot_be_reached(
+    db: Database, way: str
+) -> None:
+    """And no defect of whoever used it: that would fail a job, or end the loop that serves a lane."""
+
+    def cut(conn: Connection) -> None:
+        pid = conn.execute(text("select pg_backend_pid()")).scalar_one()
+        with Database.open(db.url) as other:
+            other.run_sync(lambda theirs: theirs.execute(text("select pg_terminate_backend(:pid)"), {"pid": pid}).all())
+        conn.execute(text("select 1"))
+
+    with pytest.raises(Unreachable):
+        await getattr(db, way)(cut)
+    assert await db.run(keep, 1) == 1
+
+
 # --- the process dies, the disk is full ---------------------------------------------------------------------------
 
 STORM = """
