@@ -19,7 +19,7 @@ from scheduler.calendar import Once, to_json
 from scheduler.clock import Clock
 from scheduler.firing import Firing
 from scheduler.policy import RESERVED, Refusal
-from scheduler.queue import Submission
+from scheduler.queue import Submission, when_sent
 from storage.database import Database
 from storage.migrations import migrate
 from storage.records import ChatType, Kind, Occurrence, Origin, Reservation, ReservationState, User, utcnow
@@ -109,7 +109,7 @@ def _ordered(conn: Connection) -> int:
 
 
 class Front:
-    """Orders what was booked, with a card like the chat's."""
+    """Orders what was booked, with a card as the chat's front does."""
 
     def order(self, conn: Connection, reservation: Reservation, owner: User, firing: Firing) -> Submission | Refusal:
         return Submission(
@@ -121,7 +121,7 @@ class Front:
             cost=1,
             work=reservation.work,
             priority=RESERVED,
-            card=lambda conn, job, place: {"text": "queued"},
+            card=when_sent,
         )
 
     def message(self, reservation: Reservation, fate: Occurrence, refusal: Refusal | None) -> dict[str, Any]:

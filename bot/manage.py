@@ -287,7 +287,7 @@ def _again(job: Job, owner: User) -> Submission:
         batch_key=job.batch_key,
         parent_id=job.id,
         priority=job.priority,
-        card=None if job.origin.platform == "terminal" else lambda conn, again, place: {},  # rendered when it is sent
+        card=None if job.origin.platform == "terminal" else queue.when_sent,
     )
 
 

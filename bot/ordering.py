@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -14,8 +15,9 @@ from bot.context import House
 from bot.replies import job_reply
 from inference.images import batching, pricing
 from inference.requests import ImageRequest
+from scheduler import queue
 from scheduler.pausing import held
-from scheduler.policy import Refusal
+from scheduler.policy import INTERACTIVE, Refusal
 from scheduler.queue import Submission
 from storage.records import Job, Kind, Origin, Place, User, utcnow
 
@@ -64,8 +66,15 @@ def submission(
         priority=priority,
         not_before=not_before,
         not_after=not_after,
-        card=None if origin.platform == "terminal" else partial(first_card, house),
+        card=_card(house, origin, priority),
     )
+
+
+def _card(house: House, origin: Origin, priority: int) -> Callable[[Connection, Job, Place], dict[str, Any]] | None:
+    """Nobody waits for the card of what was booked before: it says how things stand when it is sent."""
+    if origin.platform == "terminal":
+        return None
+    return partial(first_card, house) if priority == INTERACTIVE else queue.when_sent
 
 
 def beyond(house: House, params: dict[str, Any]) -> Refusal | None:

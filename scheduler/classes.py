@@ -16,23 +16,16 @@ from scheduler.fairness import Tag
 from scheduler.policy import Policy
 from storage import jobs, line
 from storage.dialect import serialise
+from storage.line import Person
 from storage.records import Kind
 
 #: How many jobs rise at once: the next look follows in seconds.
 AT_ONCE = 200
 
 
-def tag(conn: Connection, kind: Kind, user_id: int, priority: int, work: float, share: float) -> Tag:
+def tag(conn: Connection, kind: Kind, person: Person, priority: int, work: float, share: float) -> Tag:
     """The tag that a job of this person gets in a class now."""
-    vtime = line.vtime(conn, kind, priority)
-    return fairness.tag(vtime, line.vfinish(conn, kind, user_id, priority), work, share)
-
-
-def enter(conn: Connection, kind: Kind, user_id: int, priority: int, work: float, share: float) -> Tag:
-    """The same, and the person's next one follows behind it."""
-    found = tag(conn, kind, user_id, priority, work, share)
-    line.set_vfinish(conn, kind, user_id, priority, found.finish)
-    return found
+    return fairness.tag(line.vtime(conn, kind, priority), person.end(priority), work, share)
 
 
 def waiting_long(conn: Connection, policy: Policy, now: datetime) -> bool:
@@ -47,6 +40,8 @@ def rise(conn: Connection, policy: Policy, now: datetime) -> int:
     found = jobs.risen(conn, now - policy.ageing, AT_ONCE)
     for job in found:
         priority = fairness.before(job.priority)
-        to = enter(conn, job.kind, job.user_id, priority, job.weight, policy.share(job.role))
+        person = line.person(conn, job.kind, job.user_id)
+        to = tag(conn, job.kind, person, priority, job.weight, policy.share(job.role))
+        line.set_vfinish(conn, job.kind, job.user_id, priority, to.finish)
         jobs.rise(conn, job.id, priority, to.start, to.finish - to.start, now)
     return len(found)

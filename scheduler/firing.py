@@ -8,7 +8,7 @@ once never wait for each other with locks in both hands.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -58,6 +58,11 @@ class _Look:
     turn: Turn
     now: datetime
 
+    @property
+    def due_key(self) -> tuple[int, str]:
+        """What names the due time that counts."""
+        return self.held.id, self.key(self.turn.due)
+
     def key(self, moment: datetime) -> str:
         return occurrence_key(self.rule, moment, self.zone)
 
@@ -83,22 +88,22 @@ class _Look:
 
 def fire(conn: Connection, reservation_id: int, front: Front, policy: Policy, now: datetime) -> Occurrence | None:
     """Run what is due of one reservation and set it to its next time; None when nothing is, or somebody else does."""
-    look = _look(conn, reservation_id, now)
-    if look is None:
-        return None
-    fate = _seen(conn, look)
-    if fate is None:
-        fate = _run(conn, look, front, policy)
-        reservations.record(conn, fate)
-    _move_on(conn, look, fate, front)
-    point("reservation-firing")
-    return fate
+    return next(iter(fire_all(conn, [reservation_id], front, policy, now)), None)
 
 
 def fire_all(conn: Connection, ids: Sequence[int], front: Front, policy: Policy, now: datetime) -> list[Occurrence]:
-    """Fire several in one transaction."""
-    fired = [fire(conn, reservation_id, front, policy, now) for reservation_id in ids]
-    return [one for one in fired if one is not None]
+    """Fire several in one transaction, and with few statements: thousands may be due in the same minute."""
+    looks = [_see(held, now) for held in reservations.lock_free(conn, ids) if _is_due(held, now)]
+    seen = _seen(conn, looks)
+    owners = users.of_ids(conn, (look.held.user_id for look in looks))
+    fired = []
+    for look in looks:
+        fate = seen.get(look.due_key) or _run(conn, look, owners[look.held.user_id], front, policy)
+        fired.append((look, fate))
+        point("reservation-firing")
+    reservations.record(conn, [fate for look, fate in fired if look.due_key not in seen])
+    _move_on(conn, fired, front)
+    return [fate for _, fate in fired]
 
 
 def give_up(conn: Connection, reservation_id: int, front: Front, now: datetime) -> Occurrence | None:
@@ -112,11 +117,11 @@ def give_up(conn: Connection, reservation_id: int, front: Front, now: datetime) 
         return None
     if look is None:
         return None
-    fate = _seen(conn, look)
+    fate = _seen(conn, [look]).get(look.due_key)
     if fate is None:
         fate = _refused(conn, look, Refusal(code="internal"), front)
-        reservations.record(conn, fate)
-    _move_on(conn, look, fate, front)
+        reservations.record(conn, [fate])
+    _move_on(conn, [(look, fate)], front)
     return fate
 
 
@@ -149,21 +154,18 @@ def _see(held: Reservation, now: datetime) -> _Look:
     return _Look(held, rule, zone, turn(rule, held.next_at, zone, now, limit, held.closes_at), now)
 
 
-def _seen(conn: Connection, look: _Look) -> Occurrence | None:
-    """What became of this due time before, in spite of the row that says it is to come."""
-    return reservations.occurrence(conn, look.held.id, look.key(look.turn.due))
+def _seen(conn: Connection, looks: Sequence[_Look]) -> dict[tuple[int, str], Occurrence]:
+    """What became of these due times before, in spite of the rows that say they are to come."""
+    return reservations.occurrences_at(conn, [look.due_key for look in looks])
 
 
-def _run(conn: Connection, look: _Look, front: Front, policy: Policy) -> Occurrence:
+def _run(conn: Connection, look: _Look, owner: User, front: Front, policy: Policy) -> Occurrence:
     """Order the job, or say why not."""
     if look.turn.skip:
         fate = look.fate(Fate.SKIPPED, reason=look.turn.skip)
         _tell(conn, look, fate, None, front)
         return fate
     held, due = look.held, look.turn.due
-    owner = users.get(conn, held.user_id)
-    if owner is None:
-        raise LookupError(f"reservation {held.id} belongs to user {held.user_id}, who does not exist")
     key = f"res:{held.id}:{look.key(due)}"
     firing = Firing(key=key, due=due, late=lateness(due, look.now), missed=len(look.turn.missed))
     wanted = front.order(conn, held, owner, firing)
@@ -184,14 +186,22 @@ def _tell(conn: Connection, look: _Look, fate: Occurrence, refusal: Refusal | No
     outbox.add(conn, key, look.held.origin, slot="reply", body=body, now=look.now)
 
 
-def _move_on(conn: Connection, look: _Look, fate: Occurrence, front: Front) -> None:
-    """Record what was missed before, and set the reservation to its next time, or end it."""
-    reservations.record_skipped(conn, look.left_out(look.turn.missed, "missed"))
-    if look.turn.next_at is not None:
-        reservations.change(conn, look.held, next_at=look.turn.next_at)
-        return
-    reason = fate.reason or "fired"
-    ended = reservations.change(conn, look.held, next_at=None, state=ReservationState.ENDED, reason=reason)
-    if ended.card:  # it shows a time to come, and buttons that do nothing any more
-        key, body = f"res-{ended.id}-over-{fate.key}", front.over(ended, look.now)
-        outbox.add(conn, key, ended.origin, slot="revision", body=body, now=look.now, replaces=ended.card)
+def _move_on(conn: Connection, fired: Sequence[tuple[_Look, Occurrence]], front: Front) -> None:
+    """Record what was missed before, and set each reservation to its next time, or end it."""
+    reservations.record_skipped(conn, [one for look, _ in fired for one in look.left_out(look.turn.missed, "missed")])
+    again = [look for look, _ in fired if look.turn.next_at is not None]
+    reservations.change_all(conn, [(look.held, {"next_at": look.turn.next_at}) for look in again])
+    over = [(look, fate) for look, fate in fired if look.turn.next_at is None]
+    reservations.change_all(conn, [(look.held, _ended(fate)) for look, fate in over])
+    for look, fate in over:
+        if look.held.card:  # it shows a time to come, and buttons that do nothing any more
+            _close_card(conn, replace(look.held, **_ended(fate)), f"over-{fate.key}", front, look.now)
+
+
+def _ended(fate: Occurrence) -> dict[str, Any]:
+    return {"next_at": None, "state": ReservationState.ENDED, "reason": fate.reason or "fired"}
+
+
+def _close_card(conn: Connection, ended: Reservation, key: str, front: Front, now: datetime) -> None:
+    body = front.over(ended, now)
+    outbox.add(conn, f"res-{ended.id}-{key}", ended.origin, slot="revision", body=body, now=now, replaces=ended.card)

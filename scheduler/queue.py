@@ -24,6 +24,7 @@ from scheduler.standing import Standing, notices
 from storage import audit, jobs, line, outbox
 from storage.dialect import serialise
 from storage.jobs import Lane
+from storage.line import Person
 from storage.records import Job, JobState, Kind, Origin, Place, User
 
 #: How many waiting jobs a claim looks at: enough to fill a batch past people at their limit.
@@ -46,7 +47,7 @@ class Submission:
     priority: int = 0
     not_before: datetime | None = None  # it may start from then on
     not_after: datetime | None = None  # it may not start from then on
-    #: What its first message says ({}: how the job stands when it is sent); None = no such message.
+    #: What its first message says: see also `when_sent`; None = no such message.
     card: Callable[[Connection, Job, Place], dict[str, Any]] | None = None
 
 
@@ -90,27 +91,34 @@ def submit(conn: Connection, wanted: Submission, policy: Policy, now: datetime) 
     if seen is not None:
         return seen
     jobs.lane(conn, wanted.kind)
-    have, refusal = _admitted(conn, wanted, policy, now)
+    person = line.person(conn, wanted.kind, wanted.user.id)
+    have, refusal = _admitted(conn, wanted, person, policy, now)
     if refusal is not None:
         return refusal
-    job_id, place = _enqueue(conn, wanted, policy, notices(have, wanted.cost, policy.warn_at), now)
-    quota.hold(conn, job_id, wanted.cost, have, now)
-    job = _expect(conn, job_id)
-    if wanted.card is not None and place is not None:
-        body = wanted.card(conn, job, place)
-        outbox.add(conn, message_key(job_id, "card"), wanted.origin, slot="card", job_id=job_id, body=body, now=now)
-    _audit(conn, quota.subject(wanted.user.id), "submit", job_id, now, kind=wanted.kind.value, cost=wanted.cost)
+    tag = classes.tag(conn, wanted.kind, person, wanted.priority, wanted.work, policy.share(wanted.user.role))
+    place = None if wanted.card in (None, when_sent) else places.place(conn, _spot(wanted, tag), now)
+    job = _enqueue(conn, wanted, tag, notices(have, wanted.cost, policy.warn_at), place, now)
+    quota.hold(conn, job.id, wanted.cost, have, now)
+    if wanted.card is not None:
+        body = {} if place is None else wanted.card(conn, job, place)
+        outbox.add(conn, message_key(job.id, "card"), wanted.origin, slot="card", job_id=job.id, body=body, now=now)
+    _audit(conn, quota.subject(wanted.user.id), "submit", job.id, now, kind=wanted.kind.value, cost=wanted.cost)
     return job
 
 
+def when_sent(conn: Connection, job: Job, place: Place) -> dict[str, Any]:
+    """The `Submission.card` that says how the job stands when it is sent: nothing is worked out before."""
+    return {}
+
+
 def _admitted(
-    conn: Connection, wanted: Submission, policy: Policy, now: datetime
+    conn: Connection, wanted: Submission, person: Person, policy: Policy, now: datetime
 ) -> tuple[tuple[Standing, ...], Refusal | None]:
     """What everybody has left who would pay, and why the job is not accepted; None = it is."""
     have = quota.standings(conn, quota.payers(wanted.user, wanted.origin), UNIT_OF[wanted.kind], policy, now)
     demand = Demand(
         cost=wanted.cost,
-        waiting_user=line.waiting_of(conn, wanted.kind, wanted.user.id),
+        waiting_user=person.waiting,
         waiting_total=line.waiting(conn, wanted.kind),
     )
     return have, rules.shut_out(wanted.user, policy.timezone) or rules.admit(demand, have, policy)
@@ -118,9 +126,9 @@ def _admitted(
 
 def preview(conn: Connection, wanted: Submission, policy: Policy, now: datetime) -> Preview:
     """What would become of an order now. Nothing is ordered, held or written into the line."""
-    have, refusal = _admitted(conn, wanted, policy, now)
-    share = policy.share(wanted.user.role)
-    tag = classes.tag(conn, wanted.kind, wanted.user.id, wanted.priority, wanted.work, share)
+    person = line.person(conn, wanted.kind, wanted.user.id)
+    have, refusal = _admitted(conn, wanted, person, policy, now)
+    tag = classes.tag(conn, wanted.kind, person, wanted.priority, wanted.work, policy.share(wanted.user.role))
     return Preview(cost=wanted.cost, have=have, refusal=refusal, place=places.place(conn, _spot(wanted, tag), now))
 
 
@@ -130,14 +138,15 @@ def _spot(wanted: Submission, tag: Tag) -> Spot:
 
 
 def _enqueue(
-    conn: Connection, wanted: Submission, policy: Policy, told: tuple[dict[str, Any], ...], now: datetime
-) -> tuple[int, Place | None]:
-    """The job's id, and what its card says about its place, if it has one."""
-    share = policy.share(wanted.user.role)
-    tag = classes.enter(conn, wanted.kind, wanted.user.id, wanted.priority, wanted.work, share)
-    place = None if wanted.card is None else places.place(conn, _spot(wanted, tag), now)
+    conn: Connection,
+    wanted: Submission,
+    tag: Tag,
+    told: tuple[dict[str, Any], ...],
+    place: Place | None,
+    now: datetime,
+) -> Job:
     promised = place if wanted.not_before is None else None
-    job_id = jobs.add(
+    job = jobs.add(
         conn,
         key=wanted.key,
         kind=wanted.kind,
@@ -158,9 +167,9 @@ def _enqueue(
         doubt=promised and promised.doubt,
         now=now,
     )
-    if job_id is None:
+    if job is None:
         raise RuntimeError(f"job key {wanted.key!r} appeared while its lane was locked")
-    return job_id, place
+    return job
 
 
 def claim(conn: Connection, kind: Kind, room: Callable[[Job], int], policy: Policy, now: datetime) -> Claim | None:

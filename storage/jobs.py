@@ -89,7 +89,7 @@ _WAITING = (
 
 @cache
 def _insert_job(dialect: str) -> Any:
-    return insert_on(dialect, jobs).on_conflict_do_nothing(index_elements=["key"]).returning(*line.COLUMNS)
+    return insert_on(dialect, jobs).on_conflict_do_nothing(index_elements=["key"]).returning(jobs)
 
 
 @cache
@@ -125,8 +125,8 @@ class Riser:
     role: Role  # its owner's
 
 
-def add(conn: Connection, *, key: str, kind: Kind, now: datetime, origin: Origin, **values: Any) -> int | None:
-    """Insert a queued job; None when a job of this key exists (the event was seen before)."""
+def add(conn: Connection, *, key: str, kind: Kind, now: datetime, origin: Origin, **values: Any) -> Job | None:
+    """Queue a job behind its person's others; None when a job of this key exists (the event was seen before)."""
     row = {
         "key": key,
         "kind": kind,
@@ -140,8 +140,8 @@ def add(conn: Connection, *, key: str, kind: Kind, now: datetime, origin: Origin
     found = conn.execute(_insert_job(conn.dialect.name), {**row, "origin": origin.to_json()}).one_or_none()
     if found is None:
         return None
-    line.join(conn, found)
-    return int(found.id)
+    line.enter(conn, found)
+    return _job(found)
 
 
 def get(conn: Connection, job_id: int) -> Job | None:

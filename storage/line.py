@@ -10,6 +10,8 @@ transaction that changes a job's state, by the one who holds the lane (storage.d
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -66,7 +68,7 @@ _TO = tuple_(*_JOBS) < tuple_(bindparam("to_vtag"), bindparam("to_id"))
 _WITHIN = select(func.count(), func.coalesce(func.sum(jobs.c.weight), 0.0)).where(_FROM, _TO)
 _BEYOND = select(func.count(), func.coalesce(func.sum(jobs.c.weight), 0.0)).where(_FROM)
 _MIDDLE = select(*_JOBS).where(_FROM).order_by(*_JOBS).offset(bindparam("half", type_=Integer)).limit(1)
-_MINE = select(func.coalesce(func.sum(turns.c.waiting), 0)).where(
+_MINE = select(turns.c.priority, turns.c.vfinish, turns.c.waiting).where(
     turns.c.kind == bindparam("kind"), turns.c.user_id == bindparam("user")
 )
 _LESS = update(turns).where(
@@ -75,9 +77,6 @@ _LESS = update(turns).where(
     turns.c.priority == bindparam("of_priority"),
 )
 _LESS = _LESS.values(waiting=turns.c.waiting - 1)
-_VFINISH = select(turns.c.vfinish).where(
-    turns.c.kind == bindparam("kind"), turns.c.user_id == bindparam("user"), turns.c.priority == bindparam("priority")
-)
 _VTIME = select(classes.c.vtime).where(classes.c.kind == bindparam("kind"), classes.c.priority == bindparam("priority"))
 _FORGIVE = update(turns).where(
     turns.c.kind == bindparam("of_kind"),
@@ -108,6 +107,15 @@ def _count_turn(dialect: str) -> Any:
 
 
 @cache
+def _enter_turn(dialect: str) -> Any:
+    statement = insert_on(dialect, turns)
+    return statement.on_conflict_do_update(
+        index_elements=["kind", "user_id", "priority"],
+        set_={"waiting": turns.c.waiting + statement.excluded.waiting, "vfinish": statement.excluded.vfinish},
+    )
+
+
+@cache
 def _upsert_class(dialect: str) -> Any:
     statement = insert_on(dialect, classes)
     return statement.on_conflict_do_update(
@@ -115,12 +123,35 @@ def _upsert_class(dialect: str) -> Any:
     )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Person:
+    """What the line of a lane knows of one person."""
+
+    waiting: int  # of the person's jobs
+    ends: Mapping[int, float]  # by priority where the last one ends in its virtual time
+
+    def end(self, priority: int) -> float:
+        """Where the person's last job of a class ends in its virtual time."""
+        return self.ends.get(priority, 0.0)
+
+
 # --- who waits --------------------------------------------------------------------------------------------------
 
 
+def enter(conn: Connection, job: Any) -> None:
+    """A new job waits from now on, and its person's next one comes behind it. `job` has the values of COLUMNS."""
+    row = {"kind": job.kind, "user_id": job.user_id, "priority": job.priority, "waiting": 1}
+    conn.execute(_enter_turn(conn.dialect.name), {**row, "vfinish": job.vtag + job.span})
+    _place(conn, job)
+
+
 def join(conn: Connection, job: Any) -> None:
-    """A job waits from now on. `job` has the values of COLUMNS."""
+    """A job waits again, at the place it has."""
     _count(conn, job, 1)
+    _place(conn, job)
+
+
+def _place(conn: Connection, job: Any) -> None:
     own = conn.execute(_OWN, _key(job)).one_or_none()
     if own is None:
         conn.execute(stretches.insert(), {**_key(job), "jobs": 1, "work": job.weight})
@@ -178,9 +209,10 @@ def waiting(conn: Connection, kind: Kind) -> int:
     return int(conn.execute(_TOTAL, {"kind": kind}).scalar_one())
 
 
-def waiting_of(conn: Connection, kind: Kind, user_id: int) -> int:
-    """How many jobs of one person wait."""
-    return int(conn.execute(_MINE, {"kind": kind, "user": user_id}).scalar_one())
+def person(conn: Connection, kind: Kind, user_id: int) -> Person:
+    """How many jobs of one person wait, and where the last ones end."""
+    rows = conn.execute(_MINE, {"kind": kind, "user": user_id}).all()
+    return Person(waiting=sum(row.waiting for row in rows), ends={row.priority: row.vfinish for row in rows})
 
 
 def ahead(conn: Connection, job: Any) -> tuple[int, float]:
@@ -207,12 +239,6 @@ def vtime(conn: Connection, kind: Kind, priority: int) -> float:
 def set_vtime(conn: Connection, kind: Kind, priority: int, value: float) -> None:
     """Move a class on."""
     conn.execute(_upsert_class(conn.dialect.name), {"kind": kind, "priority": priority, "vtime": value})
-
-
-def vfinish(conn: Connection, kind: Kind, user_id: int, priority: int) -> float:
-    """Where the person's last job ends in the virtual time of a class."""
-    values = {"kind": kind, "user": user_id, "priority": priority}
-    return float(conn.execute(_VFINISH, values).scalar_one_or_none() or 0.0)
 
 
 def set_vfinish(conn: Connection, kind: Kind, user_id: int, priority: int, value: float) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Row, bindparam, func, select, update
+from sqlalchemy import Connection, Integer, Row, bindparam, func, select, tuple_, update
 
 from storage.dialect import insert_on
 from storage.records import Fate, Kind, Occurrence, Origin, Reservation, ReservationState
@@ -17,6 +17,8 @@ from storage.tables import occurrences, reservations
 _GET = select(reservations).where(reservations.c.id == bindparam("id"))
 _LOCK = _GET.with_for_update()
 _TRY = _GET.with_for_update(skip_locked=True)
+_TRY_ALL = select(reservations).where(reservations.c.id.in_(bindparam("ids", expanding=True)))
+_TRY_ALL = _TRY_ALL.with_for_update(skip_locked=True)
 _DUE = (
     select(reservations.c.id, reservations.c.next_at)
     .where(reservations.c.state == ReservationState.ACTIVE, reservations.c.next_at <= bindparam("until"))
@@ -25,7 +27,7 @@ _DUE = (
 )
 _CHANGE = update(reservations).where(reservations.c.id == bindparam("of_id"))  # sets what it is executed with
 _SEEN = select(occurrences).where(
-    occurrences.c.reservation_id == bindparam("reservation"), occurrences.c.key == bindparam("key")
+    tuple_(occurrences.c.reservation_id, occurrences.c.key).in_(bindparam("keys", expanding=True))
 )
 _ADD = occurrences.insert()
 
@@ -55,11 +57,24 @@ def lock(conn: Connection, reservation_id: int, *, wait: bool = True) -> Reserva
     return None if row is None else _reservation(row)
 
 
+def lock_free(conn: Connection, ids: Sequence[int]) -> list[Reservation]:
+    """Those of these that nobody else changes now, locked, in this order."""
+    found = {row.id: _reservation(row) for row in conn.execute(_TRY_ALL, {"ids": list(ids)})}
+    return [found[one] for one in ids if one in found]
+
+
 def change(conn: Connection, reservation: Reservation, **values: Any) -> Reservation:
     """Write new values of a locked reservation; returns it with them."""
     row = {name: _kept(name, value) for name, value in values.items()}
     conn.execute(_CHANGE, {"of_id": reservation.id, **row})
     return replace(reservation, **values)
+
+
+def change_all(conn: Connection, changes: Sequence[tuple[Reservation, dict[str, Any]]]) -> None:
+    """Write new values of several locked reservations; all change the same columns."""
+    rows = [{"of_id": one.id, **{name: _kept(name, value) for name, value in new.items()}} for one, new in changes]
+    if rows:
+        conn.execute(_CHANGE, rows)
 
 
 def due(conn: Connection, until: datetime, limit: int) -> list[tuple[int, datetime]]:
@@ -118,10 +133,10 @@ def window_work(conn: Connection, kind: Kind, opens: datetime, closes: datetime,
     return float(conn.execute(statement).scalar_one())
 
 
-def occurrence(conn: Connection, reservation_id: int, key: str) -> Occurrence | None:
-    """What became of this due time; None when nothing has yet."""
-    row = conn.execute(_SEEN, {"reservation": reservation_id, "key": key}).one_or_none()
-    return None if row is None else _occurrence(row)
+def occurrences_at(conn: Connection, keys: Sequence[tuple[int, str]]) -> dict[tuple[int, str], Occurrence]:
+    """What became of these due times, each a reservation and a key, as far as anything has."""
+    found = (_occurrence(row) for row in conn.execute(_SEEN, {"keys": list(keys)}))
+    return {(one.reservation_id, one.key): one for one in found}
 
 
 def occurrences_of(conn: Connection, reservation_id: int, limit: int = 20) -> list[Occurrence]:
@@ -130,9 +145,10 @@ def occurrences_of(conn: Connection, reservation_id: int, limit: int = 20) -> li
     return [_occurrence(row) for row in conn.execute(statement.order_by(occurrences.c.due_at.desc()).limit(limit))]
 
 
-def record(conn: Connection, found: Occurrence) -> None:
-    """Keep what became of a due time. One that was kept before is an error and undoes the transaction."""
-    conn.execute(_ADD, _row(found))
+def record(conn: Connection, found: Sequence[Occurrence]) -> None:
+    """Keep what became of due times. One that was kept before is an error and undoes the transaction."""
+    if found:
+        conn.execute(_ADD, [_row(one) for one in found])
 
 
 def record_skipped(conn: Connection, found: Sequence[Occurrence]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -27,6 +28,8 @@ _OF_IDENTITY = (
     .where(identities.c.platform == bindparam("platform"), identities.c.external_id == bindparam("external_id"))
 )
 
+_OF_IDS = select(users).where(users.c.id.in_(bindparam("ids", expanding=True)))
+
 
 def resolve(conn: Connection, identity: Identity, name: str, now: datetime, *, first_is_admin: bool = False) -> User:
     """The person with this identity, made if unknown. With `first_is_admin`, one made while no admin exists is one.
@@ -40,6 +43,11 @@ def get(conn: Connection, user_id: int) -> User | None:
     """The person with this id."""
     row = conn.execute(select(users).where(users.c.id == user_id)).one_or_none()
     return None if row is None else _user(row)
+
+
+def of_ids(conn: Connection, ids: Iterable[int]) -> dict[int, User]:
+    """Those of these people that exist."""
+    return {row.id: _user(row) for row in conn.execute(_OF_IDS, {"ids": sorted(set(ids))})}
 
 
 def of_identity(conn: Connection, identity: Identity) -> User | None:

@@ -491,7 +491,7 @@ def test_a_preview_says_what_would_be_and_changes_nothing(db: Database) -> None:
     assert [one.total for one in found.have] == [5]
     assert left(db, anna) == 5
     assert db.read_sync(jobs.by_key, "e1") is None
-    assert db.read_sync(line.vfinish, Kind.DRAW, anna.id, 0) == 0
+    assert db.read_sync(line.person, Kind.DRAW, anna.id).end(0) == 0
     job = submitted(db, order(anna, "e1", cost=2))
     assert db.read_sync(places.place, job, utcnow()).place == found.place.place
     refused = db.run_sync(queue.preview, order(anna, "e2", cost=4), POLICY, utcnow()).refusal

@@ -45,7 +45,7 @@ def add(conn: Connection, number: int, *, priority: int = 0, vtag: float = 0.0, 
         notices=[],
     )
     assert found is not None
-    return found
+    return found.id
 
 
 def counted(conn: Connection, job: Job) -> tuple[int, float]:
@@ -68,7 +68,7 @@ def check(conn: Connection) -> int:
         mine = [job for job in waiting if job.kind is kind]
         assert line.waiting(conn, kind) == len(mine)
         for user in (1, 2):
-            assert line.waiting_of(conn, kind, user) == sum(job.user_id == user for job in mine)
+            assert line.person(conn, kind, user).waiting == sum(job.user_id == user for job in mine)
     return len(waiting)
 
 
@@ -118,11 +118,11 @@ def test_a_line_is_cut_as_it_grows_and_gone_when_it_is_empty(db: Database) -> No
 
 def test_what_was_not_done_is_forgiven(db: Database) -> None:
     def order_and_cancel(conn: Connection) -> list[float]:
-        line.set_vfinish(conn, Kind.DRAW, 1, 0, 30.0)
         conn.execute(rows.update().where(rows.c.id == add(conn, 2)).values(span=10.0))
-        before = line.vfinish(conn, Kind.DRAW, 1, 0)
+        line.set_vfinish(conn, Kind.DRAW, 1, 0, 30.0)
+        before = line.person(conn, Kind.DRAW, 1).end(0)
         job = jobs.waiting(conn, Kind.DRAW, utcnow(), 1)[0]
         jobs.end_queued(conn, job.id, JobState.CANCELLED, utcnow())
-        return [before, line.vfinish(conn, Kind.DRAW, 1, 0), line.vfinish(conn, Kind.DRAW, 1, 10)]
+        return [before, line.person(conn, Kind.DRAW, 1).end(0), line.person(conn, Kind.DRAW, 1).end(10)]
 
     assert db.run_sync(order_and_cancel) == [30.0, 20.0, 0.0]

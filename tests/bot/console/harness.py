@@ -278,7 +278,7 @@ def _add_job(conn: Connection, event: ChatEvent, kind: Kind, user: int) -> int:
     values = {"user_id": user, "params": {}, "cost": 1, "weight": 1.0, "vtag": 0.0}
     job = jobs.add(conn, key=f"web:{event.key}", kind=kind, now=utcnow(), origin=event.origin, **values)
     assert job is not None
-    return job
+    return job.id
 
 
 def _handbook(conn: Connection) -> list[int]:
