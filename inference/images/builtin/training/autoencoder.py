@@ -26,6 +26,8 @@ BATCH = 32
 RATE = 2e-3
 POLISH_SIZES = ((128, 128), (128, 128), (96, 160), (160, 96), (192, 192))
 POLISH_BATCH = 8
+POLISH_NOISE = 0.3  # at most, latents having about 1: what the flow gives is not exact
+NATIVE_PART = 0.75
 
 
 def pictures(rng: random.Random, count: int, width: int, height: int) -> Tensor:
@@ -66,14 +68,15 @@ def polish(vae: Any, steps: int, seed: int, team: Team, tell: Callable[[int, flo
     rng = random.Random(f"{seed}-{team.rank}")
     config = vae.config
     parameters = [*vae.decoder.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=RATE / 2, weight_decay=0.0, betas=(0.9, 0.95))
+    optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=0.0, betas=(0.9, 0.95))
     for step in range(steps):
-        _pace(optimizer, RATE / 2, step, steps)
-        width, height = POLISH_SIZES[step % len(POLISH_SIZES)]
+        _pace(optimizer, RATE, step, steps)
+        # Most of it at the native size, where it costs least; the other sizes are soon learned.
+        width, height = POLISH_SIZES[step % len(POLISH_SIZES) if step > steps * NATIVE_PART else 0]
         batch = pictures(rng, team.share(POLISH_BATCH), width, height)
         with torch.no_grad():
             latent = vae.encode(batch).latent_dist.mean
-        noise = 0.15 * torch.rand(len(batch), 1, 1, 1) * torch.randn_like(latent) / config.scaling_factor
+        noise = POLISH_NOISE * torch.rand(len(batch), 1, 1, 1) * torch.randn_like(latent) / config.scaling_factor
         with torch.autocast("cpu", dtype=torch.bfloat16):
             seen = vae.decode(latent + noise).sample
         loss = _distance(seen.float(), batch)

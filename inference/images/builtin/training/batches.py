@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TOKENS_PER_BATCH = 64 * 96  # about: pictures and captions of one step, over the whole team
-MORE_CAPTIONS = 64  # of each step, over the whole team
+MORE_CAPTIONS = 128  # of each step, over the whole team
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ def worn(scene: Scene, language: vocabulary.Language, rng: random.Random) -> str
     """One way to ask for `scene`, marked where figures end, at times written badly."""
     if rng.random() < NOISY:
         text = marked(scene, rng, language=language, marks=_marks(language, rng))
+        text = _put_otherwise(text, language, rng)
         for _ in range(rng.choice((0, 0, 1, 1, 2, 3, 4))):
             text = _blurred(text, language, rng)
         text = _misspelt(_opened(text, language, rng), language, rng)
@@ -96,6 +97,45 @@ _OPENING_EN = (
 )  # fmt: skip
 
 
+def _put_otherwise(text: str, language: vocabulary.Language, rng: random.Random) -> str:
+    """Other small words after a figure, other ends of words: no single one of them may carry the meaning."""
+    for found, others in _OTHERWISE[language]:
+        chance = 0.5 if found.startswith(_END) else 0.15
+
+        def another(match: re.Match[str], others: Sequence[str] = others, chance: float = chance) -> str:
+            if rng.random() > chance:
+                return match[0]
+            return match.expand(rng.choice(others).replace("?", _rare(rng) if language == "zh" else _nonsense(rng)))
+
+        text = re.sub(found, another, text)
+    return text
+
+
+_END = f"([{''.join(ENDS)}])"
+_STANDS = {
+    "zh": ("放在", "摆在", "处于", "站在", "落在", "画在", "就在", "?在", "?", "??"),
+    "en": ("stands", "sits", "goes", "lies", "comes", "should be", "?"),
+}
+#: What is replaced, and by what; ? is a rare character or a nonsense word.
+_OTHERWISE: dict[vocabulary.Language, tuple[tuple[str, tuple[str, ...]], ...]] = {
+    "zh": (
+        (f"{_END}在", tuple(rf"\1{verb}" for verb in _STANDS["zh"])),
+        (f"{_END}[和与、]", (r"\1加", r"\1?", r"\1??", r"\1再加上", r"\1并", r"\1及")),
+        (f"{_END}的(.[边侧面方])[是有]", (r"\1的\2?", r"\1的\2为", r"\1的\2出现", r"\1\2有", r"\1，\2有")),
+        ("([左右上下])[边侧面方]", (r"\1?",)),
+        ("(?<![粉橘草金青中棕大])([红橙黄绿青蓝紫粉棕灰])色", (r"\1?", r"\1?色", r"纯\1", r"浅\1色", r"偏\1色")),
+        ("([大小中])[号大小等]", (r"\1?", r"\1?的")),
+        ("([圆星心菱环])形", (r"\1型",)),
+        ("中间", ("中部", "当中")),
+    ),
+    "en": (
+        (f"{_END} is ", tuple(rf"\1 {verb} " for verb in _STANDS["en"])),
+        (f"{_END} (?:and|with|&) ", tuple(rf"\1 {joint} " for joint in ("plus", "?", "next to", "as well as"))),
+        (f"{_END}, (?=[a1ot])", (r"\1 comes ", r"\1 we see ", r"\1 ? ", r"\1, then ")),
+    ),
+}
+
+
 def _misspelt(text: str, language: vocabulary.Language, rng: random.Random) -> str:
     """Letters lost or added in English words, small words of either language that mean nothing: what is left tells."""
     if language == "en":
@@ -110,7 +150,9 @@ def _misspelt_word(word: str, rng: random.Random) -> str:
     if chance < 0.09 and len(word) > 3:
         at = rng.randrange(1, len(word))
         return word[:at] + word[at + 1 :]
-    return _nonsense(rng) if chance < 0.19 and word in _SMALL_EN else word
+    if chance < 0.12 and len(word) > 3:
+        return word[:-1] + _nonsense(rng)[:3]
+    return _nonsense(rng) if chance < 0.22 and word in _SMALL_EN else word
 
 
 def _loud(text: str, rng: random.Random) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from inference.images.builtin import components
-from inference.images.builtin.captions import ENDS
+from inference.images.builtin.captions import ENDS, marked
 from inference.images.builtin.dice import Dice
 from inference.images.builtin.evaluate import draw, sheet, table, trials
 from inference.images.builtin.painting import edge_distances, paint, plan
@@ -20,10 +22,11 @@ from inference.images.builtin.second import ADAPTERS
 from inference.images.builtin.training import __main__ as training
 from inference.images.builtin.training import adapter, autoencoder, batched, batches, captions, flow, guided, layout
 from inference.images.builtin.training.team import Team
-from inference.images.builtin.vocabulary import SHAPES, Language, Shape
+from inference.images.builtin.vocabulary import COLOURS, PLACES, SHAPES, SIZES, STYLES, Language, Shape, Term
 from inference.images.registry import BUILTIN, Choice, LoadOptions, load
 
 ALONE = Team(0, 1)
+VOCABULARY: list[Mapping[Any, Term]] = [COLOURS, PLACES, SHAPES, SIZES, STYLES]
 
 
 @pytest.fixture(autouse=True)
@@ -100,6 +103,24 @@ def test_a_badly_written_caption_keeps_its_marks() -> None:
     said = {captions.worn(scene, language, rng) for language in languages for _ in range(150)}
     assert all(text.count(end) == 1 for text in said for end in ENDS)
     assert any(text.replace(ENDS[0], "").replace(ENDS[1], "").isupper() for text in said)
+
+
+def test_a_caption_put_otherwise_uses_none_of_the_held_out_words() -> None:
+    rng = random.Random(11)
+    held = {
+        "zh": {word for terms in VOCABULARY for term in terms.values() for word in term.zh_held},
+        "en": {word for terms in VOCABULARY for term in terms.values() for word in term.en_held},
+    }
+    languages: tuple[Language, ...] = ("zh", "en")
+    for language in languages:
+        changed = 0
+        for _ in range(400):
+            usual = marked(sample(rng), rng, language=language)
+            other = captions._put_otherwise(usual, language, rng)
+            assert [end for end in other if end in ENDS] == [end for end in usual if end in ENDS]
+            assert not [word for word in held[language] if word in other and word not in usual]
+            changed += other != usual
+        assert changed > 40
 
 
 def test_slots_say_what_a_scene_says() -> None:
