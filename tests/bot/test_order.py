@@ -537,7 +537,7 @@ def test_a_lowered_limit_holds_for_what_was_ordered_before(chat: Chat) -> None:
     assert chat.say(f"/redo {large.id} --size 512x512").outcome.startswith("job:")
     chat.now = datetime(2026, 11, 22, 1, tzinfo=UTC)
     chat.fire()
-    assert "现在一次最多画 1 张" in chat.said()
+    assert "现在一次最多画 1 张" in chat.notice().text
 
 
 # --- words --------------------------------------------------------------------------------------------------------
