@@ -51,6 +51,7 @@ from storage.records import InboxEntry, Kind, Occurrence, utcnow
 log = logging.getLogger("moqi")
 
 GRACE = 10.0  # seconds that running work gets when the program is asked to stop
+KNOWLEDGE_AGAIN = 1.0  # seconds between two tries to read the knowledge base into the database
 
 
 class Services:
@@ -285,12 +286,18 @@ def _set_aside() -> None:
 async def _sync_knowledge(services: Services) -> None:
     settings = services.current.settings
     sources = [settings.path(source.path) for source in settings.knowledge.sources]
-    try:
-        outcomes = await kb.sync(services.db, *sources, report=_log_document)
-    except kb.NoFolder as error:
-        log.error("%s", error, extra={"action": "knowledge-missing"})
-    else:
-        log.info("knowledge: %d documents", len(outcomes), extra={"action": "knowledge"})
+    while True:  # until then no question is answered: what is unchanged costs nothing the second time
+        try:
+            outcomes = await kb.sync(services.db, *sources, report=_log_document)
+        except StorageError:
+            log.exception("knowledge not read yet; trying again", extra={"action": "knowledge-failed"})
+            await asyncio.sleep(KNOWLEDGE_AGAIN)
+            continue
+        except kb.NoFolder as error:
+            log.error("%s", error, extra={"action": "knowledge-missing"})
+        else:
+            log.info("knowledge: %d documents", len(outcomes), extra={"action": "knowledge"})
+        break
     services.asking.indexed = True
     services.workers[Kind.ASK].wake.give()
 
