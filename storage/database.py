@@ -10,6 +10,7 @@ import asyncio
 import fcntl
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ READERS = 4  # threads, each with a connection of its own
 WRITERS = 8  # the same for writing, on PostgreSQL only
 
 #: FULL: what was committed is on disk, also after a power cut; fullfsync is what that takes on macOS.
+WAL_PATIENCE = 5.0  # seconds
 _PRAGMAS = (
     "journal_mode = wal",
     "synchronous = full",
@@ -156,6 +158,21 @@ def snapshot(source: Path, copy: Path) -> None:
         engine.dispose()
 
 
+def _set(connection: Any, pragma: str) -> None:
+    """Set a pragma. While another process makes a new file a WAL one, SQLite refuses the same at once: try again."""
+    from sqlcipher3 import dbapi2
+
+    until = time.monotonic() + WAL_PATIENCE
+    while True:
+        try:
+            connection.execute(f"PRAGMA {pragma}").close()
+            return
+        except dbapi2.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() >= until:
+                raise
+        time.sleep(0.05)
+
+
 def sqlite_engine(url: URL, begin: str, *pragmas: str) -> Engine:
     """Connections to a SQLite file whose transactions start with `begin`, with `pragmas` beside the usual ones."""
     from sqlcipher3 import dbapi2
@@ -167,7 +184,7 @@ def sqlite_engine(url: URL, begin: str, *pragmas: str) -> Engine:
     @event.listens_for(engine, "connect")
     def configure(connection: Any, record: object) -> None:
         for pragma in (*_PRAGMAS, *pragmas):
-            connection.execute(f"PRAGMA {pragma}").close()
+            _set(connection, pragma)
 
     @event.listens_for(engine, "begin")
     def start(conn: Connection) -> None:
