@@ -289,7 +289,9 @@ async def _sync_knowledge(services: Services) -> None:
     while True:  # until then no question is answered: what is unchanged costs nothing the second time
         try:
             outcomes = await kb.sync(services.db, *sources, report=_log_document)
-        except StorageError:
+        except StorageError as error:
+            if not error.transient:
+                raise
             log.exception("knowledge not read yet; trying again", extra={"action": "knowledge-failed"})
             await asyncio.sleep(KNOWLEDGE_AGAIN)
             continue

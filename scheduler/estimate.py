@@ -3,8 +3,8 @@
 A lane learns its seconds per unit of work and how far these lie apart from run to run. What waits before a job is a sum
 of such runs: the more there are the better their noise cancels out, but not the doubt about their mean. That foresees
 nobody who comes later and whose turn is earlier, no retry and no pause. So the lane also remembers how its promises
-turned out (Misses) and promises accordingly: the range holds in four of five cases. How often the first promise held
-is what `benchmarks/fairness.py` tells.
+turned out (Misses) and promises accordingly: the range is meant to hold in four of five cases. How often the first
+promise held is what `benchmarks/fairness.py` tells.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _NORMAL = (-1.28, 0.0, 1.28)
 #: How far one outcome moves them at most.
 _LESSON = 0.2
 
-#: Beyond so many standard deviations nobody is told anything: that lane stood still.
+#: No promise is stretched by more standard deviations than these, whatever a lane that stood still has taught.
 _FARTHEST = 25.0
 
 #: The least relative doubt about anything: a worker looks for work only so often, a batch ends as a whole.

@@ -33,10 +33,10 @@ _URLS = "Use sqlite:///path/to/file or postgresql+psycopg://user:password@host/n
 _CURSORS = "moqi-cursors"  # in a connection's `info`: what was executed on it in this call
 
 READERS = 4  # threads, each with a connection of its own
+WAL_PATIENCE = 5.0  # seconds that another process may take to make a new file a WAL one
 WRITERS = 8  # the same for writing, on PostgreSQL only
 
 #: FULL: what was committed is on disk, also after a power cut; fullfsync is what that takes on macOS.
-WAL_PATIENCE = 5.0  # seconds
 _PRAGMAS = (
     "journal_mode = wal",
     "synchronous = full",
