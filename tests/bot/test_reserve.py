@@ -250,6 +250,8 @@ def test_what_has_fired_for_the_last_time_says_so_on_its_card(chat: Chat) -> Non
     [over] = [one for one in chat.sent() if one.replaces == shown_last]
     assert over.slot == "revision"
     assert chat.card().title == "预约已结束 · r1"
+    [drawing] = [one for one in chat.sent() if one.slot == "card"]
+    assert drawing.body == {}, "it says how things stand when it is sent, not when it fired"
     assert chat.card().buttons == ()
     chat.say("/draw 狗 --every 每天9:00")
     chat.push("确认")
