@@ -40,7 +40,7 @@ def pooled(settings: FeishuSettings, timeout: float = 10.0) -> httpx.AsyncClient
 
 
 class FeishuClient:
-    """The five calls a bot needs. Every method raises Retry, Undelivered (MessageGone) or Unconfigured."""
+    """The calls a bot needs. Every method raises Retry, Undelivered (MessageGone) or Unconfigured."""
 
     def __init__(
         self,
@@ -64,34 +64,34 @@ class FeishuClient:
         """A new message into a chat (`chat_id`) or to a person (`open_id`); returns its message id."""
         body = {"receive_id": receiver, "msg_type": msg_type, "content": content, "uuid": uuid}
         params = {"receive_id_type": receiver_type}
-        return _named(await self._call("POST", "/im/v1/messages", receiver, json=body, params=params), "message_id")
+        return _named(await self.call("POST", "/im/v1/messages", receiver, json=body, params=params), "message_id")
 
     async def reply(self, message_id: str, chat: str, msg_type: str, content: str, uuid: str) -> str:
         """An answer to a message, in its topic if it is in one; returns the new message's id."""
         body = {"msg_type": msg_type, "content": content, "uuid": uuid}
         path = f"/im/v1/messages/{quote(message_id)}/reply"
-        return _named(await self._call("POST", path, chat, json=body), "message_id")
+        return _named(await self.call("POST", path, chat, json=body), "message_id")
 
     async def patch(self, message_id: str, content: str) -> None:
         """Replace a card."""
-        await self._call("PATCH", f"/im/v1/messages/{quote(message_id)}", message_id, json={"content": content})
+        await self.call("PATCH", f"/im/v1/messages/{quote(message_id)}", message_id, json={"content": content})
 
     async def upload_image(self, data: bytes) -> str:
         """Give Feishu a picture to show in messages; returns its image key."""
         files = {"image": ("picture", data, "application/octet-stream")}
         fields = {"image_type": "message"}
-        return _named(await self._call("POST", "/im/v1/images", "", data=fields, files=files), "image_key")
+        return _named(await self.call("POST", "/im/v1/images", "", data=fields, files=files), "image_key")
 
     async def bot_info(self) -> str:
         """The bot's own open_id."""
-        answer = await self._call("GET", "/bot/v3/info", "")
+        answer = await self.call("GET", "/bot/v3/info", "")
         bot = answer.body.get("bot")
         return str(bot.get("open_id") or "") if isinstance(bot, dict) else ""
 
     async def close(self) -> None:
         await self._http.aclose()
 
-    async def _call(
+    async def call(
         self,
         method: str,
         path: str,
