@@ -16,6 +16,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -40,6 +41,9 @@ PUBLIC = frozenset({EVERYONE})
 
 #: Passages looked at to find ten different documents.
 DEPTH = 30
+
+#: Characters of the name of a document that was sent, without its ending.
+LONGEST_NAME = 120
 
 
 class KnowledgeError(Exception):
@@ -69,6 +73,7 @@ class Outcome:
     status: str  # added | updated | unchanged | removed | failed
     passages: int = 0
     problem: str = ""  # failed: what is wrong and what to do
+    code: str = ""  # failed: unsupported | too_large | unreadable | missing | synced
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,9 +114,29 @@ async def add(
     held = await _held(db)
     outcomes = []
     for name, path in await asyncio.to_thread(lambda: list(_named(paths))):
-        outcomes.append(await _put(db, name, path, held.get(name), principals, source=""))
+        outcomes.append(await _put(db, name, partial(_read, path, name), held.get(name), principals, source=""))
         report(outcomes[-1])
     return outcomes
+
+
+async def add_given(db: Database, name: str, data: bytes, *, principals: frozenset[str] = PUBLIC) -> Outcome:
+    """Add or update one document that somebody sent. What it is, is told by its bytes, not by its name.
+
+    A document that is kept in step with a folder is left alone: the next start would bring the folder's back.
+    """
+    name = given_name(name)
+    held = (await _held(db)).get(name)
+    if held is not None and held.source:
+        return Outcome(name=name, status="failed", problem=f"{name} is kept in step with a folder.", code="synced")
+    return await _put(db, name, lambda: data, held, principals, source="", kind=parse.kind_of)
+
+
+def given_name(name: str) -> str:
+    """The name of a document by the name of the file it came in: no folders, nothing hidden, not too long. Pure."""
+    last = parse.clean(name).replace("\\", "/").rpartition("/")[2]
+    shown = " ".join(last.split()).lstrip(".").strip()
+    stem, dot, suffix = shown.rpartition(".")
+    return f"{(stem or suffix)[:LONGEST_NAME]}{dot if stem else ''}{suffix[:10] if stem else ''}" or "document"
 
 
 async def remove(db: Database, name: str) -> bool:
@@ -141,7 +166,7 @@ async def sync(
         outcomes.append(Outcome(name=name, status="removed"))
         report(outcomes[-1])
     for name, path in files.items():
-        outcomes.append(await _put(db, name, path, held.get(name), principals, source=SYNCED))
+        outcomes.append(await _put(db, name, partial(_read, path, name), held.get(name), principals, source=SYNCED))
         report(outcomes[-1])
     return outcomes
 
@@ -167,18 +192,26 @@ async def _held(db: Database) -> dict[str, Holding]:
 
 
 async def _put(
-    db: Database, name: str, path: Path, held: Holding | None, principals: frozenset[str], source: str
+    db: Database,
+    name: str,
+    read: Callable[[], bytes],
+    held: Holding | None,
+    principals: frozenset[str],
+    *,
+    source: str,
+    kind: Callable[[bytes, str], str] = parse.kind_by_name,
 ) -> Outcome:
     try:
-        data = await asyncio.to_thread(_read, path, name)
+        data = await asyncio.to_thread(read)
         sha256 = hashlib.sha256(data).hexdigest()
         if held is not None and (held.document.sha256, held.recipe, held.source) == (sha256, RECIPE, source):
             if held.principals != principals:
                 await db.run(documents.set_access, name, principals)
             return Outcome(name=name, status="unchanged", passages=held.passages)
-        prepared = await asyncio.to_thread(_prepare, data, name, sha256)
+        prepared = await asyncio.to_thread(_prepare, data, name, sha256, kind(data, name))
     except (ParseError, OSError) as error:
-        return Outcome(name=name, status="failed", problem=str(error))
+        code = _CODES.get(type(error), "missing")
+        return Outcome(name=name, status="failed", problem=str(error), code=code)
     await db.run(_keep, prepared, principals, source)
     return Outcome(name=name, status="updated" if held else "added", passages=len(prepared.pieces))
 
@@ -196,13 +229,20 @@ def _keep(conn: Connection, prepared: _Prepared, principals: frozenset[str], sou
     )
 
 
+_CODES: dict[type[Exception], str] = {
+    parse.Unsupported: "unsupported",
+    parse.TooLarge: "too_large",
+    parse.Unreadable: "unreadable",
+}
+
+
 def _read(path: Path, name: str) -> bytes:
     parse.check_size(path.stat().st_size, name)
     return path.read_bytes()
 
 
-def _prepare(data: bytes, name: str, sha256: str) -> _Prepared:
-    parsed = parse.parse(data, name)
+def _prepare(data: bytes, name: str, sha256: str, kind: str) -> _Prepared:
+    parsed = parse.parse(data, name, kind)
     title = parsed.title or chunk.title(parsed.markdown, Path(name).stem)
     pieces = tuple(
         NewPassage(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import Connection, select
 
 from bot import access, commands, gate
-from bot.commands import Cancel, Command, Conversation, OnReservation, Redo, UsageError
+from bot.commands import Cancel, Command, Conversation, Enlarge, OnReservation, Redo, UsageError, Variation
 from bot.context import Context, Handled, House
 from bot.delivery import reply_row
 from bot.events import ChatEvent
@@ -20,6 +21,7 @@ from storage import inbox, jobs, reservations, users
 from storage.records import ChatType, JobState
 from storage.tables import inbox as inbox_table
 
+PICTURES_MAX = 100  # of one job; more are never drawn
 JOB_MAX = 2**31 - 1  # the largest id both databases can hold; what comes back with a button is not to be trusted
 
 #: What a button orders: its action and the job it stands under.
@@ -27,6 +29,11 @@ BUTTONS: dict[str, Callable[[int], Command]] = {
     "redo": lambda job: Redo(job=job),
     "reseed": lambda job: Redo(job=job, reseed=True),
     "cancel": lambda job: Cancel(job=job),
+}
+#: What a button orders that stands for one of the job's pictures.
+PICTURE_BUTTONS: dict[str, Callable[..., Command]] = {
+    "variation": lambda job, picture: Variation(job=job, picture=picture),
+    "upscale": lambda job, picture: Enlarge(job=job, picture=picture),
 }
 #: What a button of a reservation's card does with it.
 RESERVATION_BUTTONS = {f"res_{act}": act for act in ("confirm", "choose", "time", "cancel", "pause", "resume")}
@@ -97,8 +104,10 @@ def _wanted(ctx: Context) -> Command | Conversation | UsageError:
     if ctx.event.kind == "action" and ctx.event.action in RESERVATION_BUTTONS:
         return _on_reservation(RESERVATION_BUTTONS[ctx.event.action], ctx.event.value)
     if ctx.event.kind == "action":
-        job = ctx.event.value.get("job")
+        job, index = ctx.event.value.get("job"), ctx.event.value.get("index")
         make = BUTTONS.get(ctx.event.action)
+        if ctx.event.action in PICTURE_BUTTONS and type(index) is int and 1 <= index <= PICTURES_MAX:
+            make = partial(PICTURE_BUTTONS[ctx.event.action], picture=index)
         if make is None or type(job) is not int or not 1 <= job <= JOB_MAX:  # a bool is an int, and no job
             return UsageError(code="unknown_button")
         return make(job)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Row, and_, bindparam, or_, select, update
+from sqlalchemy import Connection, Integer, Row, Text, and_, bindparam, cast, or_, select, update
 
 from storage.dialect import insert_on, serialise
 from storage.records import Delivery, DeliveryState, Origin
@@ -132,6 +132,15 @@ def by_key(conn: Connection, key: str) -> Delivery | None:
     """The message of this key."""
     row = conn.execute(select(outbox).where(outbox.c.key == key)).one_or_none()
     return None if row is None else _delivery(row)
+
+
+def job_of_message(conn: Connection, platform: str, message_id: str) -> int | None:
+    """The job whose card or outcome the platform knows as `message_id`. Reads the outbox from its end."""
+    written = cast(outbox.c.receipt, Text).contains(f'"{message_id}"', autoescape=True)
+    found = conn.execute(select(outbox).where(outbox.c.job_id.is_not(None), written).order_by(outbox.c.id.desc()))
+    sent = (_delivery(row) for row in found)
+    ours = (one for one in sent if (one.origin.platform, one.receipt.get("message_id")) == (platform, message_id))
+    return next((one.job_id for one in ours), None)
 
 
 def redirect(conn: Connection, delivery_id: int, origin: Origin, receipt: dict[str, Any], now: datetime) -> None:

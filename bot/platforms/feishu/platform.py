@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from bot.events import ChatEvent
-from bot.platforms.base import Outgoing, PlatformError, Undelivered
-from bot.platforms.feishu import render, wire
+from bot.platforms.base import Enclosed, Outgoing, PlatformError, Undelivered
+from bot.platforms.feishu import render, resources, wire
 from bot.platforms.feishu.client import FeishuClient
 from bot.platforms.feishu.codes import MessageGone
 from bot.platforms.feishu.decode import PLATFORM, Ignored
@@ -101,6 +101,10 @@ class FeishuPlatform:
         elif passing:
             raise Undelivered("a text cannot show progress")
         return await self._post(message, images, _uuid(f"{message.key}-n", message.origin), known)
+
+    async def enclosed(self, event: ChatEvent, kind: str, limit: int) -> Enclosed | None:
+        """The picture or file that a message carries or answers. Raises PlatformError."""
+        return await resources.enclosed(self._client, event, kind, limit)
 
     async def close(self) -> None:
         if self._identifying is not None:

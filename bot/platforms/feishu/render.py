@@ -128,7 +128,7 @@ def _elements(reply: Reply, image_keys: Mapping[int, str], chat_type: ChatType, 
     if reply.sources:
         yield _markdown("sources", "\n".join(map(_source, reply.sources[:10])), small=True)
     if reply.buttons:
-        yield _buttons(reply.buttons[:8], chat_type)
+        yield _buttons(reply.buttons[:12], chat_type)
     if reply.note:
         yield _markdown("note", f"<font color='grey'>{escape(_clip(reply.note, 200))}</font>", small=True)
 
