@@ -7,6 +7,7 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -18,6 +19,7 @@ from bot.console.routes import build_router
 from bot.console.security import SecurityHeaders
 from bot.console.words import of as page_words
 from bot.current import Current
+from bot.enclosures import keep_picture
 from bot.events import ChatEvent
 from bot.health import metrics, readiness
 from bot.opening import open_database
@@ -123,6 +125,7 @@ def _console(services: Services) -> Console:
         act=services.act,
         principals=_principals,
         name=lambda asset, job, ending: naming.name(services.current.settings.policy.names(), asset, job, ending),
+        keep_picture=partial(keep_picture, services.db, services.files),
         thumbnail=_thumbnail,
     )
 

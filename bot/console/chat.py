@@ -32,6 +32,7 @@ class Written(BaseModel):
 
     id: BrowserId
     text: str
+    picture: str | None = Field(default=None, pattern=r"\A[0-9a-f]{64}\Z")  # attached: see bot/console/pictures.py
 
     @field_validator("text")
     @classmethod
@@ -116,13 +117,18 @@ async def _keep(console: Console, user: User, body: Written) -> Message:
         key=wire.own_key(user.id, body.id),
         user_id=user.id,
         author="user",
-        body={"text": body.text},
+        body={"text": body.text, **({"picture": body.picture} if body.picture else {})},
         now=now,
     )
     if new:
         console.feed.message(user.id, wire.message_json(message))
     event = wire.message_event(
-        user_id=user.id, name=user.name, browser_id=body.id, text=message.body["text"], at=message.created_at
+        user_id=user.id,
+        name=user.name,
+        browser_id=body.id,
+        text=message.body["text"],
+        picture=message.body.get("picture", ""),
+        at=message.created_at,
     )
     await console.accept(event)
     return message

@@ -46,4 +46,5 @@ class Console:
     act: Callable[[ChatEvent], Awaitable[tuple[str, str]]]  # toast: kind (info, success, warning, error) and text
     principals: Callable[[User], frozenset[str]]  # whose documents this person may read
     name: Callable[[Asset, Job, str], str]  # the file name of a picture of a job with this ending
+    keep_picture: Callable[[bytes], Awaitable[str]]  # returns the name it is kept under; raises BadSource
     thumbnail: Callable[[bytes], tuple[bytes, str]]  # encoded picture -> small encoded picture, its media type

@@ -84,7 +84,7 @@ TABLE: dict[str, str] = {
     "failure.bad_request": "The model does not accept these values. See /help draw for what is allowed and try again.",
     "failure.prompt_too_long": "The description is too long for the model. Shorten it to some 200 words and try again.",
     "failure.bad_source": "The picture to draw from cannot be read. Try another one.",
-    "failure.source_gone": "The file of the picture to draw from is gone. Send the picture again.",
+    "failure.source_gone": "The file of the picture to draw from is gone. Send the picture and try again.",
     "failure.disk_full": "The server's disk is full, the picture could not be kept. "
     "Ask an admin to free space, then try again.",
     "failure.window_closed": "Its turn did not come before the window closed. Try another one.",
@@ -240,16 +240,16 @@ TABLE: dict[str, str] = {
     "usage.bad_role": "There is no role “{given}”. The roles are admin, reviewer and user.",
     "usage.at_and_every": "Use either --at (once) or --every (again and again), not both.",
     "usage.time_twice": "There are two times: /reserve has one already, so leave --at and --every out.",
-    "usage.strength_alone": "--strength goes with --from, like `--from 17 --strength 0.5`.",
-    "usage.redo_from": "A redo keeps its picture. Order anew: `/draw a cat --from 17`.",
-    "usage.kb_form": "“{given}” was not understood. There are `/kb`, `/kb add` (as a reply to a file) and "
-    "`/kb remove NAME`.",
-    "usage.kb_name": "Which one? For example `/kb remove handbook.md`. /kb lists them.",
     "usage.late_alone": "--late goes with --at or --every, like `--at 22:00 --late 30`.",
     "usage.late_form": "--late takes minutes (1 to {high}) beyond which it is skipped, or run for any; "
     "“{given}” was not understood.",
     "usage.dry_later": "A reservation's card shows its times and price before you confirm. Please leave out --dry-run.",
     "usage.dry_redo": "A redo cannot be tried. Write the whole order, like `/draw a cat --dry-run`.",
+    "usage.strength_alone": "--strength goes with --from, like `--from 17 --strength 0.5`.",
+    "usage.redo_from": "A redo keeps its picture. Order anew: `/draw a cat --from 17`.",
+    "usage.kb_form": "“{given}” was not understood. There are `/kb`, `/kb add` (as a reply to a file) and "
+    "`/kb remove NAME`.",
+    "usage.kb_name": "Which one? For example `/kb remove handbook.md`. /kb lists them.",
     "usage.redo_later": "A redo cannot be booked. Write the whole order, like `/draw a cat --at 22:00`.",
     "usage.reserve_form": "Say when and what, like `/reserve tomorrow 9:00 a cat`.",
     "usage.reserve_time": "The time “{given}” was not understood. First the time, then what to draw: "
@@ -278,7 +278,6 @@ TABLE: dict[str, str] = {
     # --- answers to commands -----------------------------------------------------------------------------------
     "new": "A fresh start: what was said before no longer counts.",
     "already_done": "This was done already.",
-    "toast.queued": "Queued as job #{job}",
     "kb.added": "{name} is in the knowledge base (passages: {passages}) and can be asked about.",
     "kb.updated": "{name} is brought up to date (passages: {passages}).",
     "kb.unchanged": "{name} is in already and has not changed (passages: {passages}).",
@@ -295,6 +294,7 @@ TABLE: dict[str, str] = {
     "kb.row.synced": "{name} · {passages} passages · follows a folder",
     "kb.note": "Add: reply to a file with /kb add · remove: /kb remove NAME",
     "kb.removed": "Taken out of the knowledge base: {name}",
+    "toast.queued": "Queued as job #{job}",
     "cancel.done": "Job #{job} is cancelled, nothing was charged.",
     "cancel.running": "Job #{job} stops after its present step and costs nothing.",
     "paused": "Paused {what}: new jobs are accepted but do not start; the {running} running are finished. "

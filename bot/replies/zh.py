@@ -81,8 +81,8 @@ TABLE: dict[str, str] = {
     "failure.internal": "服务内部出错，已记录。请再试一次；还不行请把任务号告诉管理员。",
     "failure.bad_request": "模型不接受这组参数。请用 /help draw 查看范围后修改再试。",
     "failure.prompt_too_long": "描述太长，模型读不完。请精简到两三百字再试。",
-    "failure.bad_source": "参考图读不出来。请换一张图再画。",
-    "failure.source_gone": "参考图的文件不见了。请重新发图再画。",
+    "failure.bad_source": "参考图读不出来。请换一张图再试。",
+    "failure.source_gone": "参考图的文件不见了。请重新发图再试。",
     "failure.disk_full": "服务器磁盘满了，图片存不下。请告诉管理员清理磁盘后再试。",
     "failure.window_closed": "预约的时段结束前没有轮到它。请换个时段再试。",
     # --- refusals ----------------------------------------------------------------------------------------------

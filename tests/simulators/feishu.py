@@ -20,7 +20,8 @@ from urllib.parse import unquote, urlsplit
 
 from tests.simulators.feishu_cards import Refused, judge
 from tests.simulators.feishu_events import App, Envelope, headers, sealed
-from tests.simulators.feishu_http import ApiError, Call, Fault, Server
+from tests.simulators.feishu_http import ApiError, Call, Download, Fault, Server
+from tests.simulators.feishu_resources import Resources
 
 LADDER = (15.0, 300.0, 3600.0, 21600.0)  # seconds between the pushes of one event
 _UUID_WINDOW = 3600.0
@@ -79,6 +80,7 @@ class FeishuSimulator:
         self.token_seconds = 7200
         self.messages: dict[str, Sent] = {}
         self.images: dict[str, bytes] = {}
+        self.resources = Resources()
         self.calls: list[str] = []  # "METHOD path" of every call
         self.pushed: list[Pushed] = []
         self.unknown_chats: set[str] = set()  # the bot is not in these
@@ -155,6 +157,7 @@ class FeishuSimulator:
         event = envelope.get("event", {})
         if "message" in event:
             self.remember(event["message"]["message_id"], event["message"]["chat_id"])
+            self.resources.keep(event["message"])
         item = Pushed(envelope=envelope, stamp=time.time())
         self.pushed.append(item)
         self._try(item, new_event_id=new_event_id)
@@ -219,8 +222,8 @@ class FeishuSimulator:
                 fault.times -= 1
             return fault
 
-    def answer(self, call: Call) -> dict[str, Any]:
-        """The JSON of a success; raises ApiError."""
+    def answer(self, call: Call) -> dict[str, Any] | Download:
+        """The JSON of a success, or a file; raises ApiError."""
         with self._lock:
             self.calls.append(f"{call.method} {call.path}")
             if call.path == "/open-apis/auth/v3/tenant_access_token/internal":
@@ -233,6 +236,14 @@ class FeishuSimulator:
                     return self._reply(call, unquote(parent))
                 case "PATCH", ["im", "v1", "messages", message_id]:
                     return self._patch(call, unquote(message_id))
+                case "GET", ["im", "v1", "messages", message_id, "resources", key]:
+                    gone, kind = unquote(message_id) in self.recalled, call.query.get("type", "")
+                    return self.resources.download(
+                        unquote(message_id), unquote(key), kind, gone=gone, unknown=self.unknown_chats
+                    )
+                case "GET", ["im", "v1", "messages", message_id] if unquote(message_id) in self.resources.messages:
+                    written = self.resources.message(unquote(message_id), unquote(message_id) in self.recalled)
+                    return {"data": {"items": [written]}}
                 case "GET", ["im", "v1", "messages", message_id]:
                     return {"data": {"items": [self._shape(self._existing(unquote(message_id)))]}}
                 case "POST", ["im", "v1", "images"]:

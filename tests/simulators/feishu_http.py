@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 class Fault:
     """What happens to the next `times` calls whose path contains `on`."""
 
-    kind: str  # limit | 429 | 500 | html | garbage | empty | close | cut | slow | code
+    kind: str  # limit | 429 | 500 | html | garbage | empty | close | cut | half | slow | code
     times: int
     on: str
     seconds: float = 1.0  # slow: how long; limit, 429: what the reset header says
@@ -31,6 +31,14 @@ class ApiError(Exception):
     def __init__(self, code: int, message: str, status: int = 400, **extra: str) -> None:
         super().__init__(message)
         self.code, self.status, self.extra = code, status, extra
+
+
+@dataclass(frozen=True)
+class Download:
+    """An answer that is a file."""
+
+    data: bytes
+    headers: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -69,8 +77,8 @@ class Platform(Protocol):
     def take_fault(self, path: str) -> Fault | None:
         """The fault this call meets, counted down."""
 
-    def answer(self, call: Call) -> dict[str, Any]:
-        """The JSON of a success; raises ApiError."""
+    def answer(self, call: Call) -> dict[str, Any] | Download:
+        """The JSON of a success, or a file; raises ApiError."""
 
 
 class Server(ThreadingHTTPServer):
@@ -116,8 +124,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def _result(self, call: Call) -> tuple[int, bytes, dict[str, str]]:
         try:
-            answer = {"code": 0, "msg": "success", **self.server.platform.answer(call)}
-            return 200, json.dumps(answer).encode(), {}
+            answer = self.server.platform.answer(call)
+            if isinstance(answer, Download):
+                return 200, answer.data, answer.headers
+            return 200, json.dumps({"code": 0, "msg": "success", **answer}).encode(), {}
         except ApiError as error:
             return error.status, json.dumps({"code": error.code, "msg": str(error)}).encode(), error.extra
 
@@ -148,11 +158,22 @@ class Handler(BaseHTTPRequestHandler):
             case "cut":
                 self._result(call)
                 self._cut()
+            case "half":  # of the answer, then nothing more
+                status, body, more = self._result(call)
+                self._say(status, body, more, cut=len(body) // 2)
             case other:
                 raise ValueError(f"no fault is called {other!r}")
         return False
 
-    def _say(self, status: int, body: bytes, more: Mapping[str, str], kind: str = "application/json") -> None:
+    def _say(
+        self,
+        status: int,
+        body: bytes,
+        more: Mapping[str, str],
+        kind: str = "application/json",
+        cut: int | None = None,
+    ) -> None:
+        kind = "application/octet-stream" if "Content-Disposition" in more else kind
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
@@ -160,7 +181,9 @@ class Handler(BaseHTTPRequestHandler):
         for name, value in more.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(body[:cut])
+        if cut is not None:
+            self._cut()
 
     def _cut(self) -> None:
         self.close_connection = True

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from bot.events import ChatEvent
 from bot.platforms.base import Enclosed
 from bot.platforms.feishu.client import FeishuClient
+from bot.platforms.feishu.codes import MessageGone
 from bot.platforms.feishu.decode import enclosures
 
 Found = tuple[str, str, str]  # type for the address, key, name
@@ -48,5 +49,9 @@ async def _of_message(client: FeishuClient, message_id: str) -> tuple[tuple[str,
     data: Any = answer.body.get("data")
     items = data.get("items") if isinstance(data, dict) else None
     item = items[0] if isinstance(items, list) and items and isinstance(items[0], dict) else {}
+    if item.get("deleted"):
+        gone = MessageGone("the message was recalled")
+        gone.code = 230011
+        raise gone
     body = item.get("body")
     return enclosures(str(item.get("msg_type", "")), body.get("content") if isinstance(body, dict) else None)
