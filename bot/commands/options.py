@@ -20,7 +20,7 @@ TOPICS = {"size": "size", "ar": "size", "n": "count", "count": "count", "seed": 
 TOPICS |= {"cfg": "cfg_scale", "cfg_scale": "cfg_scale", "neg": "prompt", "prompt": "prompt"}
 TOPICS |= {"at": "reserve", "every": "reserve", "late": "reserve", "dry-run": "draw"}
 TOPICS |= {"from": "draw", "strength": "draw"}
-_FROM = re.compile(r"(?:任务|job)?\s*[#＃]?([0-9]{1,10})(?:[.．]([1-9]))?(?=$|[\s,，;；。])", re.IGNORECASE)
+_FROM = re.compile(r"(?:任务|job)?\s*[#＃]?([0-9]{1,40})(?:[.．]([1-9]))?(?=$|[\s,，;；。])", re.IGNORECASE)
 _ANY_SEED = frozenset({"random", "rand", "随机"})
 
 
