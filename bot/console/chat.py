@@ -32,7 +32,7 @@ class Written(BaseModel):
 
     id: BrowserId
     text: str
-    picture: str | None = Field(default=None, pattern=r"\A[0-9a-f]{64}\Z")  # attached: see bot/console/pictures.py
+    picture: str | None = Field(default=None, pattern=r"\A[0-9a-f]{64}\z")  # attached: see bot/console/pictures.py
 
     @field_validator("text")
     @classmethod

@@ -15,7 +15,7 @@ from inference.errors import BadSource
 from storage import assets
 
 #: By whoever knows it: nobody can guess what a picture's content comes to.
-Sha = Annotated[str, Path(pattern=r"\A[0-9a-f]{64}\Z")]
+Sha = Annotated[str, Path(pattern=r"\A[0-9a-f]{64}\z")]
 
 
 def add_pictures(router: APIRouter, console: Console) -> None:

@@ -314,8 +314,16 @@ def test_two_quick_presses_of_one_button_are_one_and_of_two_buttons_two(chat: Ch
 
 @pytest.mark.parametrize(
     "value",
-    [{"job": 1}, {"job": 1, "index": 0}, {"job": 1, "index": -1}, {"job": 1, "index": "1"}, {"job": 1, "index": True}]
-    + [{"index": 1}, {"job": 2**40, "index": 1}, {"job": 1, "index": 2**40}],
+    [
+        {"job": 1},
+        {"job": 1, "index": 0},
+        {"job": 1, "index": -1},
+        {"job": 1, "index": "1"},
+        {"job": 1, "index": True},
+        {"job": 1, "index": 2**40},
+        {"job": 2**40, "index": 1},
+        {"index": 1},
+    ],
 )
 @pytest.mark.parametrize("action", ["variation", "upscale"])
 def test_a_button_that_means_nothing_says_so(chat: Chat, action: str, value: dict[str, Any]) -> None:

@@ -28,7 +28,9 @@ def red(engine: ZImageModel) -> Image.Image:
 
 def again(source: Image.Image, prompt: str = GREEN, seed: int = 8, strength: float = 0.6, **more: Any) -> ImageRequest:
     size = {"width": source.width, "height": source.height}
-    return ImageRequest(**{"prompt": prompt, "steps": 8, "seed": seed, **size, **more}, strength=strength, source=source)
+    return ImageRequest(
+        **{"prompt": prompt, "steps": 8, "seed": seed, **size, **more}, strength=strength, source=source
+    )
 
 
 def test_a_red_circle_drawn_from_its_picture_as_a_green_one_stays_where_it_is(
@@ -54,9 +56,7 @@ def test_a_second_pass_over_the_enlarged_picture_keeps_what_it_shows(engine: ZIm
 
 
 @pytest.mark.parametrize("strength", [0.1, 0.3, 0.6, 0.9, 1.0])
-def test_as_many_steps_are_run_and_told_as_are_paid_for(
-    engine: ZImageModel, red: Image.Image, strength: float
-) -> None:
+def test_as_many_steps_are_run_and_told_as_are_paid_for(engine: ZImageModel, red: Image.Image, strength: float) -> None:
     watch, wanted = Recorder(), again(red.resize((64, 64)), strength=strength)
     with calls_of(engine.pipeline.transformer) as calls:
         engine.generate([wanted], watch)
