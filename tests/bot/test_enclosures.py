@@ -257,7 +257,14 @@ async def test_a_card_of_ours_that_is_answered_is_its_job(desk: Desk) -> None:
         origin = Origin(
             platform="feishu", chat_id="oc_1", chat_type=ChatType.DIRECT, message_id="om_0", sender="ou_alice"
         )
-        values = {"user_id": person.id, "params": {}, "cost": 1, "weight": 1.0, "vtag": 0.0, "origin": origin}
+        values: dict[str, Any] = {
+            "user_id": person.id,
+            "params": {},
+            "cost": 1,
+            "weight": 1.0,
+            "vtag": 0.0,
+            "origin": origin,
+        }
         job = jobs.add(conn, key="k", kind=Kind.DRAW, now=utcnow(), **values)
         assert job is not None
         outbox.add(conn, "job-1-card", origin, slot="card", body={}, now=utcnow(), job_id=job.id)

@@ -52,7 +52,13 @@ def done(chat: Chat, text: str = "/draw 一只猫 --seed 7 --size 512x512 --n 2"
         count, size = job.params["count"], {"width": job.params["width"], "height": job.params["height"]}
         for index in range(count):
             sha = f"{job.id:062d}{index:02d}"
-            made = {"sha256": sha, "media_type": "image/png", "size": 1, "job_id": job.id, "index": index}
+            made: dict[str, Any] = {
+                "sha256": sha,
+                "media_type": "image/png",
+                "size": 1,
+                "job_id": job.id,
+                "index": index,
+            }
             assets.add(conn, **made, **size, now=chat.now)
         seeds = [job.params["seed"] + index for index in range(count)]
         assert queue.succeed(conn, job, {"seeds": seeds, "seconds": 1.0}, 1.0, chat.now)
@@ -79,7 +85,7 @@ def refused(chat: Chat, text: str, who: str = "anna", **value: Any) -> str:
 
 def give(chat: Chat, width: int = 600, height: int = 300, sha: str = SENT) -> str:
     """A picture somebody sent."""
-    size = {"media_type": "image/png", "size": 9, "width": width, "height": height}
+    size: dict[str, Any] = {"media_type": "image/png", "size": 9, "width": width, "height": height}
     chat.db.run_sync(lambda conn: assets.take(conn, sha256=sha, now=NOW, **size))
     return sha
 
