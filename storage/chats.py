@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Text, func, select, type_coerce, update
 
 from storage.dialect import insert
 from storage.tables import chats
@@ -61,3 +63,10 @@ def greet(conn: Connection, platform: str, chat_id: str, now: datetime) -> bool:
         chats.c.platform == platform, chats.c.chat_id == chat_id, chats.c.greeted_at.is_(None)
     )
     return conn.execute(statement.values(greeted_at=now)).rowcount == 1
+
+
+def within(origin: Column[Any], platform: str, chat_id: str) -> ColumnElement[bool]:
+    """Whether what an `origin` column holds lies in this chat. It is kept as text that begins with these two."""
+    begins = json.dumps({"platform": platform, "chat_id": chat_id}, ensure_ascii=False, separators=(",", ":"))
+    begins = begins.removesuffix("}") + ","
+    return func.substr(type_coerce(origin, Text), 1, len(begins)) == begins  # LIKE would not see the case of letters
