@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from bot import bans, kb, router
 from bot.booking import Booker
-from bot.context import Handled, House
+from bot.context import Handled, House, Pressed
 from bot.current import Current
 from bot.delivery import Cards, Sender
 from bot.engine import Engine
@@ -50,6 +50,7 @@ from storage.records import InboxEntry, Kind, Occurrence, utcnow
 
 log = logging.getLogger("moqi")
 
+PRESS_PATIENCE = 2.5  # seconds a pressed button may take to be answered: Feishu waits 3
 GRACE = 10.0  # seconds that running work gets when the program is asked to stop
 KNOWLEDGE_AGAIN = 1.0  # seconds between two tries to read the knowledge base into the database
 
@@ -79,6 +80,7 @@ class Services:
             Kind.DRAW: self._worker(self.drawing),
             Kind.ASK: self._worker(self.asking),
         }
+        self._pressing: set[asyncio.Task[Pressed]] = set()  # presses that took longer than their answer
         self.live = Live(db, self.feed, self.web, self.platforms, render.job, cards)
         self.clock = Clock(self._chores())
         self.alarms = Alarms(
@@ -124,12 +126,28 @@ class Services:
         self._wake(handled)
         tell()
 
-    async def act(self, event: ChatEvent) -> tuple[str, str]:
-        """A pressed button: done at once, answered by a toast (kind, text)."""
-        handled = await self.db.run(router.press, self.house(), event, utcnow())
+    async def act(self, event: ChatEvent) -> Pressed:
+        """A pressed button: done at once, answered by a toast. Whatever happens its presser hears of it, in time."""
+        press = asyncio.create_task(self._press(event), name=f"press {event.key}")
+        done, _ = await asyncio.wait({press}, timeout=PRESS_PATIENCE)
+        if not done:  # it goes on; nobody is told twice, because a toast is all that it would have said
+            self._pressing.add(press)
+            press.add_done_callback(self._pressing.discard)
+            return Pressed("info", self.house().words.say("press.slow"))
+        return press.result()
+
+    async def _press(self, event: ChatEvent) -> Pressed:
+        try:
+            handled = await self.db.run(router.press, self.house(), event, utcnow())
+        except StorageError:  # undone as a whole, and a press never comes again by itself
+            log.exception("press %s not kept", event.key, extra={"action": "press-failed"})
+            return Pressed("warning", self.house().words.say("press.again"))
+        except Exception:  # a defect in one press: the presser must not be left with an error of the platform
+            log.exception("press %s failed", event.key, extra={"action": "press-failed"})
+            return Pressed("error", self.house().words.refusal("internal").text)
         self._wake(handled)
         self.sender.wake.give()
-        return handled.toast
+        return Pressed(*handled.toast, handled.shown)
 
     def _deal(
         self, conn: Connection, house: House, entry_id: int, event: ChatEvent, now: datetime

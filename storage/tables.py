@@ -167,6 +167,20 @@ conversations = Table(
     Column("started_at", Utc, nullable=False),
 )
 
+# Group chats and direct chats as the platform tells of them: whether we are in, and whether we have said hello.
+chats = Table(
+    "chats",
+    metadata,
+    Column("platform", Text, primary_key=True),
+    Column("chat_id", Text, primary_key=True),
+    Column("name", Text, nullable=False, default=""),
+    Column("state", Text, nullable=False),
+    Column("changed_at", Utc, nullable=False),  # when that became so: an older event changes nothing
+    Column("greeted_at", Utc),
+    Column("removed_at", Utc),
+    CheckConstraint("state in ('member', 'removed', 'disbanded')", name="state"),
+)
+
 # --- work -------------------------------------------------------------------------------------------------------
 
 _CLOSING = "state = 'queued' and not_after is not null"
@@ -214,6 +228,17 @@ jobs = Table(
     # Looked at every few seconds, however many wait: the few that may become due, in the order of their time.
     Index("ix_jobs_closing", "not_after", sqlite_where=text(_CLOSING), postgresql_where=text(_CLOSING)),
     Index("ix_jobs_rising", "since", sqlite_where=text(_RISING), postgresql_where=text(_RISING)),
+)
+
+# What people think of a finished job: one word per person, the last one counts.
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id"), primary_key=True),
+    Column("user_id", ForeignKey("users.id"), primary_key=True),
+    Column("value", Integer, nullable=False),  # 1 | -1
+    Column("at", Utc, nullable=False),
+    CheckConstraint("value in (1, -1)", name="value"),
 )
 
 lanes = Table(

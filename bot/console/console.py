@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from bot.context import Pressed
 from bot.events import ChatEvent
 from bot.platforms.web.feed import Feed
 from bot.platforms.web.settings import WebSettings
@@ -43,7 +44,7 @@ class Console:
     words: Mapping[str, str]  # words.of(language), with the practice model's where it draws
     commands: tuple[CommandHint, ...]
     accept: Callable[[ChatEvent], Awaitable[object]]  # returns once the event is kept
-    act: Callable[[ChatEvent], Awaitable[tuple[str, str]]]  # toast: kind (info, success, warning, error) and text
+    act: Callable[[ChatEvent], Awaitable[Pressed]]  # what a pressed button is answered with
     principals: Callable[[User], frozenset[str]]  # whose documents this person may read
     name: Callable[[Asset, Job, str], str]  # the file name of a picture of a job with this ending
     thumbnail: Callable[[bytes], tuple[bytes, str]]  # encoded picture -> small encoded picture, its media type

@@ -88,6 +88,7 @@ class FeishuSimulator:
         self._seen: dict[str, str] = {}  # message id -> chat id, of messages people wrote
         self._faults: list[Fault] = []
         self._recent: dict[str, deque[float]] = {}
+        self._pressed: list[str] = []  # cards whose press has not been answered yet
         self._lock = threading.RLock()
         self._server = Server(self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
@@ -190,16 +191,19 @@ class FeishuSimulator:
         if item.statuses and new_event_id:
             item.envelope = {**item.envelope, "header": {**item.envelope["header"], "event_id": secrets.token_hex(16)}}
         body = sealed(self.app, item.envelope)
-        status, item.answer = self.post_raw(headers(self.app, body, None if self.restamp else item.stamp), body)
-        item.statuses.append(status)
         kind = item.envelope.get("header", {}).get("event_type")
+        card = item.envelope["event"]["context"]["open_message_id"] if kind == "card.action.trigger" else ""
+        self._pressed.append(card)
+        status, item.answer = self.post_raw(headers(self.app, body, None if self.restamp else item.stamp), body)
+        self._pressed.remove(card)
+        item.statuses.append(status)
         tries = len(item.statuses)
         again = status != 200 and tries <= len(LADDER) and kind != "card.action.trigger"
         item.due = self.now() + LADDER[tries - 1] if again else None
         if status == 200 and kind == "card.action.trigger":
-            self._check_callback(item.answer)
+            self._check_callback(item.answer, card)
 
-    def _check_callback(self, answer: Any) -> None:
+    def _check_callback(self, answer: Any, message_id: str) -> None:
         assert isinstance(answer, dict), f"200671: {answer!r}"
         assert set(answer) <= {"toast", "card"}, f"200671: {answer!r}"
         if "toast" in answer:
@@ -207,7 +211,9 @@ class FeishuSimulator:
             assert isinstance(answer["toast"]["content"], str)
         if "card" in answer:
             assert answer["card"]["type"] in ("raw", "template")
-            judge(json.dumps(answer["card"]["data"]), set(self.images))
+            shown = judge(json.dumps(answer["card"]["data"]), set(self.images))
+            if message_id in self.messages:
+                self.messages[message_id].updates.append(shown)
 
     # -- answering the API -----------------------------------------------------------------------------------------
 
@@ -310,7 +316,9 @@ class FeishuSimulator:
         if self.now() - sent.at > _CARD_DAYS:
             raise ApiError(230031, "The card is older than 14 days")
         self._count(message_id, 5)
-        sent.updates.append(self._content("interactive", call.json().get("content")))
+        content = self._content("interactive", call.json().get("content"))
+        if message_id not in self._pressed:  # what changes a card before its press is answered is undone by the answer
+            sent.updates.append(content)
         return {"data": {}}
 
     def _existing(self, message_id: str) -> Sent:

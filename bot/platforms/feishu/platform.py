@@ -9,12 +9,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from bot.context import Pressed
 from bot.events import ChatEvent
 from bot.platforms.base import Outgoing, PlatformError, Undelivered
 from bot.platforms.feishu import render, wire
 from bot.platforms.feishu.client import FeishuClient
 from bot.platforms.feishu.codes import MessageGone
 from bot.platforms.feishu.decode import PLATFORM, Ignored
+from bot.platforms.feishu.presses import Presses
 from bot.platforms.feishu.settings import FeishuSettings
 from storage.records import ChatType, Origin, utcnow
 
@@ -25,7 +27,7 @@ _IDENTITY_PATIENCE: Final = 1.0  # seconds an event may wait for the bot's own i
 _IDENTITY_PAUSE: Final = timedelta(seconds=30)  # until asking again after a failure
 
 Accept = Callable[[ChatEvent], Awaitable[object]]  # keeps the event for good; when it raises, Feishu comes again
-Act = Callable[[ChatEvent], Awaitable[tuple[str, str]]]  # (info|success|warning|error, words) for the presser
+Act = Callable[[ChatEvent], Awaitable[Pressed]]  # does what a button says; in time, and without raising
 Images = Mapping[int, bytes]
 
 
@@ -48,6 +50,7 @@ class FeishuPlatform:
         self._client = client or FeishuClient(settings)
         self._now = now
         self._cut = cut
+        self._presses = Presses()
         self._bot = ""  # our own open_id
         self._identifying: asyncio.Task[None] | None = None
         self._ask_after = now()
@@ -68,12 +71,22 @@ class FeishuPlatform:
             case wire.Challenge(text=text):
                 return 200, {"challenge": text}
             case wire.Event(event=event) if event.kind == "action":
-                return 200, wire.answer_toast(*await act(event))
+                return 200, await self.answer(event, act)
             case wire.Event(event=event):
                 await accept(event)
             case Ignored(event_type=event_type, reason=reason):
                 log.debug("acknowledged and ignored %s: %s", event_type, reason)
         return 200, {}
+
+    async def answer(self, event: ChatEvent, act: Act) -> dict[str, Any]:
+        """Do what a pressed button says; the JSON that answers it, a toast and perhaps the card anew."""
+        async with self._presses.answering(event.origin.message_id):
+            kind, text, shown = await act(event)
+            card = None
+            if shown is not None:
+                keys = {int(asset): key for asset, key in shown.receipt.get("images", {}).items()}
+                card = render.card(shown.reply, keys, event.origin.chat_type, self._cut)
+            return wire.answer_toast(kind, text, card)
 
     async def identify(self) -> None:
         """Learn the bot's own open_id, by which it recognises its mention; after a failure not again for a while."""
@@ -92,6 +105,7 @@ class FeishuPlatform:
             try:
                 async with _Keeping(known):
                     _, content = await self._content(message, images, known, card=True)
+                    await self._presses.over(known["message_id"])
                     await self._client.patch(known["message_id"], content)
                 return known
             except MessageGone as gone:
