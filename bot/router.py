@@ -7,13 +7,14 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select
 
-from bot import access, commands, gate
+from bot import access, commands, gate, outsiders
 from bot.commands import Cancel, Command, Conversation, OnReservation, Redo, UsageError
 from bot.context import Context, Handled, House
 from bot.delivery import reply_row
 from bot.events import ChatEvent
 from bot.handlers import TABLE
 from bot.handlers.draw import refused
+from bot.tenancy import Standing
 from scheduler import queue
 from scheduler.reservations import cancel
 from storage import inbox, jobs, reservations, users
@@ -70,9 +71,14 @@ def _deal(conn: Connection, house: House, event: ChatEvent, now: datetime) -> Ha
         return _recall(conn, event, now)
     if event.kind == "message" and inbox.find(conn, event.platform, f"recall:{event.key}"):
         return Handled(outcome="ignored:taken back before it came")
+    standing = outsiders.meet(conn, house, event)
     if _talk_of_others(event):
         return Handled(outcome="ignored:not addressed to us")
+    if standing is Standing.OUTSIDER:
+        return outsiders.refuse(conn, house, event, now)
     user = users.resolve(conn, event.sender, event.sender_name, now, first_is_admin=_may_found(house, event))
+    if standing is Standing.GUEST:
+        user = outsiders.without_rights(user)
     ctx = Context(conn=conn, house=house, event=event, user=user, now=now)
     wanted = _wanted(ctx)
     if isinstance(wanted, UsageError):
