@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from bot.platforms.base import Undelivered
 from bot.platforms.feishu.client import FeishuClient
@@ -56,6 +56,12 @@ async def tenant(client: FeishuClient) -> str:
     """The tenant_key of the organisation our app belongs to; empty when it is not told."""
     answer = await client.call("GET", "/tenant/v2/tenant/query", "")
     return _text(_object(_object(answer.body.get("data")).get("tenant")).get("tenant_key"))
+
+
+async def is_external(client: FeishuClient, chat_id: str) -> bool:
+    """Whether people of other organisations are in a group. Raises Undelivered where the bot is not in it."""
+    answer = await client.call("GET", f"/im/v1/chats/{quote(chat_id)}", "")
+    return _object(answer.body.get("data")).get("external") is True
 
 
 async def _items(client: FeishuClient, what: str, query: list[tuple[str, str]]) -> list[Mapping[str, Any]]:

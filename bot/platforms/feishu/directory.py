@@ -16,7 +16,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from bot.events import ChatEvent
-from bot.platforms.base import PlatformError, Retry, Unconfigured
+from bot.platforms.base import PlatformError, Retry, Unconfigured, Undelivered
 from bot.platforms.feishu import contacts
 from bot.platforms.feishu.budget import Budget
 from bot.platforms.feishu.client import FeishuClient
@@ -26,7 +26,7 @@ from bot.tenancy import Tenancy
 from storage import profiles
 from storage.database import Database
 from storage.errors import StorageError
-from storage.records import Department, Identity, Profile, utcnow
+from storage.records import ChatType, Department, Identity, Profile, utcnow
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,8 @@ class Directory:
         self._tenant = ""
         self._asked = False  # Feishu itself told the organisation, or told that it will not
         self._waiting: dict[str, None] = {}  # open_ids to look at, in the order they came
-        self._known: dict[str, float] = {}  # open_id -> the instant until which there is nothing to look at
+        self._chats: dict[str, None] = {}  # groups to look at
+        self._known: dict[str, float] = {}  # open_id or chat_id -> until when there is nothing to look at
         self._places: dict[str, Place] = {}  # departments by id
         self._places_until = 0.0
         self._calls = Budget(CALLS, 60.0)
@@ -80,13 +81,12 @@ class Directory:
             self._news.set()
         if event.kind in ("message", "action"):
             self.want(event.sender.external_id)
+            if event.origin.chat_type is ChatType.GROUP and event.origin.chat_id:
+                self._want(self._chats, event.origin.chat_id)
 
     def want(self, open_id: str) -> None:
         """Look somebody up when there is time, unless that was done today."""
-        if self._known.get(open_id, 0.0) > time.monotonic() or len(self._waiting) >= _MANY:
-            return
-        self._waiting[open_id] = None
-        self._news.set()
+        self._want(self._waiting, open_id)
 
     async def organisation(self) -> str:
         """The organisation our app belongs to, asked for if need be; empty when nothing tells. Raises PlatformError."""
@@ -102,12 +102,39 @@ class Directory:
             self._news.clear()
             try:
                 await self._load()
-                while self._waiting:
+                while self._waiting or self._chats:
                     await self._introduce(list(self._waiting)[:AT_ONCE])
+                    await self._look_at_chats()
             except (PlatformError, StorageError) as error:
                 log.warning("people of %s stay as they are known: %s", self.platform, error)
                 await self._sleep(_rest(error))
                 self._news.set()
+
+    def _want(self, waiting: dict[str, None], one: str) -> None:
+        if self._known.get(one, 0.0) <= time.monotonic() and len(waiting) < _MANY:
+            waiting[one] = None
+            self._news.set()
+
+    def _looked_at(self, one: str, seconds: float) -> None:
+        if len(self._known) > _MANY:
+            self._known.clear()
+        self._known[one] = time.monotonic() + seconds
+
+    async def _look_at_chats(self) -> None:
+        """Learn of a group whether outsiders read along in it."""
+        if not self._chats:
+            return
+        chat_id = next(iter(self._chats))
+        await self._pace()
+        try:
+            external = await contacts.is_external(self._client, chat_id)
+        except (Undelivered, Unconfigured) as error:
+            log.info("a group of %s tells nothing: %s", self.platform, error)
+            external = False
+        if external:
+            await self._db.run(profiles.note_external, self.platform, chat_id)
+        del self._chats[chat_id]
+        self._looked_at(chat_id, LASTS.total_seconds())
 
     async def _load(self) -> None:
         """Learn the organisation: from the platform, else as it was learned before, else as the events say it."""
@@ -127,6 +154,8 @@ class Directory:
 
     async def _introduce(self, ids: list[str]) -> None:
         """Look up those of `ids` who are ours and were not looked up today."""
+        if not ids:
+            return
         now = utcnow()
         due = await self._db.read(profiles.outdated, self.platform, ids, now - LASTS)
         found = {}
@@ -135,12 +164,10 @@ class Directory:
             found = {one.open_id: one for one in await contacts.people(self._client, due)}
             await self._find_places({place for one in found.values() for place in one.departments or ()})
             await self._db.run(self._keep, due, found)
-        if len(self._known) > _MANY:
-            self._known.clear()
         for one in ids:
-            self._waiting.pop(one, None)
+            del self._waiting[one]
             # Those who are not ours yet may be at their next message: that a row exists is looked at again soon.
-            self._known[one] = time.monotonic() + (LASTS.total_seconds() if one in due else 60.0)
+            self._looked_at(one, LASTS.total_seconds() if one in due else 60.0)
 
     def _keep(self, conn: Connection, due: Iterable[str], found: dict[str, Person]) -> None:
         kept = []
