@@ -129,8 +129,9 @@ def _unseen(error: PlatformError | TimeoutError, name: str) -> Check:
     """Without the right to look: everything there is to compare."""
     step = (
         f"Add the scope application:application:self_manage ({console.SCOPES_PAGE}), then doctor can compare; or see "
-        f"to it yourself that these are there.\nEvents:\n{console.listed(console.EVENTS)}\n"
-        f"Where: {console.EVENTS_PAGE}.\nCallbacks:\n{console.listed(console.CALLBACKS)}\nWhere: {console.CALLBACKS_PAGE}.\n{console.RELEASE}"
+        f"to it yourself that these are there.\n"
+        f"Events:\n{console.listed(console.EVENTS)}\nWhere: {console.EVENTS_PAGE}.\n"
+        f"Callbacks:\n{console.listed(console.CALLBACKS)}\nWhere: {console.CALLBACKS_PAGE}.\n{console.RELEASE}"
     )
     return Check(name=f"{name} events", detail=f"cannot be asked for ({_said(error)})", next_step=step)
 

@@ -40,6 +40,7 @@ class Directory:
         self.people: dict[str, Member] = {}
         self.departments: dict[str, Branch] = {}
         self.tenant_key = TENANT
+        self.external_chats: set[str] = set()  # groups with people of other organisations
         self._require = require
 
     def join(self, open_id: str, name: str, *departments: str, **more: Any) -> Member:
@@ -83,6 +84,11 @@ class Directory:
                 if unquote(department_id) not in self.departments:
                     raise ApiError(43004, "no dept authority error")
                 return {"data": {"department": self._department(self.departments[unquote(department_id)])}}
+            case "GET", ["im", "v1", "chats", chat_id]:
+                self._need("im:chat", "im:chat:readonly", "im:chat:read")
+                external = unquote(chat_id) in self.external_chats
+                told = {"name": "群", "chat_mode": "group", "external": external, "tenant_key": self.tenant_key}
+                return {"data": told}
             case "GET", ["contact", "v3", "scopes"]:
                 self._need("contact:contact.base:readonly", "contact:contact:readonly_as_app")
                 hidden = [one for one in self.people.values() if one.hidden]
@@ -135,7 +141,5 @@ def missing(scopes: Iterable[str]) -> ApiError:
     named = list(scopes)
     listed = f"[{', '.join(named)}]"
     link = f"https://open.feishu.cn/app/cli_x/auth?q={','.join(named)}&op_from=openapi&token_type=tenant"
-    text = (
-        f"Access denied. One of the following scopes is required: {listed}.应用尚未开通所需的应用身份权限：{listed}，"
-    )
-    return ApiError(99991672, f"{text}点击链接申请并开通任一权限即可：{link}")
+    text = f"Access denied. One of the following scopes is required: {listed}.应用尚未开通所需的应用身份权限：{listed}"
+    return ApiError(99991672, f"{text}，点击链接申请并开通任一权限即可：{link}")
