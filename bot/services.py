@@ -24,6 +24,9 @@ from bot.events import ChatEvent
 from bot.inbox import Inbox
 from bot.live import Live
 from bot.opening import image_choice
+from bot.platforms.feishu.directory import Directory
+from bot.platforms.feishu.login import FeishuLogin
+from bot.platforms.feishu.platform import FeishuPlatform
 from bot.platforms.registry import open_platforms
 from bot.platforms.web.feed import Feed
 from bot.render import Renderer
@@ -46,7 +49,7 @@ from storage.database import Database
 from storage.errors import StorageError
 from storage.faults import point
 from storage.files import Files
-from storage.records import InboxEntry, Kind, Occurrence, utcnow
+from storage.records import Identity, InboxEntry, Kind, Occurrence, utcnow
 
 log = logging.getLogger("moqi")
 
@@ -70,6 +73,16 @@ class Services:
         self.device = open_device(current)
         self.text = open_text_model(settings.model.text.engine)
         self.platforms = open_platforms(settings.platforms, db, self.web, Words(settings.interface.language).cut())
+        self.directories = {
+            one.name: Directory(one.name, one.settings, one.client, db)
+            for one in self.platforms.values()
+            if isinstance(one, FeishuPlatform)
+        }
+        self.logins = {
+            one.name: FeishuLogin(one.name, one.settings, self.directories[one.name].organisation)
+            for one in self.platforms.values()
+            if isinstance(one, FeishuPlatform)
+        }
         self.inbox = Inbox(db, self.handle)
         cards = Cards()
         render = Renderer(self.house)
@@ -100,6 +113,7 @@ class Services:
             started_at=self.started_at,
             first_is_admin=settings.platforms.web.first_is_admin,
             screen=settings.policy.moderation.screen(),
+            tenancies={name: directory.tenancy for name, directory in self.directories.items()},
         )
 
     def engines(self) -> dict[Kind, Engine]:
@@ -125,6 +139,7 @@ class Services:
         point("job-submitted")
         self._wake(handled)
         tell()
+        self._note(event)
 
     async def act(self, event: ChatEvent) -> Pressed:
         """A pressed button: done at once, answered by a toast. Whatever happens its presser hears of it, in time."""
@@ -147,6 +162,7 @@ class Services:
             return Pressed("error", self.house().words.refusal("internal").text)
         self._wake(handled)
         self.sender.wake.give()
+        self._note(event)
         return Pressed(*handled.toast, handled.shown)
 
     def _deal(
@@ -154,6 +170,15 @@ class Services:
     ) -> tuple[Handled, Callable[[], None]]:
         handled = router.handle(conn, house, entry_id, event, now)
         return handled, self.sender.take(conn, handled.card) if handled.card else self.sender.wake.give
+
+    def greet(self, identity: Identity) -> None:
+        """Somebody has come in by the web page: look them up in their platform's directory when there is time."""
+        if identity.platform in self.directories:
+            self.directories[identity.platform].want(identity.external_id)
+
+    def _note(self, event: ChatEvent) -> None:
+        if event.platform in self.directories:
+            self.directories[event.platform].note(event)
 
     def _fired(self, fates: Sequence[Occurrence]) -> None:
         """Reservations have fired: their jobs wait, and perhaps somebody is to be told why one does not."""
@@ -244,6 +269,7 @@ async def serving(services: Services, *, kinds: Iterable[Kind] = tuple(Kind)) ->
         _task("live", services.live.run()),
         *(_task(f"worker {kind}", services.workers[kind].run()) for kind in wanted),
         _task("knowledge", _sync_knowledge(services)),
+        *(_task(f"people of {name}", directory.run()) for name, directory in services.directories.items()),
     ]
     firing = []
     if Kind.DRAW in wanted:
@@ -263,6 +289,8 @@ async def serving(services: Services, *, kinds: Iterable[Kind] = tuple(Kind)) ->
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for login in services.logins.values():
+            await login.close()
         for platform in services.platforms.values():
             await platform.close()
         await services.text.close()

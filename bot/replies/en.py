@@ -151,6 +151,8 @@ TABLE: dict[str, str] = {
     "refusal.no_chat": "This is no group chat. Say it in the group, or name the group: `group feishu:oc_123`.",
     "refusal.day_over": "There is no such day, or it is over. Write one to come, like `until 2026-12-31` or `7 days`.",
     "refusal.image_model_unavailable": "The image model cannot be used right now: {problem} Nothing was charged.",
+    "refusal.outsider": "This bot serves its own organisation only; your account belongs to another one, so nothing "
+    "is drawn or answered for you here. Ask a colleague of theirs, or have an admin let your organisation in.",
     "refusal.not_admin": "Only admins may use {command}.",
     "refusal.not_yours": "Job #{job} belongs to somebody else; only they and admins may do that.",
     "refusal.unknown_job": "There is no job #{job}. /jobs lists yours.",

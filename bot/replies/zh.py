@@ -143,6 +143,8 @@ TABLE: dict[str, str] = {
     "refusal.no_chat": "这里不是群聊。请到群里发，或写明是哪个群，如 `group feishu:oc_123`。",
     "refusal.day_over": "这一天不存在，或者已经过去。请写今天或以后的日期，如 `到 12月31日`，或天数，如 `7天`。",
     "refusal.image_model_unavailable": "画图模型现在用不了：{problem} 没有计额度。",
+    "refusal.outsider": "墨契只给本公司的人用：你的账号属于另一家公司，所以这里不画图也不回答。"
+    "需要的话，请本公司的同事帮你发，或请管理员放行你们公司。",
     "refusal.not_admin": "只有管理员能用 {command}。",
     "refusal.not_yours": "任务 #{job} 是别人的，只有本人和管理员能操作。",
     "refusal.unknown_job": "没有任务 #{job}。用 /jobs 看自己的任务。",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
 from bot.platforms.feishu.settings import FeishuSettings
-from bot.platforms.web.settings import WebSettings
+from bot.platforms.web.settings import SignIn, WebSettings
 from bot.settings.base import LATER, Section
 
 
@@ -52,3 +52,21 @@ class Platforms(Section):
     web: WebSettings = Field(default=WebSettings(), description="The web chat.")
     feishu: FeishuSettings = Field(default=FeishuSettings(), description="Feishu (Lark).")
     wecom: Wecom = Field(default=Wecom(), description="WeCom.")
+
+    @model_validator(mode="after")
+    def _somebody_can_come_in(self) -> Self:
+        if self.web.enabled and self.web.login is SignIn.FEISHU and not self.feishu.enabled:
+            raise ValueError("web.login is feishu, but feishu is not enabled: nobody could come in; write login: name")
+        return self
+
+    @property
+    def takes_accounts(self) -> bool:
+        """Whether Feishu accounts open the web page."""
+        return self.feishu.enabled and self.web.login is not SignIn.NAME
+
+    @property
+    def takes_names(self) -> bool:
+        """Whether whoever comes to the web page may take a free name."""
+        if self.web.login is SignIn.AUTO:
+            return not (self.feishu.enabled and self.web.public_url)
+        return self.web.login is not SignIn.FEISHU

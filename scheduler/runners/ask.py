@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from sqlalchemy import Connection
+
 from inference.errors import InferenceError
 from inference.grounding.search import terms
 from inference.requests import AnswerRequest, Turn
@@ -16,20 +18,35 @@ from scheduler.estimate import AT_ONCE
 from scheduler.progress import Progress, ProgressFeed
 from scheduler.queue import Failure
 from scheduler.work import Outcome, Stopped, Success, Task
-from storage import conversations, documents
+from storage import conversations, documents, profiles
 from storage.database import Database
-from storage.records import ChatType, Job, Kind, Origin, ScoredPassage
+from storage.documents import EVERYONE
+from storage.records import ChatType, Job, Kind, Membership, Origin, ScoredPassage
 
 #: Passages offered to the engine; the right one is among the first ten for 99 % of the questions measured.
 PASSAGES = 10
 TURNS = 4
+_NOBODY_ELSE = Membership()
 
 
-def audience(user_id: int, origin: Origin) -> frozenset[str]:
-    """Who will read the answer. In a group that is the group, not the asker: their private documents stay private."""
+def audience(user_id: int, origin: Origin, who: Membership = _NOBODY_ELSE, *, external: bool = False) -> frozenset[str]:
+    """Who will read the answer. In a group that is the group, not the asker: their private documents stay private.
+
+    `everyone` is everyone of ours: whoever belongs to another organisation, or an `external` group, has what was
+    given to them by name.
+    """
     if origin.chat_type is ChatType.GROUP:
-        return frozenset({"everyone", f"chat:{origin.platform}:{origin.chat_id}"})
-    return frozenset({"everyone", f"user:{user_id}"})
+        ours = frozenset() if external or who.guest else frozenset({EVERYONE})
+        return ours | {f"chat:{origin.platform}:{origin.chat_id}"}
+    if who.guest:
+        return frozenset({f"user:{user_id}"})
+    return frozenset({EVERYONE, f"user:{user_id}", *(f"dept:{name}" for name in who.departments)})
+
+
+def readers(conn: Connection, user_id: int, origin: Origin) -> frozenset[str]:
+    """The audience of an answer, by what is known of the asker and of the group now."""
+    external = origin.chat_type is ChatType.GROUP and profiles.is_external(conn, origin.platform, origin.chat_id)
+    return audience(user_id, origin, profiles.membership(conn, user_id), external=external)
 
 
 class AskRunner:
@@ -67,7 +84,7 @@ class AskRunner:
     async def _request(self, job: Job) -> AnswerRequest:
         question = str(job.params["question"])
         # The first search loads the word segmenter: not on the event loop.
-        passages = await self._db.read(_find, question, audience(job.user_id, job.origin))
+        passages = await self._db.read(_find, question, job)
         turns = await self._db.read(conversations.turns, job.user_id, conversations.key(job.origin), TURNS)
         history = tuple(Turn(question=str(t.params["question"]), answer=str((t.result or {})["text"])) for t in turns)
         return AnswerRequest(question=question, passages=tuple(passages), history=history, language=self._language())
@@ -86,8 +103,8 @@ class AskRunner:
         raise RuntimeError(f"text engine {self._model.card.name!r} ended without an answer")
 
 
-def _find(conn: Any, question: str, principals: frozenset[str]) -> list[ScoredPassage]:
-    return documents.search(conn, terms(question), principals, PASSAGES)
+def _find(conn: Connection, question: str, job: Job) -> list[ScoredPassage]:
+    return documents.search(conn, terms(question), readers(conn, job.user_id, job.origin), PASSAGES)
 
 
 def _kept(answer: Answer) -> dict[str, Any]:

@@ -18,7 +18,10 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from tests.simulators.feishu_accounts import Accounts
 from tests.simulators.feishu_cards import Refused, judge
+from tests.simulators.feishu_console import ConsolePage
+from tests.simulators.feishu_contacts import Directory
 from tests.simulators.feishu_events import App, Envelope, headers, sealed
 from tests.simulators.feishu_http import ApiError, Call, Fault, Server
 
@@ -84,6 +87,9 @@ class FeishuSimulator:
         self.unknown_chats: set[str] = set()  # the bot is not in these
         self.recalled: set[str] = set()
         self._clock, self._offset = clock, 0.0
+        self.console = ConsolePage(self.app)
+        self.directory = Directory(self.console.has)
+        self.accounts = Accounts(self.app, self.directory, self.now, lambda: self.secret)
         self._tokens: dict[str, float] = {}
         self._seen: dict[str, str] = {}  # message id -> chat id, of messages people wrote
         self._faults: list[Fault] = []
@@ -115,6 +121,7 @@ class FeishuSimulator:
             "enabled": True,
             "mode": "webhook",
             "domain": self.url,
+            "accounts_domain": self.url,
             "app_id": self.app.app_id,
             "app_secret": self.app.app_secret,
             "encrypt_key": self.app.encrypt_key,
@@ -231,7 +238,11 @@ class FeishuSimulator:
             self.calls.append(f"{call.method} {call.path}")
             if call.path == "/open-apis/auth/v3/tenant_access_token/internal":
                 return self._give_token(call)
+            if (open_answer := self.accounts.answer(call) or self.console.open_answer(call)) is not None:
+                return open_answer
             self._authorise(call)
+            if (told := self.directory.answer(call) or self.console.answer(call)) is not None:
+                return told
             match call.method, call.path.removeprefix("/open-apis/").split("/"):
                 case "POST", ["im", "v1", "messages"]:
                     return self._send(call)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -79,9 +79,15 @@ def decode(envelope: Json, bot: str, now: datetime) -> ChatEvent | Ignored:
         return Ignored(event_type=kind, key=key, reason="nobody listens to this event")
     context = _Context(event_id=key, at=instant(header.get("create_time")) or now, bot=bot)
     try:
-        return decoder(event, context)
+        return replace(decoder(event, context), tenant=_tenant(event), home=_line(header.get("tenant_key")))
     except _NotForUs as why:
         return Ignored(event_type=kind, key=key, reason=str(why))
+
+
+def _tenant(event: Json) -> str:
+    """The organisation of whoever caused an event: in a group with outsiders it may be another one than ours."""
+    found = _object(event.get("sender")).get("tenant_key") or _object(event.get("operator")).get("tenant_key")
+    return _line(found or event.get("operator_tenant_key"))
 
 
 def instant(raw: object) -> datetime | None:

@@ -55,6 +55,16 @@ class FeishuPlatform:
         self._identifying: asyncio.Task[None] | None = None
         self._ask_after = now()
 
+    @property
+    def settings(self) -> FeishuSettings:
+        """What the operator set for this app."""
+        return self._settings
+
+    @property
+    def client(self) -> FeishuClient:
+        """The app's one door to Feishu's API, with its token and its budgets."""
+        return self._client
+
     async def handle(
         self, headers: Mapping[str, str], body: bytes, accept: Accept, act: Act
     ) -> tuple[int, dict[str, Any]]:
