@@ -18,14 +18,13 @@ from typing import Any
 from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
-
-from screenshots import chromium  # noqa: E402
+sys.path.insert(0, str(ROOT))
 
 from tests.journeys.moqi import Moqi, Person, until  # noqa: E402
 from tests.journeys.test_feishu import Member, buttons  # noqa: E402
 from tests.simulators.feishu import FeishuSimulator, Sent  # noqa: E402
 from tests.simulators.feishu_events import chat_event, submit  # noqa: E402
+from tools.screenshots import chromium  # noqa: E402
 
 LIMIT = 150_000  # bytes of a picture in the README
 PICTURE = "左边红色的圆，右边绿色的星"
