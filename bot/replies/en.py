@@ -70,7 +70,7 @@ TABLE: dict[str, str] = {
     "3. **What else there is**\n`/help`",
     "hello.draw": "a panda with a red scarf, ink wash",
     "hello.draw.practice": "a red circle on the left, a green star on the right",
-    "hello.note": "Answers are quoted from the knowledge base; pictures are made by AI",
+    "hello.note": "Made by AI; answers come with their sources",
     "back.title": "I am back",
     "back.text": "Reservations of this group that were paused meanwhile: {reservations}. They do not go on by "
     "themselves; their owners resume them with `/resume r…`.",

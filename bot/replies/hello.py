@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from bot.replies.language import Language, short
 from bot.reply import Reply
 
+HELLO = "hello"  # the state of such a card: its colour
+
 
 def greeting(words: Language, group: bool, practice: bool, rests: Sequence[int] = ()) -> Reply:
     """Hello, and three things to try; in a group also the reservations that rest there since it was gone."""
@@ -14,12 +16,14 @@ def greeting(words: Language, group: bool, practice: bool, rests: Sequence[int] 
     draw = words.say("hello.draw.practice" if practice else "hello.draw")
     parts = [words.say(f"hello.text.{kind}", draw=draw)]
     parts += [words.say("back.text", reservations=_reservations(words, rests))] if rests else []
-    return Reply(title=words.say(f"hello.{kind}"), text="\n\n".join(parts), note=words.say("hello.note"))
+    text = "\n\n".join(parts)
+    return Reply(title=words.say(f"hello.{kind}"), state=HELLO, text=text, note=words.say("hello.note"))
 
 
 def back(words: Language, rests: Sequence[int]) -> Reply:
     """The bot is in a group again in which reservations rest."""
-    return Reply(title=words.say("back.title"), text=words.say("back.text", reservations=_reservations(words, rests)))
+    said = words.say("back.text", reservations=_reservations(words, rests))
+    return Reply(title=words.say("back.title"), state=HELLO, text=said)
 
 
 def gone(

@@ -70,7 +70,7 @@ TABLE: dict[str, str] = {
     "3. **看看还能做什么**\n`/help`",
     "hello.draw": "一只戴红围巾的熊猫，水墨",
     "hello.draw.practice": "左边红色的圆，右边绿色的星",
-    "hello.note": "回答只摘自知识库；图片由 AI 生成",
+    "hello.note": "内容由 AI 生成，回答附有出处",
     "back.title": "我又回来了",
     "back.text": "离开期间暂停了本群的预约：{reservations}。不会自动恢复，请各自用 `/resume r号` 恢复。",
     "gone.title": "群里收不到消息了",

@@ -207,7 +207,7 @@ def test_trap_27_a_group_that_is_gone_stops_what_was_planned_there(
     assert f"r{number}" in told.text
     assert f"&#35;{buttons(waiting)[0]['job']}" in told.text
     assert "画好了" in bob.ended(elsewhere.parent_id).text
-    assert alice.platform.unknown_chats.discard(alice.chat_id) is None
+    platform.unknown_chats.discard(alice.chat_id)
     alice.chat_id = f"{alice.chat_id}d"  # her direct chat
     assert alice.left() == 50
     shown = json.loads(house.command("reservations", "show", number, "--json", check=True).stdout)

@@ -18,7 +18,14 @@ CUT = "…"  # follows a text that was too long, unless the caller has a better 
 SHORT = 300  # characters up to which a bare text goes as a text message
 MAX_TEXT_BYTES = 100_000  # a text message may have 150 KB
 
-_TEMPLATES = {"queued": "wathet", "running": "blue", "done": "green", "failed": "red", "cancelled": "grey"}
+_TEMPLATES = {
+    "queued": "wathet",
+    "running": "blue",
+    "done": "green",
+    "failed": "red",
+    "cancelled": "grey",
+    "hello": "indigo",
+}
 _STYLES = {"default": "default", "primary": "primary_filled", "danger": "danger"}
 _SPECIAL = str.maketrans({c: f"&#{ord(c)};" for c in "&<>*~[]()`_$#!|\\"})
 _LINE_START = re.compile(r"(?m)^([ \t]*)([-+])(?=\s)")  # would begin a list
@@ -123,9 +130,8 @@ def _elements(reply: Reply, image_keys: Mapping[int, str], chat_type: ChatType, 
         yield _markdown("text", CUT)  # a card without a body is refused; a streamed answer begins so
     if reply.progress:
         yield _markdown("progress", _bar(*reply.progress))
-    if reply.fields:
-        yield _markdown("fields", "\n".join(_field(label, value) for label, value in reply.fields[:12]))
     yield from _pictures(shown, image_keys)
+    yield from _fields(reply)
     if reply.sources:
         yield _markdown("sources", "\n".join(map(_source, reply.sources[:10])), small=True)
     form = _fitting(reply.form)
@@ -147,6 +153,15 @@ def _markdown(element_id: str, content: str, small: bool = False) -> Element:
 def _bar(done: int, total: int) -> str:
     filled = _BAR * max(0, min(done, total)) // max(total, 1)
     return f"{'▰' * filled}{'▱' * (_BAR - filled)} {done}/{total}"
+
+
+def _fields(reply: Reply) -> Iterator[Element]:
+    """A job's recipe takes a line or two of small print; what somebody asked for has a line for each."""
+    fields = [_field(label, value) for label, value in reply.fields[:12]]
+    if fields and reply.job is not None:
+        yield _markdown("fields", " · ".join(fields), small=True)
+    elif fields:
+        yield _markdown("fields", "\n".join(fields))
 
 
 def _field(label: str, value: str) -> str:

@@ -63,7 +63,9 @@ def test_every_part_of_a_reply_is_on_the_card() -> None:
     assert card["header"]["template"] == "green"
     assert element(card, "text")["content"] == "**画好了**，用 `/redo 17` 再来一张"
     assert element(card, "progress")["content"] == "▰▰▰▰▱▱▱▱▱▱▱▱ 3/8"
-    assert element(card, "fields")["content"] == "**种子** 7\n**尺寸** 256x256"
+    assert element(card, "fields")["content"] == "**种子** 7 · **尺寸** 256x256"
+    lines = element(judged(replace(FULL, job=None)), "fields")["content"]
+    assert lines == "**种子** 7\n**尺寸** 256x256"
     assert element(card, "pictures_0")["img_key"] == KEYS[1]
     assert "员工手册.md › 假期" in element(card, "sources")["content"]
     assert "内容由 AI 生成" in element(card, "note")["content"]
