@@ -117,12 +117,10 @@ def department(conn: Connection, user_id: int) -> str:
 
 
 def membership(conn: Connection, user_id: int) -> Membership:
-    """The departments of a person on all their platforms, and whether they are an outsider on one of them."""
+    """The departments a person's platforms tell, and whether they are an outsider on one of them."""
     found = _of_user(conn, user_id)
-    names = {name for profile in found for name in _names(profile)}
-    person = users.get(conn, user_id)
-    by_hand = {person.department} if person is not None and person.department else set()
-    return Membership(departments=frozenset(names | by_hand), guest=any(profile.guest for profile in found))
+    names = frozenset(name for profile in found for name in _names(profile))
+    return Membership(departments=names, guest=any(profile.guest for profile in found))
 
 
 def _of_user(conn: Connection, user_id: int) -> list[Profile]:

@@ -32,7 +32,7 @@ export class Door {
     if (code === null) return;
     history.replaceState(null, "", location.pathname);
     const key = `error_${code}`;
-    this.#complain(word(hasWord(key) ? key : "error_login_misconfigured"));
+    byId("door-error").textContent = word(hasWord(key) ? key : "error_login_misconfigured");
   }
 
   show() {
