@@ -111,6 +111,11 @@ def postpone(conn: Connection, delivery_id: int, until: datetime, reason: str, r
     _settle(conn, delivery_id, next_at=until, reason=reason, receipt=receipt)
 
 
+def keep(conn: Connection, delivery_id: int, receipt: dict[str, Any]) -> None:
+    """Keep what a try has achieved so far, while it goes on."""
+    conn.execute(update(outbox).where(outbox.c.id == delivery_id).values(receipt=receipt))
+
+
 def hand_back(conn: Connection, delivery_id: int, now: datetime) -> None:
     """Give a lease back without having tried (the program stops, or its turn has not come)."""
     statement = update(outbox).where(outbox.c.id == delivery_id)

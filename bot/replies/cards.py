@@ -78,6 +78,7 @@ def _queued(job: Job, words: Language, title: str, card: ModelCard | None) -> Re
         fields=_recipe(job, words),
         buttons=(_button("cancel", job, words, "danger"),),
         note=_note(job, words, card),
+        grows=job.kind is Kind.ASK,
     )
 
 
@@ -94,6 +95,7 @@ def _running(job: Job, words: Language, progress: Progress | None, card: ModelCa
         buttons=() if job.cancel_requested else (_button("cancel", job, words, "danger"),),
         note=_note(job, words, card),
         streaming=bool(said),
+        grows=job.kind is Kind.ASK,
     )
 
 
@@ -145,6 +147,7 @@ def _source(citation: dict[str, object]) -> SourceLink:
         heading=str(citation["heading"]),
         passage=int(str(citation["passage"])),
         quote=str(citation["quote"]),
+        url=str(citation.get("url") or ""),
     )
 
 
