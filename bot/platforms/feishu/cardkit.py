@@ -41,7 +41,7 @@ class CardKit:
     async def content(self, card_id: str, element_id: str, text: str, sequence: int, *, passing: bool) -> None:
         """Say all that a text element holds by now; what is new is typed."""
         body = {"content": text, "sequence": sequence}
-        await self._change("PUT", card_id, f"/elements/{quote(element_id)}/content", body, passing)
+        await self._change("PUT", card_id, f"/elements/{quote(element_id, safe='')}/content", body, passing)
 
     async def reopen(self, card_id: str, sequence: int, *, passing: bool) -> None:
         """Switch the typing on for another ten minutes."""
@@ -49,7 +49,7 @@ class CardKit:
         await self._change("PATCH", card_id, "/settings", {"settings": settings, "sequence": sequence}, passing)
 
     async def _change(self, method: str, card_id: str, rest: str, body: Mapping[str, Any], passing: bool) -> None:
-        path = f"/cardkit/v1/cards/{quote(card_id)}{rest}"
+        path = f"/cardkit/v1/cards/{quote(card_id, safe='')}{rest}"
         await self._client.call(method, path, card_id, json=body, passing=passing, card=True)
 
 

@@ -76,12 +76,12 @@ class FeishuClient:
         body: dict[str, Any] = {"msg_type": msg_type, "content": content, "uuid": uuid}
         if in_thread:
             body["reply_in_thread"] = True
-        path = f"/im/v1/messages/{quote(message_id)}/reply"
+        path = f"/im/v1/messages/{quote(message_id, safe='')}/reply"
         return _named(await self.call("POST", path, chat, json=body), "message_id")
 
     async def patch(self, message_id: str, content: str, *, passing: bool = False) -> None:
         """Replace a card; `passing` for progress, which is dropped (Busy) rather than kept waiting."""
-        path, body = f"/im/v1/messages/{quote(message_id)}", {"content": content}
+        path, body = f"/im/v1/messages/{quote(message_id, safe='')}", {"content": content}
         await self.call("PATCH", path, message_id, json=body, passing=passing)
 
     async def upload_image(self, data: bytes) -> str:
