@@ -40,6 +40,7 @@ from storage import audit, jobs, outbox
 from storage.database import Database
 from storage.errors import StorageError
 from storage.faults import point
+from storage.outbox import BLOCKED
 from storage.records import ChatType, Delivery, DeliveryState, Origin, utcnow
 
 log = logging.getLogger("moqi.delivery")
@@ -51,7 +52,6 @@ MARK_AGAIN, MARKING = 1.0, 60.0  # seconds between two tries to keep that it was
 WINDOW = timedelta(minutes=50)  # a platform forgets an idempotency key after an hour: no blind try beyond
 REMEMBERED = 10_000  # ended jobs whose late progress is still kept off
 REDIRECTED = "redirected"  # in a receipt: why the message goes to its owner instead of its chat
-BLOCKED = "blocked"  # in a receipt: why the platform's audit refused what it said; it says that instead
 TURN = timedelta(milliseconds=50)  # an outcome waits this long for its card's answer, again and again
 
 

@@ -8,13 +8,14 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from bot.context import House
-from bot.delivery import BLOCKED, REDIRECTED
+from bot.delivery import REDIRECTED
 from bot.replies import job_reply
 from bot.reply import Reply
 from scheduler import places
 from scheduler.pausing import held
 from scheduler.progress import Progress
 from storage import assets, jobs, outbox
+from storage.outbox import BLOCKED
 from storage.records import ChatType, Delivery, Job, JobState, utcnow
 
 
