@@ -329,7 +329,8 @@ class Sender:
         self, platform: ChatPlatform, delivery: Delivery, reply: Reply, earlier: Mapping[str, Any] | None
     ) -> dict[str, Any]:
         async def keep(receipt: Mapping[str, Any]) -> None:
-            await self._db.run(outbox.keep, delivery.id, {**delivery.receipt, **receipt})
+            delivery.receipt.update(receipt)  # also what is written when this try fails or is cut off
+            await self._db.run(outbox.keep, delivery.id, dict(delivery.receipt))
 
         key = f"{delivery.key}-b" if BLOCKED in delivery.receipt else delivery.key
         message = Outgoing(key=key, origin=delivery.origin, reply=reply, receipt=delivery.receipt, keep=keep)

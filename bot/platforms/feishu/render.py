@@ -107,8 +107,7 @@ def _room_of(text: str) -> int:
 
 def text_message(text: str, cut: str = CUT) -> str:
     """The content of a text message; `**` and backquotes are taken off, tags and links are defused."""
-    plain = _SPANS.sub(lambda found: found["bold"] or found["code"], text)
-    safe = _LINK.sub("]\u200b", _TAG.sub("<\u200b", plain))
+    safe = _LINK.sub("]\u200b", _TAG.sub("<\u200b", _bare(text)))
     if len(safe.encode()) > MAX_TEXT_BYTES:
         safe = safe.encode()[:MAX_TEXT_BYTES].decode("utf-8", "ignore") + cut
     return dumps({"text": safe})
@@ -134,6 +133,11 @@ def markdown(text: str) -> str:
     return "".join([*parts, escape(text[last:])])
 
 
+def _bare(text: str) -> str:
+    """A reply's text without its markup."""
+    return _SPANS.sub(lambda found: found["bold"] or found["code"], text)
+
+
 def _is_plain(reply: Reply) -> bool:
     shaped = reply.title or reply.state or reply.fields or reply.pictures or reply.sources or reply.buttons
     # A text message can be edited 20 times at most, so whatever will change is a card from the start.
@@ -151,7 +155,7 @@ def _card(reply: Reply, image_keys: Mapping[int, str], chat_type: ChatType, text
         "config": {
             "update_multi": True,
             "enable_forward": not reply.buttons,  # a forwarded button would be pressed by strangers elsewhere
-            "summary": {"content": _clip(reply.title or reply.text, 60) or CUT},
+            "summary": {"content": _clip(_bare(reply.title or reply.text), 60) or CUT},
         },
         "body": {"elements": list(_elements(reply, image_keys, chat_type, text))},
     }
@@ -173,6 +177,7 @@ def _elements(reply: Reply, image_keys: Mapping[int, str], chat_type: ChatType, 
         yield _markdown("fields", "\n".join(_field(label, value) for label, value in reply.fields[:12]))
     yield from _pictures(shown, image_keys)
     if reply.sources:
+        yield {"tag": "hr"}
         yield _markdown("sources", "\n".join(map(_source, reply.sources[:10])), small=True)
     if reply.buttons:
         yield _buttons(reply.buttons[:8], chat_type)
@@ -195,7 +200,10 @@ def _field(label: str, value: str) -> str:
 
 
 def _source(source: SourceLink) -> str:
-    where = " › ".join(_clip(part, 60) for part in (source.document, source.heading) if part)
+    # The first heading of a document is often its name: said once is enough.
+    name = source.document.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    heading = "" if source.heading == name else source.heading.removeprefix(f"{name} › ")
+    where = " › ".join(_clip(part, 60) for part in (source.document, heading) if part)
     mark, said = f"&#91;{source.mark}&#93;", escape(_clip(source.quote, 100))
     url = link_of(source.url)
     return f"**{mark}** [{escape(where)}]({url}) {said}" if url else f"**{mark} {escape(where)}** {said}"
