@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from bot import bans, kb, router
+from bot import alerts, bans, kb, router
 from bot.booking import Booker
 from bot.context import Handled, House, Pressed
 from bot.current import Current
@@ -86,7 +86,9 @@ class Services:
         self.inbox = Inbox(db, self.handle)
         cards = Cards()
         render = Renderer(self.house)
-        self.sender = Sender(db, self.platforms, render.delivery, self._read_image, cards, self.inbox.rush)
+        self.sender = Sender(
+            db, self.platforms, render.delivery, self._read_image, cards, self.inbox.rush, self._tell_admins
+        )
         self.drawing = DrawRunner(self.device, self.files, self.feed)
         self.asking = AskRunner(db, self.text, self.feed, lambda: self.current.settings.interface.language)
         self.workers = {
@@ -198,6 +200,10 @@ class Services:
 
     def _worker(self, runner: Any) -> Worker:
         return Worker(self.db, runner, lambda: self.current.settings.policy.queue(), self.feed, self.sender.take)
+
+    def _tell_admins(self, conn: Connection, platform: str, problem: str, working: bool) -> None:
+        through = [name for name in self.platforms if working or name != platform]
+        alerts.tell_admins(conn, self.house().words, platform, problem, working=working, through=through)
 
     def _read_image(self, asset_id: int) -> bytes:
         asset = self.db.read_sync(assets.get, asset_id)
