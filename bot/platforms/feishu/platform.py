@@ -1,4 +1,4 @@
-"""Feishu as a ChatPlatform: requests of the webhook in, cards and texts out."""
+"""Feishu as a ChatPlatform: events of the webhook or the long connection in, cards and texts out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bot.platforms.feishu import render, wire
 from bot.platforms.feishu.client import FeishuClient
 from bot.platforms.feishu.codes import MessageGone
 from bot.platforms.feishu.decode import PLATFORM, Ignored
-from bot.platforms.feishu.settings import FeishuSettings
+from bot.platforms.feishu.settings import FeishuSettings, Mode
 from storage.records import ChatType, Origin, utcnow
 
 log = logging.getLogger(__name__)
@@ -30,9 +30,8 @@ Images = Mapping[int, bytes]
 
 
 class FeishuPlatform:
-    """One Feishu app. Implements ChatPlatform; `handle` is the whole of POST /feishu/events."""
+    """One Feishu app. Implements ChatPlatform; `handle` is the whole of POST /feishu/events, `take` of a frame."""
 
-    name = PLATFORM
     progress_interval = 1.0  # a card may change 5 times a second, the app 1000 times a minute
 
     def __init__(
@@ -42,10 +41,12 @@ class FeishuPlatform:
         *,
         now: Callable[[], datetime] = utcnow,
         cut: str = render.CUT,
+        name: str = PLATFORM,
     ) -> None:
-        """`cut` is the word that ends a text which was too long for a card."""
-        self._settings = settings
-        self._client = client or FeishuClient(settings)
+        """`cut` ends a text which was too long for a card; `name` is the platform of its people and chats."""
+        self.name = name
+        self.settings = settings
+        self.client = client or FeishuClient(settings)
         self._now = now
         self._cut = cut
         self._bot = ""  # our own open_id
@@ -60,20 +61,43 @@ class FeishuPlatform:
         200 is only said after `accept` returned. What it raises is the caller's 500, and Feishu sends again.
         """
         try:
-            received = await self._receive(headers, body)
+            received = await self._known(
+                lambda: wire.receive(headers, body, self.settings, self._now(), self._bot, self.name)
+            )
         except wire.WireError as error:
-            log.warning("refused a request to /feishu/events: %s: %s", type(error).__name__, error)
+            log.warning("refused a request to %s: %s: %s", self.path, type(error).__name__, error)
             return error.status, {"code": error.status, "msg": "not accepted"}
-        match received:
-            case wire.Challenge(text=text):
-                return 200, {"challenge": text}
-            case wire.Event(event=event) if event.kind == "action":
-                return 200, wire.answer_toast(*await act(event))
-            case wire.Event(event=event):
-                await accept(event)
-            case Ignored(event_type=event_type, reason=reason):
-                log.debug("acknowledged and ignored %s: %s", event_type, reason)
-        return 200, {}
+        if isinstance(received, wire.Challenge):
+            return 200, {"challenge": received.text}
+        return 200, await self._deal(received, accept, act) or {}
+
+    async def take(self, payload: bytes, accept: Accept, act: Act) -> dict[str, Any] | None:
+        """Deal with one event of the long connection; returns the answer to a button press, None for the rest.
+
+        When it returns, the event is kept for good. What `accept` raises comes out: then Feishu is to send it again.
+        """
+        try:
+            received = await self._known(lambda: wire.unwrap(payload, self.settings, self._now(), self._bot, self.name))
+        except wire.WireError as error:  # sent again it would be the same: acknowledged, and the operator hears of it
+            log.warning("%s: acknowledged and dropped an event: %s: %s", self.name, type(error).__name__, error)
+            return None
+        return await self._deal(received, accept, act)
+
+    @property
+    def path(self) -> str:
+        """Where the webhook of this app stands."""
+        suffix = self.name.removeprefix(PLATFORM).removeprefix("-")
+        return f"/feishu/{suffix}/events" if suffix else "/feishu/events"
+
+    @property
+    def dials(self) -> bool:
+        """Whether events come over a long connection that we open."""
+        return self.settings.mode is Mode.LONG_CONNECTION
+
+    @property
+    def bot(self) -> str:
+        """The bot's own open_id; empty while unknown."""
+        return self._bot
 
     async def identify(self) -> None:
         """Learn the bot's own open_id, by which it recognises its mention; after a failure not again for a while."""
@@ -92,7 +116,7 @@ class FeishuPlatform:
             try:
                 async with _Keeping(known):
                     _, content = await self._content(message, images, known, card=True)
-                    await self._client.patch(known["message_id"], content)
+                    await self.client.patch(known["message_id"], content)
                 return known
             except MessageGone as gone:
                 if passing:
@@ -106,17 +130,28 @@ class FeishuPlatform:
         if self._identifying is not None:
             self._identifying.cancel()
             await asyncio.gather(self._identifying, return_exceptions=True)
-        await self._client.close()
+        await self.client.close()
 
-    async def _receive(self, headers: Mapping[str, str], body: bytes) -> wire.Received:
-        received = wire.receive(headers, body, self._settings, self._now(), self._bot)
+    async def _deal(self, received: wire.Received, accept: Accept, act: Act) -> dict[str, Any] | None:
+        match received:
+            case wire.Event(event=event) if event.kind == "action":
+                return wire.answer_toast(*await act(event))
+            case wire.Event(event=event):
+                await accept(event)
+            case Ignored(event_type=event_type, reason=reason):
+                log.debug("acknowledged and ignored %s: %s", event_type, reason)
+        return None
+
+    async def _known(self, receive: Callable[[], wire.Received]) -> wire.Received:
+        """What `receive` decodes; in a group once more when the bot's own id has become known meanwhile."""
+        received = receive()
         if self._bot or not isinstance(received, wire.Event):
             return received
         asking = self._start_identifying()
         if asking is None or received.event.origin.chat_type is ChatType.DIRECT:
             return received
         await asyncio.wait({asking}, timeout=_IDENTITY_PATIENCE)  # in a group it matters who was mentioned
-        return wire.receive(headers, body, self._settings, self._now(), self._bot)
+        return receive()
 
     def _start_identifying(self) -> asyncio.Task[None] | None:
         """The task that asks for our id, started when it is due; None when we know it or asked just now."""
@@ -130,7 +165,7 @@ class FeishuPlatform:
 
     async def _ask_identity(self) -> None:
         try:
-            self._bot = await self._client.bot_info()
+            self._bot = await self.client.bot_info()
         except PlatformError as error:
             log.warning("Feishu did not tell who the bot is, mentions go by their kind meanwhile: %s", error)
 
@@ -146,10 +181,10 @@ class FeishuPlatform:
         receiver, kind = (origin.chat_id, "chat_id") if origin.chat_id else (origin.sender, "open_id")
         if origin.message_id:
             try:
-                return await self._client.reply(origin.message_id, receiver, msg_type, content, uuid)
+                return await self.client.reply(origin.message_id, receiver, msg_type, content, uuid)
             except MessageGone as gone:
                 log.info("the message to answer is gone, the answer goes into its chat: %s", gone)
-        return await self._client.send(receiver, kind, msg_type, content, uuid)
+        return await self.client.send(receiver, kind, msg_type, content, uuid)
 
     async def _content(
         self, message: Outgoing, images: Images, receipt: dict[str, Any], card: bool = False
@@ -163,7 +198,7 @@ class FeishuPlatform:
                 data = images[picture.asset]
             except KeyError as error:
                 raise Undelivered(f"picture {picture.asset} has no file to send") from error
-            keys[str(picture.asset)] = await self._client.upload_image(await _within_limit(data))
+            keys[str(picture.asset)] = await self.client.upload_image(await _within_limit(data))
         known = {int(asset): key for asset, key in keys.items()}
         if card:
             return "interactive", render.dumps(render.card(message.reply, known, message.origin.chat_type, self._cut))
