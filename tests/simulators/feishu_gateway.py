@@ -112,9 +112,9 @@ class Gateway:
         self.refusals += [headers] * times
 
     def kick(self) -> None:
-        """Close every connection in order."""
+        """Close every connection in order; does not wait for it."""
         for link in self._all():
-            link.line.close(1000, "kicked")
+            threading.Thread(target=link.line.close, args=(1000, "kicked"), daemon=True).start()
 
     def cut(self) -> None:
         """End every connection without a word."""

@@ -44,14 +44,15 @@ class Patience:
 
     address: float = 10.0  # for the address, and again for the handshake
     pong: float = 20.0  # for any sign of life after a ping
+    retry: float = 1.0  # before the second try to connect; then twice as long each time
     work: float = 5.0  # for events in hand, when we stop
 
 
-def pause(attempt: int, wishes: Wishes, chance: float) -> float:
+def pause(attempt: int, wishes: Wishes, chance: float, retry: float = 1.0) -> float:
     """Seconds before try number `attempt` (0 = the first after a good connection); `chance` is in 0..1."""
     if attempt == 0:
         return chance * min(wishes.spread, SPREAD)
-    return (0.5 + chance / 2) * min(2.0 ** min(attempt - 1, 10), wishes.again, LONGEST)
+    return (0.5 + chance / 2) * min(retry * 2.0 ** min(attempt - 1, 10), wishes.again, LONGEST)
 
 
 class Connection:
@@ -103,7 +104,7 @@ class Connection:
                 if self._stopping.is_set():
                     return
                 attempt = 0 if self._heard else attempt + 1
-                await self._rest(pause(attempt, self._wishes, random.random()))
+                await self._rest(pause(attempt, self._wishes, random.random(), self._patience.retry))
 
     async def stop(self) -> None:
         """Take nothing more, finish and acknowledge what is in hand, then close. May be repeated."""

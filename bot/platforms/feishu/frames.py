@@ -58,6 +58,8 @@ def decode(raw: bytes) -> Frame:
         message.ParseFromString(raw)
     except Exception as error:  # the parser has no common ancestor for what broken bytes make it raise
         raise BadFrame(f"{len(raw)} bytes that are no frame") from error
+    if not message.IsInitialized():
+        raise BadFrame("a frame without what every frame has")
     return Frame(
         method=message.method,
         service=message.service,

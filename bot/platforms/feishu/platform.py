@@ -140,6 +140,8 @@ class FeishuPlatform:
                 await accept(event)
             case Ignored(event_type=event_type, reason=reason):
                 log.debug("acknowledged and ignored %s: %s", event_type, reason)
+                if event_type == "card.action.trigger":
+                    return {}  # unanswered, Feishu shows an error to whoever pressed
         return None
 
     async def _known(self, receive: Callable[[], wire.Received]) -> wire.Received:
