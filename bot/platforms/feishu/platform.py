@@ -45,8 +45,8 @@ class FeishuPlatform:
     ) -> None:
         """`cut` ends a text which was too long for a card; `name` is the platform of its people and chats."""
         self.name = name
-        self.settings = settings
-        self.client = client or FeishuClient(settings)
+        self._settings = settings
+        self._client = client or FeishuClient(settings)
         self._now = now
         self._cut = cut
         self._bot = ""  # our own open_id
@@ -62,7 +62,7 @@ class FeishuPlatform:
         """
         try:
             received = await self._known(
-                lambda: wire.receive(headers, body, self.settings, self._now(), self._bot, self.name)
+                lambda: wire.receive(headers, body, self._settings, self._now(), self._bot, self.name)
             )
         except wire.WireError as error:
             log.warning("refused a request to %s: %s: %s", self.path, type(error).__name__, error)
@@ -77,7 +77,9 @@ class FeishuPlatform:
         When it returns, the event is kept for good. What `accept` raises comes out: then Feishu is to send it again.
         """
         try:
-            received = await self._known(lambda: wire.unwrap(payload, self.settings, self._now(), self._bot, self.name))
+            received = await self._known(
+                lambda: wire.unwrap(payload, self._settings, self._now(), self._bot, self.name)
+            )
         except wire.WireError as error:  # sent again it would be the same: acknowledged, and the operator hears of it
             log.warning("%s: acknowledged and dropped an event: %s: %s", self.name, type(error).__name__, error)
             return None
@@ -92,7 +94,17 @@ class FeishuPlatform:
     @property
     def dials(self) -> bool:
         """Whether events come over a long connection that we open."""
-        return self.settings.mode is Mode.LONG_CONNECTION
+        return self._settings.mode is Mode.LONG_CONNECTION
+
+    @property
+    def settings(self) -> FeishuSettings:
+        """What the operator set for this app."""
+        return self._settings
+
+    @property
+    def client(self) -> FeishuClient:
+        """The app's one door to Feishu's API, with its token and its budgets."""
+        return self._client
 
     @property
     def bot(self) -> str:
@@ -116,7 +128,7 @@ class FeishuPlatform:
             try:
                 async with _Keeping(known):
                     _, content = await self._content(message, images, known, card=True)
-                    await self.client.patch(known["message_id"], content)
+                    await self._client.patch(known["message_id"], content)
                 return known
             except MessageGone as gone:
                 if passing:
@@ -130,7 +142,7 @@ class FeishuPlatform:
         if self._identifying is not None:
             self._identifying.cancel()
             await asyncio.gather(self._identifying, return_exceptions=True)
-        await self.client.close()
+        await self._client.close()
 
     async def _deal(self, received: wire.Received, accept: Accept, act: Act) -> dict[str, Any] | None:
         match received:
@@ -167,7 +179,7 @@ class FeishuPlatform:
 
     async def _ask_identity(self) -> None:
         try:
-            self._bot = await self.client.bot_info()
+            self._bot = await self._client.bot_info()
         except PlatformError as error:
             log.warning("Feishu did not tell who the bot is, mentions go by their kind meanwhile: %s", error)
 
@@ -183,10 +195,10 @@ class FeishuPlatform:
         receiver, kind = (origin.chat_id, "chat_id") if origin.chat_id else (origin.sender, "open_id")
         if origin.message_id:
             try:
-                return await self.client.reply(origin.message_id, receiver, msg_type, content, uuid)
+                return await self._client.reply(origin.message_id, receiver, msg_type, content, uuid)
             except MessageGone as gone:
                 log.info("the message to answer is gone, the answer goes into its chat: %s", gone)
-        return await self.client.send(receiver, kind, msg_type, content, uuid)
+        return await self._client.send(receiver, kind, msg_type, content, uuid)
 
     async def _content(
         self, message: Outgoing, images: Images, receipt: dict[str, Any], card: bool = False
@@ -200,7 +212,7 @@ class FeishuPlatform:
                 data = images[picture.asset]
             except KeyError as error:
                 raise Undelivered(f"picture {picture.asset} has no file to send") from error
-            keys[str(picture.asset)] = await self.client.upload_image(await _within_limit(data))
+            keys[str(picture.asset)] = await self._client.upload_image(await _within_limit(data))
         known = {int(asset): key for asset, key in keys.items()}
         if card:
             return "interactive", render.dumps(render.card(message.reply, known, message.origin.chat_type, self._cut))
