@@ -60,7 +60,8 @@ def known_chats(conn: Connection, platform: str, since: datetime) -> dict[str, C
     chats: dict[str, ChatType] = {}
     for event in inbox.recent(conn, platform, since, EVENTS):
         origin = event["origin"]
-        if event["kind"] in ("message", "ignored") and len(chats) < CHATS:  # the others do not tell the chat's type
+        told = event["kind"] in ("message", "ignored") and origin["chat_id"]  # the others do not tell the chat's type
+        if told and len(chats) < CHATS:
             chats.setdefault(origin["chat_id"], ChatType(origin["chat_type"]))
     return chats
 
