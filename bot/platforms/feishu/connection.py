@@ -87,27 +87,25 @@ class Connection:
     async def run(self) -> None:
         """Connect, and connect again, until `stop`."""
         attempt = 0
-        timeout = httpx.Timeout(self._patience.address)
-        async with httpx.AsyncClient(timeout=timeout) as http:
-            while not self._stopping.is_set():
-                self._heard = 0.0
-                try:
-                    self.problem = await self._once(http)
-                except NotConnected as error:
-                    self.problem = str(error)
-                except Exception as error:  # whatever it was, it must not be the end
-                    self.problem = f"unforeseen: {type(error).__name__}"
-                    log.exception("%s: the long connection met a defect", self._section)
-                if self.connected:
-                    self.connected, self.changed = False, time.monotonic()
-                self._line = None
-                if self._stopping.is_set():
-                    return
-                attempt = 0 if self._heard else attempt + 1
-                await self._rest(pause(attempt, self._wishes, random.random(), self._patience.retry))
+        while not self._stopping.is_set():
+            self._heard = 0.0
+            try:
+                self.problem = await self._once()
+            except NotConnected as error:
+                self.problem = str(error)
+            except Exception as error:  # whatever it was, it must not be the end
+                self.problem = f"unforeseen: {type(error).__name__}"
+                log.exception("%s: the long connection met a defect", self._section)
+            if self.connected:
+                self.connected, self.changed = False, time.monotonic()
+            self._line = None
+            if self._stopping.is_set():
+                return
+            attempt = 0 if self._heard else attempt + 1
+            await self._rest(pause(attempt, self._wishes, random.random(), self._patience.retry))
 
     async def stop(self) -> None:
-        """Take nothing more, finish and acknowledge what is in hand, then close. May be repeated."""
+        """Take nothing more, finish and acknowledge what is in hand, then close. `run` may then be cancelled."""
         self._stopping.set()
         if self._handling:
             await asyncio.wait(set(self._handling), timeout=self._patience.work)
@@ -122,15 +120,11 @@ class Connection:
         except TimeoutError:
             return
 
-    async def _once(self, http: httpx.AsyncClient) -> str:
+    async def _once(self) -> str:
         """One connection from its opening to its end; why it ended. Raises NotConnected."""
         from websockets.exceptions import ConnectionClosed
 
-        try:
-            async with asyncio.timeout(2 * self._patience.address):  # httpx counts each step anew
-                door = await endpoint.ask(http, self._settings, self._wishes, self._section)
-        except TimeoutError as error:
-            raise NotConnected(f"{self._settings.domain} does not answer in time") from error
+        door = await self._address()
         self._wishes = door.wishes
         line = await self._dial(door)
         self._line = line
@@ -149,6 +143,14 @@ class Connection:
             pings.cancel()
             await asyncio.gather(pings, return_exceptions=True)
             line.transport.abort()  # nothing is left half open, also when we were cancelled
+
+    async def _address(self) -> Door:
+        patience = self._patience.address
+        try:
+            async with asyncio.timeout(2 * patience), httpx.AsyncClient(timeout=patience) as http:
+                return await endpoint.ask(http, self._settings, self._wishes, self._section)
+        except TimeoutError as error:  # httpx counts each step anew: an answer that drips would take for ever
+            raise NotConnected(f"{self._settings.domain} does not answer in time") from error
 
     async def _dial(self, door: Door) -> ClientConnection:
         from websockets.asyncio.client import connect

@@ -155,6 +155,7 @@ class Listener:
         self._cancel_catching()
         if self._connection is not None and self._running is not None:
             await self._connection.stop()
+            self._running.cancel()  # it may just have been asking for an address
             await asyncio.gather(self._running, return_exceptions=True)
         self._connection = self._running = None
 

@@ -378,6 +378,13 @@ async def test_a_clean_stop_finishes_what_is_in_hand(feishu: FeishuSimulator, ho
         assert house.texts() == ["in hand"]
 
 
+async def test_a_stop_does_not_wait_for_a_feishu_that_hangs(feishu: FeishuSimulator, house: House) -> None:
+    feishu.fail("slow", on="/callback/", seconds=30)
+    async with asyncio.timeout(20), listening(feishu, house, connected=False, patience=Patience(address=60)):
+        await until(lambda: feishu.gateway.asked == 0 and not feishu._faults[0].times)
+    assert feishu.gateway.opened == 0
+
+
 async def test_while_nobody_answers_the_state_says_why(feishu: FeishuSimulator, house: House) -> None:
     feishu.secret = "rotated"
     async with listening(feishu, house, connected=False) as listener:
