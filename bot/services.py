@@ -27,7 +27,7 @@ from bot.opening import image_choice
 from bot.platforms.feishu.directory import Directory
 from bot.platforms.feishu.login import FeishuLogin
 from bot.platforms.feishu.platform import FeishuPlatform
-from bot.platforms.registry import open_platforms
+from bot.platforms.registry import open_listeners, open_platforms
 from bot.platforms.web.feed import Feed
 from bot.render import Renderer
 from bot.replies import Words
@@ -44,7 +44,7 @@ from scheduler.progress import ProgressFeed
 from scheduler.runners.ask import AskRunner
 from scheduler.runners.draw import DrawRunner
 from scheduler.worker import Worker
-from storage import assets, audit, jobs, outbox, users
+from storage import assets, audit, jobs, leases, outbox, users
 from storage.database import Database
 from storage.errors import StorageError
 from storage.faults import point
@@ -84,6 +84,7 @@ class Services:
             if isinstance(one, FeishuPlatform)
         }
         self.inbox = Inbox(db, self.handle)
+        self.listeners = open_listeners(self.platforms, db, self.keep, self.act)
         cards = Cards()
         render = Renderer(self.house)
         self.sender = Sender(
@@ -142,6 +143,10 @@ class Services:
         self._wake(handled)
         tell()
         self._note(event)
+
+    async def keep(self, event: ChatEvent) -> None:
+        """Keep an event for good; its sender may be told so when this returns."""
+        await self.inbox.accept(event)
 
     async def act(self, event: ChatEvent) -> Pressed:
         """A pressed button: done at once, answered by a toast. Whatever happens its presser hears of it, in time."""
@@ -255,10 +260,13 @@ def open_device(current: Current) -> ImageDevice:
 
 
 @asynccontextmanager
-async def serving(services: Services, *, kinds: Iterable[Kind] = tuple(Kind)) -> AsyncIterator[None]:
+async def serving(
+    services: Services, *, kinds: Iterable[Kind] = tuple(Kind), listen: bool = False
+) -> AsyncIterator[None]:
     """Run every loop, for the process that owns the data folder, and stop them in reverse.
 
-    Work that is under way gets `GRACE` seconds, then goes back to its place.
+    With `listen`, events come in over the platforms' long connections. Work that is under way gets `GRACE` seconds,
+    then goes back to its place.
     """
     await services.db.run(_take_over, services)
     patience = sys.getswitchinterval()
@@ -283,18 +291,23 @@ async def serving(services: Services, *, kinds: Iterable[Kind] = tuple(Kind)) ->
         firing = [_task("alarms", services.alarms.run())]  # whoever cannot draw leaves them to whoever can
         tasks += firing
     services.clock.start()
+    listening = [_task(f"{each.name} listener", each.run()) for each in services.listeners if listen]
     try:
         yield
     finally:
+        for each in services.listeners:
+            each.stop()
+        if listening:  # what they have in hand still needs the inbox
+            await asyncio.wait(listening, timeout=GRACE)
         services.clock.stop()
         services.alarms.stop()
         services.inbox.stop()
         await asyncio.wait({inbox, *firing}, timeout=GRACE)  # what it has taken for the sender must still reach it
         await asyncio.gather(*(services.workers[kind].stop(GRACE) for kind in wanted))
         await services.sender.stop(GRACE)
-        for task in tasks:
+        for task in (*listening, *tasks):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*listening, *tasks, return_exceptions=True)
         for login in services.logins.values():
             await login.close()
         for platform in services.platforms.values():
@@ -312,6 +325,7 @@ def _take_over(conn: Connection, services: Services) -> None:
     queue.recover(conn, services.current.settings.policy.queue(), utcnow(), sole_owner=sole_owner)
     if sole_owner:
         outbox.release_all(conn)
+        leases.release_all(conn, utcnow())
 
 
 async def _wake_when_ready(services: Services) -> None:

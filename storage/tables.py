@@ -188,6 +188,16 @@ outbox = Table(
     Index("ix_outbox_due", "state", "next_at"),
 )
 
+# What only one process at a time may do, such as holding an app's long connection (storage/leases.py).
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("owner", Text, nullable=False),  # empty = given back
+    Column("until", Utc, nullable=False),
+    Column("seen", Utc),  # until when its holder missed nothing; null = never said
+)
+
 # The web chat's own history: what a platform like Feishu keeps for us elsewhere.
 messages = Table(
     "messages",

@@ -1,4 +1,4 @@
-"""Feishu as a ChatPlatform: requests of the webhook in, cards and texts out."""
+"""Feishu as a ChatPlatform: events of the webhook or the long connection in, cards and texts out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bot.platforms.feishu.codes import MessageGone
 from bot.platforms.feishu.decode import PLATFORM, Ignored
 from bot.platforms.feishu.presses import Presses
 from bot.platforms.feishu.rules import check_card
-from bot.platforms.feishu.settings import FeishuSettings
+from bot.platforms.feishu.settings import FeishuSettings, Mode
 from bot.platforms.feishu.streaming import Streams
 from bot.reply import Reply
 from storage.records import ChatType, Origin, utcnow
@@ -39,9 +39,8 @@ Images = Mapping[int, bytes]
 
 
 class FeishuPlatform:
-    """One Feishu app. Implements ChatPlatform; `handle` is the whole of POST /feishu/events."""
+    """One Feishu app. Implements ChatPlatform; `handle` is the whole of POST /feishu/events, `take` of a frame."""
 
-    name = PLATFORM
     progress_interval = 1.0  # a card may change 5 times a second, the app 1000 times a minute
 
     def __init__(
@@ -53,8 +52,13 @@ class FeishuPlatform:
         cut: str = render.CUT,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        name: str = PLATFORM,
     ) -> None:
-        """`cut` is the word that ends a text which was too long for a card; the clocks (s) are for cards typed in."""
+        """`cut` ends a text which was too long for a card; `name` is the platform of its people and chats.
+
+        The clocks (s) are for cards typed in.
+        """
+        self.name = name
         self._settings = settings
         self._client = client or FeishuClient(settings)
         self._now = now
@@ -83,20 +87,45 @@ class FeishuPlatform:
         200 is only said after `accept` returned. What it raises is the caller's 500, and Feishu sends again.
         """
         try:
-            received = await self._receive(headers, body)
+            received = await self._known(
+                lambda: wire.receive(headers, body, self._settings, self._now(), self._bot, self.name)
+            )
         except wire.WireError as error:
-            log.warning("refused a request to /feishu/events: %s: %s", type(error).__name__, error)
+            log.warning("refused a request to %s: %s: %s", self.path, type(error).__name__, error)
             return error.status, {"code": error.status, "msg": "not accepted"}
-        match received:
-            case wire.Challenge(text=text):
-                return 200, {"challenge": text}
-            case wire.Event(event=event) if event.kind == "action":
-                return 200, await self.answer(event, act)
-            case wire.Event(event=event):
-                await accept(event)
-            case Ignored(event_type=event_type, reason=reason):
-                log.debug("acknowledged and ignored %s: %s", event_type, reason)
-        return 200, {}
+        if isinstance(received, wire.Challenge):
+            return 200, {"challenge": received.text}
+        return 200, await self._deal(received, accept, act) or {}
+
+    async def take(self, payload: bytes, accept: Accept, act: Act) -> dict[str, Any] | None:
+        """Deal with one event of the long connection; returns the answer to a button press, None for the rest.
+
+        When it returns, the event is kept for good. What `accept` raises comes out: then Feishu is to send it again.
+        """
+        try:
+            received = await self._known(
+                lambda: wire.unwrap(payload, self._settings, self._now(), self._bot, self.name)
+            )
+        except wire.WireError as error:  # sent again it would be the same: acknowledged, and the operator hears of it
+            log.warning("%s: acknowledged and dropped an event: %s: %s", self.name, type(error).__name__, error)
+            return None
+        return await self._deal(received, accept, act)
+
+    @property
+    def path(self) -> str:
+        """Where the webhook of this app stands."""
+        suffix = self.name.removeprefix(PLATFORM).removeprefix("-")
+        return f"/feishu/{suffix}/events" if suffix else "/feishu/events"
+
+    @property
+    def dials(self) -> bool:
+        """Whether events come over a long connection that we open."""
+        return self._settings.mode is Mode.LONG_CONNECTION
+
+    @property
+    def bot(self) -> str:
+        """The bot's own open_id; empty while unknown."""
+        return self._bot
 
     async def answer(self, event: ChatEvent, act: Act) -> dict[str, Any]:
         """Do what a pressed button says; the JSON that answers it, a toast and perhaps the card anew."""
@@ -144,15 +173,28 @@ class FeishuPlatform:
         await self._streams.close()
         await self._client.close()
 
-    async def _receive(self, headers: Mapping[str, str], body: bytes) -> wire.Received:
-        received = wire.receive(headers, body, self._settings, self._now(), self._bot)
+    async def _deal(self, received: wire.Received, accept: Accept, act: Act) -> dict[str, Any] | None:
+        match received:
+            case wire.Event(event=event) if event.kind == "action":
+                return await self.answer(event, act)
+            case wire.Event(event=event):
+                await accept(event)
+            case Ignored(event_type=event_type, reason=reason):
+                log.debug("acknowledged and ignored %s: %s", event_type, reason)
+                if event_type == "card.action.trigger":
+                    return {}  # unanswered, Feishu shows an error to whoever pressed
+        return None
+
+    async def _known(self, receive: Callable[[], wire.Received]) -> wire.Received:
+        """What `receive` decodes; in a group once more when the bot's own id has become known meanwhile."""
+        received = receive()
         if self._bot or not isinstance(received, wire.Event):
             return received
         asking = self._start_identifying()
         if asking is None or received.event.origin.chat_type is ChatType.DIRECT:
             return received
         await asyncio.wait({asking}, timeout=_IDENTITY_PATIENCE)  # in a group it matters who was mentioned
-        return wire.receive(headers, body, self._settings, self._now(), self._bot)
+        return receive()
 
     def _start_identifying(self) -> asyncio.Task[None] | None:
         """The task that asks for our id, started when it is due; None when we know it or asked just now."""

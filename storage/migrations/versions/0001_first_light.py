@@ -165,6 +165,14 @@ def _create_tables() -> None:
         sa.PrimaryKeyConstraint("kind", name=op.f("pk_lanes")),
     )
     op.create_table(
+        "leases",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("until", sa.Text(), nullable=False),
+        sa.Column("seen", sa.Text()),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_leases")),
+    )
+    op.create_table(
         "stretches",
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("priority", sa.Integer(), nullable=False),
@@ -497,6 +505,7 @@ def _drop_tables() -> None:
     op.drop_table("profiles")
     op.drop_table("users")
     op.drop_table("stretches")
+    op.drop_table("leases")
     op.drop_table("lanes")
     op.drop_table("inbox")
     op.drop_table("documents")
