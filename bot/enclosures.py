@@ -10,18 +10,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
 
-from bot import access, commands, kb
+from bot import access, commands, kb, outsiders
 from bot.commands import Command, Conversation, Draw, KbAdd, Preview, Reserve, UsageError
 from bot.context import House
 from bot.events import ChatEvent
 from bot.inbox import NotYet
 from bot.platforms.base import TOO_LARGE, ChatPlatform, Enclosed, Enclosing, PlatformError, Retry, Undelivered
+from bot.tenancy import Standing
 from inference.errors import BadSource
 from inference.grounding import parse
 from inference.images import source
@@ -51,7 +52,7 @@ REASONS: Mapping[int | None, str] = {
     230110: "enclosed_gone",
 }
 
-Value = dict[str, Any]  # what is added to the event's: picture, job, document; or trouble and its detail
+Value = dict[str, Any]  # what is added to the event's: picture, job, document (read); or trouble and its detail
 
 
 def needed(wanted: Command | Conversation | UsageError) -> str:
@@ -122,7 +123,9 @@ class Enclosures:
 
     def _may(self, conn: Connection, event: ChatEvent, wanted: Command | Conversation) -> bool:
         """Whether it would be done at all: for others nothing is fetched, they are refused as always."""
-        user = users.of_identity(conn, event.sender)
+        standing, user = outsiders.look(conn, self._house(), event), users.of_identity(conn, event.sender)
+        if standing is Standing.OUTSIDER or (standing is Standing.GUEST and isinstance(wanted, KbAdd)):
+            return False
         if user is None:  # somebody who never wrote before is no admin
             return not isinstance(wanted, KbAdd)
         return access.allowed(user, wanted) is None
@@ -171,7 +174,7 @@ class Enclosures:
             return {"trouble": f"source_{error.reason}", "detail": LIMITS}
 
     async def _document(self, found: Enclosed, wanted: KbAdd) -> Value:
-        return {"document": asdict(await kb.add_given(self._db, wanted.name or found.name, found.data))}
+        return {"document": await asyncio.to_thread(kb.read_given, wanted.name or found.name, found.data)}
 
 
 #: What the sentences about a picture that is refused tell.

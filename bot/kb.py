@@ -16,7 +16,6 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -73,7 +72,7 @@ class Outcome:
     status: str  # added | updated | unchanged | removed | failed
     passages: int = 0
     problem: str = ""  # failed: what is wrong and what to do
-    code: str = ""  # failed: unsupported | too_large | unreadable | missing | synced
+    code: str = ""  # failed, of a document that was sent: unsupported | too_large | unreadable | synced
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,6 +91,16 @@ class _Prepared:
     title: str
     sha256: str
     pieces: tuple[NewPassage, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Given:
+    """A document that somebody sent, as it was read; or why it could not be."""
+
+    name: str
+    prepared: _Prepared | None = None
+    problem: str = ""
+    code: str = ""
 
 
 Report = Callable[[Outcome], None]
@@ -114,21 +123,40 @@ async def add(
     held = await _held(db)
     outcomes = []
     for name, path in await asyncio.to_thread(lambda: list(_named(paths))):
-        outcomes.append(await _put(db, name, partial(_read, path, name), held.get(name), principals, source=""))
+        outcomes.append(await _put(db, name, path, held.get(name), principals, source=""))
         report(outcomes[-1])
     return outcomes
 
 
-async def add_given(db: Database, name: str, data: bytes, *, principals: frozenset[str] = PUBLIC) -> Outcome:
-    """Add or update one document that somebody sent. What it is, is told by its bytes, not by its name.
+def read_given(name: str, data: bytes) -> Given:
+    """Read a document that somebody sent, and keep nothing. Call it in a thread: see inference.grounding.parse.
 
-    A document that is kept in step with a folder is left alone: the next start would bring the folder's back.
+    What it is, is told by its bytes, not by its name.
     """
     name = given_name(name)
-    held = (await _held(db)).get(name)
+    try:
+        prepared = _prepare(data, name, hashlib.sha256(data).hexdigest(), parse.kind_of(data, name))
+    except ParseError as error:
+        return Given(name=name, problem=str(error), code=_CODES[type(error)])
+    return Given(name=name, prepared=prepared)
+
+
+def keep_given(conn: Connection, given: Given, principals: frozenset[str] = PUBLIC) -> Outcome:
+    """Put a document that was sent into the knowledge base, within the caller's transaction.
+
+    One that is kept in step with a folder is left alone: the next start would bring the folder's back.
+    """
+    found = given.prepared
+    if found is None:
+        return Outcome(name=given.name, status="failed", problem=given.problem, code=given.code)
+    held = next((one for one in documents.holdings(conn) if one.document.name == given.name), None)
     if held is not None and held.source:
-        return Outcome(name=name, status="failed", problem=f"{name} is kept in step with a folder.", code="synced")
-    return await _put(db, name, lambda: data, held, principals, source="", kind=parse.kind_of)
+        problem = f"{given.name} is kept in step with a folder."
+        return Outcome(name=given.name, status="failed", problem=problem, code="synced")
+    if held is not None and (held.document.sha256, held.recipe) == (found.sha256, RECIPE):
+        return Outcome(name=given.name, status="unchanged", passages=held.passages)
+    _keep(conn, found, principals, source="")
+    return Outcome(name=given.name, status="updated" if held else "added", passages=len(found.pieces))
 
 
 def given_name(name: str) -> str:
@@ -166,7 +194,7 @@ async def sync(
         outcomes.append(Outcome(name=name, status="removed"))
         report(outcomes[-1])
     for name, path in files.items():
-        outcomes.append(await _put(db, name, partial(_read, path, name), held.get(name), principals, source=SYNCED))
+        outcomes.append(await _put(db, name, path, held.get(name), principals, source=SYNCED))
         report(outcomes[-1])
     return outcomes
 
@@ -192,26 +220,18 @@ async def _held(db: Database) -> dict[str, Holding]:
 
 
 async def _put(
-    db: Database,
-    name: str,
-    read: Callable[[], bytes],
-    held: Holding | None,
-    principals: frozenset[str],
-    *,
-    source: str,
-    kind: Callable[[bytes, str], str] = parse.kind_by_name,
+    db: Database, name: str, path: Path, held: Holding | None, principals: frozenset[str], source: str
 ) -> Outcome:
     try:
-        data = await asyncio.to_thread(read)
+        data = await asyncio.to_thread(_read, path, name)
         sha256 = hashlib.sha256(data).hexdigest()
         if held is not None and (held.document.sha256, held.recipe, held.source) == (sha256, RECIPE, source):
             if held.principals != principals:
                 await db.run(documents.set_access, name, principals)
             return Outcome(name=name, status="unchanged", passages=held.passages)
-        prepared = await asyncio.to_thread(_prepare, data, name, sha256, kind(data, name))
+        prepared = await asyncio.to_thread(_prepare, data, name, sha256)
     except (ParseError, OSError) as error:
-        code = _CODES.get(type(error), "missing")
-        return Outcome(name=name, status="failed", problem=str(error), code=code)
+        return Outcome(name=name, status="failed", problem=str(error))
     await db.run(_keep, prepared, principals, source)
     return Outcome(name=name, status="updated" if held else "added", passages=len(prepared.pieces))
 
@@ -241,7 +261,7 @@ def _read(path: Path, name: str) -> bytes:
     return path.read_bytes()
 
 
-def _prepare(data: bytes, name: str, sha256: str, kind: str) -> _Prepared:
+def _prepare(data: bytes, name: str, sha256: str, kind: str = "") -> _Prepared:
     parsed = parse.parse(data, name, kind)
     title = parsed.title or chunk.title(parsed.markdown, Path(name).stem)
     pieces = tuple(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bot.commands.flags import clip
+from bot.commands.forms import redo_form
 from bot.commands.names import ADMIN_COMMANDS, COMMANDS, LATER
 from bot.commands.parse import parse
 from bot.commands.people import account
@@ -34,11 +35,13 @@ from bot.commands.values import (
     Resume,
     Retime,
     SetRole,
+    ShowForm,
     Status,
     Unban,
     Until,
     UsageError,
     Variation,
+    Vote,
 )
 
 __all__ = [
@@ -74,13 +77,16 @@ __all__ = [
     "Retime",
     "Rules",
     "SetRole",
+    "ShowForm",
     "SizeRule",
     "Status",
     "Unban",
     "Until",
     "UsageError",
     "Variation",
+    "Vote",
     "account",
     "clip",
     "parse",
+    "redo_form",
 ]

@@ -7,7 +7,7 @@ from typing import Any
 
 from bot import commands
 from bot.context import Context, Handled
-from bot.handlers import ask, bans, documents, draw, inform, jobs, manage, preview, reserve
+from bot.handlers import ask, bans, documents, draw, feedback, forms, inform, jobs, manage, preview, reserve
 
 #: Command -> handler. `Any`: each handler names its own command type.
 TABLE: dict[type, Callable[[Context, Any], Handled]] = {
@@ -16,6 +16,8 @@ TABLE: dict[type, Callable[[Context, Any], Handled]] = {
     commands.Redo: draw.redo,
     commands.Variation: draw.variation,
     commands.Enlarge: draw.enlarge,
+    commands.ShowForm: forms.show,
+    commands.Vote: feedback.vote,
     commands.Reserve: reserve.reserve,
     commands.Retime: reserve.retime,
     commands.OnReservation: reserve.act,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bot import kb
 from bot.commands import KbAdd, KbList, KbRemove
 from bot.context import Context, Handled
 from bot.handlers.draw import refused
@@ -12,16 +13,17 @@ SHOWN = 30  # documents in one answer
 
 
 def kb_add(ctx: Context, command: KbAdd) -> Handled:
-    """Say what became of the file that the message answers: it was read before (bot/enclosures.py)."""
+    """Keep the file that the message answers: it was fetched and read before (bot/enclosures.py)."""
     value = ctx.event.value
     if "trouble" in value:
         return refused(ctx, Refusal(code=str(value["trouble"]), detail=dict(value.get("detail", {}))))
-    outcome = value.get("document")
-    if outcome is None:
+    given = value.get("document")
+    if not isinstance(given, kb.Given):
         return refused(ctx, Refusal(code="no_file"))
-    if outcome["status"] != "failed":
-        detail = {name: outcome[name] for name in ("status", "passages")}
-        audit.append(ctx.conn, _actor(ctx), "kb.add", f"document:{outcome['name']}", detail, ctx.now)
+    outcome = kb.keep_given(ctx.conn, given)
+    if outcome.status != "failed":
+        detail = {"status": outcome.status, "passages": outcome.passages}
+        audit.append(ctx.conn, _actor(ctx), "kb.add", f"document:{outcome.name}", detail, ctx.now)
     return Handled(outcome="reply", reply=ctx.house.words.document(outcome))
 
 

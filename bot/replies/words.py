@@ -34,6 +34,7 @@ from storage.records import (
 )
 
 if TYPE_CHECKING:  # for their names only
+    from bot.kb import Outcome
     from bot.manage import Holder
     from scheduler.pausing import Hold
     from scheduler.queue import Preview
@@ -236,11 +237,11 @@ class Words(Language):
 
     # --- documents -----------------------------------------------------------------------------------------------
 
-    def document(self, outcome: Mapping[str, Any]) -> Reply:
-        """What became of a document that was sent: see bot.kb.Outcome."""
-        values = {"name": short(outcome["name"], 80), "passages": outcome["passages"]}
-        why = self.say(f"kb.why.{outcome['code']}") if outcome["status"] == "failed" else ""
-        return Reply(text=self.say(f"kb.{outcome['status']}", why=why, **values))
+    def document(self, outcome: Outcome) -> Reply:
+        """What became of a document that was sent."""
+        why = self.say(f"kb.why.{outcome.code}") if outcome.status == "failed" else ""
+        name = short(outcome.name, 80)
+        return Reply(text=self.say(f"kb.{outcome.status}", name=name, passages=outcome.passages, why=why))
 
     def documents(self, held: Sequence[Holding], count: int) -> Reply:
         """The documents of the knowledge base, newest first; `count` in all."""

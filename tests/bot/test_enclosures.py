@@ -23,7 +23,7 @@ from bot.platforms.feishu.platform import FeishuPlatform
 from bot.platforms.feishu.settings import FeishuSettings
 from bot.replies.zh import TABLE
 from scheduler.progress import Signal
-from storage import assets, inbox, outbox, users
+from storage import assets, documents, inbox, outbox, users
 from storage.database import Database
 from storage.errors import DiskFull
 from storage.files import Files
@@ -206,7 +206,9 @@ async def test_who_may_not_makes_us_fetch_nothing(desk: Desk) -> None:
     user = desk.db.run_sync(known)
     assert await desk.enclosures.complete(entry_of(event), event) is event, "no admin"
     desk.db.run_sync(users.set_role, user, Role.ADMIN)
-    assert (await desk.completed(event)).value["document"]["status"] == "added"
+    given = (await desk.completed(event)).value["document"]
+    assert (given.name, given.problem) == ("a.md", "")
+    assert desk.db.read_sync(documents.holdings) == [], "kept only by the one who asks again whether it may"
     picture = desk.written("/draw 猫 --from", desk.feishu.resources.image(png()), sender="ou_nobody")
     desk.db.run_sync(users.set_banned, user, True)
     before = desk.fetched
@@ -217,7 +219,7 @@ async def test_who_may_not_makes_us_fetch_nothing(desk: Desk) -> None:
 async def test_a_bad_moment_passes_and_a_bad_day_is_told(desk: Desk) -> None:
     event = desk.written("/draw 猫 --from", desk.feishu.resources.image(png()))
     desk.feishu.fail("500", on="/resources/")
-    desk.feishu.fail("half", on="/resources/")
+    desk.feishu.fail("torn", on="/resources/")
     assert "picture" in (await desk.completed(event)).value
     desk.feishu.fail("500", on="/resources/", times=99)
     assert (await desk.completed(event, 2)).value["trouble"] == "enclosed_failed"

@@ -184,12 +184,16 @@ def test_a_bad_question_names_its_line(line: str) -> None:
 # --- documents that somebody sent -------------------------------------------------------------------------------
 
 
+async def sent(db: Database, name: str, data: bytes) -> kb.Outcome:
+    return await db.run(kb.keep_given, kb.read_given(name, data))
+
+
 async def test_a_document_that_was_sent_is_what_its_bytes_say(db: Database) -> None:
-    outcome = await kb.add_given(db, "手册.pdf", "# 手册\n\n周五下午可以远程办公。".encode())
+    outcome = await sent(db, "手册.pdf", "# 手册\n\n周五下午可以远程办公。".encode())
     assert (outcome.name, outcome.status, outcome.passages) == ("手册.pdf", "added", 1)
     assert len(await kb.search(db, "远程办公")) == 1
-    assert (await kb.add_given(db, "手册.pdf", "# 手册\n\n周五下午可以远程办公。".encode())).status == "unchanged"
-    assert (await kb.add_given(db, "手册.pdf", "# 手册\n\n周四可以远程办公。".encode())).status == "updated"
+    assert (await sent(db, "手册.pdf", "# 手册\n\n周五下午可以远程办公。".encode())).status == "unchanged"
+    assert (await sent(db, "手册.pdf", "# 手册\n\n周四可以远程办公。".encode())).status == "updated"
 
 
 @pytest.mark.parametrize(
@@ -206,14 +210,14 @@ async def test_a_document_that_was_sent_is_what_its_bytes_say(db: Database) -> N
     ],
 )
 async def test_what_cannot_be_read_is_told_whatever_it_is_called(db: Database, data: bytes, code: str) -> None:
-    outcome = await kb.add_given(db, "手册.md", data)
+    outcome = await sent(db, "手册.md", data)
     assert (outcome.status, outcome.code) == ("failed", code)
     assert await names(db) == []
 
 
 async def test_what_a_folder_keeps_is_not_replaced_by_what_is_sent(db: Database, folder: Path) -> None:
     await kb.sync(db, folder)
-    outcome = await kb.add_given(db, "报销.txt", "别的内容。".encode())
+    outcome = await sent(db, "报销.txt", "别的内容。".encode())
     assert (outcome.status, outcome.code) == ("failed", "synced")
     assert await kb.search(db, "别的内容") == []
 

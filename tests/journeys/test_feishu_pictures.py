@@ -153,7 +153,7 @@ def test_what_cannot_be_had_is_said_in_plain_words(platform: FeishuSimulator, me
 def test_bad_moments_of_the_platform_lose_nothing(platform: FeishuSimulator, member: Guest) -> None:
     alice = member()
     given = shared(alice, platform.resources.image(disc()))
-    for kind in ("500", "half", "html"):
+    for kind in ("500", "torn", "html"):
         platform.fail(kind, on="/resources/")
     card = alice.drawn("/draw 绿色的圆，蓝色背景 --from --size 64x64", parent_id=given)
     assert "发来的图片" in card.text

@@ -8,9 +8,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
-from tests.simulators.feishu_http import ApiError, Download
+from tests.simulators.feishu_http import ApiError, Call, Download
 
 MAX_FILE = 100 * 1024 * 1024
 
@@ -38,6 +38,16 @@ class Resources:
     def keep(self, message: Mapping[str, Any]) -> None:
         """Somebody wrote this."""
         self.messages[message["message_id"]] = dict(message)
+
+    def answer(self, call: Call, recalled: set[str], unknown: set[str]) -> dict[str, Any] | Download | None:
+        """The answer to a call about what people sent; None for any other."""
+        match call.method, call.path.removeprefix("/open-apis/").split("/"):
+            case "GET", ["im", "v1", "messages", quoted, "resources", key]:
+                gone, kind = unquote(quoted) in recalled, call.query.get("type", "")
+                return self.download(unquote(quoted), unquote(key), kind, gone=gone, unknown=unknown)
+            case "GET", ["im", "v1", "messages", quoted] if unquote(quoted) in self.messages:
+                return {"data": {"items": [self.message(unquote(quoted), unquote(quoted) in recalled)]}}
+        return None
 
     def message(self, message_id: str, recalled: bool) -> dict[str, Any]:
         """The answer to GET /im/v1/messages/:id for a message of somebody."""

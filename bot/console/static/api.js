@@ -43,6 +43,6 @@ export const api = {
   history: (before) => call("GET", `/api/messages${before ? `?before=${before}` : ""}`),
   write: (id, text, picture) => call("POST", "/api/messages", { id, text, picture }),
   upload: (file) => call("POST", "/api/pictures", file),
-  press: (id, value, action, message) => call("POST", "/api/actions", { id, value, action, message }),
+  press: (id, value, action, message, form = {}) => call("POST", "/api/actions", { id, value, action, message, form }),
   commands: () => call("GET", "/api/commands"),
 };

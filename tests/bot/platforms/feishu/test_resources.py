@@ -121,7 +121,7 @@ async def test_no_more_is_read_than_is_taken(feishu: FeishuSimulator, platform: 
     assert await platform.enclosed(asked, "file", 5_000_000) is not None, "exactly as many are taken"
 
 
-@pytest.mark.parametrize("kind", ["429", "limit", "500", "html", "garbage", "empty", "close", "cut", "half"])
+@pytest.mark.parametrize("kind", ["429", "limit", "500", "html", "garbage", "empty", "close", "cut", "torn"])
 async def test_a_bad_moment_is_one_to_try_again_in(
     feishu: FeishuSimulator, platform: FeishuPlatform, kind: str
 ) -> None:
