@@ -185,7 +185,14 @@ def _elsewhere(ctx: Context, wanted: Command | Conversation) -> Refusal | None:
 def _shown_by(ctx: Context, wanted: Command | Conversation) -> tuple[Origin | None, list[Delivery]]:
     """Where the order behind a button was given, and the messages that show it."""
     match wanted:
-        case Redo(job=number) | Cancel(job=number) | ShowForm(job=number) | Vote(job=number):
+        case (
+            Redo(job=number)
+            | Variation(job=number)
+            | Enlarge(job=number)
+            | Cancel(job=number)
+            | ShowForm(job=number)
+            | Vote(job=number)
+        ):
             job = jobs.get(ctx.conn, number)
             return (job.origin, list(outbox.of_job(ctx.conn, number).values())) if job else (None, [])
         case OnReservation(reservation=number):
