@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -52,6 +53,22 @@ class Context:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """What a pressed card says from now on, for a platform that shows it with the answer to the press."""
+
+    reply: Reply
+    receipt: Mapping[str, Any]  # of its message: the pictures it has are known by it
+
+
+class Pressed(NamedTuple):
+    """The answer to a pressed button: a toast (kind, text; empty for none), and perhaps its card anew."""
+
+    kind: str  # info | success | warning | error
+    text: str
+    shown: Shown | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Handled:
     """What became of an event."""
 
@@ -61,4 +78,5 @@ class Handled:
     work: tuple[Kind, ...] = ()  # whose workers may have something to do now
     card: str = ""  # key of the message that the outbox holds for the job that was made
     arm: tuple[tuple[int, datetime], ...] = ()  # reservations, and when they fire first
+    shown: Shown | None = None  # for a pressed button: what its card says from now on
     stop: tuple[int, ...] = ()  # running jobs whose workers are to be told once this is committed

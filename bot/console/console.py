@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
+from bot.context import Pressed
 from bot.events import ChatEvent
 from bot.platforms.feishu.login import FeishuLogin
 from bot.platforms.web.feed import Feed
@@ -46,7 +47,7 @@ class Console:
     words: Mapping[str, str]  # words.of(language), with the practice model's where it draws
     commands: tuple[CommandHint, ...]
     accept: Callable[[ChatEvent], Awaitable[object]]  # returns once the event is kept
-    act: Callable[[ChatEvent], Awaitable[tuple[str, str]]]  # toast: kind (info, success, warning, error) and text
+    act: Callable[[ChatEvent], Awaitable[Pressed]]  # what a pressed button is answered with
     principals: Callable[[Connection, User], frozenset[str]]  # whose documents this person may read
     name: Callable[[Asset, Job, str], str]  # the file name of a picture of a job with this ending
     thumbnail: Callable[[bytes], tuple[bytes, str]]  # encoded picture -> small encoded picture, its media type

@@ -57,16 +57,6 @@ class ConsolePage:
         """Whether one of these is granted."""
         return not self.granted.isdisjoint(scopes)
 
-    def open_answer(self, call: Call) -> dict[str, Any] | None:
-        """Answers that need no token."""
-        if (call.method, call.path) != ("POST", "/callback/ws/endpoint"):
-            return None
-        if self.endpoint_code:
-            raise ApiError(self.endpoint_code, "as ordered", 200)
-        url = "ws://127.0.0.1:1/ws/v2?device_id=1&service_id=1&access_key=hidden-key&ticket=hidden-ticket"
-        config = {"ReconnectCount": -1, "ReconnectInterval": 120, "ReconnectNonce": 30, "PingInterval": 120}
-        return {"data": {"URL": url, "ClientConfig": config}}
-
     def answer(self, call: Call) -> dict[str, Any] | None:
         """The JSON of a success; None when the call is none of ours. Raises ApiError."""
         match call.method, call.path.removeprefix("/open-apis/").split("/"):

@@ -16,11 +16,8 @@ _CONSOLE = {
     "encrypt_key": "Events & Callbacks (事件与回调) > Encryption Strategy (加密策略) > Encrypt Key",
     "verification_token": "Events & Callbacks (事件与回调) > Encryption Strategy (加密策略) > Verification Token",
 }
-_NOT_YET = (
-    "feishu.mode is long_connection, which this version cannot serve yet: set `mode: webhook` in platforms.yaml and "
-    "give the console the request address https://<your host>/feishu/events, for events and for callbacks"
-)
-_NO_PACKAGE = "feishu is enabled but the package cryptography is not installed: pip install 'moqi[feishu]'"
+_INSTALL = "feishu is enabled but the package {} is not installed: pip install 'moqi[feishu]'"
+_LONG_CONNECTION = {"websockets": "websockets", "lark_oapi": "lark-oapi"}  # module: package
 _FEISHU = ("https://open.feishu.cn", "https://accounts.feishu.cn")
 _LARK = ("https://open.larksuite.com", "https://accounts.larksuite.com")
 _ORIGIN = re.compile(r"https://[^/\s]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?")
@@ -113,5 +110,5 @@ def check(settings: FeishuSettings, find: Callable[[str], object] = find_spec) -
     """What keeps the server from opening Feishu with these settings; empty when nothing does."""
     if not settings.enabled:
         return []
-    problems = [_NOT_YET] if settings.mode is Mode.LONG_CONNECTION else []
-    return problems if find("cryptography") else [*problems, _NO_PACKAGE]
+    needed = {"cryptography": "cryptography"} if settings.mode is Mode.WEBHOOK else _LONG_CONNECTION
+    return [_INSTALL.format(package) for module, package in needed.items() if not find(module)]

@@ -213,12 +213,5 @@ def test_feishu_with_settings_that_are_not_complete(moqi: Installation) -> None:
     assert "app_secret is empty" in broken(examined(moqi))["settings"]
 
 
-def test_feishu_in_a_mode_that_cannot_be_served(moqi: Installation) -> None:
-    section = {"enabled": True, "mode": "long_connection", "app_id": "cli_1", "app_secret": "s"}
-    write(moqi, "platforms", {"feishu": section})
-    found = broken(examined(moqi))
-    assert "mode: webhook" in (found.get("feishu") or found["settings"])
-
-
 def write(moqi: Installation, name: str, values: dict[str, Any]) -> None:
     (moqi.config / f"{name}.yaml").write_text(yaml.safe_dump(values, allow_unicode=True), encoding="utf-8")
