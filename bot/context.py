@@ -15,6 +15,7 @@ from bot.events import ChatEvent
 from bot.moderation import Screen
 from bot.replies import Words
 from bot.reply import Reply
+from bot.tenancy import Tenancy
 from inference.images.model import ModelCard
 from scheduler.policy import Policy
 from storage.records import Kind, User
@@ -32,6 +33,7 @@ class House:
     started_at: datetime
     first_is_admin: bool
     screen: Screen = field(default_factory=Screen)
+    tenancies: Mapping[str, Tenancy] = field(default_factory=dict)  # by platform, where several organisations meet
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -32,6 +32,8 @@ class ChatEvent:
     action: str = ""  # action: which button (redo, reseed, cancel, res_confirm …); chat: joined|entered|left|disbanded
     value: dict[str, Any] = field(default_factory=dict)  # action: the button's value, e.g. {"job": 17}
     mentions: tuple[Mention, ...] = ()
+    tenant: str = ""  # the sender's organisation, where a platform has several; empty when it is not told
+    home: str = ""  # the organisation our app belongs to, as the event says
     mentioned: bool = False  # the bot itself was mentioned (always true in a direct chat)
 
     def to_json(self) -> dict[str, Any]:

@@ -57,6 +57,7 @@ class SourceLink:
     heading: str
     passage: int
     quote: str
+    url: str = ""  # where the document can be read; empty = not known
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,6 +86,7 @@ class Reply:
     progress: tuple[int, int] | None = None  # done, total
     note: str = ""  # small print (内容由 AI 生成, which model)
     streaming: bool = False  # more text will follow in this message
+    grows: bool = False  # an answer will be written into it, piece by piece: a platform may prepare for that
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -9,7 +9,7 @@ from typing import TypeGuard
 
 from sqlalchemy import Connection, select
 
-from bot import access, chats, commands, gate
+from bot import access, chats, commands, gate, outsiders
 from bot.commands import Cancel, Command, Conversation, OnReservation, Redo, ShowForm, UsageError, Vote
 from bot.context import Context, Handled, House
 from bot.delivery import reply_row
@@ -17,6 +17,7 @@ from bot.events import ChatEvent
 from bot.handlers import TABLE, forms
 from bot.handlers.draw import refused
 from bot.reply import FORM_CLOSE, FORM_OPEN
+from bot.tenancy import Standing
 from scheduler import queue
 from scheduler.policy import Refusal
 from scheduler.reservations import cancel
@@ -93,9 +94,14 @@ def _deal(conn: Connection, house: House, event: ChatEvent, now: datetime) -> Ha
         return chats.deal(conn, house, event, now)
     if event.kind == "message" and inbox.find(conn, event.platform, f"recall:{event.key}"):
         return Handled(outcome="ignored:taken back before it came")
+    standing = outsiders.meet(conn, house, event)
     if _talk_of_others(event):
         return Handled(outcome="ignored:not addressed to us")
+    if standing is Standing.OUTSIDER:
+        return outsiders.refuse(conn, house, event, now)
     user = users.resolve(conn, event.sender, event.sender_name, now, first_is_admin=_may_found(house, event))
+    if standing is Standing.GUEST:
+        user = outsiders.without_rights(user)
     ctx = Context(conn=conn, house=house, event=event, user=user, now=now)
     wanted = _wanted(ctx)
     if isinstance(wanted, UsageError):

@@ -67,5 +67,11 @@ def find(conn: Connection, platform: str, key: str) -> InboxEntry | None:
     return None if row is None else _entry(row)
 
 
+def recent(conn: Connection, platform: str, since: datetime, limit: int) -> list[dict[str, Any]]:
+    """The newest events of a platform, newest first, kept after `since`."""
+    newest = select(inbox.c.event).where(inbox.c.platform == platform, inbox.c.received_at > since)
+    return list(conn.execute(newest.order_by(inbox.c.id.desc()).limit(limit)).scalars())
+
+
 def _entry(row: Row[Any]) -> InboxEntry:
     return InboxEntry(**row._mapping)

@@ -81,6 +81,7 @@ def _queued(job: Job, words: Language, title: str, card: ModelCard | None) -> Re
         fields=_recipe(job, words),
         buttons=(_button("cancel", job, words, "danger"),),
         note=_note(job, words, card),
+        grows=job.kind is Kind.ASK,
     )
 
 
@@ -97,6 +98,7 @@ def _running(job: Job, words: Language, progress: Progress | None, card: ModelCa
         buttons=() if job.cancel_requested else (_button("cancel", job, words, "danger"),),
         note=_note(job, words, card),
         streaming=bool(said),
+        grows=job.kind is Kind.ASK,
     )
 
 
@@ -177,6 +179,7 @@ def _source(citation: dict[str, object]) -> SourceLink:
         heading=str(citation["heading"]),
         passage=int(str(citation["passage"])),
         quote=str(citation["quote"]),
+        url=str(citation.get("url") or ""),
     )
 
 

@@ -91,12 +91,25 @@ TABLE: dict[str, str] = {
     "note.builtin.unknown": "The practice model does not know this; it draws simple figures, "
     "such as “a red circle, blue background”",
     "note.negative": "This model knows no negative prompt: --neg did nothing",
-    "note.quotes": "Quoted from the knowledge base; open a number to see where",
+    "note.quotes": "Quoted from the knowledge base; the numbers say where",
     "note.check": "AI-generated content: please check it against the sources",
     "not_grounded": "The knowledge base does not say. Try other words, or ask an admin to add a document.",
     "nearest": "Nearest documents: {names}",
     "list": ", ",
     "cut": "… (too long, cut here)",
+    "blocked.title": "Cannot be shown here",
+    "blocked.outcome": "Job {job} is done and its result is kept, but the platform's content audit or your company's "
+    "security rules do not allow it here. It cost nothing. Try other words, or ask an admin to look at it.",
+    "blocked.card": "Job {job} goes on as usual, but the platform's content audit or your company's security rules do "
+    "not allow its description to be shown here.",
+    "blocked.message": "The platform's content audit or your company's security rules held this answer back. Try other "
+    "words, or ask an admin to look at it.",
+    "platform.feishu": "Feishu",
+    "alert.title": "{platform} needs an admin",
+    "alert.text": "Messages cannot be sent now:\n{problem}\n\nThey are kept and sent once it is set right. "
+    "`moqi doctor` checks all settings; you are told once an hour of the same cause.",
+    "alert.working": "Messages arrive, but not as they are meant to:\n{problem}\n\n`moqi doctor` checks all settings; "
+    "you are told once an hour of the same cause.",
     # --- failures ----------------------------------------------------------------------------------------------
     "failure.out_of_memory": "There is not enough GPU memory for this. Try a smaller size or fewer pictures.",
     "failure.not_finite": "The model gave no valid result. Try another seed; if it stays so, tell an admin.",
@@ -151,6 +164,8 @@ TABLE: dict[str, str] = {
     "refusal.no_chat": "This is no group chat. Say it in the group, or name the group: `group feishu:oc_123`.",
     "refusal.day_over": "There is no such day, or it is over. Write one to come, like `until 2026-12-31` or `7 days`.",
     "refusal.image_model_unavailable": "The image model cannot be used right now: {problem} Nothing was charged.",
+    "refusal.outsider": "This bot serves its own organisation only; your account belongs to another one, so nothing "
+    "is drawn or answered for you here. Ask a colleague of theirs, or have an admin let your organisation in.",
     "refusal.not_admin": "Only admins may use {command}.",
     "refusal.not_yours": "Job #{job} belongs to somebody else; only they and admins may do that.",
     "refusal.unknown_job": "There is no job #{job}. /jobs lists yours.",

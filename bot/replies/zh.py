@@ -88,12 +88,23 @@ TABLE: dict[str, str] = {
     "管理员在 model.yaml 的 image.path 填好 Z-Image-Turbo 即可换用，见 README",
     "note.builtin.unknown": "内置练习模型不认识这个描述里的东西，只会画简单图形，如“红色的圆，蓝色背景”",
     "note.negative": "当前模型不支持反向提示词，--neg 没有起作用",
-    "note.quotes": "以上摘自知识库原文，点编号可看出处",
+    "note.quotes": "以上摘自知识库原文，出处见编号",
     "note.check": "内容由 AI 生成，请对照出处",
     "not_grounded": "知识库里没有找到答案。换个说法再问，或请管理员补充文档。",
     "nearest": "最接近的文档：{names}",
     "list": "、",
     "cut": "…（太长，已截断）",
+    "blocked.title": "这里不能显示",
+    "blocked.outcome": "任务 {job} 已经完成，结果也保存好了，但平台的内容审核或公司的安全规则不允许把它发到这里。"
+    "没有计额度。可以换个说法再试，或请管理员查看。",
+    "blocked.card": "任务 {job} 照常进行，但平台的内容审核或公司的安全规则不允许在这里显示它的描述。",
+    "blocked.message": "这条回复被平台的内容审核或公司的安全规则拦下了。请换个说法再试，或请管理员查看。",
+    "platform.feishu": "飞书",
+    "alert.title": "{platform}需要管理员处理",
+    "alert.text": "消息现在发不出去：\n{problem}\n\n处理好之前它们都留着，之后会自动补发。"
+    "`moqi doctor` 会检查全部设置；同一个原因一小时只提醒一次。",
+    "alert.working": "消息照常送达，但少了一些效果：\n{problem}\n\n"
+    "`moqi doctor` 会检查全部设置；同一个原因一小时只提醒一次。",
     # --- failures ----------------------------------------------------------------------------------------------
     "failure.out_of_memory": "显存不够画这么大的图。请用小一些的尺寸或少几张再试。",
     "failure.not_finite": "模型算出了无效的结果。请换个种子再试；总是这样请告诉管理员。",
@@ -143,6 +154,8 @@ TABLE: dict[str, str] = {
     "refusal.no_chat": "这里不是群聊。请到群里发，或写明是哪个群，如 `group feishu:oc_123`。",
     "refusal.day_over": "这一天不存在，或者已经过去。请写今天或以后的日期，如 `到 12月31日`，或天数，如 `7天`。",
     "refusal.image_model_unavailable": "画图模型现在用不了：{problem} 没有计额度。",
+    "refusal.outsider": "墨契只给本公司的人用：你的账号属于另一家公司，所以这里不画图也不回答。"
+    "需要的话，请本公司的同事帮你发，或请管理员放行你们公司。",
     "refusal.not_admin": "只有管理员能用 {command}。",
     "refusal.not_yours": "任务 #{job} 是别人的，只有本人和管理员能操作。",
     "refusal.unknown_job": "没有任务 #{job}。用 /jobs 看自己的任务。",

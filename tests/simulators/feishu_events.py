@@ -66,6 +66,7 @@ def message(
     group: bool = False,
     mentions: Sequence[Mapping[str, Any]] = (),
     thread_id: str = "",
+    tenant_key: str = "tenant",
     **header: Any,
 ) -> Envelope:
     """im.message.receive_v1; a str as content of a text message is its text."""
@@ -84,7 +85,7 @@ def message(
     if thread_id:
         body |= {"thread_id": thread_id, "root_id": "om_root", "parent_id": "om_root"}
     ids = {"open_id": sender, "union_id": f"on_{sender[3:]}", "user_id": ""}
-    event = {"sender": {"sender_id": ids, "sender_type": sender_type, "tenant_key": "tenant"}, "message": body}
+    event = {"sender": {"sender_id": ids, "sender_type": sender_type, "tenant_key": tenant_key}, "message": body}
     return envelope(app, "im.message.receive_v1", event, **header)
 
 
@@ -94,11 +95,17 @@ def post(app: App, paragraphs: Sequence[Sequence[Mapping[str, Any]]], *, title: 
 
 
 def click(
-    app: App, value: Any, *, presser: str = "ou_alice", chat_id: str = "oc_direct_alice", message_id: str = "om_card"
+    app: App,
+    value: Any,
+    *,
+    presser: str = "ou_alice",
+    chat_id: str = "oc_direct_alice",
+    message_id: str = "om_card",
+    tenant_key: str = "tenant",
 ) -> Envelope:
     """card.action.trigger: `presser` pressed the button that carries `value`."""
     event = {
-        "operator": {"open_id": presser, "union_id": f"on_{presser[3:]}", "user_id": "", "tenant_key": "tenant"},
+        "operator": {"open_id": presser, "union_id": f"on_{presser[3:]}", "user_id": "", "tenant_key": tenant_key},
         "token": f"c-{secrets.token_hex(20)}",
         "action": {"value": value, "tag": "button"},
         "host": "im_message",

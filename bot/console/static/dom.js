@@ -4,6 +4,14 @@ const boot = JSON.parse(document.getElementById("boot").textContent);
 
 export const title = boot.title;
 
+/** Whether whoever comes may take a free name. */
+export const names = boot.names;
+
+/** Whether the page knows this word: what stands in an address may be anything. */
+export function hasWord(key) {
+  return Object.hasOwn(boot.words, key);
+}
+
 /** The words of the page, with `{name}` filled in. */
 export function word(key, values = {}) {
   return boot.words[key].replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));

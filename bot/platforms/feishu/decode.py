@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from bot.events import ChatEvent, Mention
 from storage.records import ChatType, Identity, Origin
 
-PLATFORM = "feishu"
+PLATFORM = "feishu"  # the main app; further ones are feishu-<name>
 _OURS = ("action", "chat", "form")  # of a button's value: what is read from elsewhere, or has its own place
 NOBODY = "nobody"  # the sender of a recall: Feishu does not say who took the message back
 
@@ -48,6 +48,7 @@ class _Context:
     event_id: str
     at: datetime  # when it happened, else when it arrived
     bot: str  # the bot's own open_id; empty while unknown
+    platform: str  # feishu, or feishu-<name>
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +70,7 @@ class _Content:
     ignored: str = ""
 
 
-def decode(envelope: Json, bot: str, now: datetime) -> ChatEvent | Ignored:
+def decode(envelope: Json, bot: str, now: datetime, platform: str = PLATFORM) -> ChatEvent | Ignored:
     """Decode a v2 envelope (and acknowledge an old v1 one); `bot` is the bot's open_id, empty while unknown."""
     header, event = _object(envelope.get("header")), _object(envelope.get("event"))
     kind = _line(header.get("event_type")) or f"v1:{_line(event.get('type'))}"
@@ -77,11 +78,17 @@ def decode(envelope: Json, bot: str, now: datetime) -> ChatEvent | Ignored:
     decoder = _DECODERS.get(kind)
     if decoder is None:
         return Ignored(event_type=kind, key=key, reason="nobody listens to this event")
-    context = _Context(event_id=key, at=instant(header.get("create_time")) or now, bot=bot)
+    context = _Context(event_id=key, at=instant(header.get("create_time")) or now, bot=bot, platform=platform)
     try:
-        return decoder(event, context)
+        return replace(decoder(event, context), tenant=_tenant(event), home=_line(header.get("tenant_key")))
     except _NotForUs as why:
         return Ignored(event_type=kind, key=key, reason=str(why))
+
+
+def _tenant(event: Json) -> str:
+    """The organisation of whoever caused an event: in a group with outsiders it may be another one than ours."""
+    found = _object(event.get("sender")).get("tenant_key") or _object(event.get("operator")).get("tenant_key")
+    return _line(found or event.get("operator_tenant_key"))
 
 
 def instant(raw: object) -> datetime | None:
@@ -106,18 +113,18 @@ def _message(event: Json, context: _Context) -> ChatEvent:
     if sender.get("sender_type") != "user":
         raise _NotForUs("not written by a person")  # two bots answering each other never stop
     key = _needed(message, "message_id")
-    person = Identity(platform=PLATFORM, external_id=_needed(_object(sender.get("sender_id")), "open_id"))
+    person = Identity(platform=context.platform, external_id=_needed(_object(sender.get("sender_id")), "open_id"))
     direct = message.get("chat_type") == "p2p"
     content = _content(_line(message.get("message_type")), message.get("content"))
     named = [_named(item, context.bot) for item in _list(message.get("mentions"))]
     return ChatEvent(
-        platform=PLATFORM,
+        platform=context.platform,
         key=key,  # not event_id: Feishu repeats a message under another event_id
         kind="ignored" if content.ignored else "message",
         sender=person,
         sender_name="",
         origin=Origin(
-            platform=PLATFORM,
+            platform=context.platform,
             chat_id=_needed(message, "chat_id"),
             chat_type=ChatType.DIRECT if direct else ChatType.GROUP,
             message_id=key,
@@ -128,7 +135,7 @@ def _message(event: Json, context: _Context) -> ChatEvent:
         text=content.ignored or _resolve(content.text, named),
         value={"images": list(content.images)} if content.images else {},
         mentions=tuple(
-            Mention(identity=Identity(platform=PLATFORM, external_id=item.open_id), name=item.name)
+            Mention(identity=Identity(platform=context.platform, external_id=item.open_id), name=item.name)
             for item in named
             if item.open_id and not item.own
         ),
@@ -143,17 +150,17 @@ def _action(event: Json, context: _Context) -> ChatEvent:
     if not key:
         raise _NotForUs("a press without an id")
     # Who pressed is the operator, never what the button's value says; anyone in the group can press.
-    person = Identity(platform=PLATFORM, external_id=_needed(_object(event.get("operator")), "open_id"))
+    person = Identity(platform=context.platform, external_id=_needed(_object(event.get("operator")), "open_id"))
     # The callback does not tell a direct chat from a group: our buttons carry it. Unknown counts as read by all.
     direct = value.get("chat") == ChatType.DIRECT.value
     return ChatEvent(
-        platform=PLATFORM,
+        platform=context.platform,
         key=f"press:{key}",
         kind="action",
         sender=person,
         sender_name="",
         origin=Origin(
-            platform=PLATFORM,
+            platform=context.platform,
             chat_id=_line(place.get("open_chat_id")),
             chat_type=ChatType.DIRECT if direct else ChatType.GROUP,
             message_id=_line(place.get("open_message_id")),
@@ -179,13 +186,13 @@ def _filled(form: object) -> dict[str, Any]:
 def _recall(event: Json, context: _Context) -> ChatEvent:
     message_id = _needed(event, "message_id")
     return ChatEvent(
-        platform=PLATFORM,
+        platform=context.platform,
         key=f"recall:{message_id}",
         kind="recall",
-        sender=Identity(platform=PLATFORM, external_id=NOBODY),
+        sender=Identity(platform=context.platform, external_id=NOBODY),
         sender_name="",
         origin=Origin(
-            platform=PLATFORM,
+            platform=context.platform,
             chat_id=_line(event.get("chat_id")),
             chat_type=ChatType.GROUP,
             message_id=message_id,

@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
 
 from bot.platforms.feishu.rules import MAX_CARD_BYTES, MAX_INPUT, check_card, size_of
 from bot.reply import FORM_CLOSE, FORM_OPEN, Button, Form, FormField, Picture, Reply, SourceLink
@@ -17,6 +19,8 @@ from storage.records import ChatType
 CUT = "…"  # follows a text that was too long, unless the caller has a better word
 SHORT = 300  # characters up to which a bare text goes as a text message
 MAX_TEXT_BYTES = 100_000  # a text message may have 150 KB
+MAX_PARTS: Final = 5  # messages that one reply may become
+TEXT: Final = "text"  # the id of the element that an answer is typed into
 
 _TEMPLATES = {
     "queued": "wathet",
@@ -65,10 +69,52 @@ def card(reply: Reply, image_keys: Mapping[int, str], chat_type: ChatType = Chat
     return _card(reply, image_keys, chat_type, f"{reply.text[:fits]}{cut}")
 
 
+def parts(
+    reply: Reply, image_keys: Mapping[int, str], chat_type: ChatType = ChatType.GROUP, cut: str = CUT
+) -> list[Reply]:
+    """The reply as replies of which each fits a card: a text beyond the limit goes on in the next message.
+
+    The first keeps headline, pictures and buttons, the last has sources and small print. What would need more than
+    MAX_PARTS ends in `cut`.
+    """
+    if size_of(_card(reply, image_keys, chat_type, reply.text)) <= MAX_CARD_BYTES:
+        return [reply]
+    room = MAX_CARD_BYTES - size_of(_card(reply, image_keys, chat_type, "")) - 100
+    pieces = list(_pieces(reply.text, room)) if room >= MAX_CARD_BYTES // 4 else [reply.text]
+    if len(pieces) == 1:
+        return [reply]
+    if len(pieces) > MAX_PARTS:
+        pieces = [*pieces[: MAX_PARTS - 1], f"{pieces[MAX_PARTS - 1][: -len(cut)]}{cut}"]
+    first, *middle, last = pieces
+    go_on = Reply(job=reply.job, state=reply.state)
+    return [
+        replace(reply, text=first, sources=(), note=""),
+        *(replace(go_on, text=piece) for piece in middle),
+        replace(go_on, text=last, sources=reply.sources, note=reply.note),
+    ]
+
+
+def _pieces(text: str, room: int) -> Iterator[str]:
+    """The text in pieces that take at most `room` bytes of a card, cut between lines where there are some."""
+    while _room_of(text) > room:
+        fits, beyond = 1, len(text)
+        while beyond - fits > 1:
+            middle = (fits + beyond) // 2
+            fits, beyond = (middle, beyond) if _room_of(text[:middle]) <= room else (fits, middle)
+        line = text.rfind("\n", fits // 2, fits)
+        end = line if line > 0 else fits
+        yield text[:end]
+        text = text[end:].lstrip("\n")
+    yield text
+
+
+def _room_of(text: str) -> int:
+    return len(dumps({"": markdown(text)}).encode())
+
+
 def text_message(text: str, cut: str = CUT) -> str:
     """The content of a text message; `**` and backquotes are taken off, tags and links are defused."""
-    plain = _SPANS.sub(lambda found: found["bold"] or found["code"], text)
-    safe = _LINK.sub("]\u200b", _TAG.sub("<\u200b", plain))
+    safe = _LINK.sub("]\u200b", _TAG.sub("<\u200b", _bare(text)))
     if len(safe.encode()) > MAX_TEXT_BYTES:
         safe = safe.encode()[:MAX_TEXT_BYTES].decode("utf-8", "ignore") + cut
     return dumps({"text": safe})
@@ -94,6 +140,11 @@ def markdown(text: str) -> str:
     return "".join([*parts, escape(text[last:])])
 
 
+def _bare(text: str) -> str:
+    """A reply's text without its markup."""
+    return _SPANS.sub(lambda found: found["bold"] or found["code"], text)
+
+
 def _is_plain(reply: Reply) -> bool:
     shaped = reply.title or reply.state or reply.fields or reply.pictures or reply.sources or reply.buttons
     # A text message can be edited 20 times at most, so whatever will change is a card from the start.
@@ -112,7 +163,7 @@ def _card(reply: Reply, image_keys: Mapping[int, str], chat_type: ChatType, text
             "update_multi": True,
             # A forwarded button would be pressed by strangers elsewhere; an opinion of theirs does no harm.
             "enable_forward": not reply.form and all(button.quiet for button in reply.buttons),
-            "summary": {"content": _clip(reply.title or reply.text, 60) or CUT},
+            "summary": {"content": _clip(_bare(reply.title or reply.text), 60) or CUT},
         },
         "body": {"elements": list(_elements(reply, image_keys, chat_type, text))},
     }
@@ -125,14 +176,15 @@ def _card(reply: Reply, image_keys: Mapping[int, str], chat_type: ChatType, text
 def _elements(reply: Reply, image_keys: Mapping[int, str], chat_type: ChatType, text: str) -> Iterator[Element]:
     shown = [picture for picture in reply.pictures if picture.asset in image_keys]
     if text.strip():
-        yield _markdown("text", markdown(text))
+        yield _markdown(TEXT, markdown(text))
     elif not shown and not reply.progress and not reply.fields:
-        yield _markdown("text", CUT)  # a card without a body is refused; a streamed answer begins so
+        yield _markdown(TEXT, CUT)  # a card without a body is refused; a streamed answer begins so
     if reply.progress:
         yield _markdown("progress", _bar(*reply.progress))
     yield from _pictures(shown, image_keys)
     yield from _fields(reply)
     if reply.sources:
+        yield {"tag": "hr"}
         yield _markdown("sources", "\n".join(map(_source, reply.sources[:10])), small=True)
     form = _fitting(reply.form)
     buttons = [button for button in reply.buttons if not button.quiet][:8]
@@ -169,8 +221,24 @@ def _field(label: str, value: str) -> str:
 
 
 def _source(source: SourceLink) -> str:
-    where = " › ".join(_clip(part, 60) for part in (source.document, source.heading) if part)
-    return f"**&#91;{source.mark}&#93; {escape(where)}** {escape(_clip(source.quote, 100))}"
+    # The first heading of a document is often its name: said once is enough.
+    name = source.document.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    heading = "" if source.heading == name else source.heading.removeprefix(f"{name} › ")
+    where = " › ".join(_clip(part, 60) for part in (source.document, heading) if part)
+    mark, said = f"&#91;{source.mark}&#93;", escape(_clip(source.quote, 100))
+    url = link_of(source.url)
+    return f"**{mark}** [{escape(where)}]({url}) {said}" if url else f"**{mark} {escape(where)}** {said}"
+
+
+def link_of(url: str) -> str:
+    """The address as it may stand in a link; empty when it is not plain http(s)."""
+    try:
+        split = urlsplit(url)
+        known = split.scheme in ("http", "https") and bool(split.hostname) and len(url) <= 1000
+    except ValueError:
+        return ""
+    # Whatever could end the link, or begin a tag, is written as %xx.
+    return quote(url, safe="/:?#@!$&+,;=%-._~") if known else ""
 
 
 def _pictures(pictures: list[Picture], image_keys: Mapping[int, str]) -> Iterator[Element]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from socket import socket
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -218,8 +219,10 @@ class Stage:
 
 
 @contextmanager
-def stage(folder: Path, *, language: str = "zh", step: float = 0.0, practice: bool = False) -> Iterator[Stage]:
-    """The application on a fresh database in `folder`."""
+def stage(
+    folder: Path, *, language: str = "zh", step: float = 0.0, practice: bool = False, **doors: Any
+) -> Iterator[Stage]:
+    """The application on a fresh database in `folder`. `doors`: who may come in, as fields of Console."""
     migrate(f"sqlite:///{folder / 'moqi.db'}")
     with Database.open(data=folder) as db:
         feed = Feed()
@@ -229,7 +232,6 @@ def stage(folder: Path, *, language: str = "zh", step: float = 0.0, practice: bo
             files=script.files,
             feed=feed,
             look=Look(title="墨契", language=language),
-            web=WebSettings(),
             words=words.of(language, practice=practice),
             commands=COMMANDS,
             accept=script.accept,
@@ -237,6 +239,7 @@ def stage(folder: Path, *, language: str = "zh", step: float = 0.0, practice: bo
             principals=_principals,
             name=lambda asset, job, ending: name(Naming(project="墨契"), asset, job, ending),
             thumbnail=_thumbnail,
+            **{"web": WebSettings(), **doors},
         )
         app = FastAPI(openapi_url=None)
         app.add_middleware(SecurityHeaders)
@@ -297,7 +300,7 @@ def _thumbnail(data: bytes) -> tuple[bytes, str]:
     return out.getvalue(), "image/webp"
 
 
-def _principals(user: User) -> frozenset[str]:
+def _principals(conn: Connection, user: User) -> frozenset[str]:
     return frozenset({"everyone", f"user:{user.id}"})
 
 

@@ -82,6 +82,74 @@ def test_trap_23_button_value_is_an_object_that_says_where_it_stands(chat_type: 
 
 
 @pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ({}, "**&#91;1&#93; 员工手册.md › 假期** 年假十天"),
+        (
+            {"url": "https://wiki.example/a?b=1#c"},
+            "**&#91;1&#93;** [员工手册.md › 假期](https://wiki.example/a?b=1#c) 年假十天",
+        ),
+        ({"url": "http://wiki.example/年假"}, "(http://wiki.example/%E5%B9%B4%E5%81%87)"),
+        (
+            {"url": "https://wiki.example/a) <at id=all></at>"},
+            "(https://wiki.example/a%29%20%3Cat%20id=all%3E%3C/at%3E)",
+        ),
+        ({"url": "javascript:alert(1)"}, "**&#91;1&#93; 员工手册.md › 假期** 年假十天"),
+        ({"url": "https://"}, "**&#91;1&#93; 员工手册.md"),
+        ({"url": "https://[broken"}, "**&#91;1&#93; 员工手册.md"),
+        ({"url": "lark://client/x"}, "**&#91;1&#93; 员工手册.md"),
+        ({"heading": "员工手册 › 假期"}, "员工手册.md › 假期**"),
+        ({"heading": "员工手册"}, "员工手册.md** 年假"),
+        ({"heading": "员工手册补充"}, "员工手册.md › 员工手册补充**"),
+        (
+            {"document": "[x](http://evil.example).md", "url": "https://a.example"},
+            "[&#91;x&#93;&#40;http://evil.example&#41;.md",
+        ),
+        ({"quote": "<at id=all></at>", "url": "https://a.example"}, "&#60;at id=all&#62;&#60;/at&#62;"),
+    ],
+)
+def test_trap_14_a_source_is_a_link_where_one_is_known_and_does_nothing_else(
+    source: dict[str, str], shown: str
+) -> None:
+    given = {"mark": 1, "document": "员工手册.md", "heading": "假期", "passage": 3, "quote": "年假十天", **source}
+    card = judged(Reply(text="十天", state="done", sources=(SourceLink(**given),)))  # type: ignore[arg-type]
+    assert shown in element(card, "sources")["content"]
+
+
+def test_the_chat_list_says_the_answer_without_its_markup() -> None:
+    assert judged(Reply(text="**满一年** 用 `/ask`", job=1))["config"]["summary"]["content"] == "满一年 用 /ask"
+
+
+@pytest.mark.parametrize(("lines", "count"), [(10, 1), (60, 2), (140, 3), (400, 5)])
+def test_a_long_answer_becomes_several_messages(lines: int, count: int) -> None:
+    text = "\n".join(f"第 {number} 条（{'满一年' * 60}）" for number in range(lines))
+    source = SourceLink(mark=1, document="员工手册.md", heading="假期", passage=3, quote="年假十天")
+    reply = Reply(title="答", text=text, state="done", job=1, sources=(source,), note="小字", pictures=(picture(1),))
+    parts = render.parts(reply, KEYS, cut="（未完）")
+    assert len(parts) == count
+    for part in parts:
+        judged(part)
+    assert [bool(part.sources) for part in parts] == [False] * (count - 1) + [True]
+    assert [part.note for part in parts] == [""] * (count - 1) + ["小字"]
+    assert [part.title for part in parts] == ["答"] + [""] * (count - 1)
+    assert [len(part.pictures) for part in parts] == [1] + [0] * (count - 1)
+    if count < render.MAX_PARTS:
+        assert "\n".join(part.text for part in parts) == text
+    else:
+        assert parts[-1].text.endswith("（未完）")
+    assert all(part.text.startswith("第 ") for part in parts), "cut between lines"
+
+
+def test_a_line_longer_than_a_message_is_cut_anywhere() -> None:
+    text = "*" * 12_000  # each of them takes five bytes on a card
+    parts = render.parts(Reply(text=text, state="done", job=1), {})
+    assert len(parts) > 1
+    assert "".join(part.text for part in parts) == text
+    for part in parts:
+        judged(part)
+
+
+@pytest.mark.parametrize(
     ("state", "template"),
     [
         ("queued", "wathet"),
