@@ -1,4 +1,4 @@
-"""Feishu's open platform on 127.0.0.1: its HTTP API with its rules and faults, and the side that posts to a bot.
+"""Feishu's open platform on 127.0.0.1: its HTTP API with its rules and faults, and the two ways events reach a bot.
 
 Real sockets, one thread per connection; `with FeishuSimulator() as feishu:` starts and stops it. The unmodified
 lark-oapi client works against it. What was sent stands in `messages`; what shall go wrong is said with `fail`.
@@ -18,9 +18,13 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from tests.simulators.feishu_accounts import Accounts
 from tests.simulators.feishu_cardkit import GENERATING, CardKit, Entity
 from tests.simulators.feishu_cards import Refused, judge
+from tests.simulators.feishu_console import ConsolePage
+from tests.simulators.feishu_contacts import Directory
 from tests.simulators.feishu_events import App, Envelope, headers, sealed
+from tests.simulators.feishu_gateway import Gateway
 from tests.simulators.feishu_http import ApiError, Call, Fault, Server
 
 LADDER = (15.0, 300.0, 3600.0, 21600.0)  # seconds between the pushes of one event
@@ -82,7 +86,10 @@ class FeishuSimulator:
     def __init__(self, app: App | None = None, *, limits: bool = True, clock: Callable[[], float] = time.time) -> None:
         self.app = app or App()
         self.secret = self.app.app_secret  # may be rotated
-        self.bot_url = ""  # where events go
+        self.bot_url = ""  # where events are posted; empty = they go over the long connection
+        self.gateway = Gateway()  # of the long connection
+        self.written: list[dict[str, Any]] = []  # what people wrote, as the message list gives it
+        self.unread: set[str] = set()  # chats whose messages the app may not list
         self.limits = limits  # 5 calls per second and chat
         self.restamp = True  # stamp repeated pushes anew (nothing says whether Feishu does)
         self.token_seconds = 7200
@@ -97,10 +104,14 @@ class FeishuSimulator:
         self.leaks: set[str] = set()  # words the company's data-loss rules refuse (230028)
         self.recalled: set[str] = set()
         self._clock, self._offset = clock, 0.0
+        self.console = ConsolePage(self.app)
+        self.directory = Directory(self.console.has)
+        self.accounts = Accounts(self.app, self.directory, self.now, lambda: self.secret)
         self._tokens: dict[str, float] = {}
         self._seen: dict[str, str] = {}  # message id -> chat id, of messages people wrote
         self._faults: list[Fault] = []
         self._recent: dict[str, deque[float]] = {}
+        self._pressed: list[str] = []  # cards whose press has not been answered yet
         self._threads: dict[str, str] = {}  # message id -> topic
         self.cardkit = CardKit(self.now, lambda: set(self.images), self._audit, self._typed, limits=limits)
         self._lock = threading.RLock()
@@ -111,9 +122,11 @@ class FeishuSimulator:
 
     def __enter__(self) -> FeishuSimulator:
         self._thread.start()
+        self.gateway.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.gateway.close()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -124,16 +137,23 @@ class FeishuSimulator:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The `feishu` section that connects a bot to this platform."""
+        """The `feishu` section that connects a bot to this platform by webhook."""
         return {
             "enabled": True,
             "mode": "webhook",
             "domain": self.url,
+            "accounts_domain": self.url,
             "app_id": self.app.app_id,
             "app_secret": self.app.app_secret,
             "encrypt_key": self.app.encrypt_key,
             "verification_token": self.app.verification_token,
         }
+
+    @property
+    def dialled(self) -> dict[str, Any]:
+        """The `feishu` section of a bot that opens a long connection to this platform."""
+        names = ("enabled", "domain", "app_id", "app_secret")
+        return {"mode": "long_connection", **{name: self.settings[name] for name in names}}
 
     def now(self) -> float:
         return self._clock() + self._offset
@@ -164,19 +184,24 @@ class FeishuSimulator:
     # -- pushing events --------------------------------------------------------------------------------------------
 
     def push(self, envelope: Envelope, *, new_event_id: bool = False) -> Pushed:
-        """Post an event to the bot; unless acknowledged it is due again along the ladder (see `advance`).
+        """Bring an event to the bot; unless acknowledged it is due again along the ladder (see `advance`).
 
         Blocking: from a coroutine on the bot's own loop use `asyncio.to_thread`. Callbacks are posted once only.
         `new_event_id` gives each repetition another event id, which Feishu is known to do.
         """
         event = envelope.get("event", {})
         if "message" in event:
-            said = event["message"]
-            self.remember(said["message_id"], said["chat_id"], said.get("thread_id", ""))
+            self.write(envelope)
         item = Pushed(envelope=envelope, stamp=time.time())
         self.pushed.append(item)
         self._try(item, new_event_id=new_event_id)
         return item
+
+    def write(self, envelope: Envelope) -> None:
+        """A person's message stands in its chat, but no event of it is pushed: see `push`, and the message list."""
+        event, said = envelope["event"], envelope["event"]["message"]
+        self.remember(said["message_id"], said["chat_id"], said.get("thread_id", ""))
+        self.written.append(listed(event))
 
     def advance(self, seconds: float, *, new_event_id: bool = False) -> None:
         """Let time pass, pushing again what is due, in order."""
@@ -207,17 +232,27 @@ class FeishuSimulator:
     def _try(self, item: Pushed, *, new_event_id: bool) -> None:
         if item.statuses and new_event_id:
             item.envelope = {**item.envelope, "header": {**item.envelope["header"], "event_id": secrets.token_hex(16)}}
-        body = sealed(self.app, item.envelope)
-        status, item.answer = self.post_raw(headers(self.app, body, None if self.restamp else item.stamp), body)
-        item.statuses.append(status)
         kind = item.envelope.get("header", {}).get("event_type")
+        card = item.envelope["event"]["context"]["open_message_id"] if kind == "card.action.trigger" else ""
+        self._pressed.append(card)
+        status, item.answer = self._posted(item) if self.bot_url else self._sent(item)
+        self._pressed.remove(card)
+        item.statuses.append(status)
         tries = len(item.statuses)
         again = status != 200 and tries <= len(LADDER) and kind != "card.action.trigger"
         item.due = self.now() + LADDER[tries - 1] if again else None
         if status == 200 and kind == "card.action.trigger":
-            self._check_callback(item.answer)
+            self._check_callback(item.answer, card)
 
-    def _check_callback(self, answer: Any) -> None:
+    def _posted(self, item: Pushed) -> tuple[int, Any]:
+        body = sealed(self.app, item.envelope)
+        return self.post_raw(headers(self.app, body, None if self.restamp else item.stamp), body)
+
+    def _sent(self, item: Pushed) -> tuple[int, Any]:
+        sending = self.gateway.send(item.envelope)
+        return (sending.wait(), sending.data) if sending is not None else (0, None)
+
+    def _check_callback(self, answer: Any, message_id: str) -> None:
         assert isinstance(answer, dict), f"200671: {answer!r}"
         assert set(answer) <= {"toast", "card"}, f"200671: {answer!r}"
         if "toast" in answer:
@@ -225,7 +260,9 @@ class FeishuSimulator:
             assert isinstance(answer["toast"]["content"], str)
         if "card" in answer:
             assert answer["card"]["type"] in ("raw", "template")
-            judge(json.dumps(answer["card"]["data"]), set(self.images))
+            shown = judge(json.dumps(answer["card"]["data"]), set(self.images))
+            if message_id in self.messages:
+                self.messages[message_id].updates.append(shown)
 
     # -- answering the API -----------------------------------------------------------------------------------------
 
@@ -241,13 +278,17 @@ class FeishuSimulator:
         """The JSON of a success; raises ApiError."""
         with self._lock:
             self.calls.append(f"{call.method} {call.path}")
-            if call.path == "/open-apis/auth/v3/tenant_access_token/internal":
-                return self._give_token(call)
+            if (given := self._before_authorisation(call)) is not None:
+                return given
             self._authorise(call)
             self._count_app()
+            if (told := self.directory.answer(call) or self.console.answer(call)) is not None:
+                return told
             match call.method, call.path.removeprefix("/open-apis/").split("/"):
                 case "POST", ["im", "v1", "messages"]:
                     return self._send(call)
+                case "GET", ["im", "v1", "messages"]:
+                    return self._list(call)
                 case "POST", ["im", "v1", "messages", parent, "reply"]:
                     return self._reply(call, unquote(parent))
                 case "PATCH", ["im", "v1", "messages", message_id]:
@@ -264,6 +305,15 @@ class FeishuSimulator:
                     return {"bot": {"activate_status": 2, "app_name": "墨契", "open_id": self.app.bot_open_id}}
             raise ApiError(99991201, "no such address", 404)
 
+    def _before_authorisation(self, call: Call) -> dict[str, Any] | None:
+        """What needs no tenant token."""
+        match call.path:
+            case "/open-apis/auth/v3/tenant_access_token/internal":
+                return self._give_token(call)
+            case "/callback/ws/endpoint":
+                return self._give_address(call)
+        return self.accounts.answer(call)
+
     def _give_token(self, call: Call) -> dict[str, Any]:
         asked = call.json()
         if asked.get("app_id") != self.app.app_id:
@@ -277,6 +327,37 @@ class FeishuSimulator:
         token = f"t-{secrets.token_hex(20)}"
         self._tokens[token] = self.now() + self.token_seconds
         return {"tenant_access_token": token, "expire": self.token_seconds}
+
+    def _give_address(self, call: Call) -> dict[str, Any]:
+        if self.console.endpoint_code:
+            raise ApiError(self.console.endpoint_code, "as ordered", 200)
+        asked = call.json()
+        if not asked.get("AppID") or not asked.get("AppSecret"):
+            raise ApiError(1000040344, "app_id or app_secret is empty", 200)
+        if asked["AppID"] != self.app.app_id or asked["AppSecret"] != self.secret:
+            raise ApiError(1000040345, "app_id or app_secret is invalid", 200)
+        return {"data": self.gateway.address()}
+
+    def _list(self, call: Call) -> dict[str, Any]:
+        """The messages of a chat, the bot's own included, by pages."""
+        chat, order = call.query.get("container_id", ""), call.query.get("sort_type", "ByCreateTimeAsc")
+        if call.query.get("container_id_type") != "chat" or not chat:
+            raise ApiError(99992402, "field validation failed: container_id")
+        if not 1 <= int(call.query.get("page_size", 20)) <= 50:
+            raise ApiError(99992402, "field validation failed: page_size")
+        if chat in self.unknown_chats:
+            raise ApiError(230002, "Bot is not in the chat")
+        if chat in self.unread:
+            raise ApiError(230027, "Lack of necessary permissions, ext=need scope: im:message.group_msg")
+        since, until = (int(call.query.get(name, usual)) for name, usual in (("start_time", 0), ("end_time", 2**40)))
+        items = [*self.written, *(self._shape(sent) for sent in self.messages.values())]
+        items = [i for i in items if i["chat_id"] == chat and since <= int(i["create_time"]) // 1000 <= until]
+        items = [i | {"deleted": i["message_id"] in self.recalled} for i in items]
+        items.sort(key=lambda item: int(item["create_time"]), reverse=order == "ByCreateTimeDesc")
+        first = int(call.query.get("page_token") or 0)
+        size = int(call.query.get("page_size", 20))
+        page, more = items[first : first + size], len(items) > first + size
+        return {"data": {"has_more": more, "page_token": str(first + size) if more else "", "items": page}}
 
     def _authorise(self, call: Call) -> None:
         scheme, _, token = call.headers.get("authorization", "").partition(" ")
@@ -393,6 +474,8 @@ class FeishuSimulator:
         self._count(message_id, 5)
         card = self._content("interactive", call.json().get("content"))
         entity = self.cardkit.of_message(message_id)
+        if message_id in self._pressed:  # what changes a card before its press is answered is undone by the answer
+            return {"data": {}}
         if entity is not None:
             self.cardkit.patched(entity, card)
         else:
@@ -477,3 +560,29 @@ class FeishuSimulator:
             "sender": {"id": self.app.app_id, "id_type": "app_id", "sender_type": "app", "tenant_key": "tenant"},
             "body": {"content": json.dumps(sent.shown, ensure_ascii=False)},
         }
+
+
+def listed(event: Mapping[str, Any]) -> dict[str, Any]:
+    """A person's message as the message list shows it: other names than in its event, and mentions by one id."""
+    sender, message = event["sender"], event["message"]
+    mentions = [
+        {"key": m["key"], "id": m["id"]["open_id"], "id_type": "open_id", "name": m["name"], "tenant_key": "tenant"}
+        for m in message.get("mentions", [])
+    ]
+    return {
+        **{name: message[name] for name in ("message_id", "root_id", "parent_id", "thread_id") if name in message},
+        "msg_type": message["message_type"],
+        "create_time": message["create_time"],
+        "update_time": message["create_time"],
+        "deleted": False,
+        "updated": False,
+        "chat_id": message["chat_id"],
+        "sender": {
+            "id": sender["sender_id"]["open_id"],
+            "id_type": "open_id",
+            "sender_type": sender["sender_type"],
+            "tenant_key": "tenant",
+        },
+        "body": {"content": message["content"]},
+        **({"mentions": mentions} if mentions else {}),
+    }

@@ -7,7 +7,7 @@ import secrets
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
@@ -42,6 +42,7 @@ class Call:
     query: dict[str, str]
     headers: dict[str, str]  # lower-case names
     body: bytes
+    queries: dict[str, list[str]] = field(default_factory=dict)  # where a name stands more than once
 
     def json(self) -> dict[str, Any]:
         try:
@@ -106,6 +107,7 @@ class Handler(BaseHTTPRequestHandler):
             method=self.command,
             path=parts.path,
             query={name: values[-1] for name, values in parse_qs(parts.query).items()},
+            queries=parse_qs(parts.query),
             headers={name.lower(): value for name, value in self.headers.items()},
             body=self.rfile.read(int(self.headers.get("Content-Length") or 0)),
         )

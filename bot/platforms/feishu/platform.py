@@ -1,4 +1,4 @@
-"""Feishu as a ChatPlatform: requests of the webhook in, cards and texts out."""
+"""Feishu as a ChatPlatform: events of the webhook or the long connection in, cards and texts out."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from bot.context import Pressed
 from bot.events import ChatEvent
 from bot.platforms.base import PROBLEM, Blocked, Outgoing, PlatformError, Unconfigured, Undelivered
 from bot.platforms.feishu import render, wire
@@ -17,8 +18,9 @@ from bot.platforms.feishu.cardkit import CardKit, content_of
 from bot.platforms.feishu.client import FeishuClient
 from bot.platforms.feishu.codes import MessageGone
 from bot.platforms.feishu.decode import PLATFORM, Ignored
+from bot.platforms.feishu.presses import Presses
 from bot.platforms.feishu.rules import check_card
-from bot.platforms.feishu.settings import FeishuSettings
+from bot.platforms.feishu.settings import FeishuSettings, Mode
 from bot.platforms.feishu.streaming import Streams
 from bot.reply import Reply
 from storage.records import ChatType, Origin, utcnow
@@ -32,14 +34,13 @@ _IDENTITY_PAUSE: Final = timedelta(seconds=30)  # until asking again after a fai
 _KEPT: Final = ("card_id", "since", "images", "parts")  # of a receipt, when a later step fails
 
 Accept = Callable[[ChatEvent], Awaitable[object]]  # keeps the event for good; when it raises, Feishu comes again
-Act = Callable[[ChatEvent], Awaitable[tuple[str, str]]]  # (info|success|warning|error, words) for the presser
+Act = Callable[[ChatEvent], Awaitable[Pressed]]  # does what a button says; in time, and without raising
 Images = Mapping[int, bytes]
 
 
 class FeishuPlatform:
-    """One Feishu app. Implements ChatPlatform; `handle` is the whole of POST /feishu/events."""
+    """One Feishu app. Implements ChatPlatform; `handle` is the whole of POST /feishu/events, `take` of a frame."""
 
-    name = PLATFORM
     progress_interval = 1.0  # a card may change 5 times a second, the app 1000 times a minute
 
     def __init__(
@@ -51,16 +52,32 @@ class FeishuPlatform:
         cut: str = render.CUT,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        name: str = PLATFORM,
     ) -> None:
-        """`cut` is the word that ends a text which was too long for a card; the clocks (s) are for cards typed in."""
+        """`cut` ends a text which was too long for a card; `name` is the platform of its people and chats.
+
+        The clocks (s) are for cards typed in.
+        """
+        self.name = name
         self._settings = settings
         self._client = client or FeishuClient(settings)
         self._now = now
         self._cut = cut
+        self._presses = Presses()
         self._streams = Streams(CardKit(self._client), clock=clock, wall=wall)
         self._bot = ""  # our own open_id
         self._identifying: asyncio.Task[None] | None = None
         self._ask_after = now()
+
+    @property
+    def settings(self) -> FeishuSettings:
+        """What the operator set for this app."""
+        return self._settings
+
+    @property
+    def client(self) -> FeishuClient:
+        """The app's one door to Feishu's API, with its token and its budgets."""
+        return self._client
 
     async def handle(
         self, headers: Mapping[str, str], body: bytes, accept: Accept, act: Act
@@ -70,20 +87,55 @@ class FeishuPlatform:
         200 is only said after `accept` returned. What it raises is the caller's 500, and Feishu sends again.
         """
         try:
-            received = await self._receive(headers, body)
+            received = await self._known(
+                lambda: wire.receive(headers, body, self._settings, self._now(), self._bot, self.name)
+            )
         except wire.WireError as error:
-            log.warning("refused a request to /feishu/events: %s: %s", type(error).__name__, error)
+            log.warning("refused a request to %s: %s: %s", self.path, type(error).__name__, error)
             return error.status, {"code": error.status, "msg": "not accepted"}
-        match received:
-            case wire.Challenge(text=text):
-                return 200, {"challenge": text}
-            case wire.Event(event=event) if event.kind == "action":
-                return 200, wire.answer_toast(*await act(event))
-            case wire.Event(event=event):
-                await accept(event)
-            case Ignored(event_type=event_type, reason=reason):
-                log.debug("acknowledged and ignored %s: %s", event_type, reason)
-        return 200, {}
+        if isinstance(received, wire.Challenge):
+            return 200, {"challenge": received.text}
+        return 200, await self._deal(received, accept, act) or {}
+
+    async def take(self, payload: bytes, accept: Accept, act: Act) -> dict[str, Any] | None:
+        """Deal with one event of the long connection; returns the answer to a button press, None for the rest.
+
+        When it returns, the event is kept for good. What `accept` raises comes out: then Feishu is to send it again.
+        """
+        try:
+            received = await self._known(
+                lambda: wire.unwrap(payload, self._settings, self._now(), self._bot, self.name)
+            )
+        except wire.WireError as error:  # sent again it would be the same: acknowledged, and the operator hears of it
+            log.warning("%s: acknowledged and dropped an event: %s: %s", self.name, type(error).__name__, error)
+            return None
+        return await self._deal(received, accept, act)
+
+    @property
+    def path(self) -> str:
+        """Where the webhook of this app stands."""
+        suffix = self.name.removeprefix(PLATFORM).removeprefix("-")
+        return f"/feishu/{suffix}/events" if suffix else "/feishu/events"
+
+    @property
+    def dials(self) -> bool:
+        """Whether events come over a long connection that we open."""
+        return self._settings.mode is Mode.LONG_CONNECTION
+
+    @property
+    def bot(self) -> str:
+        """The bot's own open_id; empty while unknown."""
+        return self._bot
+
+    async def answer(self, event: ChatEvent, act: Act) -> dict[str, Any]:
+        """Do what a pressed button says; the JSON that answers it, a toast and perhaps the card anew."""
+        async with self._presses.answering(event.origin.message_id):
+            kind, text, shown = await act(event)
+            card = None
+            if shown is not None:
+                keys = {int(asset): key for asset, key in shown.receipt.get("images", {}).items()}
+                card = render.card(shown.reply, keys, event.origin.chat_type, self._cut)
+            return wire.answer_toast(kind, text, card)
 
     async def identify(self) -> None:
         """Learn the bot's own open_id, by which it recognises its mention; after a failure not again for a while."""
@@ -121,15 +173,28 @@ class FeishuPlatform:
         await self._streams.close()
         await self._client.close()
 
-    async def _receive(self, headers: Mapping[str, str], body: bytes) -> wire.Received:
-        received = wire.receive(headers, body, self._settings, self._now(), self._bot)
+    async def _deal(self, received: wire.Received, accept: Accept, act: Act) -> dict[str, Any] | None:
+        match received:
+            case wire.Event(event=event) if event.kind == "action":
+                return await self.answer(event, act)
+            case wire.Event(event=event):
+                await accept(event)
+            case Ignored(event_type=event_type, reason=reason):
+                log.debug("acknowledged and ignored %s: %s", event_type, reason)
+                if event_type == "card.action.trigger":
+                    return {}  # unanswered, Feishu shows an error to whoever pressed
+        return None
+
+    async def _known(self, receive: Callable[[], wire.Received]) -> wire.Received:
+        """What `receive` decodes; in a group once more when the bot's own id has become known meanwhile."""
+        received = receive()
         if self._bot or not isinstance(received, wire.Event):
             return received
         asking = self._start_identifying()
         if asking is None or received.event.origin.chat_type is ChatType.DIRECT:
             return received
         await asyncio.wait({asking}, timeout=_IDENTITY_PATIENCE)  # in a group it matters who was mentioned
-        return wire.receive(headers, body, self._settings, self._now(), self._bot)
+        return receive()
 
     def _start_identifying(self) -> asyncio.Task[None] | None:
         """The task that asks for our id, started when it is due; None when we know it or asked just now."""
@@ -190,6 +255,7 @@ class FeishuPlatform:
         """Show a reply on the card it has: by CardKit where it is one of its cards, else by replacing the message."""
         first, *rest = [message.reply] if passing else await self._parts(message, images, receipt)
         card = self._card(first, message.origin, receipt)
+        await self._presses.over(receipt["message_id"])
         if not await self._type(message.reply, card, receipt, passing):
             await self._client.patch(receipt["message_id"], render.dumps(card), passing=passing)
         await self._go_on(rest, message.key, message.origin, receipt)

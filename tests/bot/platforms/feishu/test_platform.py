@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from bot.context import Pressed
 from bot.events import ChatEvent
 from bot.platforms.base import Blocked, ChatPlatform, Outgoing, PlatformError, Retry, Unconfigured, Undelivered
 from bot.platforms.feishu.client import FeishuClient, pooled
@@ -450,7 +451,7 @@ async def refuse(event: ChatEvent) -> None:
     raise AssertionError(event)
 
 
-async def never(event: ChatEvent) -> tuple[str, str]:
+async def never(event: ChatEvent) -> Pressed:
     raise AssertionError(event)
 
 
@@ -468,9 +469,9 @@ class Bot:
             raise OSError("no space left on device")
         self.kept.append(event)
 
-    async def act(self, event: ChatEvent) -> tuple[str, str]:
+    async def act(self, event: ChatEvent) -> Pressed:
         self.pressed.append(event)
-        return "success", "已重画"
+        return Pressed("success", "已重画")
 
     async def get(self, envelope: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         return await self.platform.handle(*events.signed(self.app, envelope), self.accept, self.act)
@@ -496,7 +497,8 @@ async def test_trap_2_the_same_message_has_the_same_key_whatever_its_event_id(bo
 
 
 async def test_trap_4_unknown_events_and_every_message_type_get_200(bot: Bot) -> None:
-    assert await bot.get(events.envelope(bot.app, "im.message.message_read_v1", {})) == (200, {})
+    for kind in ("im.message.message_read_v1", "im.message.reaction.created_v1", "im.chat.updated_v1", "some.day_v9"):
+        assert await bot.get(events.envelope(bot.app, kind, {"chat_id": "oc_1"})) == (200, {})
     assert bot.kept == []
     assert await bot.get(events.message(bot.app, {"image_key": "x"}, kind="image")) == (200, {})
     assert [(event.kind, event.text) for event in bot.kept] == [("ignored", "message type image")]
@@ -517,7 +519,8 @@ async def test_trap_23_press_is_answered_with_a_toast(bot: Bot) -> None:
     (event,) = bot.pressed
     assert (event.action, event.value, event.sender.external_id) == ("redo", {"job": 17}, "ou_bob")
     assert bot.kept == []
-    assert await bot.get(events.click(bot.app, "redo")) == (200, {})
+    assert (await bot.get(events.click(bot.app, "redo")))[0] == 200
+    assert (bot.pressed[-1].action, bot.pressed[-1].value) == ("", {})  # a text as value: somebody says that in words
 
 
 async def test_challenge(bot: Bot, platform: FeishuPlatform) -> None:
