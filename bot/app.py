@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import FastAPI, Request
+from sqlalchemy import Connection
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from bot import naming
@@ -23,7 +24,7 @@ from bot.opening import open_database
 from bot.platforms.feishu.platform import FeishuPlatform
 from bot.services import Services, serving
 from bot.settings import Environment
-from scheduler.runners.ask import audience
+from scheduler.runners.ask import readers
 from storage.errors import StorageError
 from storage.records import ChatType, Origin, User
 
@@ -116,13 +117,16 @@ def _console(services: Services) -> Console:
         principals=_principals,
         name=lambda asset, job, ending: naming.name(services.current.settings.policy.names(), asset, job, ending),
         thumbnail=_thumbnail,
+        names=settings.platforms.takes_names,
+        logins=services.logins if settings.platforms.takes_accounts else {},
+        greet=services.greet,
     )
 
 
-def _principals(user: User) -> frozenset[str]:
+def _principals(conn: Connection, user: User) -> frozenset[str]:
     """Whose documents somebody may open on the web: the same as in their direct chat."""
     origin = Origin(platform="web", chat_id=str(user.id), chat_type=ChatType.DIRECT, message_id="", sender=user.name)
-    return audience(user.id, origin)
+    return readers(conn, user.id, origin)
 
 
 def _thumbnail(data: bytes) -> tuple[bytes, str]:

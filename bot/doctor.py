@@ -6,7 +6,6 @@ needed is broken.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import platform
 import shutil
@@ -33,10 +32,6 @@ PACKAGES = {
     "postgres": ("psycopg",),
 }
 
-#: What to subscribe to in Feishu's developer console.
-FEISHU_EVENTS = ("im.message.receive_v1", "im.message.recalled_v1")
-FEISHU_CALLBACKS = ("card.action.trigger",)
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Check:
@@ -56,6 +51,8 @@ def failed(name: str, problem: str, next_step: str) -> Check:
 
 def examine(environment: Environment, environ: Mapping[str, str], host: str, port: int) -> Iterator[Check]:
     """Every check, one after another. Without settings that can be read, only what does not depend on them."""
+    from bot.feishu_doctor import feishu
+
     yield python(sys.version_info[:2])
     try:
         settings = load(environment.config, environ)
@@ -263,53 +260,3 @@ def knowledge_sources(settings: Settings) -> Check:
         step = "Create it, or correct sources in knowledge.yaml."
         return failed("knowledge base", f"There is no {', '.join(missing)}.", step)
     return Check(name="knowledge base", detail=", ".join(map(str, paths)) or "no sources in knowledge.yaml")
-
-
-# --- Feishu -----------------------------------------------------------------------------------------------------
-
-
-def feishu(settings: Settings) -> Iterator[Check]:
-    """Feishu takes our credentials and knows our bot. What nobody can ask it is said as the next step."""
-    from bot.platforms.feishu.settings import check
-
-    wanted = settings.platforms.feishu
-    if not wanted.enabled:
-        yield Check(name="feishu", detail="not enabled in platforms.yaml")
-        return
-    yield packages("feishu")
-    problems = check(wanted)
-    if problems:
-        yield failed("feishu", " ".join(problems), "Correct the feishu section of platforms.yaml.")
-        return
-    credentials = asyncio.run(_feishu_bot(settings))
-    yield credentials
-    if credentials.ok:
-        step = (
-            f"In the developer console subscribe to the events {', '.join(FEISHU_EVENTS)} and the callback "
-            f"{', '.join(FEISHU_CALLBACKS)}, both at https://<your host>/feishu/events"
-        )
-        yield Check(name="feishu events", detail="cannot be asked for: see that they are set", next_step=step)
-
-
-async def _feishu_bot(settings: Settings) -> Check:
-    from bot.platforms.base import PlatformError, Retry
-    from bot.platforms.feishu.client import FeishuClient, pooled
-
-    wanted = settings.platforms.feishu
-    client = FeishuClient(wanted, pooled(wanted, PATIENCE))
-    try:
-        async with asyncio.timeout(2 * PATIENCE):
-            bot = await client.bot_info()
-    except (Retry, TimeoutError) as error:
-        problem = f"{wanted.domain} gives no usable answer: {str(error) or 'it took too long'}."
-        step = "Check the network and any proxy of this machine, and feishu.domain in platforms.yaml."
-        return failed("feishu", problem, step)
-    except PlatformError as error:
-        step = "Correct feishu in platforms.yaml from the app's page in the developer console."
-        return failed("feishu", f"{error}.", step)
-    finally:
-        await client.close()
-    if not bot:
-        step = "Add the bot capability in the developer console and publish a version."
-        return failed("feishu", "The app has no bot.", step)
-    return Check(name="feishu", detail=f"{wanted.domain} accepts {wanted.app_id}; the bot is {bot}")

@@ -27,7 +27,7 @@ from scheduler import queue, quota, reservations
 from scheduler.policy import Policy, Refusal
 from scheduler.queue import Submission
 from scheduler.standing import Standing, payer
-from storage import audit, jobs, ledger, tokens, users
+from storage import audit, jobs, ledger, profiles, tokens, users
 from storage import reservations as kept
 from storage.records import Allowance, ChatType, Identity, Job, JobState, Origin, Payer, Reservation, Role, Unit, User
 from storage.tokens import Token
@@ -154,6 +154,14 @@ def set_department(conn: Connection, actor: str, person: User, department: str, 
     """Say which department somebody's orders count for, too; empty = none."""
     changed = users.set_department(conn, person.id, department)
     audit.append(conn, actor, "dept.set", f"user:{person.id}", {"department": changed.department}, now)
+    return changed
+
+
+def follow_department(conn: Connection, actor: str, person: User, now: datetime) -> User:
+    """Take back what an admin set: from now on it is the department that the person's platform tells."""
+    changed = users.follow_department(conn, person.id, profiles.department(conn, person.id))
+    detail = {"department": changed.department, "by": "platform"}
+    audit.append(conn, actor, "dept.set", f"user:{person.id}", detail, now)
     return changed
 
 

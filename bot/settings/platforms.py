@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from bot.platforms.feishu.settings import FeishuSettings
-from bot.platforms.web.settings import WebSettings
+from bot.platforms.web.settings import SignIn, WebSettings
 from bot.settings.base import LATER, Section
 
 
@@ -65,6 +65,23 @@ class Platforms(Section):
     wecom: Wecom = Field(default=Wecom(), description="WeCom.")
 
     @model_validator(mode="after")
+    def _somebody_can_come_in(self) -> Self:
+        if self.web.enabled and self.web.login is SignIn.FEISHU and not self.feishu.enabled:
+            raise ValueError("web.login is feishu, but feishu is not enabled: nobody could come in; write login: name")
+        return self
+
+    @property
+    def takes_accounts(self) -> bool:
+        """Whether Feishu accounts open the web page."""
+        return self.feishu.enabled and self.web.login is not SignIn.NAME
+
+    @property
+    def takes_names(self) -> bool:
+        """Whether whoever comes to the web page may take a free name."""
+        if self.web.login is SignIn.AUTO:
+            return not (self.feishu.enabled and self.web.public_url)
+        return self.web.login is not SignIn.FEISHU
+
     def _are_different_apps(self) -> Self:
         counted = Counter(app.app_id for app in self.feishu_by_name().values() if app.enabled)
         if twice := [app_id for app_id, count in counted.items() if count > 1]:

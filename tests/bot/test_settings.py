@@ -8,8 +8,9 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from pydantic import ValidationError
 
-from bot.settings import Environment, Settings, SettingsError, json_schema, load
+from bot.settings import Environment, Platforms, Settings, SettingsError, json_schema, load
 from bot.settings.source import read
 from storage.records import Allowance, Role, Unit
 
@@ -388,3 +389,33 @@ def test_the_environment() -> None:
     assert (named.config, named.data) == (Path("/c"), Path("/d"))
     assert named.database_url.endswith("@h/db")
     assert "hunter2" not in repr(named)
+
+
+@pytest.mark.parametrize(
+    ("web", "enabled", "names", "accounts"),
+    [
+        ({}, False, True, False),
+        ({}, True, True, True),
+        ({"public_url": "https://moqi.example"}, False, True, False),
+        ({"public_url": "https://moqi.example"}, True, False, True),
+        ({"login": "both", "public_url": "https://moqi.example"}, True, True, True),
+        ({"login": "both"}, False, True, False),
+        ({"login": "feishu"}, True, False, True),
+        ({"login": "name", "public_url": "https://moqi.example"}, True, True, False),
+    ],
+)
+def test_who_may_come_in_at_the_web_page(web: dict[str, str], enabled: bool, names: bool, accounts: bool) -> None:
+    feishu = {"enabled": enabled, "app_id": "cli_1", "app_secret": "s"}
+    found = Platforms.model_validate({"web": web, "feishu": feishu})
+    assert (found.takes_names, found.takes_accounts) == (names, accounts)
+
+
+def test_a_web_page_that_nobody_could_enter_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"web\.login is feishu, but feishu is not enabled"):
+        Platforms.model_validate({"web": {"login": "feishu"}})
+
+
+@pytest.mark.parametrize("address", ["moqi.example", "https://moqi.example/chat", "https://moqi.example?x", "ftp://x"])
+def test_the_public_address_is_an_address(address: str) -> None:
+    with pytest.raises(ValidationError, match="must be https://host without a path"):
+        Platforms.model_validate({"web": {"public_url": address}})

@@ -18,7 +18,11 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from tests.simulators.feishu_accounts import Accounts
+from tests.simulators.feishu_cardkit import GENERATING, CardKit, Entity
 from tests.simulators.feishu_cards import Refused, judge
+from tests.simulators.feishu_console import ConsolePage
+from tests.simulators.feishu_contacts import Directory
 from tests.simulators.feishu_events import App, Envelope, headers, sealed
 from tests.simulators.feishu_gateway import Gateway
 from tests.simulators.feishu_http import ApiError, Call, Fault, Server
@@ -41,6 +45,14 @@ class Sent:
     uuid: str
     at: float
     updates: list[dict[str, Any]] = field(default_factory=list)  # what it was changed to, oldest first
+    thread_id: str = ""  # the topic it stands in
+    preview: str = ""  # what the chat list says of it, once a card was typed in
+    edits: int = 0
+
+    @property
+    def generating(self) -> bool:
+        """Whether the chat list says that it is still being written."""
+        return self.preview == GENERATING
 
     @property
     def shown(self) -> dict[str, Any]:
@@ -86,12 +98,21 @@ class FeishuSimulator:
         self.calls: list[str] = []  # "METHOD path" of every call
         self.pushed: list[Pushed] = []
         self.unknown_chats: set[str] = set()  # the bot is not in these
+        self.refusing: dict[str, int] = {}  # chats and people that take nothing, and the code that says why
+        self.banned: set[str] = set()  # words the content audit refuses (230022)
+        self.leaks: set[str] = set()  # words the company's data-loss rules refuse (230028)
         self.recalled: set[str] = set()
         self._clock, self._offset = clock, 0.0
+        self.console = ConsolePage(self.app)
+        self.directory = Directory(self.console.has)
+        self.accounts = Accounts(self.app, self.directory, self.now, lambda: self.secret)
         self._tokens: dict[str, float] = {}
         self._seen: dict[str, str] = {}  # message id -> chat id, of messages people wrote
         self._faults: list[Fault] = []
         self._recent: dict[str, deque[float]] = {}
+        self._pressed: list[str] = []  # cards whose press has not been answered yet
+        self._threads: dict[str, str] = {}  # message id -> topic
+        self.cardkit = CardKit(self.now, lambda: set(self.images), self._audit, self._typed, limits=limits)
         self._lock = threading.RLock()
         self._server = Server(self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
@@ -120,6 +141,7 @@ class FeishuSimulator:
             "enabled": True,
             "mode": "webhook",
             "domain": self.url,
+            "accounts_domain": self.url,
             "app_id": self.app.app_id,
             "app_secret": self.app.app_secret,
             "encrypt_key": self.app.encrypt_key,
@@ -147,9 +169,11 @@ class FeishuSimulator:
         with self._lock:
             self._tokens.clear()
 
-    def remember(self, message_id: str, chat_id: str) -> None:
+    def remember(self, message_id: str, chat_id: str, thread_id: str = "") -> None:
         """A person's message the bot may answer, without pushing it."""
         self._seen[message_id] = chat_id
+        if thread_id:
+            self._threads[message_id] = thread_id
 
     def visible(self, uuid: str = "") -> list[Sent]:
         """The bot's messages, all or those sent under `uuid`, oldest first."""
@@ -174,8 +198,8 @@ class FeishuSimulator:
 
     def write(self, envelope: Envelope) -> None:
         """A person's message stands in its chat, but no event of it is pushed: see `push`, and the message list."""
-        event = envelope["event"]
-        self.remember(event["message"]["message_id"], event["message"]["chat_id"])
+        event, said = envelope["event"], envelope["event"]["message"]
+        self.remember(said["message_id"], said["chat_id"], said.get("thread_id", ""))
         self.written.append(listed(event))
 
     def advance(self, seconds: float, *, new_event_id: bool = False) -> None:
@@ -207,14 +231,17 @@ class FeishuSimulator:
     def _try(self, item: Pushed, *, new_event_id: bool) -> None:
         if item.statuses and new_event_id:
             item.envelope = {**item.envelope, "header": {**item.envelope["header"], "event_id": secrets.token_hex(16)}}
-        status, item.answer = self._posted(item) if self.bot_url else self._sent(item)
-        item.statuses.append(status)
         kind = item.envelope.get("header", {}).get("event_type")
+        card = item.envelope["event"]["context"]["open_message_id"] if kind == "card.action.trigger" else ""
+        self._pressed.append(card)
+        status, item.answer = self._posted(item) if self.bot_url else self._sent(item)
+        self._pressed.remove(card)
+        item.statuses.append(status)
         tries = len(item.statuses)
         again = status != 200 and tries <= len(LADDER) and kind != "card.action.trigger"
         item.due = self.now() + LADDER[tries - 1] if again else None
         if status == 200 and kind == "card.action.trigger":
-            self._check_callback(item.answer)
+            self._check_callback(item.answer, card)
 
     def _posted(self, item: Pushed) -> tuple[int, Any]:
         body = sealed(self.app, item.envelope)
@@ -224,7 +251,7 @@ class FeishuSimulator:
         sending = self.gateway.send(item.envelope)
         return (sending.wait(), sending.data) if sending is not None else (0, None)
 
-    def _check_callback(self, answer: Any) -> None:
+    def _check_callback(self, answer: Any, message_id: str) -> None:
         assert isinstance(answer, dict), f"200671: {answer!r}"
         assert set(answer) <= {"toast", "card"}, f"200671: {answer!r}"
         if "toast" in answer:
@@ -232,7 +259,9 @@ class FeishuSimulator:
             assert isinstance(answer["toast"]["content"], str)
         if "card" in answer:
             assert answer["card"]["type"] in ("raw", "template")
-            judge(json.dumps(answer["card"]["data"]), set(self.images))
+            shown = judge(json.dumps(answer["card"]["data"]), set(self.images))
+            if message_id in self.messages:
+                self.messages[message_id].updates.append(shown)
 
     # -- answering the API -----------------------------------------------------------------------------------------
 
@@ -248,11 +277,12 @@ class FeishuSimulator:
         """The JSON of a success; raises ApiError."""
         with self._lock:
             self.calls.append(f"{call.method} {call.path}")
-            if call.path == "/open-apis/auth/v3/tenant_access_token/internal":
-                return self._give_token(call)
-            if call.path == "/callback/ws/endpoint":
-                return self._give_address(call)
+            if (given := self._before_authorisation(call)) is not None:
+                return given
             self._authorise(call)
+            self._count_app()
+            if (told := self.directory.answer(call) or self.console.answer(call)) is not None:
+                return told
             match call.method, call.path.removeprefix("/open-apis/").split("/"):
                 case "POST", ["im", "v1", "messages"]:
                     return self._send(call)
@@ -262,6 +292,10 @@ class FeishuSimulator:
                     return self._reply(call, unquote(parent))
                 case "PATCH", ["im", "v1", "messages", message_id]:
                     return self._patch(call, unquote(message_id))
+                case "PUT", ["im", "v1", "messages", message_id]:
+                    return self._edit(call, unquote(message_id))
+                case _, ["cardkit", "v1", "cards", *rest]:
+                    return self.cardkit.answer(call, [unquote(part) for part in rest], self._card_of)
                 case "GET", ["im", "v1", "messages", message_id]:
                     return {"data": {"items": [self._shape(self._existing(unquote(message_id)))]}}
                 case "POST", ["im", "v1", "images"]:
@@ -269,6 +303,15 @@ class FeishuSimulator:
                 case "GET", ["bot", "v3", "info"]:
                     return {"bot": {"activate_status": 2, "app_name": "墨契", "open_id": self.app.bot_open_id}}
             raise ApiError(99991201, "no such address", 404)
+
+    def _before_authorisation(self, call: Call) -> dict[str, Any] | None:
+        """What needs no tenant token."""
+        match call.path:
+            case "/open-apis/auth/v3/tenant_access_token/internal":
+                return self._give_token(call)
+            case "/callback/ws/endpoint":
+                return self._give_address(call)
+        return self.accounts.answer(call)
 
     def _give_token(self, call: Call) -> dict[str, Any]:
         asked = call.json()
@@ -285,6 +328,8 @@ class FeishuSimulator:
         return {"tenant_access_token": token, "expire": self.token_seconds}
 
     def _give_address(self, call: Call) -> dict[str, Any]:
+        if self.console.endpoint_code:
+            raise ApiError(self.console.endpoint_code, "as ordered", 200)
         asked = call.json()
         if not asked.get("AppID") or not asked.get("AppSecret"):
             raise ApiError(1000040344, "app_id or app_secret is empty", 200)
@@ -326,7 +371,7 @@ class FeishuSimulator:
         body = call.json()
         if call.query.get("receive_id_type") not in ("chat_id", "open_id", "user_id", "union_id", "email"):
             raise ApiError(99992402, "field validation failed: receive_id_type")
-        return self._create(body, str(body.get("receive_id", "")), "")
+        return self._create(body, str(body.get("receive_id", "")), "", "")
 
     def _reply(self, call: Call, parent: str) -> dict[str, Any]:
         if parent in self.recalled:
@@ -334,19 +379,26 @@ class FeishuSimulator:
         chat = self._seen.get(parent) or (self.messages[parent].chat_id if parent in self.messages else "")
         if not chat:
             raise ApiError(230001, f"invalid message_id {parent}")
-        return self._create(call.json(), chat, parent)
+        body = call.json()
+        thread = self._threads.get(parent, "")
+        if body.get("reply_in_thread") and not thread:
+            thread = self._threads[parent] = f"omt_{secrets.token_hex(8)}"
+        return self._create(body, chat, parent, thread)
 
-    def _create(self, body: Mapping[str, Any], chat: str, parent: str) -> dict[str, Any]:
+    def _create(self, body: Mapping[str, Any], chat: str, parent: str, thread: str) -> dict[str, Any]:
         uuid = str(body.get("uuid") or "")
         if len(uuid) > 50:
             raise ApiError(99992402, "field validation failed: uuid")
         if not chat or chat in self.unknown_chats:
             raise ApiError(230002 if chat else 230001, "Bot is not in the chat" if chat else "receive_id")
+        if chat in self.refusing:
+            raise ApiError(self.refusing[chat], "as ordered")
         self._count(chat, 5)
-        content = self._content(str(body.get("msg_type")), body.get("content"))
         earlier = [m for m in self.messages.values() if uuid and m.uuid == uuid and self.now() - m.at < _UUID_WINDOW]
         if earlier:
             return {"data": self._shape(earlier[-1])}
+        entity = self._entity(body)
+        content = entity.card if entity else self._content(str(body.get("msg_type")), body.get("content"))
         sent = Sent(
             message_id=f"om_{secrets.token_hex(16)}",
             chat_id=chat,
@@ -355,8 +407,56 @@ class FeishuSimulator:
             content=content,
             uuid=uuid,
             at=self.now(),
+            thread_id=thread,
         )
         self.messages[sent.message_id] = sent
+        if thread:
+            self._threads[sent.message_id] = thread
+        if entity is not None:
+            self.cardkit.sent(entity, sent.message_id)
+        return {"data": self._shape(sent)}
+
+    def _entity(self, body: Mapping[str, Any]) -> Entity | None:
+        """The card entity that a message wants to show; None when it brings its content itself."""
+        try:
+            content = json.loads(str(body.get("content")))
+        except ValueError:
+            return None
+        if body.get("msg_type") != "interactive" or not isinstance(content, dict) or content.get("type") != "card":
+            return None
+        return self.cardkit.to_send(str(content.get("data", {}).get("card_id")))
+
+    def _card_of(self, message_id: str) -> dict[str, Any]:
+        """The card that a message shows, for CardKit."""
+        sent = self._existing(message_id)
+        if message_id in self.recalled:
+            raise ApiError(230011, "The message was recalled")
+        if sent.msg_type != "interactive":
+            raise ApiError(230054, "This operation is not supported for this message type")
+        return sent.shown
+
+    def _typed(self, message_id: str, card: dict[str, Any], preview: str) -> None:
+        """CardKit changed what a message shows."""
+        sent = self.messages[message_id]
+        sent.preview = preview
+        if sent.shown != card:
+            sent.updates.append(card)
+
+    def _audit(self, text: str) -> None:
+        if any(word in text for word in self.banned):
+            raise ApiError(230022, "The content of the message contains sensitive information")
+        if any(word in text for word in self.leaks):
+            raise ApiError(230028, "The messages do NOT pass the audit")
+
+    def _edit(self, call: Call, message_id: str) -> dict[str, Any]:
+        sent, body = self._existing(message_id), call.json()
+        if sent.msg_type not in ("text", "post") or body.get("msg_type") != sent.msg_type:
+            raise ApiError(230054, "This operation is not supported for this message type")
+        if sent.edits >= 20:
+            raise ApiError(230072, "The message has reached the number of times it can be edited")
+        self._count(message_id, 5)
+        sent.updates.append(self._content(sent.msg_type, body.get("content")))
+        sent.edits += 1
         return {"data": self._shape(sent)}
 
     def _patch(self, call: Call, message_id: str) -> dict[str, Any]:
@@ -368,7 +468,14 @@ class FeishuSimulator:
         if self.now() - sent.at > _CARD_DAYS:
             raise ApiError(230031, "The card is older than 14 days")
         self._count(message_id, 5)
-        sent.updates.append(self._content("interactive", call.json().get("content")))
+        card = self._content("interactive", call.json().get("content"))
+        entity = self.cardkit.of_message(message_id)
+        if message_id in self._pressed:  # what changes a card before its press is answered is undone by the answer
+            return {"data": {}}
+        if entity is not None:
+            self.cardkit.patched(entity, card)
+        else:
+            sent.updates.append(card)
         return {"data": {}}
 
     def _existing(self, message_id: str) -> Sent:
@@ -379,6 +486,7 @@ class FeishuSimulator:
     def _content(self, msg_type: str, raw: object) -> dict[str, Any]:
         if not isinstance(raw, str):
             raise ApiError(230001, "content is not a string")
+        self._audit(raw)
         if msg_type == "interactive":
             try:
                 return judge(raw, set(self.images))
@@ -414,6 +522,15 @@ class FeishuSimulator:
         self.images[key] = picture
         return {"data": {"image_key": key}}
 
+    def _count_app(self) -> None:
+        """50 calls a second, 1000 a minute."""
+        for limit, seconds in ((50, 1.0), (1000, 60.0)):
+            recent = self._recent.setdefault(f"app {limit}", deque(maxlen=limit))
+            if self.limits and len(recent) == limit and time.monotonic() - recent[0] < seconds:
+                reset = {"x-ogw-ratelimit-limit": str(limit), "x-ogw-ratelimit-reset": f"{seconds:g}"}
+                raise ApiError(99991400, "request trigger frequency limit", 400, **reset)
+            recent.append(time.monotonic())
+
     def _count(self, key: str, limit: int) -> None:
         if not self.limits:
             return
@@ -429,6 +546,7 @@ class FeishuSimulator:
             "message_id": sent.message_id,
             "root_id": sent.parent_id,
             "parent_id": sent.parent_id,
+            "thread_id": sent.thread_id,
             "msg_type": sent.msg_type,
             "create_time": stamp,
             "update_time": stamp,

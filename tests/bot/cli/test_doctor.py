@@ -186,15 +186,6 @@ def test_a_database_that_cannot_be_reached(moqi: Installation, monkeypatch: pyte
 # --- Feishu -----------------------------------------------------------------------------------------------------
 
 
-def test_feishu_that_is_well_says_what_to_subscribe_to(moqi: Installation) -> None:
-    with FeishuSimulator() as feishu:
-        write(moqi, "platforms", {"feishu": feishu.settings})
-        checks = examined(moqi)
-    assert broken(checks) == {}
-    for word in ("im.message.receive_v1", "im.message.recalled_v1", "card.action.trigger", "/feishu/events"):
-        assert word in checks["feishu events"]["next_step"]
-
-
 def test_feishu_with_a_wrong_secret(moqi: Installation) -> None:
     with FeishuSimulator() as feishu:
         write(moqi, "platforms", {"feishu": {**feishu.settings, "app_secret": "not-that-one"}})

@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import Connection as Transaction
 from sqlalchemy import select
 
+from bot.context import Pressed
 from bot.events import ChatEvent
 from bot.platforms.feishu import connection, frames
 from bot.platforms.feishu.connection import Patience, pause
@@ -57,12 +58,12 @@ class House:
             raise OSError("the disk is full")
         await self.db.run(inbox.accept, event.platform, event.key, event.to_json(), utcnow())
 
-    async def act(self, event: ChatEvent) -> tuple[str, str]:
+    async def act(self, event: ChatEvent) -> Pressed:
         if self.fails:
             self.fails -= 1
             raise OSError("the disk is full")
         self.pressed.append(event)
-        return "success", "好"
+        return Pressed("success", "好")
 
     def texts(self) -> list[str]:
         """What was kept, in its order."""

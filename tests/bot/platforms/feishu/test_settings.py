@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from bot.manage import identity
 from bot.platforms.feishu.platform import FeishuPlatform
-from bot.platforms.feishu.settings import FeishuSettings, Mode, check
+from bot.platforms.feishu.settings import FeishuSettings, Mode, Outsiders, check
 from bot.platforms.registry import problems
 from bot.settings import Platforms
 
@@ -90,6 +90,42 @@ def test_typo_is_an_error_and_no_error_shows_a_secret() -> None:
     assert "encript_key" in str(refused.value)
     assert "s3cret" not in str(refused.value)
     assert "s3cret" not in repr(FeishuSettings.model_validate(FULL))
+
+
+@pytest.mark.parametrize(
+    ("given", "accounts"),
+    [
+        ({}, "https://accounts.feishu.cn"),
+        ({"domain": "https://open.larksuite.com"}, "https://accounts.larksuite.com"),
+        ({"domain": "https://open.larksuite.com/"}, "https://accounts.larksuite.com"),
+        (
+            {"domain": "https://open.larksuite.com", "accounts_domain": "https://accounts.feishu.cn"},
+            "https://accounts.larksuite.com",  # left at its default
+        ),
+        (
+            {"domain": "https://open.larksuite.com", "accounts_domain": "https://accounts.example.com"},
+            "https://accounts.example.com",
+        ),
+        ({"domain": "http://127.0.0.1:9", "accounts_domain": "http://127.0.0.1:9"}, "http://127.0.0.1:9"),
+    ],
+)
+def test_trap_32_where_people_log_in_follows_the_domain(given: dict[str, str], accounts: str) -> None:
+    assert FeishuSettings.model_validate({**FULL, **given}).accounts_domain == accounts
+
+
+def test_trap_32_a_pair_of_two_platforms_is_refused() -> None:
+    with pytest.raises(
+        ValidationError, match="are two platforms: an app belongs to one of them; write accounts_domain"
+    ):
+        FeishuSettings.model_validate({**FULL, "accounts_domain": "https://accounts.larksuite.com"})
+
+
+def test_outsiders_are_refused_unless_the_settings_say_otherwise() -> None:
+    assert FeishuSettings.model_validate(FULL).external is Outsiders.REFUSE
+    allowed = FeishuSettings.model_validate({**FULL, "external": "allow", "allowed_tenants": ["t1", "t2"]})
+    assert (allowed.external, allowed.allowed_tenants) == (Outsiders.ALLOW, ("t1", "t2"))
+    with pytest.raises(ValidationError, match="'refuse' or 'allow'"):
+        FeishuSettings.model_validate({**FULL, "external": "maybe"})
 
 
 def test_several_apps_have_names_and_addresses_of_their_own() -> None:
