@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from sqlalchemy import Connection, select
 
 from bot.platforms.base import Outgoing
@@ -83,6 +84,33 @@ async def test_a_picture_from_the_typed_line_to_the_wall(opened: Opened, made: S
     await chat.page.reload()
     await expect(chat.messages).to_have_count(len(before))
     assert await chat.messages.all_inner_texts() == before
+
+
+async def test_a_picture_is_attached_taken_off_and_sent_to_draw_from(
+    opened: Opened, made: Stage, tmp_path: Path
+) -> None:
+    red, wrong = tmp_path / "red.png", tmp_path / "notes.png"
+    Image.new("RGB", (320, 160), "red").save(red)
+    wrong.write_text("no picture")
+    chat = await opened("小墨")
+    await chat.page.set_input_files("#attach", red)
+    await chat.shown(chat.page.locator("#attached img"))
+    await chat.page.get_by_role("button", name="不附图片了").click()
+    await expect(chat.page.locator("#attached")).to_be_hidden()
+    await chat.page.set_input_files("#attach", red)
+    await chat.shown(chat.page.locator("#attached img"))
+    await chat.say("/draw 一只猫")
+    await chat.shown(chat.own("/draw 一只猫 --from").locator("img"))
+    await expect(chat.page.locator("#attached")).to_be_hidden()
+    await expect(chat.finished()).to_be_visible()
+    (event,) = made.script.accepted
+    assert event.text == "/draw 一只猫 --from"
+    assert len(event.value["picture"]) == 64
+    await chat.page.reload()
+    await chat.shown(chat.own("/draw 一只猫 --from").locator("img"))
+    await chat.page.set_input_files("#attach", wrong)
+    await expect(chat.page.locator(".toast")).to_contain_text("不是能用的图片")
+    chat.watch.forgive("422")
 
 
 async def test_an_answer_is_typed_and_its_sources_open(opened: Opened, made: Stage) -> None:
