@@ -22,6 +22,7 @@ from bot.context import House
 from bot.events import ChatEvent
 from bot.inbox import NotYet
 from bot.platforms.base import TOO_LARGE, ChatPlatform, Enclosed, Enclosing, PlatformError, Retry, Undelivered
+from bot.router import talk_of_others
 from bot.tenancy import Standing
 from inference.errors import BadSource
 from inference.grounding import parse
@@ -99,7 +100,8 @@ class Enclosures:
         if entry.id in self._under_way:
             raise NotYet
         platform: object = self._platforms.get(event.platform)
-        if not isinstance(platform, Enclosing) or not (event.value and event.kind == "message"):
+        points = event.kind == "message" and event.value and not talk_of_others(event)
+        if not isinstance(platform, Enclosing) or not points:
             return event
         wanted = commands.parse(event.text, self._house().rules)
         kind = needed(wanted)

@@ -113,7 +113,7 @@ def _deal(conn: Connection, house: House, event: ChatEvent, now: datetime) -> Ha
     if event.kind == "message" and inbox.find(conn, event.platform, f"recall:{event.key}"):
         return Handled(outcome="ignored:taken back before it came")
     standing = outsiders.meet(conn, house, event)
-    if _talk_of_others(event):
+    if talk_of_others(event):
         return Handled(outcome="ignored:not addressed to us")
     if standing is Standing.OUTSIDER:
         return outsiders.refuse(conn, house, event, now)
@@ -135,7 +135,7 @@ def _deal(conn: Connection, house: House, event: ChatEvent, now: datetime) -> Ha
     return handled
 
 
-def _talk_of_others(event: ChatEvent) -> bool:
+def talk_of_others(event: ChatEvent) -> bool:
     """With the right to read all messages of a group, most of them are none of our business."""
     addressed = event.mentioned or event.text.lstrip().startswith(("/", "／"))
     return event.kind == "message" and event.origin.chat_type is ChatType.GROUP and not addressed

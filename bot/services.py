@@ -135,6 +135,7 @@ class Services:
         try:
             handled, tell = await self.db.run(self._deal, self.house(), entry.id, event, utcnow())
         except router.AlreadyHandled:
+            self.enclosures.forget(entry)
             return
         except StorageError:
             raise  # the event stays open and is tried again

@@ -191,6 +191,8 @@ async def test_nothing_is_fetched_for_what_needs_nothing(desk: Desk) -> None:
     for text in ("/draw 猫", "/draw 猫 --from 17", "/quota", "好看吗"):
         event = desk.written(text, picture)
         assert await desk.enclosures.complete(entry_of(event), event) is event
+    others = desk.written("画一只猫 --from", picture, group=True)
+    assert await desk.enclosures.complete(entry_of(others), others) is others, "talk of others in a group"
     alone = desk.written("/draw 猫 --from")
     assert await desk.enclosures.complete(entry_of(alone), alone) is alone
     assert desk.feishu.calls == []
