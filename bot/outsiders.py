@@ -24,13 +24,20 @@ def meet(conn: Connection, house: House, event: ChatEvent) -> Standing:
     if rules is None:
         return Standing.MEMBER
     known = profiles.get(conn, event.sender)
-    found = standing(event.tenant or (known.tenant_key if known else ""), event.home, rules)
+    home = event.home or rules.own or profiles.tenant(conn, event.platform)  # what was missed does not tell it
+    found = standing(event.tenant or (known.tenant_key if known else ""), home, rules)
     guest = found is not Standing.MEMBER
     if guest and event.origin.chat_type is ChatType.GROUP and event.origin.chat_id:
         profiles.note_external(conn, event.platform, event.origin.chat_id)
     if event.tenant and (known is None or (known.tenant_key, known.guest) != (event.tenant, guest)):
         profiles.note(conn, event.sender, event.tenant, guest)
     return found
+
+
+def enter(conn: Connection, event: ChatEvent) -> None:
+    """The bot came into a chat: remember when it is told that outsiders read along there."""
+    if event.value.get("external") is True:
+        profiles.note_external(conn, event.platform, event.origin.chat_id)
 
 
 def refuse(conn: Connection, house: House, event: ChatEvent, now: datetime) -> Handled:

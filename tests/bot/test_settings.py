@@ -410,6 +410,15 @@ def test_who_may_come_in_at_the_web_page(web: dict[str, str], enabled: bool, nam
     assert (found.takes_names, found.takes_accounts) == (names, accounts)
 
 
+def test_one_app_stands_once() -> None:
+    app = {"enabled": True, "app_id": "cli_1", "app_secret": "s"}
+    with pytest.raises(ValidationError, match="name the app cli_1 twice"):
+        Platforms.model_validate({"feishu": app, "feishu_apps": {"other": app}})
+    further = Platforms.model_validate({"web": {"login": "feishu"}, "feishu_apps": {"other": app}})
+    assert further.takes_accounts
+    assert not further.takes_names
+
+
 def test_a_web_page_that_nobody_could_enter_is_refused() -> None:
     with pytest.raises(ValidationError, match=r"web\.login is feishu, but feishu is not enabled"):
         Platforms.model_validate({"web": {"login": "feishu"}})
