@@ -130,10 +130,7 @@ class FeishuPlatform:
         """Do what a pressed button says; the JSON that answers it, a toast and perhaps the card anew."""
         async with self._presses.answering(event.origin.message_id):
             kind, text, shown = await act(event)
-            card = None
-            if shown is not None:
-                keys = {int(asset): key for asset, key in shown.receipt.get("images", {}).items()}
-                card = render.card(shown.reply, keys, event.origin.chat_type, self._cut)
+            card = None if shown is None else self._card(shown.reply, event.origin, shown.receipt)
             return wire.answer_toast(kind, text, card)
 
     async def identify(self) -> None:
