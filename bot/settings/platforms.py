@@ -70,13 +70,6 @@ class Platforms(Section):
             raise ValueError("web.login is feishu, but feishu is not enabled: nobody could come in; write login: name")
         return self
 
-    @model_validator(mode="after")
-    def _are_different_apps(self) -> Self:
-        counted = Counter(app.app_id for app in self.feishu_by_name().values() if app.enabled)
-        if twice := [app_id for app_id, count in counted.items() if count > 1]:
-            raise ValueError(f"feishu and feishu_apps name the app {twice[0]} twice: each app may stand once")
-        return self
-
     @property
     def takes_accounts(self) -> bool:
         """Whether Feishu accounts open the web page."""
@@ -88,6 +81,13 @@ class Platforms(Section):
         if self.web.login is SignIn.AUTO:
             return not (self.feishu.enabled and self.web.public_url)
         return self.web.login is not SignIn.FEISHU
+
+    @model_validator(mode="after")
+    def _are_different_apps(self) -> Self:
+        counted = Counter(app.app_id for app in self.feishu_by_name().values() if app.enabled)
+        if twice := [app_id for app_id, count in counted.items() if count > 1]:
+            raise ValueError(f"feishu and feishu_apps name the app {twice[0]} twice: each app may stand once")
+        return self
 
     def feishu_by_name(self) -> dict[str, FeishuSettings]:
         """Every Feishu app by the name of its platform: feishu, feishu-<name>."""
