@@ -8,6 +8,9 @@ from bot.commands import (
     Ban,
     Command,
     Conversation,
+    KbAdd,
+    KbList,
+    KbRemove,
     Pause,
     QuotaClear,
     QuotaGrant,
@@ -18,7 +21,7 @@ from bot.commands import (
     Unban,
 )
 from scheduler.policy import Refusal, shut_out
-from storage.records import Job, Kind, Reservation, Role, User
+from storage.records import ChatType, Job, Kind, Origin, Reservation, Role, User
 
 #: Commands that need more than being a user, and how people call them. Everything else is for everybody.
 NEEDED: dict[type, tuple[Role, str]] = {
@@ -30,6 +33,9 @@ NEEDED: dict[type, tuple[Role, str]] = {
     Resume: (Role.ADMIN, "/resume"),
     Ban: (Role.ADMIN, "/ban"),
     Unban: (Role.ADMIN, "/unban"),
+    KbAdd: (Role.ADMIN, "/kb"),
+    KbList: (Role.ADMIN, "/kb"),
+    KbRemove: (Role.ADMIN, "/kb"),
 }
 _RANK = {Role.USER: 0, Role.REVIEWER: 1, Role.ADMIN: 2}
 
@@ -61,6 +67,19 @@ def redo(user: User, job: Job | None) -> Refusal | None:
     if refusal is None and job is not None and job.kind is not Kind.DRAW:
         return Refusal(code="not_a_picture", detail={"job": job.id})
     return refusal
+
+
+def picture(user: User, job: Job | None, here: Origin) -> Refusal | None:
+    """Whether this person may draw from this job's pictures: their own, and what everybody in this group has seen."""
+    if job is None:
+        return None
+    seen = job.origin.chat_type is ChatType.GROUP and (job.origin.platform, job.origin.chat_id) == (
+        here.platform,
+        here.chat_id,
+    )
+    if not seen and not _owns(user, job):
+        return Refusal(code="not_yours", detail={"job": job.id})
+    return None if job.kind is Kind.DRAW else Refusal(code="no_picture", detail={"job": job.id})
 
 
 def reservation(user: User, found: Reservation | None) -> Refusal | None:

@@ -7,6 +7,7 @@ import logging
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -19,6 +20,7 @@ from bot.console.routes import build_router
 from bot.console.security import SecurityHeaders
 from bot.console.words import of as page_words
 from bot.current import Current
+from bot.enclosures import keep_picture
 from bot.health import degraded, metrics, readiness
 from bot.opening import open_database
 from bot.platforms.feishu.platform import FeishuPlatform
@@ -116,6 +118,7 @@ def _console(services: Services) -> Console:
         act=services.act,
         principals=_principals,
         name=lambda asset, job, ending: naming.name(services.current.settings.policy.names(), asset, job, ending),
+        keep_picture=partial(keep_picture, services.db, services.files),
         thumbnail=_thumbnail,
         names=settings.platforms.takes_names,
         logins=services.logins if settings.platforms.takes_accounts else {},

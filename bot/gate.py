@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from bot import commands, moderation
-from bot.commands import Ask, Command, Conversation, Draw, Redo, Reserve, Retime
+from bot.commands import Ask, Command, Conversation, Draw, Enlarge, Redo, Reserve, Retime, Variation
 from bot.context import Context, House
 from scheduler import hours, rates
 from scheduler.policy import Refusal
@@ -21,13 +21,15 @@ from storage.records import Kind, User
 SCOPES: dict[type, tuple[str, ...]] = {
     Draw: ("user", "draw"),
     Redo: ("user", "draw"),
+    Variation: ("user", "draw"),
+    Enlarge: ("user", "draw"),
     Reserve: ("user", "reserve"),
     Retime: ("user", "reserve"),
     Ask: ("user", "ask"),
     Conversation: ("user", "ask"),
 }
 #: What is wanted now, and may be ordered in the opening hours only.
-FOR_NOW = (Draw, Redo, Ask, Conversation)
+FOR_NOW = (Draw, Redo, Variation, Enlarge, Ask, Conversation)
 
 #: A longer command is not written out: who sent it can add the time to it.
 LONGEST = 300
@@ -57,7 +59,10 @@ def _unwanted(ctx: Context, wanted: Command | Conversation) -> Refusal | None:
             pass
         case Redo(prompt=str(text)):
             pass
-        case Redo(job=number) if (parent := jobs.get(ctx.conn, number)) is not None and parent.kind is Kind.DRAW:
+        case Redo(job=number) | Variation(job=number) | Enlarge(job=number):
+            parent = jobs.get(ctx.conn, number)
+            if parent is None or parent.kind is not Kind.DRAW:
+                return None
             text = str(parent.params["prompt"])
         case _:
             return None
@@ -93,7 +98,12 @@ def _closed(ctx: Context, wanted: Command | Conversation) -> Refusal | None:
 
 def reservation(wanted: Draw, at: str, rules: commands.Rules) -> str:
     """The command that reserves `wanted` for `at`; empty when none can be written so that it is read as meant."""
-    flags = [f"--size {wanted.width}x{wanted.height}"] if (wanted.width, wanted.height) != rules.size.default else []
+    if wanted.source is not None and not wanted.source.job:
+        return ""  # the picture stands in another message: what is written here would not have it
+    named = wanted.sized and (wanted.width, wanted.height) != rules.size.default
+    flags = [f"--size {wanted.width}x{wanted.height}"] if named else []
+    flags += [f"--from {wanted.source.job}.{wanted.source.picture}"] if wanted.source is not None else []
+    flags += [f"--strength {wanted.strength:g}"] if wanted.strength is not None else []
     flags += [f"--n {wanted.count}"] if wanted.count != rules.count.default else []
     flags += [f"--seed {wanted.seed}"] if wanted.seed is not None else []
     flags += [f"--steps {wanted.steps}"] if wanted.steps != rules.steps.default else []

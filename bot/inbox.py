@@ -29,6 +29,10 @@ PARALLEL = 8  # events worked on at once: they share the writer's commits, and a
 TOGETHER = 64  # arriving events kept by one call
 
 
+class NotYet(Exception):
+    """The event waits for something that is being fetched: it stays open, and `wake` is given when it has come."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Arrival:
     """An event that waits to be kept."""
@@ -51,7 +55,7 @@ class Inbox:
     def __init__(self, db: Database, handle: Callable[[InboxEntry, ChatEvent], Awaitable[None]]) -> None:
         self._db = db
         self._handle = handle
-        self._wake = Signal()
+        self.wake = Signal()
         self._stopping = False
         self._arriving: list[_Arrival] = []
         self._keeping: asyncio.Task[None] | None = None
@@ -66,7 +70,7 @@ class Inbox:
             self._keeping = asyncio.create_task(self._keep())
         await arrival.kept
         point("inbox-accepted")
-        self._wake.give()
+        self.wake.give()
 
     async def _keep(self) -> None:
         """Keep what has arrived, all that came during the last call with the next one."""
@@ -90,7 +94,7 @@ class Inbox:
 
     async def run(self) -> None:
         """Work on what is open until `stop`."""
-        self._wake.attach(asyncio.get_running_loop())
+        self.wake.attach(asyncio.get_running_loop())
         while not self._stopping:
             try:
                 more = await self._round()
@@ -98,12 +102,12 @@ class Inbox:
                 log.exception("cannot read the inbox; trying again", extra={"action": "inbox-failed"})
                 more = False
             if not more:
-                await self._wake.wait(IDLE)
+                await self.wake.wait(IDLE)
 
     def stop(self) -> None:
         """Finish the events at hand and return from `run`."""
         self._stopping = True
-        self._wake.give()
+        self.wake.give()
 
     async def _round(self) -> bool:
         """Work on what is open. Whether there was more: whatever comes meanwhile wakes us."""
@@ -118,13 +122,18 @@ class Inbox:
 
     async def _chat(self, entries: list[InboxEntry], places: asyncio.Semaphore) -> int:
         done = 0
+        held: set[str] = set()  # whoever's event must wait: theirs after it wait too, other people's do not
         for entry in entries:
+            if entry.event["origin"]["sender"] in held:
+                continue
             async with places:
                 await self.rush.turn()
                 point("inbox-handling")
                 try:
                     await self._handle(entry, ChatEvent.from_json(entry.event))
                     done += 1
+                except NotYet:
+                    held.add(entry.event["origin"]["sender"])
                 except StorageError:
                     log.exception("event %d stays open", entry.id, extra={"action": "event-failed", "entry": entry.id})
                     return done  # a full disk: keep the order, try again later

@@ -41,6 +41,9 @@ PUBLIC = frozenset({EVERYONE})
 #: Passages looked at to find ten different documents.
 DEPTH = 30
 
+#: Characters of the name of a document that was sent, without its ending.
+LONGEST_NAME = 120
+
 
 class KnowledgeError(Exception):
     """Something about the knowledge base cannot be done as asked."""
@@ -69,6 +72,7 @@ class Outcome:
     status: str  # added | updated | unchanged | removed | failed
     passages: int = 0
     problem: str = ""  # failed: what is wrong and what to do
+    code: str = ""  # failed, of a document that was sent: unsupported | too_large | unreadable | synced
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,6 +91,16 @@ class _Prepared:
     title: str
     sha256: str
     pieces: tuple[NewPassage, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Given:
+    """A document that somebody sent, as it was read; or why it could not be."""
+
+    name: str
+    prepared: _Prepared | None = None
+    problem: str = ""
+    code: str = ""
 
 
 Report = Callable[[Outcome], None]
@@ -112,6 +126,45 @@ async def add(
         outcomes.append(await _put(db, name, path, held.get(name), principals, source=""))
         report(outcomes[-1])
     return outcomes
+
+
+def read_given(name: str, data: bytes) -> Given:
+    """Read a document that somebody sent, and keep nothing. Call it in a thread: see inference.grounding.parse.
+
+    What it is, is told by its bytes, not by its name.
+    """
+    name = given_name(name)
+    try:
+        prepared = _prepare(data, name, hashlib.sha256(data).hexdigest(), parse.kind_of(data, name))
+    except ParseError as error:
+        return Given(name=name, problem=str(error), code=_CODES[type(error)])
+    return Given(name=name, prepared=prepared)
+
+
+def keep_given(conn: Connection, given: Given, principals: frozenset[str] = PUBLIC) -> Outcome:
+    """Put a document that was sent into the knowledge base, within the caller's transaction.
+
+    One that is kept in step with a folder is left alone: the next start would bring the folder's back.
+    """
+    found = given.prepared
+    if found is None:
+        return Outcome(name=given.name, status="failed", problem=given.problem, code=given.code)
+    held = next((one for one in documents.holdings(conn) if one.document.name == given.name), None)
+    if held is not None and held.source:
+        problem = f"{given.name} is kept in step with a folder."
+        return Outcome(name=given.name, status="failed", problem=problem, code="synced")
+    if held is not None and (held.document.sha256, held.recipe) == (found.sha256, RECIPE):
+        return Outcome(name=given.name, status="unchanged", passages=held.passages)
+    _keep(conn, found, principals, source="")
+    return Outcome(name=given.name, status="updated" if held else "added", passages=len(found.pieces))
+
+
+def given_name(name: str) -> str:
+    """The name of a document by the name of the file it came in: no folders, nothing hidden, not too long. Pure."""
+    last = parse.clean(name).replace("\\", "/").rpartition("/")[2]
+    shown = " ".join(last.split()).lstrip(".").strip()
+    stem, dot, suffix = shown.rpartition(".")
+    return f"{(stem or suffix)[:LONGEST_NAME]}{dot if stem else ''}{suffix[:10] if stem else ''}" or "document"
 
 
 async def remove(db: Database, name: str) -> bool:
@@ -196,13 +249,20 @@ def _keep(conn: Connection, prepared: _Prepared, principals: frozenset[str], sou
     )
 
 
+_CODES: dict[type[Exception], str] = {
+    parse.Unsupported: "unsupported",
+    parse.TooLarge: "too_large",
+    parse.Unreadable: "unreadable",
+}
+
+
 def _read(path: Path, name: str) -> bytes:
     parse.check_size(path.stat().st_size, name)
     return path.read_bytes()
 
 
-def _prepare(data: bytes, name: str, sha256: str) -> _Prepared:
-    parsed = parse.parse(data, name)
+def _prepare(data: bytes, name: str, sha256: str, kind: str = "") -> _Prepared:
+    parsed = parse.parse(data, name, kind)
     title = parsed.title or chunk.title(parsed.markdown, Path(name).stem)
     pieces = tuple(
         NewPassage(

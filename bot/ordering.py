@@ -14,7 +14,7 @@ from bot.commands import Draw
 from bot.context import House
 from bot.replies import job_reply
 from inference.images import batching, pricing
-from inference.requests import ImageRequest
+from inference.requests import ImageRequest, passes
 from scheduler import queue
 from scheduler.pausing import held
 from scheduler.policy import INTERACTIVE, Refusal
@@ -52,6 +52,7 @@ def submission(
         seed=params["seed"],
         cfg=params["cfg"],
         negative=params["negative"],
+        strength=params.get("strength"),
     )
     return Submission(
         key=key,
@@ -59,7 +60,7 @@ def submission(
         user=user,
         origin=origin,
         params=params,
-        cost=pricing.price(request.width, request.height, request.steps, params["count"], house.card),
+        cost=pricing.price(request.width, request.height, request.passes, params["count"], house.card),
         work=work(params),
         batch_key=batching.batch_key(request, batching.estimated_block(request.prompt)),
         parent_id=parent_id,
@@ -91,14 +92,19 @@ def beyond(house: House, params: dict[str, Any]) -> Refusal | None:
 
 def work(params: dict[str, Any]) -> float:
     """How much work it is: see Job.weight."""
-    return pricing.weight(params["width"], params["height"], params["steps"], params["count"])
+    return pricing.weight(params["width"], params["height"], steps_run(params), params["count"])
+
+
+def steps_run(params: dict[str, Any]) -> int:
+    """How many steps each picture takes: fewer than were ordered where it begins with a picture."""
+    return passes(params["steps"], params.get("strength"))
 
 
 def price(house: House, params: dict[str, Any]) -> int | None:
     """What it would cost with the present model; None without one."""
     if house.card is None:
         return None
-    return pricing.price(params["width"], params["height"], params["steps"], params["count"], house.card)
+    return pricing.price(params["width"], params["height"], steps_run(params), params["count"], house.card)
 
 
 def first_card(house: House, conn: Connection, job: Job, place: Place) -> dict[str, Any]:
@@ -107,13 +113,8 @@ def first_card(house: House, conn: Connection, job: Job, place: Place) -> dict[s
     return job_reply(job, house.words, place=place, hold=hold, card=house.card).to_json()
 
 
-def params_of(command: Draw) -> dict[str, Any]:
-    """A job's parameters as they were ordered, with a seed of its own."""
-    return {**later_params(command), "seed": fresh_seed() if command.seed is None else command.seed}
-
-
 def later_params(command: Draw) -> dict[str, Any]:
-    """The same for a reservation: a seed that nobody named is chosen at each firing."""
+    """An order's parameters as they were written: a seed that nobody named is chosen when it is drawn."""
     return {
         "prompt": command.prompt,
         "width": command.width,
@@ -124,6 +125,11 @@ def later_params(command: Draw) -> dict[str, Any]:
         "cfg": command.cfg,
         "negative": command.negative,
     }
+
+
+def seeded(params: dict[str, Any]) -> dict[str, Any]:
+    """The same with a seed of its own."""
+    return {**params, "seed": fresh_seed()} if params["seed"] is None else params
 
 
 def fresh_seed() -> int:

@@ -19,19 +19,26 @@ from storage.records import ChatType, Role, User
 
 
 def meet(conn: Connection, house: House, event: ChatEvent) -> Standing:
-    """What the sender of an event is. Events that do not tell an organisation go by what is known of the sender."""
-    rules = house.tenancies.get(event.platform)
-    if rules is None:
+    """What the sender of an event is, and note it."""
+    if event.platform not in house.tenancies:
         return Standing.MEMBER
-    known = profiles.get(conn, event.sender)
-    home = event.home or rules.own or profiles.tenant(conn, event.platform)  # what was missed does not tell it
-    found = standing(event.tenant or (known.tenant_key if known else ""), home, rules)
+    known, found = profiles.get(conn, event.sender), look(conn, house, event)
     guest = found is not Standing.MEMBER
     if guest and event.origin.chat_type is ChatType.GROUP and event.origin.chat_id:
         profiles.note_external(conn, event.platform, event.origin.chat_id)
     if event.tenant and (known is None or (known.tenant_key, known.guest) != (event.tenant, guest)):
         profiles.note(conn, event.sender, event.tenant, guest)
     return found
+
+
+def look(conn: Connection, house: House, event: ChatEvent) -> Standing:
+    """What the sender of an event is. Events that do not tell an organisation go by what is known of the sender."""
+    rules = house.tenancies.get(event.platform)
+    if rules is None:
+        return Standing.MEMBER
+    known = profiles.get(conn, event.sender)
+    home = event.home or rules.own or profiles.tenant(conn, event.platform)  # what was missed does not tell it
+    return standing(event.tenant or (known.tenant_key if known else ""), home, rules)
 
 
 def enter(conn: Connection, event: ChatEvent) -> None:

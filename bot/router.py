@@ -5,12 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import TypeGuard
 
 from sqlalchemy import Connection, select
 
 from bot import access, chats, commands, gate, outsiders
-from bot.commands import Cancel, Command, Conversation, OnReservation, Redo, ShowForm, UsageError, Vote
+from bot.commands import (
+    Cancel,
+    Command,
+    Conversation,
+    Enlarge,
+    OnReservation,
+    Redo,
+    ShowForm,
+    UsageError,
+    Variation,
+    Vote,
+)
 from bot.context import Context, Handled, House
 from bot.delivery import reply_row
 from bot.events import ChatEvent
@@ -25,6 +37,7 @@ from storage import feedback, inbox, jobs, outbox, reservations, users
 from storage.records import ChatType, Delivery, JobState, Origin
 from storage.tables import inbox as inbox_table
 
+PICTURES_MAX = 100  # of one job; more are never drawn
 JOB_MAX = 2**31 - 1  # the largest id both databases can hold; what comes back with a button is not to be trusted
 
 #: What a button orders: its action and the job it stands under.
@@ -36,6 +49,11 @@ BUTTONS: dict[str, Callable[[int], Command]] = {
     "vote_down": lambda job: Vote(job=job, value=feedback.DOWN),
     FORM_OPEN: lambda job: ShowForm(job=job, open=True),
     FORM_CLOSE: lambda job: ShowForm(job=job, open=False),
+}
+#: What a button orders that stands for one of the job's pictures.
+PICTURE_BUTTONS: dict[str, Callable[..., Command]] = {
+    "variation": lambda job, picture: Variation(job=job, picture=picture),
+    "upscale": lambda job, picture: Enlarge(job=job, picture=picture),
 }
 REDO_FORM = "redo_form"  # the action of a form that was sent
 #: What a button of a reservation's card does with it.
@@ -133,8 +151,10 @@ def _wanted(ctx: Context) -> Command | Conversation | UsageError:
     if ctx.event.kind == "action" and ctx.event.action in RESERVATION_BUTTONS:
         return _on_reservation(RESERVATION_BUTTONS[ctx.event.action], ctx.event.value)
     if ctx.event.kind == "action":
-        job = ctx.event.value.get("job")
+        job, index = ctx.event.value.get("job"), ctx.event.value.get("index")
         make = BUTTONS.get(ctx.event.action)
+        if ctx.event.action in PICTURE_BUTTONS and _number(index) and 1 <= index <= PICTURES_MAX:
+            make = partial(PICTURE_BUTTONS[ctx.event.action], picture=index)
         if not _number(job) or not job or (make is None and ctx.event.action != REDO_FORM):
             return UsageError(code="unknown_button")
         return forms.read(ctx, job) if make is None else make(job)
@@ -166,7 +186,14 @@ def _elsewhere(ctx: Context, wanted: Command | Conversation) -> Refusal | None:
 def _shown_by(ctx: Context, wanted: Command | Conversation) -> tuple[Origin | None, list[Delivery]]:
     """Where the order behind a button was given, and the messages that show it."""
     match wanted:
-        case Redo(job=number) | Cancel(job=number) | ShowForm(job=number) | Vote(job=number):
+        case (
+            Redo(job=number)
+            | Variation(job=number)
+            | Enlarge(job=number)
+            | Cancel(job=number)
+            | ShowForm(job=number)
+            | Vote(job=number)
+        ):
             job = jobs.get(ctx.conn, number)
             return (job.origin, list(outbox.of_job(ctx.conn, number).values())) if job else (None, [])
         case OnReservation(reservation=number):

@@ -19,6 +19,7 @@ from bot.booking import Booker
 from bot.context import Handled, House, Pressed
 from bot.current import Current
 from bot.delivery import Cards, Sender
+from bot.enclosures import Enclosures
 from bot.engine import Engine
 from bot.events import ChatEvent
 from bot.inbox import Inbox
@@ -84,6 +85,7 @@ class Services:
             if isinstance(one, FeishuPlatform)
         }
         self.inbox = Inbox(db, self.handle)
+        self.enclosures = Enclosures(db, self.files, self.platforms, self.house, self.inbox.wake.give)
         self.listeners = open_listeners(self.platforms, db, self.keep, self.act)
         cards = Cards()
         render = Renderer(self.house)
@@ -128,7 +130,8 @@ class Services:
         return {Kind.DRAW: draw, Kind.ASK: Engine(name=self.text.card.name, state=DeviceState.READY.value)}
 
     async def handle(self, entry: InboxEntry, event: ChatEvent) -> None:
-        """Deal with a kept event and wake whoever has work now."""
+        """Deal with a kept event and wake whoever has work now. Raises NotYet while what it points to is fetched."""
+        event = await self.enclosures.complete(entry, event)
         try:
             handled, tell = await self.db.run(self._deal, self.house(), entry.id, event, utcnow())
         except router.AlreadyHandled:
@@ -139,6 +142,7 @@ class Services:
             log.exception("event %d failed", entry.id, extra={"action": "event-failed", "entry": entry.id})
             handled = await self.db.run(router.broken, self.house(), entry.id, event, utcnow())
             tell = self.sender.wake.give
+        self.enclosures.forget(entry)
         point("job-submitted")
         self._wake(handled)
         tell()
@@ -303,6 +307,7 @@ async def serving(
         services.alarms.stop()
         services.inbox.stop()
         await asyncio.wait({inbox, *firing}, timeout=GRACE)  # what it has taken for the sender must still reach it
+        await services.enclosures.close()
         await asyncio.gather(*(services.workers[kind].stop(GRACE) for kind in wanted))
         await services.sender.stop(GRACE)
         for task in (*listening, *tasks):

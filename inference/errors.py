@@ -5,7 +5,8 @@ InferenceError
 │   └── DeviceClosed      the engine is being shut down (leave the job: it runs after the restart)
 ├── ImageError            a picture could not be drawn
 │   ├── BadImageRequest   the request does not fit the model (tell the user; never try again)
-│   │   └── PromptTooLong the model cannot read all of the prompt
+│   │   ├── PromptTooLong the model cannot read all of the prompt
+│   │   └── BadSource     what was given as a picture to begin with is none that can be used
 │   ├── OutOfMemory       the batch did not fit (try again with fewer pictures, then fail the job)
 │   └── NotFinite         the model produced NaN (fail the job; never post a black picture)
 └── TextError             an answer could not be written (fall back to quotations)
@@ -49,6 +50,14 @@ class BadImageRequest(ImageError):
 
 class PromptTooLong(BadImageRequest):
     """The prompt has more tokens than the model reads. Their number is known only to its tokenizer."""
+
+
+class BadSource(BadImageRequest):
+    """A file that was given as a picture cannot be used as one. `reason`: format | large | broken | small."""
+
+    def __init__(self, reason: str, message: str, next_step: str = "") -> None:
+        super().__init__(message, next_step)
+        self.reason = reason
 
 
 class OutOfMemory(ImageError):

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from storage.records import ScoredPassage
+
+if TYPE_CHECKING:  # for its name only: the chat side needs no pictures
+    from PIL.Image import Image
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,6 +23,18 @@ class ImageRequest:
     cfg: float = 0.0
     negative: str = ""
     adapters: tuple[tuple[str, float], ...] = ()  # (name, weight)
+    strength: float | None = None  # how much of `source` is drawn anew, above 0 to 1; None = there is no source
+    source: Image | None = None  # the picture to begin with, RGB, width x height; not known before it is read
+
+    @property
+    def passes(self) -> int:
+        """How many steps are really run: a source is taken up on the way."""
+        return passes(self.steps, self.strength)
+
+
+def passes(steps: int, strength: float | None) -> int:
+    """How many of `steps` are run where a source is drawn anew by `strength`: at least 1, counted as diffusers does."""
+    return steps if strength is None else max(1, steps - int(max(steps - min(steps * strength, steps), 0)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,7 +17,7 @@ from storage.files import Files
 from storage.ledger import EXTRA
 from storage.outbox import REPLACED
 from storage.records import DeliveryState, EntryKind, Fate, JobState, Payer, ReservationState
-from storage.tables import accounts, assets, inbox, jobs, ledger, occurrences, outbox, reservations
+from storage.tables import accounts, assets, inbox, jobs, ledger, occurrences, outbox, reservations, sources
 
 #: An event or file younger than this may still be on its way; only older ones can break an invariant.
 GRACE = timedelta(minutes=2)
@@ -280,10 +280,14 @@ def _gaps(conn: Connection, now: datetime) -> list[str]:
 
 
 def _assets(conn: Connection, files: Files, now: datetime) -> list[str]:
-    rows = {row.sha256: row.created_at for row in conn.execute(select(assets.c.sha256, assets.c.created_at))}
-    broken = [f"asset {sha}: {problem}" for sha in rows if (problem := files.check(sha))]
+    needed = {
+        sha: kind
+        for kind, table in (("source", sources), ("asset", assets))
+        for sha in conn.execute(select(table.c.sha256).distinct()).scalars()
+    }
+    broken = [f"{kind} {sha}: {problem}" for sha, kind in needed.items() if (problem := files.check(sha))]
     young = now - GRACE
     for sha, written in files.iterate():
-        if sha not in rows and written < young:
-            broken.append(f"file {sha} belongs to no asset")
+        if sha not in needed and written < young:
+            broken.append(f"file {sha} belongs to no asset and no source")
     return broken

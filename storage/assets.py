@@ -1,15 +1,19 @@
-"""What was made: which file is which picture of which job. The bytes are in storage/files.py."""
+"""Which file is which picture: those that were made, by job, and those that people gave to draw from, by content.
+
+The bytes are in storage/files.py.
+"""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, func, select
 
 from storage.dialect import serialise
-from storage.records import Asset
-from storage.tables import assets
+from storage.records import Asset, Source
+from storage.tables import assets, sources
 
 # Built once: building a statement takes longer than running it.
 _ADD = assets.insert().returning(assets.c.id)
@@ -61,7 +65,26 @@ def of_job(conn: Connection, job_id: int) -> list[Asset]:
 
 def shas(conn: Connection) -> set[str]:
     """The SHA-256 of every file that is needed."""
-    return set(conn.execute(select(assets.c.sha256).distinct()).scalars())
+    return set(conn.execute(select(assets.c.sha256).union(select(sources.c.sha256))).scalars())
+
+
+def take(
+    conn: Connection, *, sha256: str, media_type: str, size: int, width: int, height: int, now: datetime
+) -> Source:
+    """Keep that a file is a picture somebody gave; the same again changes nothing."""
+    serialise(conn, f"source:{sha256}")
+    known = given(conn, sha256)
+    if known is not None:
+        return known
+    taken = Source(sha256=sha256, media_type=media_type, size=size, width=width, height=height, created_at=now)
+    conn.execute(sources.insert().values(**asdict(taken)))
+    return taken
+
+
+def given(conn: Connection, sha256: str) -> Source | None:
+    """The picture of this content that somebody gave."""
+    row = conn.execute(select(sources).where(sources.c.sha256 == sha256)).one_or_none()
+    return None if row is None else Source(**row._mapping)
 
 
 def _asset(row: Row[Any]) -> Asset:

@@ -175,12 +175,12 @@ def in_chat(conn: Connection, platform: str, chat_id: str, states: Sequence[JobS
     return [_job(row) for row in conn.execute(statement.order_by(jobs.c.id))]
 
 
-def redone_since(conn: Connection, parent_id: int, user_id: int, since: datetime) -> bool:
-    """Whether this person ordered the job again after `since`."""
-    statement = select(jobs.c.id).where(
+def redone_since(conn: Connection, parent_id: int, user_id: int, since: datetime) -> list[dict[str, Any]]:
+    """What this person ordered after `since` that goes back to the job: the parameters of each."""
+    statement = select(jobs.c.params).where(
         jobs.c.parent_id == parent_id, jobs.c.user_id == user_id, jobs.c.created_at > since
     )
-    return conn.execute(statement.limit(1)).first() is not None
+    return list(conn.execute(statement).scalars())
 
 
 def waiting(conn: Connection, kind: Kind, now: datetime, limit: int, but: Sequence[int] = ()) -> list[Job]:

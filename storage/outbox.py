@@ -143,6 +143,15 @@ def by_key(conn: Connection, key: str) -> Delivery | None:
     return None if row is None else _delivery(row)
 
 
+def job_of_message(conn: Connection, platform: str, message_id: str) -> int | None:
+    """The job whose card or outcome the platform knows as `message_id`. Reads the outbox from its end."""
+    written = cast(outbox.c.receipt, Text).contains(f'"{message_id}"', autoescape=True)
+    found = conn.execute(select(outbox).where(outbox.c.job_id.is_not(None), written).order_by(outbox.c.id.desc()))
+    sent = (_delivery(row) for row in found)
+    ours = (one for one in sent if (one.origin.platform, one.receipt.get("message_id")) == (platform, message_id))
+    return next((one.job_id for one in ours), None)
+
+
 def redirect(conn: Connection, delivery_id: int, origin: Origin, receipt: dict[str, Any], now: datetime) -> None:
     """Send it to another place instead, from the beginning."""
     _settle(conn, delivery_id, origin=origin.to_json(), receipt=receipt, attempts=0, next_at=now)

@@ -338,6 +338,18 @@ class Asset:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """A picture that somebody gave to draw from, by content: the same picture twice is one."""
+
+    sha256: str
+    media_type: str
+    size: int  # bytes
+    width: int
+    height: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Document:
     """A text the knowledge base holds."""
 

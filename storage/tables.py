@@ -457,6 +457,18 @@ assets = Table(
     UniqueConstraint("day", "seq"),
 )
 
+# Pictures that people gave to draw from. A job names its source by content, and so does a message that carries one.
+sources = Table(
+    "sources",
+    metadata,
+    Column("sha256", Text, primary_key=True),
+    Column("media_type", Text, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("created_at", Utc, nullable=False),
+)
+
 documents = Table(
     "documents",
     metadata,

@@ -45,17 +45,25 @@ def draw(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result for a program.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell price, place and waiting time.")] = False,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from", help="Picture to draw from: a file, or a job's picture like 17 or 17.2.", metavar="FILE"
+        ),
+    ] = None,
 ) -> None:
     """Draw a picture into a file."""
     text = " ".join(["/draw", prompt, *context.args])
+    flag, given = _source(source)
+    text = f"{text} {flag}" if flag else text
     asked = _asks_only(text)
     if dry_run or asked:
-        print(asyncio.run(_ask_about(text if asked else f"{text} --dry-run")))
+        print(asyncio.run(_ask_about(text if asked else f"{text} --dry-run", given)))
         return
     if out is None:
         raise Failed("name the file to write: -o picture.png", Exit.USAGE)
     _check_target(out)
-    job, services_files = asyncio.run(_order(text, Kind.DRAW, not as_json, _read_pictures))
+    job, services_files = asyncio.run(_order(text, Kind.DRAW, not as_json, _read_pictures, given))
     files = _write(out, services_files)
     result = job.result or {}
     summary = {
@@ -72,6 +80,25 @@ def draw(
     else:
         print(f"{', '.join(summary['files'])}  ({summary['size']}, seed {summary['seed']}, {summary['seconds']} s)")
         _remark(job)
+
+
+def _source(written: str | None) -> tuple[str, bytes]:
+    """The chat's flag for what --from names, and the file's bytes where it is one."""
+    from inference.images.source import MAX_BYTES
+
+    if written is None:
+        return "", b""
+    path = Path(written).expanduser()
+    if not path.is_file():
+        if written.replace(".", "", 1).lstrip("#").isdigit():
+            return f"--from {written}", b""
+        raise Failed(f"there is no file {written}: name a picture, or a job's like 17 or 17.2", Exit.USAGE)
+    if path.stat().st_size > MAX_BYTES:
+        raise Failed(f"{written} is larger than {MAX_BYTES // 1_000_000} MB: choose a smaller picture", Exit.USAGE)
+    try:
+        return "--from", path.read_bytes()
+    except OSError as error:
+        raise Failed(f"cannot read {written}: {error.strerror}", Exit.USAGE) from error
 
 
 def _asks_only(text: str) -> bool:
@@ -112,17 +139,20 @@ def ask(
 
 
 async def _order(
-    text: str, kind: Kind, chatty: bool, fetch: Callable[[Services, Job], list[bytes]]
+    text: str, kind: Kind, chatty: bool, fetch: Callable[[Services, Job], list[bytes]], given: bytes = b""
 ) -> tuple[Job, list[bytes]]:
-    """Say `text` as the terminal's person, wait for the job it makes, and return it with what `fetch` reads."""
-    return await _served(kind, lambda services: _follow(services, text, chatty, fetch))
+    """Say `text` as the terminal's person, wait for the job it makes, and return it with what `fetch` reads.
+
+    `given` is a picture that comes with it.
+    """
+    return await _served(kind, lambda services: _follow(services, text, chatty, fetch, given))
 
 
-async def _ask_about(text: str) -> str:
+async def _ask_about(text: str, given: bytes) -> str:
     """Say `text` and return what is answered; a refusal ends the command."""
 
     async def answer(services: Services) -> str:
-        entry = await _heard(services, text)
+        entry = await _heard(services, text, given)
         if entry.outcome != "reply":
             raise Failed(await _said(services, entry.id), _exit_of(services, entry.outcome))
         return await _said(services, entry.id)
@@ -147,9 +177,9 @@ async def _served(kind: Kind, act: Callable[[Services], Coroutine[Any, Any, T]])
 
 
 async def _follow(
-    services: Services, text: str, chatty: bool, fetch: Callable[[Services, Job], list[bytes]]
+    services: Services, text: str, chatty: bool, fetch: Callable[[Services, Job], list[bytes]], given: bytes
 ) -> tuple[Job, list[bytes]]:
-    job_id = await _say(services, text)
+    job_id = await _say(services, text, given)
     with _shown(chatty) as show:
         job = await _wait(services, job_id, show)
     return job, await asyncio.to_thread(fetch, services, job)
@@ -190,15 +220,15 @@ async def _serve(services: Services, kind: Kind, done: asyncio.Event) -> None:
             await asyncio.sleep(LOOK)
 
 
-async def _say(services: Services, text: str) -> int:
+async def _say(services: Services, text: str, given: bytes) -> int:
     """Say something that orders a job; returns its number, or ends the command."""
-    entry = await _heard(services, text)
+    entry = await _heard(services, text, given)
     if entry.outcome.startswith("job:"):
         return int(entry.outcome.removeprefix("job:"))
     raise Failed(await _said(services, entry.id), _exit_of(services, entry.outcome))
 
 
-async def _heard(services: Services, text: str) -> InboxEntry:
+async def _heard(services: Services, text: str, given: bytes) -> InboxEntry:
     """Put the command through the inbox like any other message; returns it once it was dealt with."""
     from bot.events import ChatEvent
     from storage import inbox
@@ -215,6 +245,7 @@ async def _heard(services: Services, text: str) -> InboxEntry:
         origin=Origin(platform="terminal", chat_id=name, chat_type=ChatType.DIRECT, message_id=key, sender=name),
         at=utcnow(),
         text=text,
+        value={"picture": await _kept(services, given)} if given else {},
         mentioned=True,
     )
     await services.inbox.accept(event)
@@ -223,6 +254,16 @@ async def _heard(services: Services, text: str) -> InboxEntry:
         if entry is not None and entry.handled_at is not None:
             return entry
         await asyncio.sleep(LOOK)
+
+
+async def _kept(services: Services, given: bytes) -> str:
+    from bot.enclosures import keep_picture
+    from inference.errors import BadSource
+
+    try:
+        return await keep_picture(services.db, services.files, given)
+    except BadSource as error:
+        raise Failed(str(error), Exit.USAGE) from error
 
 
 async def _said(services: Services, entry_id: int) -> str:

@@ -36,9 +36,15 @@ FLAGS = {
     "dry-run": "dry-run",
     "dry_run": "dry-run",
     "dryrun": "dry-run",
+    "from": "from",
+    "ref": "from",
+    "strength": "strength",
+    "denoise": "strength",
 }
 #: Flags that stand alone: no value follows.
 SWITCHES = frozenset({"dry-run"})
+#: Flags that may stand alone: only what their measure knows is a value, anything else is text.
+OPTIONAL = frozenset({"from"})
 #: In the contract, not in this version.
 LATER_FLAGS = frozenset({"template", "lora", "private", "kb"})
 
@@ -134,6 +140,9 @@ class _Scan:
         if name in SWITCHES:
             self.flags[name] = "yes"
             return
+        if name in OPTIONAL:
+            self.flags[name] = self._if_any(name)
+            return
         self._skip(r"\s*[=:]?\s*")
         value = self._quoted() or self._measured(name)
         value = value or (self._until_flag() if name == "neg" else self._word(name))
@@ -159,6 +168,14 @@ class _Scan:
         length = self.measures[name](self.text[self.pos :]) if name in self.measures else 0
         start, self.pos = self.pos, self.pos + length
         return one_line(self.text[start : self.pos])
+
+    def _if_any(self, name: str) -> str:
+        """The value of a flag that may have none; empty then, and what follows stays text."""
+        back = self.pos
+        self._skip(r"\s*[=:]?\s*")
+        value = self._measured(name)
+        self.pos = self.pos if value else back
+        return value
 
     def _until_flag(self) -> str:
         start = self.pos

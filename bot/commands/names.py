@@ -21,10 +21,11 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "resume": ("恢复", "继续"),
     "ban": ("封禁", "禁用", "停用"),
     "unban": ("解封", "解禁"),
+    "kb": ("知识库",),
 }
 
 #: Only admins may use these at all.
-ADMIN_COMMANDS = frozenset({"role", "pause", "resume", "ban", "unban"})
+ADMIN_COMMANDS = frozenset({"role", "pause", "resume", "ban", "unban", "kb"})
 
 #: In the contract, not in this version: recognised, so that nobody is told they mistyped.
 LATER: dict[str, tuple[str, ...]] = {
@@ -32,7 +33,6 @@ LATER: dict[str, tuple[str, ...]] = {
     "gallery": ("图库",),
     "review": ("审核",),
     "model": ("模型",),
-    "kb": ("知识库",),
     "audit": ("审计",),
 }
 

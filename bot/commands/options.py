@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bot.commands.clean import half_width
 from bot.commands.flags import Measures, clip, take_flags
 from bot.commands.rules import SEED_MAX, Bounds, Rules
-from bot.commands.values import Draw, Mistake, Preview, Redo, Reserve
+from bot.commands.values import Draw, From, Mistake, Preview, Redo, Reserve
 from bot.commands.when import recurrence_length, time_length, window_length
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
@@ -19,6 +19,8 @@ _RATIO = re.compile(r"([0-9]{1,5}(?:\.[0-9]{1,5})?)\s*[:xX*×/]\s*([0-9]{1,5}(?:
 TOPICS = {"size": "size", "ar": "size", "n": "count", "count": "count", "seed": "seed", "steps": "steps"}
 TOPICS |= {"cfg": "cfg_scale", "cfg_scale": "cfg_scale", "neg": "prompt", "prompt": "prompt"}
 TOPICS |= {"at": "reserve", "every": "reserve", "late": "reserve", "dry-run": "draw"}
+TOPICS |= {"from": "draw", "strength": "draw"}
+_FROM = re.compile(r"(?:任务|job)?\s*[#＃]?([0-9]{1,40})(?:[.．]([1-9]))?(?=$|[\s,，;；。])", re.IGNORECASE)
 _RATIO_ONLY = re.compile(r"[:/]")
 _SEEDS = Bounds(low=0, high=SEED_MAX, default=0)
 _ANY_SEED = frozenset({"random", "rand", "随机"})
@@ -39,7 +41,13 @@ def cycle_length(text: str) -> int:
     return recurrence_length(text) or time_length(text)
 
 
-_MEASURES: Measures = {"at": moment_length, "every": cycle_length}
+def picture_length(text: str) -> int:
+    """How many characters at the beginning of `text` name a picture: 17, #17, 17.2 (the second one of job 17)."""
+    match = _FROM.match(half_width(text))
+    return match.end() if match else 0
+
+
+_MEASURES: Measures = {"at": moment_length, "every": cycle_length, "from": picture_length}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +66,8 @@ class Options:
     every: str
     late: int | None
     dry_run: bool
+    source: From | None
+    strength: float | None
 
 
 def draw(text: str, rules: Rules) -> Draw | Reserve | Preview:
@@ -86,6 +96,8 @@ def reserve(text: str, rules: Rules, *, at: str = "", every: str = "") -> Reserv
 def _draw(options: Options, rules: Rules) -> Draw:
     if not options.prompt:
         raise Mistake("prompt_in_neg" if options.negative else "empty_prompt")
+    if options.strength is not None and options.source is None:
+        raise Mistake("strength_alone")
     width, height = options.size or rules.size.default
     seed = None if options.any_seed else rules.seed if options.seed is None else options.seed
     return Draw(
@@ -97,6 +109,9 @@ def _draw(options: Options, rules: Rules) -> Draw:
         steps=int(rules.steps.default) if options.steps is None else options.steps,
         cfg=rules.cfg.default if options.cfg is None else options.cfg,
         negative=options.negative or "",
+        source=options.source,
+        strength=options.strength,
+        sized=options.size is not None or options.source is None,
     )
 
 
@@ -106,6 +121,8 @@ def redo(job: int, text: str, rules: Rules) -> Redo:
     if options.at or options.every:
         raise Mistake("redo_later")
     _not_dry(options, "dry_redo")
+    if options.source is not None:
+        raise Mistake("redo_from")
     width, height = options.size or (None, None)
     return Redo(
         job=job,
@@ -118,6 +135,7 @@ def redo(job: int, text: str, rules: Rules) -> Redo:
         steps=options.steps,
         cfg=options.cfg,
         negative=options.negative,
+        strength=options.strength,
     )
 
 
@@ -164,7 +182,31 @@ def _options(text: str, rules: Rules) -> Options:
         every=flags.get("every", ""),
         late=_late(flags.get("late")),
         dry_run="dry-run" in flags,
+        source=_source(flags.get("from")),
+        strength=_strength(flags.get("strength"), rules.strength),
     )
+
+
+def _source(written: str | None) -> From | None:
+    """The picture that --from names; without a value, the one that comes with the message."""
+    if not written:
+        return None if written is None else From()
+    match = _FROM.fullmatch(half_width(written))
+    job = int(match[1]) if match else 0
+    if match is None or not 0 < job < 2**31:
+        raise Mistake("bad_job", given=clip(written))
+    return From(job=job, picture=int(match[2] or 1))
+
+
+def _strength(written: str | None, bounds: Bounds) -> float | None:
+    if written is None:
+        return None
+    plain = re.sub(r"^\.(?=[0-9])", "0.", half_width(written))
+    if not _DECIMAL.fullmatch(plain):
+        raise Mistake("not_a_number", flag="--strength", given=clip(written), **_limits(bounds))
+    if not bounds.allows(float(plain)):
+        raise _out_of_bounds("--strength", written, float(plain), bounds)
+    return float(plain)
 
 
 def _late(written: str | None) -> int | None:

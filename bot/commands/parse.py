@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from bot.commands import intent, names, operate, options, people
+from bot.commands import documents, intent, names, operate, options, people
 from bot.commands.clean import clean, half_width
 from bot.commands.flags import LATER_FLAGS, clip
 from bot.commands.rules import Rules
@@ -242,4 +242,5 @@ _PARSERS: dict[str, Callable[[str, Rules], Command]] = {
     "resume": _or_reservation("resume", operate.resume),
     "ban": operate.ban,
     "unban": operate.unban,
+    "kb": documents.kb,
 }

@@ -10,6 +10,7 @@ if TYPE_CHECKING:  # for its name only
     from inference.images.model import ModelCard
 
 SEED_MAX = 2**32 - 1
+ENLARGING = (2.0, 1.5)  # what is tried, in this order
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +90,33 @@ class SizeRule:
             return None
         return min(fitting, key=lambda s: _mismatch(s, ratio) + (1 - s[0] * s[1] / pixels))
 
+    def like(self, width: int, height: int) -> tuple[int, int]:
+        """The allowed size for a picture drawn from one of this size: its own where that is no larger than the default.
+
+        Else as close to its shape as the default's pixels allow, so that it costs no more than is expected.
+        """
+        width, height = max(width, 1), max(height, 1)
+        small = width * height <= self.default[0] * self.default[1]
+        if small and min(width, height) >= self.min_side and max(width, height) <= self.max_side and not self.choices:
+            return self.nearest(width, height)
+        ratio = min(max(width / height, self.min_side / self.max_side), self.max_side / self.min_side)
+        fitting = self.for_ratio(ratio)
+        if fitting is not None:
+            return fitting
+        scale = sqrt(self.default[0] * self.default[1] / (width * height))
+        return self.nearest(round(width * scale), round(height * scale))
+
+    def enlarged(self, width: int, height: int) -> tuple[int, int] | None:
+        """The next larger allowed size of the same shape: twice, else one and a half times; None when there is none."""
+        if self.choices:
+            larger = [s for s in self.choices if s[0] * s[1] > width * height and _mismatch(s, width / height) < 0.02]
+            return min(larger, key=lambda s: abs(s[0] / width - 2), default=None)
+        for factor in ENLARGING:
+            size = self._floor(width * factor), self._floor(height * factor)
+            if not self.problem(*size) and size > (width, height):
+                return size
+        return None
+
     def _candidates(self, ratio: float, pixels: int) -> list[tuple[int, int]]:
         if self.choices:
             return [s for s in self.choices if _mismatch(s, ratio) < 0.1]
@@ -120,6 +148,7 @@ class Rules:
     steps: Bounds = Bounds(low=1, high=50, default=8)
     cfg: Bounds = Bounds(low=0, high=20, default=0)
     count: Bounds = Bounds(low=1, high=2, default=1)
+    strength: Bounds = Bounds(low=0.1, high=1, default=0.6)  # how much of a picture is drawn anew
     seed: int | None = None  # the seed of a picture that names none; None = a fresh one each time
     prompt_max: int = 2000  # characters, of questions too
     guidance: bool = False  # whether cfg > 0 does anything

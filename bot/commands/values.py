@@ -10,6 +10,14 @@ from storage.records import Kind, Payer, Role, Unit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class From:
+    """The picture an order begins with."""
+
+    job: int = 0  # a picture of this job; 0 = the one that came with the message, or that it answers
+    picture: int = 1  # which of the job's
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Draw:
     """Draw `count` pictures. Every number lies within the rules it was parsed with."""
 
@@ -21,6 +29,25 @@ class Draw:
     steps: int
     cfg: float
     negative: str = ""
+    source: From | None = None
+    strength: float | None = None  # how much of the source is drawn anew; None = as usual
+    sized: bool = True  # False: the size is the source's, as near as is allowed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Variation:
+    """Draw a finished picture again, a little different."""
+
+    job: int
+    picture: int  # from 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Enlarge:
+    """Draw a finished picture again, larger and finer."""
+
+    job: int
+    picture: int  # from 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +97,7 @@ class Redo:
     steps: int | None = None
     cfg: float | None = None
     negative: str | None = None
+    strength: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -236,8 +264,29 @@ class Resume:
     kinds: tuple[Kind, ...] = tuple(Kind)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KbAdd:
+    """Put the file that the message answers into the knowledge base."""
+
+    name: str = ""  # of the document; empty = the file's
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KbList:
+    """List the documents of the knowledge base."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KbRemove:
+    """Take a document out of the knowledge base."""
+
+    name: str
+
+
 Command = (
     Draw
+    | Variation
+    | Enlarge
     | Preview
     | Reserve
     | Retime
@@ -260,6 +309,9 @@ Command = (
     | Unban
     | Pause
     | Resume
+    | KbAdd
+    | KbList
+    | KbRemove
 )
 
 

@@ -41,6 +41,7 @@ class Written(BaseModel):
 
     id: BrowserId
     text: Annotated[str, AfterValidator(_utf8)]
+    picture: str | None = Field(default=None, pattern=r"\A[0-9a-f]{64}\z")  # attached: see bot/console/pictures.py
 
 
 class Pressed(BaseModel):
@@ -123,13 +124,18 @@ async def _keep(console: Console, user: User, body: Written) -> Message:
         key=wire.own_key(user.id, body.id),
         user_id=user.id,
         author="user",
-        body={"text": body.text},
+        body={"text": body.text, **({"picture": body.picture} if body.picture else {})},
         now=now,
     )
     if new:
         console.feed.message(user.id, wire.message_json(message))
     event = wire.message_event(
-        user_id=user.id, name=user.name, browser_id=body.id, text=message.body["text"], at=message.created_at
+        user_id=user.id,
+        name=user.name,
+        browser_id=body.id,
+        text=message.body["text"],
+        picture=message.body.get("picture", ""),
+        at=message.created_at,
     )
     await console.accept(event)
     return message

@@ -50,6 +50,7 @@ class Console:
     act: Callable[[ChatEvent], Awaitable[Pressed]]  # what a pressed button is answered with
     principals: Callable[[Connection, User], frozenset[str]]  # whose documents this person may read
     name: Callable[[Asset, Job, str], str]  # the file name of a picture of a job with this ending
+    keep_picture: Callable[[bytes], Awaitable[str]]  # returns the name it is kept under; raises BadSource
     thumbnail: Callable[[bytes], tuple[bytes, str]]  # encoded picture -> small encoded picture, its media type
     names: bool = True  # whoever comes may take a free name
     logins: Mapping[str, FeishuLogin] = field(default_factory=dict)  # by platform: whose accounts open the page

@@ -21,6 +21,8 @@ from storage.errors import Missing, StorageError
 log = logging.getLogger("moqi.console")
 
 BODY_LIMIT = 256 * 1024  # bytes of a request; a message is at most 20,000 characters
+UPLOADS = "/api/pictures"  # takes pictures: what they may have is theirs to say
+UPLOAD_LIMIT = 20_000_000
 
 
 class ConsoleError(Exception):
@@ -65,7 +67,8 @@ def _screen(request: Request) -> None:
     if from_elsewhere(request):
         raise ConsoleError(403, "forged")
     length = request.headers.get("content-length", "0")
-    if "transfer-encoding" in request.headers or not length.isdigit() or int(length) > BODY_LIMIT:
+    limit = UPLOAD_LIMIT if request.url.path == UPLOADS else BODY_LIMIT
+    if "transfer-encoding" in request.headers or not length.isdigit() or int(length) > limit:
         raise ConsoleError(413, "too_large")
 
 

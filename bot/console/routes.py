@@ -13,6 +13,7 @@ from bot.console.console import Console
 from bot.console.errors import ConsoleError, guarded
 from bot.console.library import add_library
 from bot.console.logins import add_logins
+from bot.console.pictures import add_pictures
 from bot.console.sessions import add_sessions
 
 _HERE = Path(__file__).parent
@@ -32,6 +33,7 @@ def build_router(console: Console) -> APIRouter:
     add_logins(router, console)
     add_chat(router, console)
     add_library(router, console, pages)
+    add_pictures(router, console)
     _add_page(router, console, pages)
     _add_api_page(router, console, pages)
     _add_static(router)

@@ -7,13 +7,15 @@ from typing import Any
 
 from bot import commands
 from bot.context import Context, Handled
-from bot.handlers import ask, bans, draw, feedback, forms, inform, jobs, manage, preview, reserve
+from bot.handlers import ask, bans, documents, draw, feedback, forms, inform, jobs, manage, preview, reserve
 
 #: Command -> handler. `Any`: each handler names its own command type.
 TABLE: dict[type, Callable[[Context, Any], Handled]] = {
     commands.Draw: draw.draw,
     commands.Preview: preview.preview,
     commands.Redo: draw.redo,
+    commands.Variation: draw.variation,
+    commands.Enlarge: draw.enlarge,
     commands.ShowForm: forms.show,
     commands.Vote: feedback.vote,
     commands.Reserve: reserve.reserve,
@@ -35,4 +37,7 @@ TABLE: dict[type, Callable[[Context, Any], Handled]] = {
     commands.Unban: bans.unban,
     commands.Pause: manage.pause,
     commands.Resume: manage.resume,
+    commands.KbAdd: documents.kb_add,
+    commands.KbList: documents.kb_list,
+    commands.KbRemove: documents.kb_remove,
 }

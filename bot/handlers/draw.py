@@ -1,14 +1,16 @@
-"""/draw and /redo: a picture is ordered."""
+"""/draw and /redo, and the buttons under a picture: one is ordered."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from bot import access, ordering
-from bot.commands import Draw, Redo
+from bot import access, ordering, remix
+from bot.commands import Draw, Enlarge, From, Redo, Variation
 from bot.context import Context, Handled
+from bot.remix import SOURCE, STRENGTH, Drawn
 from scheduler import queue
 from scheduler.policy import Refusal
 from storage import jobs
@@ -19,7 +21,10 @@ DOUBLE_CLICK = timedelta(seconds=2)  # two presses this close are one: each cost
 
 def draw(ctx: Context, command: Draw) -> Handled:
     """Accept the order and let its card say where it stands; or say why not."""
-    return submit(ctx, ordering.params_of(command), ctx.event.origin, parent=None)
+    params = remix.ordered(ctx, command)
+    if isinstance(params, Refusal):
+        return refused(ctx, params)
+    return submit(ctx, ordering.seeded(params), ctx.event.origin, parent=None)
 
 
 def redo(ctx: Context, command: Redo) -> Handled:
@@ -28,12 +33,68 @@ def redo(ctx: Context, command: Redo) -> Handled:
     refusal = access.redo(ctx.user, parent)
     if refusal is not None or parent is None:
         return refused(ctx, refusal or Refusal(code="unknown_job", detail={"job": command.job}))
-    if ctx.event.kind == "action" and jobs.redone_since(ctx.conn, parent.id, ctx.user.id, ctx.now - DOUBLE_CLICK):
-        return Handled(outcome="ignored:pressed twice", toast=("info", ctx.house.words.already_done()))
-    params = changed(parent.params, command)
+    if command.strength is not None and SOURCE not in parent.params:
+        return refused(ctx, Refusal(code="no_source_to_redo", detail={"job": parent.id}))
+    return _again(ctx, parent, changed(parent.params, command))
+
+
+def variation(ctx: Context, command: Variation) -> Handled:
+    """A finished picture drawn a little differently: it is begun with, under another seed."""
+    return _from_picture(ctx, command.job, command.picture, _varied)
+
+
+def enlarge(ctx: Context, command: Enlarge) -> Handled:
+    """A finished picture drawn larger: it is begun with, and only the details are drawn anew."""
+    rule = ctx.house.rules.size
+
+    def larger(found: Drawn) -> dict[str, Any] | Refusal:
+        width, height = found.asset.width, found.asset.height
+        size = rule.enlarged(width, height)
+        if size is None:
+            bound = {"side": rule.max_side, "pixels": rule.max_pixels}
+            return Refusal(code="largest", detail={"size": f"{width}x{height}", **bound})
+        return {"width": size[0], "height": size[1], "seed": found.seed, STRENGTH: remix.ENLARGED}
+
+    return _from_picture(ctx, command.job, command.picture, larger)
+
+
+def _varied(found: Drawn) -> dict[str, Any] | Refusal:
+    size = {"width": found.asset.width, "height": found.asset.height}
+    return {**size, "seed": ordering.fresh_seed(), STRENGTH: remix.VARIED}
+
+
+def _from_picture(ctx: Context, job: int, picture: int, change: Callable[[Drawn], dict[str, Any] | Refusal]) -> Handled:
+    """Order one picture that begins with a finished one, by that one's recipe and what `change` makes of it."""
+    found = remix.drawn(ctx, From(job=job, picture=picture))
+    if isinstance(found, Refusal):
+        return refused(ctx, found)
+    changes = change(found)
+    if isinstance(changes, Refusal):
+        return refused(ctx, changes)
+    # Of very few steps hardly one would be run, or all of them: then nothing of the picture would be left.
+    steps = max(found.job.params["steps"], int(ctx.house.rules.steps.default))
+    params = {**_kept(found.job.params), "count": 1, "steps": steps, SOURCE: found.source, **changes}
+    return _again(ctx, found.job, params)
+
+
+def _again(ctx: Context, parent: Job, params: dict[str, Any]) -> Handled:
+    """Order what goes back to an earlier job; two presses of one button within a moment are one."""
+    if ctx.event.kind == "action":
+        recent = jobs.redone_since(ctx.conn, parent.id, ctx.user.id, ctx.now - DOUBLE_CLICK)
+        if any(_beginning(one) == _beginning(params) for one in recent):
+            return Handled(outcome="ignored:pressed twice", toast=("info", ctx.house.words.already_done()))
     # A pressed button answers to the message the picture was ordered with, not to the card itself.
     origin = replace(parent.origin, sender=ctx.event.origin.sender) if ctx.event.kind == "action" else ctx.event.origin
     return submit(ctx, params, origin, parent=parent)
+
+
+def _beginning(params: dict[str, Any]) -> tuple[object, object]:
+    return params.get(SOURCE), params.get(STRENGTH)
+
+
+def _kept(params: dict[str, Any]) -> dict[str, Any]:
+    """An earlier order without the reservation it came from: it is ordered now."""
+    return {name: value for name, value in params.items() if name != ordering.BOOKED}
 
 
 def changed(params: dict[str, Any], command: Redo) -> dict[str, Any]:
@@ -47,9 +108,9 @@ def changed(params: dict[str, Any], command: Redo) -> dict[str, Any]:
         "steps": command.steps,
         "cfg": command.cfg,
         "negative": command.negative,
+        STRENGTH: command.strength,
     }
-    kept = {name: value for name, value in params.items() if name != ordering.BOOKED}  # it is ordered now
-    return {**kept, **{name: value for name, value in wanted.items() if value is not None}}
+    return {**_kept(params), **{name: value for name, value in wanted.items() if value is not None}}
 
 
 def submit(ctx: Context, params: dict[str, Any], origin: Origin, parent: Job | None) -> Handled:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot import gate, ordering
+from bot import gate, ordering, remix
 from bot.commands import Preview
 from bot.context import Context, Handled
 from bot.handlers.draw import refused
@@ -15,7 +15,10 @@ from scheduler.policy import Refusal
 
 def preview(ctx: Context, command: Preview) -> Handled:
     """Tell it, and order nothing."""
-    params = ordering.params_of(command.draw)
+    params = remix.ordered(ctx, command.draw)
+    if isinstance(params, Refusal):
+        return refused(ctx, params)
+    params = ordering.seeded(params)
     origin = ctx.event.origin
     wanted = ordering.submission(ctx.house, key=ctx.key, user=ctx.user, origin=origin, params=params)
     if isinstance(wanted, Refusal):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from bot import access, booking, ordering
+from bot import access, booking, ordering, remix
 from bot.booking import Understood, Wanted
 from bot.commands import OnReservation, Reserve, Retime
 from bot.commands.when import Problem
@@ -28,7 +28,9 @@ def reserve(ctx: Context, command: Reserve) -> Handled:
     """Propose a reservation: its card says what was understood and asks for a confirmation."""
     if ctx.event.platform == "terminal":
         return refused(ctx, Refusal(code="reserve_terminal"))
-    params = ordering.later_params(command.draw)
+    params = remix.ordered(ctx, command.draw)
+    if isinstance(params, Refusal):
+        return refused(ctx, params)
     wanted = Wanted(kind=Kind.DRAW, work=ordering.work(params))
     zone = _zone(ctx)
     found = (

@@ -14,12 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
+from bot.events import ChatEvent
 from bot.reply import Reply
 from storage.records import Origin
 
 PROBLEM: Final = "problem"  # in a receipt: what an operator has to set right although the message arrived
+TOO_LARGE: Final = -1  # the `code` of an error: a file has more bytes than were asked for
 
 
 class PlatformError(Exception):
@@ -28,6 +30,7 @@ class PlatformError(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.receipt: dict[str, Any] = {}  # what was achieved before it failed: to be kept before the next try
+        self.code: int | None = None  # the platform's own number for it
 
 
 class Retry(PlatformError):
@@ -64,6 +67,25 @@ class Outgoing:
     receipt: Mapping[str, Any]
     #: Keeps part of a receipt for good before the next step, where a crash between two steps would show things twice.
     keep: Callable[[Mapping[str, Any]], Awaitable[None]] = _not_kept
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Enclosed:
+    """A file that a message carries, or that the message carries which it answers."""
+
+    data: bytes
+    name: str = ""  # as its sender called it: to be shown, never to be trusted
+
+
+@runtime_checkable
+class Enclosing(Protocol):
+    """A platform that keeps the files of messages elsewhere, to be fetched."""
+
+    async def enclosed(self, event: ChatEvent, kind: str, limit: int) -> Enclosed | None:
+        """The file of kind picture or file that `event` carries or answers; None = there is none.
+
+        Raises PlatformError; Undelivered carries the platform's `code`, and TOO_LARGE for more than `limit` bytes.
+        """
 
 
 class ChatPlatform(Protocol):

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from bot.commands.when import Problem
 from bot.replies import rhythm
+from bot.replies.cards import begun_with
 from bot.replies.language import Language, short
 from bot.reply import Button, Reply
 from scheduler.calendar import EveryWorkday, Once, Opening, Rule, from_json, known_until, next_after, upcoming
@@ -118,7 +119,7 @@ def _fields(
     fields.append((words.say("field.size"), f"{params['width']}x{params['height']}"))
     if params["count"] > 1:
         fields.append((words.say("field.count"), str(params["count"])))
-    return tuple(fields)
+    return (*fields, *begun_with(params, words))
 
 
 def _coming(reservation: Reservation, rule: Rule, zone: ZoneInfo, now: datetime) -> list[datetime]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from bot.replies.language import Language, short
 from bot.reply import Button, Form, FormField, Picture, Reply, SourceLink
 from inference.images.builtin.world import known
 from inference.images.model import ModelCard
+from inference.requests import passes
 from scheduler.progress import Progress
 from scheduler.standing import payer
 from storage.records import Asset, Job, JobState, Kind, Place
@@ -22,6 +23,7 @@ if TYPE_CHECKING:  # for its name only
 
 PROMPT_SHOWN = 300  # characters of the prompt on a card
 ALT_SHOWN = 120
+PICTURES_WITH_BUTTONS = 4  # of one card
 FORM_PROMPT = 2000  # characters of a description that a form takes
 
 
@@ -119,7 +121,12 @@ def _drawn(job: Job, words: Language, assets: Sequence[Asset], card: ModelCard |
         text=what(job, PROMPT_SHOWN),
         fields=(*_recipe(job, words), *_made(job, words)),
         pictures=tuple(Picture(asset=a.id, width=a.width, height=a.height, alt=what(job, ALT_SHOWN)) for a in pictures),
-        buttons=(_button("redo", job, words), _button("reseed", job, words), *_votes(job, words)),
+        buttons=(
+            _button("redo", job, words),
+            _button("reseed", job, words),
+            *_picture_buttons(job, words, pictures),
+            *_votes(job, words),
+        ),
         form=_redo_form(job, words),
         note=_note(job, words, card),
     )
@@ -211,7 +218,29 @@ def _recipe(job: Job, words: Language) -> tuple[tuple[str, str], ...]:
     ]
     if params["count"] > 1:
         fields.append((words.say("field.count"), str(params["count"])))
-    return (*fields, *_booked(job, words))
+    return (*fields, *begun_with(params, words), *_booked(job, words))
+
+
+def begun_with(params: Mapping[str, Any], words: Language) -> tuple[tuple[str, str], ...]:
+    """Which picture it was drawn from, and how much was drawn anew."""
+    source = params.get("source")
+    if not source:
+        return ()
+    named = words.say("source.job", **source) if "job" in source else words.say("source.sent")
+    run = words.say(
+        "source.strength", strength=f"{params['strength']:g}", steps=passes(params["steps"], params["strength"])
+    )
+    return ((words.say("field.source"), named), (words.say("field.strength"), run))
+
+
+def _picture_buttons(job: Job, words: Language, pictures: Sequence[Asset]) -> Iterator[Button]:
+    """For each picture: another like it, and the same larger. Numbered where there are several, from 1."""
+    several = len(pictures) > 1
+    for action in ("variation", "upscale"):
+        for picture in pictures[:PICTURES_WITH_BUTTONS]:
+            number = picture.index + 1
+            label = words.say(f"button.{action}.n", n=number) if several else words.say(f"button.{action}")
+            yield Button(action=action, label=label, value={"job": job.id, "index": number})
 
 
 def _booked(job: Job, words: Language) -> tuple[tuple[str, str], ...]:

@@ -45,6 +45,15 @@ TABLE: dict[str, str] = {
     "field.count": "Pictures",
     "field.time": "Time",
     "field.model": "Model",
+    "field.source": "Drawn from",
+    "source.job": "#{job}, picture {picture}",
+    "source.sent": "the picture sent",
+    "field.strength": "Strength",
+    "source.strength": "{strength} ({steps} steps run)",
+    "button.variation": "Vary",
+    "button.variation.n": "Vary {n}",
+    "button.upscale": "Enlarge",
+    "button.upscale.n": "Enlarge {n}",
     "button.redo": "Redo",
     "button.reseed": "New seed",
     "button.cancel": "Cancel",
@@ -119,6 +128,8 @@ TABLE: dict[str, str] = {
     "tell an admin the job's number.",
     "failure.bad_request": "The model does not accept these values. See /help draw for what is allowed and try again.",
     "failure.prompt_too_long": "The description is too long for the model. Shorten it to some 200 words and try again.",
+    "failure.bad_source": "The picture to draw from cannot be read. Try another one.",
+    "failure.source_gone": "The file of the picture to draw from is gone. Send the picture and try again.",
     "failure.disk_full": "The server's disk is full, the picture could not be kept. "
     "Ask an admin to free space, then try again.",
     "failure.window_closed": "Its turn did not come before the window closed. Try another one.",
@@ -173,6 +184,31 @@ TABLE: dict[str, str] = {
     "refusal.elsewhere": "This card was forwarded and does nothing here. Press it in its own chat, or send a command.",
     "refusal.already_ended": "Job #{job} is over already ({state}), there is nothing to cancel.",
     "refusal.not_a_picture": "Job #{job} is no picture and cannot be redone.",
+    "refusal.no_source": "There is no picture to draw from. Reply to one with `/draw … --from`, or send picture and "
+    "words in one message; a job's picture is `--from 17`, its second one `--from 17.2`.",
+    "refusal.no_source_web": "There is no picture to draw from. Attach one with the button beside the input, or name "
+    "a job's: `--from 17`.",
+    "refusal.no_source_terminal": "There is no picture to draw from. `--from` takes a file, or a job's picture: "
+    "`--from 17`.",
+    "refusal.no_source_to_redo": "Job #{job} was not drawn from a picture: --strength means nothing. Leave it out.",
+    "refusal.no_picture": "Job #{job} has no picture: it is not drawn yet, failed, or is no picture at all.",
+    "refusal.no_such_picture": "Job #{job} has pictures: {count}. There is no number {picture}.",
+    "refusal.largest": "{size} cannot be enlarged: sides have at most {side} pixels, a picture {pixels}.",
+    "refusal.source_format": "This file is no picture that can be used. Send PNG, JPEG, WebP, GIF or BMP.",
+    "refusal.source_large": "The picture is too large: at most {megabytes} MB and {megapixels} megapixels. "
+    "Send a smaller one.",
+    "refusal.source_small": "The picture is too small or too narrow. Send another one.",
+    "refusal.source_broken": "The picture is damaged. Save it anew and send it again.",
+    "refusal.enclosed_large": "The file is too large, at most {limit} MB. Make it smaller, or split it.",
+    "refusal.enclosed_gone": "The file of that message cannot be had any more. Please send it again.",
+    "refusal.enclosed_not_in_chat": "I am not in that chat and cannot have its files. Add me, or send it to me.",
+    "refusal.enclosed_restricted": "This chat does not let files be downloaded. Send it to me in another one.",
+    "refusal.enclosed_kind": "Files of such messages, like stickers, cannot be had. Send the file itself.",
+    "refusal.enclosed_failed": "The chat platform did not hand out the file. Try again later, or tell an admin.",
+    "refusal.no_file": "There is no file. Reply to a file with `/kb add`; on the server there is `moqi kb add FILE`.",
+    "refusal.unknown_document": "There is no document “{name}”. /kb lists them.",
+    "refusal.synced_document": "“{name}” comes from a folder that is followed and would come back. "
+    "Delete it in that folder.",
     "refusal.unknown_person": "Nobody called “{who}” is known. Mention them with @, or write their id: feishu:ou_123.",
     "refusal.ambiguous_person": "Several people are called “{who}”: {names}. Mention one with @, or write their id.",
     "refusal.too_many_reservations": "You have {limit} reservations, which is the limit. "
@@ -209,8 +245,8 @@ TABLE: dict[str, str] = {
     "usage.open_quote": "The quote at character {position} is never closed: {near}. Close it, or remove it.",
     "usage.unknown_flag": "There is no {flag}. {hint}",
     "usage.unknown_flag.near": "Did you mean {near}?",
-    "usage.unknown_flag.none": "There are --size --ar --n --seed --steps --cfg --neg --at --every --late --dry-run; "
-    "to write it as text, put a lone -- before it.",
+    "usage.unknown_flag.none": "There are --size --ar --n --seed --steps --cfg --neg --at --every --late --from "
+    "--strength --dry-run; to write it as text, put a lone -- before it.",
     "usage.repeated_flag": "{flag} stands there twice, please keep one.",
     "usage.missing_value": "{flag} needs a value, {example}.",
     "usage.not_a_number": "{flag} takes a number from {low} to {high}, “{given}” is none.",
@@ -258,6 +294,11 @@ TABLE: dict[str, str] = {
     "“{given}” was not understood.",
     "usage.dry_later": "A reservation's card shows its times and price before you confirm. Please leave out --dry-run.",
     "usage.dry_redo": "A redo cannot be tried. Write the whole order, like `/draw a cat --dry-run`.",
+    "usage.strength_alone": "--strength goes with --from, like `--from 17 --strength 0.5`.",
+    "usage.redo_from": "A redo keeps its picture. Order anew: `/draw a cat --from 17`.",
+    "usage.kb_form": "“{given}” was not understood. There are `/kb`, `/kb add` (as a reply to a file) and "
+    "`/kb remove NAME`.",
+    "usage.kb_name": "Which one? For example `/kb remove handbook.md`. /kb lists them.",
     "usage.redo_later": "A redo cannot be booked. Write the whole order, like `/draw a cat --at 22:00`.",
     "usage.reserve_form": "Say when and what, like `/reserve tomorrow 9:00 a cat`.",
     "usage.reserve_time": "The time “{given}” was not understood. First the time, then what to draw: "
@@ -286,6 +327,21 @@ TABLE: dict[str, str] = {
     # --- answers to commands -----------------------------------------------------------------------------------
     "new": "A fresh start: what was said before no longer counts.",
     "already_done": "This was done already.",
+    "kb.added": "{name} is in the knowledge base (passages: {passages}) and can be asked about.",
+    "kb.updated": "{name} is brought up to date (passages: {passages}).",
+    "kb.unchanged": "{name} is in already and has not changed (passages: {passages}).",
+    "kb.failed": "{name} was not added: {why}",
+    "kb.why.unsupported": "files of this kind cannot be read. PDF, Word, Excel, PowerPoint, Markdown, text and HTML "
+    "can.",
+    "kb.why.too_large": "it holds too much, please split it.",
+    "kb.why.unreadable": "it is damaged, locked, or has no text in it; scans need text recognition first.",
+    "kb.why.synced": "a document of this name comes from a folder. Give it another name: `/kb add NAME`.",
+    "kb.title": "Knowledge base · documents: {count}",
+    "kb.none": "The knowledge base is empty. Reply to a file with `/kb add` to add it.",
+    "kb.row": "{name} · {passages} passages",
+    "kb.row.synced": "{name} · {passages} passages · follows a folder",
+    "kb.note": "Add: reply to a file with /kb add · remove: /kb remove NAME",
+    "kb.removed": "Taken out of the knowledge base: {name}",
     "toast.queued": "Queued as job #{job}",
     "vote.up": "Thank you, 👍 noted",
     "vote.down": "Thank you, 👎 noted. To get another result, press “Edit and redraw” or ask in other words.",
@@ -480,6 +536,9 @@ TABLE: dict[str, str] = {
     "help.draw.use": "/draw a cat --size 1024x768",
     "help.draw.more": "Options may stand anywhere, values may be quoted; after a lone -- everything is text.\n"
     "`--dry-run`: only tells price, place and waiting time, and orders nothing",
+    "help.draw.from": "`--from`: begin with a picture: reply to one, or send it in the same message; a job's picture "
+    "is `--from 17`, its second one `--from 17.2`. Without a size it keeps its shape\n"
+    "`--strength 0.6`: how much is drawn anew, 0.1 hardly anything, 1 everything",
     "help.reserve": "draws later, by itself",
     "help.reserve.use": "/reserve tomorrow 9:00 a cat",
     "help.reserve.more": "Also `/draw a cat --at tonight at 10`, `/draw a sunrise --every weekdays 9:00`, "
@@ -543,6 +602,10 @@ TABLE: dict[str, str] = {
     "help.unban": "lets somebody in again",
     "help.unban.use": "/unban @name",
     "help.unban.more": "At once; a block with an end ends by itself.",
+    "help.kb": "Documents of the knowledge base",
+    "help.kb.use": "/kb",
+    "help.kb.more": "Lists the documents. Add one: reply to a file with `/kb add`, with another name behind it if you "
+    "like. Take one out: `/kb remove handbook.md`. Everybody can ask about what is added.",
     "help.size": "`--size 1024x768`: {text} (sides {low}–{high}, default {default})",
     "help.size.choices": "`--size {default}`: {text} (one of {choices}, default {default})",
     "help.count": "`--n 2`: {text} ({range}, default {default})",

@@ -34,10 +34,12 @@ from storage.records import (
 )
 
 if TYPE_CHECKING:  # for their names only
+    from bot.kb import Outcome
     from bot.manage import Holder
     from scheduler.pausing import Hold
     from scheduler.queue import Preview
     from scheduler.quota import Allowed
+    from storage.documents import Holding
 
 #: What a flag's value looks like, for a flag that has none.
 EXAMPLES = {
@@ -51,6 +53,7 @@ EXAMPLES = {
     "--at": "--at 22:00",
     "--every": "--every 9:00",
     "--late": "--late 30",
+    "--strength": "--strength 0.6",
 }
 
 
@@ -231,6 +234,28 @@ class Words(Language):
         refusal = found.refusal
         why = self.refusal(refusal.code, refusal.detail).text if refusal else ""
         return preview(params, found, self, why, hold)
+
+    # --- documents -----------------------------------------------------------------------------------------------
+
+    def document(self, outcome: Outcome) -> Reply:
+        """What became of a document that was sent."""
+        why = self.say(f"kb.why.{outcome.code}") if outcome.status == "failed" else ""
+        name = short(outcome.name, 80)
+        return Reply(text=self.say(f"kb.{outcome.status}", name=name, passages=outcome.passages, why=why))
+
+    def documents(self, held: Sequence[Holding], count: int) -> Reply:
+        """The documents of the knowledge base, newest first; `count` in all."""
+        if not held:
+            return Reply(text=self.say("kb.none"))
+        rows = [self._document(one) for one in held] + (["…"] if count > len(held) else [])
+        return Reply(title=self.say("kb.title", count=count), text="\n".join(rows), note=self.say("kb.note"))
+
+    def _document(self, held: Holding) -> str:
+        row = "kb.row.synced" if held.source else "kb.row"
+        return self.say(row, name=short(held.document.name, 60), passages=held.passages)
+
+    def document_removed(self, name: str) -> Reply:
+        return Reply(text=self.say("kb.removed", name=short(name, 80)))
 
     # --- reservations --------------------------------------------------------------------------------------------
 

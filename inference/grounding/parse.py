@@ -19,7 +19,9 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import unescape
+from io import BytesIO
 from pathlib import Path
+from zipfile import BadZipFile, ZipFile
 
 from inference.errors import InferenceError
 
@@ -60,12 +62,13 @@ class Parsed:
     markdown: str
 
 
-def parse(data: bytes, name: str) -> Parsed:
-    """Read a document; the ending of `name` says what it is. Blocks for up to `TIMEOUT` seconds.
+def parse(data: bytes, name: str, kind: str = "") -> Parsed:
+    """Read a document. Blocks for up to `TIMEOUT` seconds.
 
-    Raises `Unsupported`, `TooLarge` or `Unreadable`.
+    `kind` is the ending that says what it is; empty = that of its name. Raises `Unsupported`, `TooLarge` or
+    `Unreadable`.
     """
-    suffix = Path(name).suffix.lower()
+    suffix = kind or kind_by_name(data, name)
     check_size(len(data), name)
     if suffix in BINARY:
         parsed = _in_child(data, name, BINARY[suffix])
@@ -75,6 +78,56 @@ def parse(data: bytes, name: str) -> Parsed:
         known = " ".join(sorted(supported()))
         raise Unsupported(f"{name}: files of kind {suffix or '(none)'} cannot be read.", f"Readable are: {known}")
     return _checked(parsed, name)
+
+
+def kind_by_name(data: bytes, name: str) -> str:
+    """The ending of a file's name."""
+    return Path(name).suffix.lower()
+
+
+def kind_of(data: bytes, name: str) -> str:
+    """The ending that a file's bytes ask for, whatever it is called; the name decides only between kinds of text.
+
+    Raises `Unsupported`.
+    """
+    if data[:1024].lstrip().startswith(b"%PDF-"):
+        return ".pdf"
+    if data.startswith(b"PK\x03\x04"):
+        return _office(data, name)
+    if any(data.startswith(magic) for magic in _FOREIGN) or (b"\0" in data[:4096] and not data.startswith(_UTF16)):
+        known = " ".join(sorted(supported()))
+        raise Unsupported(f"{name} holds neither text nor a known kind of document.", f"Readable are: {known}")
+    suffix = kind_by_name(data, name)
+    return suffix if suffix in _TEXTS else ".txt"
+
+
+def _office(data: bytes, name: str) -> str:
+    """Which of the office formats an archive is. Raises `Unsupported`."""
+    try:
+        with ZipFile(BytesIO(data)) as archive:
+            folders = {member.partition("/")[0] for member in archive.namelist()}
+    except (BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise Unreadable(f"{name} is a damaged archive.", "Open it, save it anew, and try again.") from error
+    kind = next((ending for folder, ending in _FOLDERS.items() if folder in folders), "")
+    if not kind:
+        raise Unsupported(f"{name} is an archive.", "Unpack it and give its documents one by one.")
+    return kind
+
+
+_FOLDERS = {"word": ".docx", "xl": ".xlsx", "ppt": ".pptx"}
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+#: How old office files, pictures, packed and running programs begin.
+_FOREIGN = (
+    b"\xd0\xcf\x11\xe0",
+    b"\x89PNG",
+    b"\xff\xd8\xff",
+    b"GIF8",
+    b"RIFF",
+    b"7z\xbc\xaf",
+    b"Rar!",
+    b"\x1f\x8b",
+    b"\x7fELF",
+)
 
 
 def check_size(size: int, name: str) -> None:
@@ -91,7 +144,7 @@ def supported() -> frozenset[str]:
 
 def decode(data: bytes, name: str) -> str:
     """Text of unknown encoding: UTF-8, UTF-16 with its mark, or GB 18030 (which holds GBK)."""
-    utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+    utf16 = data.startswith(_UTF16)
     for encoding in ("utf-16",) if utf16 else ("utf-8-sig", "gb18030"):
         try:
             text = data.decode(encoding)

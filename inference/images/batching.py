@@ -1,9 +1,10 @@
 """Decides which requests may share a forward pass, and how many. Pure.
 
-A batch must agree in everything the pipeline takes once per call: size, steps, guidance, adapters. It should also agree
-in the length of the prompt in blocks of 32 tokens: equal blocks need no attention mask, and the fast attention kernels
-take none. The exact length needs the tokenizer, which a process without torch does not have, so the key carries an
-estimate and the engine splits a batch by the exact blocks. A wrong estimate costs a little speed, never a picture.
+A batch must agree in everything the pipeline takes once per call: size, steps, guidance, adapters, and whether it
+begins with pictures and how much of them is drawn anew. It should also agree in the length of the prompt in blocks of
+32 tokens: equal blocks need no attention mask, and the fast attention kernels take none. The exact length needs the
+tokenizer, which a process without torch does not have, so the key carries an estimate and the engine splits a batch by
+the exact blocks. A wrong estimate costs a little speed, never a picture.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ _PIECE = re.compile(r"[A-Za-z0-9']+|[^\sA-Za-z0-9']")
 def batch_key(request: ImageRequest, block: int) -> str:
     """Requests with equal keys may share a forward pass. `block` is from estimated_block() or block_of()."""
     adapters = ",".join(f"{name}:{weight:g}" for name, weight in sorted(request.adapters))
-    return f"{request.width}x{request.height}/{request.steps}/{request.cfg:g}/{adapters}/{block}"
+    kind = "" if request.strength is None else f"/from:{request.strength:g}"
+    return f"{request.width}x{request.height}/{request.steps}/{request.cfg:g}/{adapters}/{block}{kind}"
 
 
 def estimated_block(prompt: str) -> int:

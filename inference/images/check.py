@@ -23,6 +23,7 @@ def check_request(request: ImageRequest, card: ModelCard) -> None:
         raise BadImageRequest(f"{request.steps} steps are not possible.", f"Use 1 to {card.max_steps}.")
     if not 0 <= request.seed <= MAX_SEED:
         raise BadImageRequest(f"The seed {request.seed} is out of range.", f"Use 0 to {MAX_SEED}.")
+    _check_source(request)
     unknown = [name for name, _ in request.adapters if name not in card.adapters]
     if unknown:
         known = ", ".join(card.adapters) or "none is loaded"
@@ -37,6 +38,18 @@ def _check_size(width: int, height: int, card: ModelCard) -> None:
     if width * height > card.max_pixels:
         rule = f"At most {card.max_pixels:,} pixels."
         raise BadImageRequest(f"The size {width}x{height} has {width * height:,} pixels.", rule)
+
+
+def _check_source(request: ImageRequest) -> None:
+    source, strength = request.source, request.strength
+    if (source is None) != (strength is None):
+        raise BadImageRequest("A picture to begin with and its strength go together.", "Name both, or neither.")
+    if strength is not None and not 0 < strength <= 1:
+        raise BadImageRequest(f"The strength {strength:g} is not possible.", "Use a number above 0, up to 1.")
+    if source is not None and (source.size != (request.width, request.height) or source.mode != "RGB"):
+        have = f"{source.width}x{source.height} {source.mode}"
+        need = f"It must be RGB with {request.width}x{request.height} pixels."
+        raise BadImageRequest(f"The picture to begin with is {have}.", need)
 
 
 def clean_prompt(prompt: str, special_tokens: Collection[str]) -> str:

@@ -53,7 +53,14 @@ class Finished:
 
 
 def finish(
-    result: ImageResult, *, job: str, model: str, steps: int, producer: str = "moqi", label: bool = True
+    result: ImageResult,
+    *,
+    job: str,
+    model: str,
+    steps: int,
+    strength: float | None = None,
+    producer: str = "moqi",
+    label: bool = True,
 ) -> Finished:
     """Encode a picture: PNG with its parameters. 30 ms at 1024x1024: call it in a thread.
 
@@ -63,7 +70,8 @@ def finish(
     image = result.image
     xmp = label_xmp(Label(producer=producer, produce_id=job)) if label else b""
     size = f"{image.width}x{image.height}"
-    parameters = f"Steps: {steps}, Seed: {result.seed}, Size: {size}, Model: {model}, Job: {job}"
+    redrawn = "" if strength is None else f"Denoising strength: {strength:g}, "
+    parameters = f"Steps: {steps}, Seed: {result.seed}, Size: {size}, {redrawn}Model: {model}, Job: {job}"
     data = _png(image, xmp, parameters)
     return Finished(
         data=data,

@@ -7,6 +7,8 @@ owns a model (see inference/device.py). What the choices below rest on was measu
 - Guidance is exactly 0.0: any value above switches on a second pass per step that this distilled model never learned.
 - `vae.enable_slicing()` always: decoding a batch at once changes pixels by up to 18/255 against decoding one by one.
 - The pipeline writes the chat template into the list of prompts it is given: it gets a fresh one.
+- A picture to begin with goes through a second pipeline of the same parts: no second copy of any weight, and no second
+  scheduler. Each call sets the scheduler anew, and one thread makes one call at a time.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ class ZImageModel:
 
     def __init__(self, pipeline: Any, card: ModelCard) -> None:
         self.pipeline = pipeline
+        self._redrawing = _sharing(pipeline)
         self.card = card
         self._special_tokens = tuple(pipeline.tokenizer.get_added_vocab())
 
@@ -80,8 +83,8 @@ class ZImageModel:
 
         Members whose captions differ in length by blocks of 32 tokens go through separate passes, one after another.
         """
-        if len({(one.width, one.height, one.steps, one.cfg, one.adapters) for one in batch}) > 1:
-            raise ValueError("all members of a batch must share size, steps, guidance and adapters")
+        if len({(one.width, one.height, one.steps, one.cfg, one.adapters, one.strength) for one in batch}) > 1:
+            raise ValueError("all members of a batch must share size, steps, guidance, adapters and strength")
         members = [self._member(index, request) for index, request in enumerate(batch)]
         results: list[ImageResult | None] = [None] * len(batch)
         for block in sorted({member.block for member in members}):
@@ -94,7 +97,7 @@ class ZImageModel:
         """Free the device. The model cannot be used afterwards."""
         import torch
 
-        del self.pipeline
+        del self.pipeline, self._redrawing
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -143,7 +146,11 @@ class ZImageModel:
         import torch
 
         shared = members[0].request
-        return self.pipeline(
+        pipeline, begin = self.pipeline, {}
+        if shared.strength is not None:
+            pipeline = self._redrawing
+            begin = {"image": [one.request.source for one in members], "strength": shared.strength}
+        images = pipeline(
             prompt=[one.prompt for one in members],
             width=shared.width,
             height=shared.height,
@@ -155,7 +162,10 @@ class ZImageModel:
             callback_on_step_end=running.on_step,
             callback_on_step_end_tensor_inputs=["latents", "prompt_embeds"],
             output_type="pt",
+            **begin,
         ).images
+        self.pipeline.maybe_free_model_hooks()  # the other pipeline knows of no hooks: it offloads nothing at its end
+        return images
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
@@ -278,6 +288,16 @@ def _read(path: Path, dtype: str) -> Any:
     return pipeline_class.from_pretrained(
         str(path), dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True
     )
+
+
+def _sharing(pipeline: Any) -> Any:
+    """A pipeline that begins with pictures, made of the parts of one that begins with noise."""
+    from diffusers import ZImageImg2ImgPipeline
+
+    pipeline_class: Any = ZImageImg2ImgPipeline
+    sharing = pipeline_class(**pipeline.components)
+    sharing.set_progress_bar_config(disable=True)
+    return sharing
 
 
 def _to_images(pixels: Any, running: _Pass) -> list[Image.Image]:

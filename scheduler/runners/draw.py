@@ -10,10 +10,14 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+from PIL.Image import Image
 
 from inference.device import ImageDevice
 from inference.errors import (
     BadImageRequest,
+    BadSource,
     ImageError,
     InferenceError,
     ModelUnavailable,
@@ -24,6 +28,7 @@ from inference.errors import (
 from inference.images.batching import BatchLimit
 from inference.images.finish import finish
 from inference.images.pricing import weight
+from inference.images.source import fitted
 from inference.requests import ImageRequest
 from inference.results import ImageResult
 from scheduler.estimate import AT_ONCE
@@ -31,7 +36,7 @@ from scheduler.fairness import pictures
 from scheduler.progress import Progress, ProgressFeed
 from scheduler.queue import Failure
 from scheduler.work import NewAsset, Outcome, Stopped, Success, Task
-from storage.errors import DiskFull, StorageError
+from storage.errors import DiskFull, Missing, StorageError
 from storage.faults import point
 from storage.files import Files
 from storage.records import Job, Kind
@@ -39,6 +44,7 @@ from storage.records import Job, Kind
 #: The sentence a person gets for each error of the engine.
 CODES: dict[type[InferenceError], str] = {
     BadImageRequest: "bad_request",
+    BadSource: "bad_source",
     PromptTooLong: "prompt_too_long",
     OutOfMemory: "out_of_memory",
     NotFinite: "not_finite",
@@ -64,6 +70,7 @@ class Strip:
     task: Task
     members: list[Member] = field(default_factory=list)
     seconds: float = 0.0
+    failure: Failure | None = None  # it could not even begin
 
 
 class NobodyWatches:
@@ -121,7 +128,7 @@ class DrawRunner:
         return (time.monotonic() - began) / weight(request.width, request.height, request.steps)
 
     async def run(self, batch: Sequence[Task]) -> list[Outcome]:
-        strips = [Strip(task, _members(task)) for task in batch]
+        strips = [await self._strip(task) for task in batch]
         waiting = [member for strip in strips for member in strip.members]
         while waiting:
             room = self.room(waiting[0].task.job)
@@ -132,6 +139,24 @@ class DrawRunner:
             for strip in strips:
                 strip.seconds += share * sum(member.task is strip.task for member in members)
         return [await self._outcome(strip) for strip in strips]
+
+    async def _strip(self, task: Task) -> Strip:
+        """The job's pictures to be drawn; all of them begin with the same one, if with any."""
+        try:
+            source = await asyncio.to_thread(self._source, task.job.params)
+        except BadSource as error:
+            return Strip(task, failure=_failure(error))
+        except StorageError as error:
+            code = "source_gone" if isinstance(error, Missing) else "internal"
+            failure = Failure(error=code, cause=str(error), transient=error.transient, engine=False)
+            return Strip(task, failure=failure)
+        return Strip(task, _members(task, source))
+
+    def _source(self, params: dict[str, Any]) -> Image | None:
+        """The picture to begin with, made to fit. Raises StorageError, BadSource."""
+        if "source" not in params:
+            return None
+        return fitted(self._files.read(params["source"]["sha256"]), params["width"], params["height"])
 
     async def _draw(self, members: list[Member]) -> None:
         """One forward pass, or as many as it takes."""
@@ -178,6 +203,8 @@ class DrawRunner:
         failed = next((member.error for member in strip.members if member.error), None)
         if strip.task.stop:
             return Stopped()
+        if strip.failure is not None:
+            return strip.failure
         if failed is not None:
             return _failure(failed)
         point("picture-drawn")
@@ -193,7 +220,13 @@ class DrawRunner:
         if member.result is None:
             raise RuntimeError(f"job {job.id}: picture {member.index} has neither result nor error")
         name = f"{job.id}-{member.index + 1}"
-        made = finish(member.result, job=name, model=self._device.card.name, steps=member.request.steps)
+        made = finish(
+            member.result,
+            job=name,
+            model=self._device.card.name,
+            steps=member.request.steps,
+            strength=member.request.strength,
+        )
         sha = self._files.put(made.data)
         return NewAsset(
             sha256=sha, media_type=made.media_type, size=len(made.data), width=made.width, height=made.height
@@ -211,7 +244,7 @@ class DrawRunner:
         }
 
 
-def _members(task: Task) -> list[Member]:
+def _members(task: Task, source: Image | None) -> list[Member]:
     params = task.job.params
     return [
         Member(
@@ -225,6 +258,8 @@ def _members(task: Task) -> list[Member]:
                 seed=(params["seed"] + index) % 2**32,
                 cfg=params["cfg"],
                 negative=params["negative"],
+                strength=params.get("strength"),
+                source=source,
             ),
         )
         for index in range(pictures(task.job))

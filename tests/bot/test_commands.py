@@ -18,8 +18,12 @@ from bot.commands import (
     Cancel,
     Conversation,
     Draw,
+    From,
     Help,
     Jobs,
+    KbAdd,
+    KbList,
+    KbRemove,
     New,
     OnReservation,
     Pause,
@@ -125,6 +129,72 @@ RESERVED: list[tuple[str, Reserve | Retime | OnReservation]] = [
     ],
 )
 def test_a_dry_run_is_a_question_about_an_order(text: str, meant: object) -> None:
+    assert parse(text, RULES) == meant
+
+
+def begun(prompt: str = "猫", job: int = 0, picture: int = 1, **changes: Any) -> Draw:
+    """A Draw that begins with a picture, in its shape unless a size is named."""
+    return drawn(prompt, source=From(job=job, picture=picture), **{"sized": False, **changes})
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        # the picture that comes with the message, wherever the flag stands
+        ("/draw 猫 --from", begun()),
+        ("/draw --from 猫", begun()),
+        ("/画 猫 —from", begun()),
+        ("／draw 猫 －－from", begun()),
+        ("/draw 猫 --ref", begun()),
+        ("画一只猫 --from", begun("一只猫")),
+        ("/draw --from= 猫", begun("= 猫")),
+        ("/draw a cat --from on a roof", begun("a cat on a roof")),
+        ('/draw --from "猫 17"', begun("猫 17")),
+        # a picture of a job
+        ("/draw 猫 --from 17", begun(job=17)),
+        ("/draw --from 17 猫", begun(job=17)),
+        ("/draw 猫 --from #17", begun(job=17)),
+        ("/draw 猫 --from=17.2", begun(job=17, picture=2)),
+        ("/draw 猫 --from １７．２", begun(job=17, picture=2)),
+        ("/draw 猫 --from 任务17，", begun("猫 ，", job=17)),
+        ("/draw 猫 --from17", begun(job=17)),
+        # numbers that belong to the words
+        ("/draw --from 3d 猫", begun("3d 猫")),
+        ("/draw --from 3只猫", begun("3只猫")),
+        ("/draw --from 16:9 猫", begun("16:9 猫")),
+        # with the other flags
+        ("/draw 猫 --from --size 512x512", begun(width=512, height=512, sized=True)),
+        ("/draw 猫 --from 17 --strength 0.3 --n 2", begun(job=17, strength=0.3, count=2)),
+        ("/draw 猫 --from --strength .5", begun(strength=0.5)),
+        ("/draw 猫 --from --strength=１", begun(strength=1.0)),
+        ("/draw 猫 --from --dry-run", Preview(draw=begun())),
+        ("/draw 猫 --from --at 22:00", Reserve(draw=begun(), at="22:00")),
+        ("/预约 22:00 猫 --from 17", Reserve(draw=begun(job=17), at="22:00")),
+        ("/redo 17 --strength 0.3", Redo(job=17, strength=0.3)),
+        ("/draw 猫 -- --from 17", drawn("猫 --from 17")),
+        ("/draw a cat from 17 streets", drawn("a cat from 17 streets")),
+    ],
+)
+def test_orders_that_begin_with_a_picture(text: str, meant: object) -> None:
+    assert parse(text, RULES) == meant
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("/kb", KbList()),
+        ("/kb list", KbList()),
+        ("/知识库", KbList()),
+        ("/知识库列表", KbList()),
+        ("/kb add", KbAdd()),
+        ("/KB ADD 员工 手册.md", KbAdd(name="员工 手册.md")),
+        ("/知识库 添加", KbAdd()),
+        ("/kb remove 员工 手册.md", KbRemove(name="员工 手册.md")),
+        ("/kb remove “手册.md”", KbRemove(name="手册.md")),
+        ("/知识库 删除 手册.md", KbRemove(name="手册.md")),
+    ],
+)
+def test_what_admins_say_of_documents(text: str, meant: object) -> None:
     assert parse(text, RULES) == meant
 
 
@@ -464,7 +534,22 @@ WRONG: list[tuple[str, str, dict[str, str]]] = [
     ("/pause tomorrow", "pause_form", {"given": "tomorrow"}),
     ("/resume now", "resume_form", {}),
     ("/model", "later_command", {}),
-    ("/kb", "later_command", {}),
+    ("/kb foo", "kb_form", {"given": "foo"}),
+    ("/kb remove", "kb_name", {}),
+    ("/kb list all", "takes_nothing", {"given": "all"}),
+    ("/kb add " + "x" * 201, "too_long", {"limit": "200", "over": "1"}),
+    ("/draw 猫 --strength 0.5", "strength_alone", {}),
+    ("/draw 猫 --from --strength 0", "out_of_range", {"nearest": "0.1", "flag": "--strength"}),
+    ("/draw 猫 --from --strength 1.1", "out_of_range", {"nearest": "1"}),
+    ("/draw 猫 --from --strength 一半", "not_a_number", {"given": "一半"}),
+    ("/draw 猫 --from --strength", "missing_value", {"flag": "--strength"}),
+    ("/draw 猫 --from --from 17", "repeated_flag", {"flag": "--from"}),
+    ("/draw --from 17", "empty_prompt", {}),
+    ("/draw 猫 --from 99999999999", "bad_job", {"given": "99999999999"}),
+    ("/draw 猫 --from 0", "bad_job", {"given": "0"}),
+    ("/draw 猫 --from 4294967295", "bad_job", {"given": "4294967295"}),
+    ("/redo 17 --from", "redo_from", {}),
+    ("/redo 17 --from 18", "redo_from", {}),
     ("/audit", "later_command", {}),
     ("/help template", "later_command", {}),
     ("/reserve", "reserve_form", {}),

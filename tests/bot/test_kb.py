@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
 from bot import kb
+from inference.grounding import parse
 from storage.database import Database
 from storage.migrations import migrate
 
@@ -176,3 +179,89 @@ async def test_evaluation_counts_as_announced(db: Database, folder: Path) -> Non
 def test_a_bad_question_names_its_line(line: str) -> None:
     with pytest.raises(kb.BadQuestions, match="Line 2"):
         kb.read_questions(["", line])
+
+
+# --- documents that somebody sent -------------------------------------------------------------------------------
+
+
+async def sent(db: Database, name: str, data: bytes) -> kb.Outcome:
+    return await db.run(kb.keep_given, kb.read_given(name, data))
+
+
+async def test_a_document_that_was_sent_is_what_its_bytes_say(db: Database) -> None:
+    outcome = await sent(db, "手册.pdf", "# 手册\n\n周五下午可以远程办公。".encode())
+    assert (outcome.name, outcome.status, outcome.passages) == ("手册.pdf", "added", 1)
+    assert len(await kb.search(db, "远程办公")) == 1
+    assert (await sent(db, "手册.pdf", "# 手册\n\n周五下午可以远程办公。".encode())).status == "unchanged"
+    assert (await sent(db, "手册.pdf", "# 手册\n\n周四可以远程办公。".encode())).status == "updated"
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"%PDF-1.7 nothing more", "unreadable"),
+        (b"PK\x03\x04 nothing more", "unreadable"),
+        (b"\x89PNG\r\n\x1a\n", "unsupported"),
+        (b"\xd0\xcf\x11\xe0 an old document", "unsupported"),
+        (b"MZ" + bytes(200), "unsupported"),
+        (b"", "unreadable"),
+        (b"  \n", "unreadable"),
+        (b"\xff\xfe\x00", "unreadable"),
+    ],
+)
+async def test_what_cannot_be_read_is_told_whatever_it_is_called(db: Database, data: bytes, code: str) -> None:
+    outcome = await sent(db, "手册.md", data)
+    assert (outcome.status, outcome.code) == ("failed", code)
+    assert await names(db) == []
+
+
+async def test_what_a_folder_keeps_is_not_replaced_by_what_is_sent(db: Database, folder: Path) -> None:
+    await kb.sync(db, folder)
+    outcome = await sent(db, "报销.txt", "别的内容。".encode())
+    assert (outcome.status, outcome.code) == ("failed", "synced")
+    assert await kb.search(db, "别的内容") == []
+
+
+@pytest.mark.parametrize(
+    ("sent", "name"),
+    [
+        ("手册.md", "手册.md"),
+        ("../../etc/passwd", "passwd"),
+        ("C:\\Users\\li\\手册.docx", "手册.docx"),
+        (".env", "env"),
+        ("a\nb\u202e.md", "a b.md"),
+        ("", "document"),
+        ("..", "document"),
+        ("长" * 300 + ".md", "长" * 120 + ".md"),
+        ("x" * 300, "x" * 120),
+    ],
+)
+def test_how_a_document_that_was_sent_is_called(sent: str, name: str) -> None:
+    assert kb.given_name(sent) == name
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "kind"),
+    [
+        (b"text", "a.md", ".md"),
+        (b"<html></html>", "a.HTML", ".html"),
+        (b"a,b", "a.csv", ".txt"),
+        (b"text", "a.pdf", ".txt"),
+        (b"\n%PDF-1.4", "a.txt", ".pdf"),
+        ("文".encode("utf-16"), "a.txt", ".txt"),
+    ],
+)
+def test_what_a_file_is(data: bytes, name: str, kind: str) -> None:
+    assert parse.kind_of(data, name) == kind
+
+
+@pytest.mark.parametrize(("folder", "kind"), [("word", ".docx"), ("xl", ".xlsx"), ("ppt", ".pptx"), ("photos", "")])
+def test_which_office_format_an_archive_is(folder: str, kind: str) -> None:
+    buffer = io.BytesIO()
+    with ZipFile(buffer, "w") as archive:
+        archive.writestr(f"{folder}/document.xml", "x")
+    if kind:
+        assert parse.kind_of(buffer.getvalue(), "a.md") == kind
+        return
+    with pytest.raises(parse.Unsupported):
+        parse.kind_of(buffer.getvalue(), "a.docx")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest_asyncio
@@ -220,3 +222,36 @@ async def test_steps_are_told_over_all_pictures_of_a_job(bench: Bench) -> None:
 
 def test_every_error_of_the_engine_has_its_sentence() -> None:
     assert {*ImageError.__subclasses__(), *BadImageRequest.__subclasses__(), ModelUnavailable} == set(CODES)
+
+
+def begun(number: int, sha: str, **more: object) -> Task:
+    """A job that begins with a picture."""
+    plain = task(number, seed=number)
+    params = {**plain.job.params, "source": {"sha256": sha}, "strength": 0.6, **more}
+    return Task(replace(plain.job, params=params))
+
+
+async def test_a_source_is_read_once_and_made_to_fit(bench: Bench) -> None:
+    seen: list[ImageRequest] = []
+
+    def watch(batch: Sequence[ImageRequest]) -> None:
+        seen.extend(batch)
+
+    buffer = io.BytesIO()
+    Image.new("RGBA", (300, 100), (255, 0, 0, 255)).save(buffer, "PNG")
+    (done,) = await bench.run(begun(1, bench.files.put(buffer.getvalue()), count=2), script=watch)
+    assert isinstance(done, Success)
+    assert [one.strength for one in seen] == [0.6, 0.6]
+    (source,) = {id(one.source): one.source for one in seen}.values()
+    assert source is not None
+    assert (source.size, source.mode, source.getpixel((5, 5))) == ((64, 64), "RGB", (255, 0, 0))
+    made = Image.open(io.BytesIO(bench.files.read(done.assets[0].sha256)))
+    assert "Denoising strength: 0.6" in made.info["parameters"]
+
+
+async def test_a_source_that_is_gone_or_broken_fails_its_job_alone(bench: Bench) -> None:
+    broken = bench.files.put(b"\x89PNG\r\n\x1a\n no more")
+    outcomes = await bench.run(begun(1, "ab" * 32), begun(2, broken), task(3, seed=3))
+    assert errors(outcomes) == ["source_gone", "bad_source", "Success"]
+    assert bench.model.passes == [[3]]
+    assert not any(one.engine or one.transient for one in outcomes if isinstance(one, Failure)), "nobody else's fault"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -132,6 +133,15 @@ def test_a_changed_or_missing_file_is_found(db: Database, files: Files) -> None:
     sha = next(files.iterate())[0]
     files.path(sha).write_bytes(b"another picture")
     assert broken(db, files) == [5]
+    files.delete(sha)
+    assert broken(db, files) == [5]
+
+
+def test_what_people_gave_needs_its_file_like_what_was_made(db: Database, files: Files) -> None:
+    sha = files.put(b"given")
+    size: dict[str, Any] = {"media_type": "image/png", "size": 5, "width": 1, "height": 1}
+    db.run_sync(lambda conn: assets.take(conn, sha256=sha, now=utcnow(), **size))
+    assert broken(db, files) == []
     files.delete(sha)
     assert broken(db, files) == [5]
 

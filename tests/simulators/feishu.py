@@ -25,7 +25,8 @@ from tests.simulators.feishu_console import ConsolePage
 from tests.simulators.feishu_contacts import Directory
 from tests.simulators.feishu_events import App, Envelope, headers, sealed
 from tests.simulators.feishu_gateway import Gateway
-from tests.simulators.feishu_http import ApiError, Call, Fault, Server
+from tests.simulators.feishu_http import ApiError, Call, Download, Fault, Server
+from tests.simulators.feishu_resources import Resources
 
 LADDER = (15.0, 300.0, 3600.0, 21600.0)  # seconds between the pushes of one event
 _UUID_WINDOW = 3600.0
@@ -95,6 +96,7 @@ class FeishuSimulator:
         self.token_seconds = 7200
         self.messages: dict[str, Sent] = {}
         self.images: dict[str, bytes] = {}
+        self.resources = Resources()
         self.calls: list[str] = []  # "METHOD path" of every call
         self.pushed: list[Pushed] = []
         self.unknown_chats: set[str] = set()  # the bot is not in these
@@ -192,6 +194,7 @@ class FeishuSimulator:
         event = envelope.get("event", {})
         if "message" in event:
             self.write(envelope)
+            self.resources.keep(event["message"])
         item = Pushed(envelope=envelope, stamp=time.time())
         self.pushed.append(item)
         self._try(item, new_event_id=new_event_id)
@@ -274,16 +277,17 @@ class FeishuSimulator:
                 fault.times -= 1
             return fault
 
-    def answer(self, call: Call) -> dict[str, Any]:
-        """The JSON of a success; raises ApiError."""
+    def answer(self, call: Call) -> dict[str, Any] | Download:
+        """The JSON of a success, or a file; raises ApiError."""
         with self._lock:
             self.calls.append(f"{call.method} {call.path}")
-            if (given := self._before_authorisation(call)) is not None:
-                return given
+            if (first := self._before_authorisation(call)) is not None:
+                return first
             self._authorise(call)
             self._count_app()
-            if (told := self.directory.answer(call) or self.console.answer(call)) is not None:
-                return told
+            told = self.directory.answer(call) or self.console.answer(call)
+            if (given := told or self.resources.answer(call, self.recalled, self.unknown_chats)) is not None:
+                return given
             match call.method, call.path.removeprefix("/open-apis/").split("/"):
                 case "POST", ["im", "v1", "messages"]:
                     return self._send(call)

@@ -66,6 +66,7 @@ def message(
     group: bool = False,
     mentions: Sequence[Mapping[str, Any]] = (),
     thread_id: str = "",
+    parent_id: str = "",
     tenant_key: str = "tenant",
     **header: Any,
 ) -> Envelope:
@@ -82,6 +83,8 @@ def message(
     }
     if mentions:
         body["mentions"] = [dict(item) for item in mentions]
+    if parent_id:
+        body |= {"root_id": parent_id, "parent_id": parent_id}
     if thread_id:
         body |= {"thread_id": thread_id, "root_id": "om_root", "parent_id": "om_root"}
     ids = {"open_id": sender, "union_id": f"on_{sender[3:]}", "user_id": ""}

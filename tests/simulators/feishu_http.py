@@ -34,6 +34,14 @@ class ApiError(Exception):
 
 
 @dataclass(frozen=True)
+class Download:
+    """An answer that is a file."""
+
+    data: bytes
+    headers: dict[str, str]
+
+
+@dataclass(frozen=True)
 class Call:
     """One request of the API, read whole."""
 
@@ -70,8 +78,8 @@ class Platform(Protocol):
     def take_fault(self, path: str) -> Fault | None:
         """The fault this call meets, counted down."""
 
-    def answer(self, call: Call) -> dict[str, Any]:
-        """The JSON of a success; raises ApiError."""
+    def answer(self, call: Call) -> dict[str, Any] | Download:
+        """The JSON of a success, or a file; raises ApiError."""
 
 
 class Server(ThreadingHTTPServer):
@@ -118,8 +126,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def _result(self, call: Call) -> tuple[int, bytes, dict[str, str]]:
         try:
-            answer = {"code": 0, "msg": "success", **self.server.platform.answer(call)}
-            return 200, json.dumps(answer).encode(), {}
+            answer = self.server.platform.answer(call)
+            if isinstance(answer, Download):
+                return 200, answer.data, answer.headers
+            return 200, json.dumps({"code": 0, "msg": "success", **answer}).encode(), {}
         except ApiError as error:
             return error.status, json.dumps({"code": error.code, "msg": str(error)}).encode(), error.extra
 
@@ -144,6 +154,7 @@ class Handler(BaseHTTPRequestHandler):
     def _say(
         self, status: int, body: bytes, more: Mapping[str, str], kind: str = "application/json", torn: bool = False
     ) -> None:
+        kind = "application/octet-stream" if "Content-Disposition" in more else kind
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))

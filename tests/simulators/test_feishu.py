@@ -100,6 +100,31 @@ def lark_client(sdk: SimpleNamespace, feishu: FeishuSimulator) -> Any:
     )
 
 
+def test_unmodified_sdk_fetches_what_people_sent(sdk: SimpleNamespace) -> None:
+    im = sdk.im
+    with FeishuSimulator(App(app_id="cli_00000000000000ab")) as feishu:
+        client = lark_client(sdk, feishu).im.v1
+        sent = events.message(feishu.app, feishu.resources.image(PNG), kind="image", message_id="om_1")
+        paper = events.message(feishu.app, feishu.resources.file(b"text", "手册.md"), kind="file", message_id="om_2")
+        for each in (sent, paper):
+            feishu.resources.keep(each["event"]["message"])
+        got = client.message.get(im.GetMessageRequest.builder().message_id("om_1").build())
+        assert got.success(), (got.code, got.msg)
+        key = json.loads(got.data.items[0].body.content)["image_key"]
+
+        def fetch(message_id: str, file_key: str, kind: str) -> Any:
+            request = im.GetMessageResourceRequest.builder().message_id(message_id).file_key(file_key).type(kind)
+            return client.message_resource.get(request.build())
+
+        picture = fetch("om_1", key, "image")
+        assert picture.success()
+        assert picture.file.read() == PNG
+        file = fetch("om_2", json.loads(paper["event"]["message"]["content"])["file_key"], "file")
+        assert (file.file.read(), file.file_name) == (b"text", "手册.md")
+        assert fetch("om_1", "img_none", "image").code == 234003
+        assert fetch("om_card", key, "image").code == 234043
+
+
 def test_unmodified_sdk_sends_replies_changes_and_uploads(sdk: SimpleNamespace) -> None:
     im = sdk.im
     with FeishuSimulator(App(app_id="cli_00000000000000aa")) as feishu:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -112,3 +113,13 @@ def test_a_job_has_one_picture_in_each_place(db: Database) -> None:
         with pytest.raises(IntegrityError):
             db.run_sync(add, job_id, index, "b")
     assert db.read_sync(lambda conn: conn.execute(text("select count(*) from assets")).scalar()) == 1
+
+
+def test_the_same_picture_given_twice_is_one(db: Database) -> None:
+    values: dict[str, Any] = {"sha256": "ab" * 32, "media_type": "image/png", "size": 9, "width": 4, "height": 3}
+    first = db.run_sync(lambda conn: assets.take(conn, now=NOW, **values))
+    later = db.run_sync(lambda conn: assets.take(conn, now=NOW.replace(year=2027), **values))
+    assert first == later == db.read_sync(assets.given, "ab" * 32)
+    assert db.read_sync(assets.given, "cd" * 32) is None
+    db.run_sync(add, 1, 0, "ef" * 32)
+    assert db.read_sync(assets.shas) == {"ab" * 32, "ef" * 32}, "a backup takes both"

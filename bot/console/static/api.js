@@ -10,7 +10,9 @@ export class ApiError extends Error {
 
 async function call(method, path, body) {
   const options = { method, headers: {} };
-  if (body !== undefined) {
+  if (body instanceof Blob) {
+    options.body = body;
+  } else if (body !== undefined) {
     options.headers["Content-Type"] = "application/json";
     options.body = JSON.stringify(body);
   }
@@ -39,7 +41,8 @@ export const api = {
   signIn: (body) => call("POST", "/api/session", body),
   signOut: () => call("DELETE", "/api/session"),
   history: (before) => call("GET", `/api/messages${before ? `?before=${before}` : ""}`),
-  write: (id, text) => call("POST", "/api/messages", { id, text }),
+  write: (id, text, picture) => call("POST", "/api/messages", { id, text, picture }),
+  upload: (file) => call("POST", "/api/pictures", file),
   press: (id, value, action, message, form = {}) => call("POST", "/api/actions", { id, value, action, message, form }),
   commands: () => call("GET", "/api/commands"),
 };

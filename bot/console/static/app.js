@@ -15,7 +15,7 @@ let offline = null; // timer or true once the banner is shown
 
 const lightbox = new Lightbox();
 const log = new Log({ press, enlarge: (list, index) => lightbox.open(list, index), retry: write });
-const composer = new Composer((text) => write(newId(), text), () => log.written);
+const composer = new Composer((text, picture) => write(newId(), text, picture), () => log.written, attach);
 const stream = new Stream({
   ready: resume,
   lost,
@@ -31,13 +31,23 @@ function refused(error) {
   toast("error", error.message || word("offline"));
 }
 
-async function write(id, text) {
-  log.sketch(id, text, "sending");
+async function write(id, text, picture = null) {
+  log.sketch(id, text, "sending", picture);
   try {
-    log.upsert(await api.write(id, text));
+    log.upsert(await api.write(id, text, picture));
   } catch (error) {
-    log.sketch(id, text, "failed");
+    log.sketch(id, text, "failed", picture);
     refused(error);
+  }
+}
+
+/** Keep a chosen picture; returns its name, or null once the refusal is said. */
+async function attach(file) {
+  try {
+    return (await api.upload(file)).picture;
+  } catch (error) {
+    refused(error);
+    return null;
   }
 }
 
@@ -63,7 +73,7 @@ async function resume() {
     if (!messages.length) byId("empty").hidden = false;
     byId("older").hidden = byId("older").dataset.done === "true" || !more;
     document.body.classList.remove("loading");
-    for (const { id, text } of log.unsent) write(id, text);
+    for (const { id, text, picture } of log.unsent) write(id, text, picture);
   } catch (error) {
     refused(error);
   }

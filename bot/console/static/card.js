@@ -8,13 +8,14 @@ export function isOpen(body) {
   return body.state === "queued" || body.state === "running" || body.streaming;
 }
 
-/** What the person wrote. status: "" (kept) | "sending" | "failed". */
-export function ownBubble(text, at, status, retry) {
+/** What the person wrote, {text, picture}. status: "" (kept) | "sending" | "failed". */
+export function ownBubble({ text, picture }, at, status, retry) {
   const trouble =
     status === "failed"
       ? el("p", { class: "unsent", role: "alert" }, word("send_failed"), " ", el("button", { type: "button", class: "quiet", onclick: retry }, word("retry")))
       : null;
-  const bubble = el("div", { class: "bubble" }, text);
+  const given = picture ? el("img", { class: "given", src: `/api/pictures/${picture}`, alt: word("attached") }) : null;
+  const bubble = el("div", { class: "bubble" }, given, text);
   return el("article", { class: `message own ${status}`, "aria-label": word("you"), title: clock(at) }, bubble, trouble);
 }
 

@@ -1,9 +1,11 @@
 // The writing desk: Enter sends, Shift+Enter breaks the line, ↑ recalls, "/" opens the list of commands.
 
-import { byId, el, icon } from "./dom.js";
+import { byId, el, icon, word } from "./dom.js";
 import { rendered } from "./markup.js";
 
 const SLASH = /^[/／]([^\s]*)$/;
+const DRAWS = /^\s*[/／]?(draw|画|绘)/i;
+const FROM = /(^|\s)(--|—|–)(from|ref)(?![a-z])/i;
 
 export class Composer {
   #input = byId("input");
@@ -12,11 +14,15 @@ export class Composer {
   #shown = [];
   #chosen = 0;
   #recalled = -1;
+  #picture = null; // the attached one's name
 
-  /** send(text); written() -> own messages, newest first. */
-  constructor(send, written) {
+  /** send(text, picture); written() -> own messages, newest first; attach(file) -> its name or null. */
+  constructor(send, written, attach) {
     this.send = send;
     this.written = written;
+    this.attach = attach;
+    byId("attach").parentElement.prepend(icon("attach"));
+    byId("attach").addEventListener("change", () => this.#attach());
     byId("send").append(icon("send"));
     byId("composer").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -49,13 +55,33 @@ export class Composer {
   }
 
   #submit() {
-    const text = this.#input.value;
-    if (!text.trim()) return;
+    const written = this.#input.value;
+    if (!written.trim()) return;
+    const picture = this.#picture;
+    const text = picture && DRAWS.test(written) && !FROM.test(written) ? `${written.trimEnd()} --from` : written;
     this.#input.value = "";
+    this.#show(null);
     this.#recalled = -1;
     this.#changed();
     this.focus();
-    this.send(text);
+    this.send(text, picture);
+  }
+
+  async #attach() {
+    const [file] = byId("attach").files;
+    byId("attach").value = ""; // the same file may be chosen again
+    if (file) this.#show(await this.attach(file));
+    this.focus();
+  }
+
+  /** The attached picture above the input, with a way to take it off again. */
+  #show(picture) {
+    this.#picture = picture;
+    byId("attached").hidden = !picture;
+    byId("attached").replaceChildren();
+    if (!picture) return;
+    const off = el("button", { type: "button", class: "icon", title: word("detach"), "aria-label": word("detach"), onclick: () => this.#show(null) }, icon("close"));
+    byId("attached").append(el("img", { src: `/api/pictures/${picture}`, alt: word("attached") }), off);
   }
 
   #key(event) {

@@ -7,13 +7,13 @@ const NEAR = 120; // px from the end that still count as "at the end"
 
 export class Log {
   #rows = new Map(); // id -> {message, node}
-  #pending = new Map(); // client id -> {text, at, status, node}
+  #pending = new Map(); // client id -> {text, picture, at, status, node}
   #live = new Map(); // job -> {progress, text, length}
   #log = byId("log");
   #scroll = byId("scroll");
   #following = true; // the end is in view, and shall stay so when the window or a phone's keyboard changes
 
-  /** doors: see card.js, and retry(client id, text). */
+  /** doors: see card.js, and retry(client id, text, picture). */
   constructor(doors) {
     this.doors = doors;
     this.#scroll.addEventListener("scroll", () => this.#scrolled(), { passive: true });
@@ -39,7 +39,7 @@ export class Log {
   }
 
   get unsent() {
-    return [...this.#pending].filter(([, one]) => one.status === "failed").map(([id, one]) => ({ id, text: one.text }));
+    return [...this.#pending].filter(([, one]) => one.status === "failed").map(([id, one]) => ({ id, text: one.text, picture: one.picture }));
   }
 
   /** Everything, for the next person. */
@@ -63,7 +63,7 @@ export class Log {
     if (known && known.message.version >= message.version) return;
     const follow = this.#atEnd();
     const live = this.#liveOf(message);
-    const node = message.author === "user" ? ownBubble(message.body.text, message.at, "") : botMessage(message, live, this.doors);
+    const node = message.author === "user" ? ownBubble(message.body, message.at, "") : botMessage(message, live, this.doors);
     this.#rows.set(message.id, { message, node });
     this.#settle(message.client);
     this.#place(message, node, known?.node);
@@ -78,13 +78,13 @@ export class Log {
   }
 
   /** Our own message before the server has it. */
-  sketch(id, text, status) {
+  sketch(id, text, status, picture) {
     const known = this.#pending.get(id);
     const at = known?.at ?? new Date().toISOString();
-    const node = ownBubble(text, at, status, () => this.doors.retry(id, text));
+    const node = ownBubble({ text, picture }, at, status, () => this.doors.retry(id, text, picture));
     if (known) known.node.replaceWith(node);
     else this.#log.append(node);
-    this.#pending.set(id, { text, at, status, node });
+    this.#pending.set(id, { text, picture, at, status, node });
     this.#after(true);
   }
 

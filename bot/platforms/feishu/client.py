@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import httpx
 
-from bot.platforms.base import Retry, Unconfigured
+from bot.platforms.base import TOO_LARGE, Retry, Unconfigured, Undelivered
 from bot.platforms.feishu.budget import Budget
 from bot.platforms.feishu.codes import Answer, Busy, Verdict, error_of
 from bot.platforms.feishu.settings import FeishuSettings
@@ -24,6 +24,7 @@ from bot.platforms.feishu.settings import FeishuSettings
 log = logging.getLogger(__name__)
 
 PATIENCE: Final = 2.0  # seconds to wait for a budget in place; a longer wait goes back to the caller's queue
+MAX_ANSWER: Final = 100_000  # bytes of what is said instead of a file
 _WINDOW: Final = 1.05  # a second, and what the network may push together
 _MARGIN: Final = 300.0  # seconds before its end at which a token is renewed
 
@@ -89,6 +90,40 @@ class FeishuClient:
         files = {"image": ("picture", data, "application/octet-stream")}
         fields = {"image_type": "message"}
         return _named(await self.call("POST", "/im/v1/images", "", data=fields, files=files), "image_key")
+
+    async def download(self, path: str, params: Mapping[str, str], limit: int) -> bytes:
+        """A file, read as it comes. Raises as `call` does; Undelivered with TOO_LARGE beyond `limit` bytes."""
+        budgets = self._budgets("", card=False)
+        await self._pace(budgets, passing=False)
+        token = await self._tenant_token()
+        found = await self._stream(path, params, token, limit)
+        if isinstance(found, Answer) and found.verdict is Verdict.RENEW:
+            found = await self._stream(path, params, await self._tenant_token(refused=token), limit)
+        if isinstance(found, bytes):
+            return found
+        error = error_of(found)
+        if isinstance(error, Busy):
+            self._slow_down(found, budgets)
+        raise error
+
+    async def _stream(self, path: str, params: Mapping[str, str], token: str, limit: int) -> bytes | Answer:
+        """The file, or what is said instead of one."""
+        body = bytearray()
+        headers = {"Authorization": f"Bearer {token}"}
+        try:
+            async with self._http.stream("GET", f"/open-apis{path}", headers=headers, params=params) as response:
+                said = not response.is_success or "content-disposition" not in response.headers
+                async for piece in response.aiter_bytes():
+                    body += piece
+                    if len(body) > (MAX_ANSWER if said else limit):
+                        break
+        except httpx.HTTPError as error:
+            raise Retry(f"Feishu did not send the file: {type(error).__name__}") from error
+        if not said and len(body) > limit:
+            raise _too_large(limit)
+        if not said:
+            return bytes(body)
+        return _read(httpx.Response(response.status_code, headers=_plain(response.headers), content=bytes(body)))
 
     async def bot_info(self) -> str:
         """The bot's own open_id."""
@@ -190,6 +225,17 @@ class FeishuClient:
         if not self._token:
             raise Retry("Feishu's token answer has no token")
         log.debug("a new tenant token, good for %.0f s", seconds)
+
+
+def _too_large(limit: int) -> Undelivered:
+    error = Undelivered(f"the file has more than {limit:,} bytes")
+    error.code = TOO_LARGE
+    return error
+
+
+def _plain(headers: httpx.Headers) -> dict[str, str]:
+    """The headers of a body that was unpacked on the way."""
+    return {name: value for name, value in headers.items() if name not in ("content-encoding", "content-length")}
 
 
 def _read(response: httpx.Response) -> Answer:

@@ -84,6 +84,11 @@ CODES: Final[Mapping[int, tuple[Verdict, str]]] = {
     230099: (Verdict.NEVER, "the card is not well formed"),
     232009: (Verdict.NEVER, "the group is dissolved"),
     234001: (Verdict.NEVER, "the picture's parameters are wrong"),
+    234003: (Verdict.NEVER, "the file is not in this message"),
+    234004: (Verdict.NEVER, "the bot is not in the message's chat"),
+    234037: (Verdict.NEVER, "the file is too large to be fetched"),
+    234038: (Verdict.NEVER, "the chat is restricted: its files cannot be fetched"),
+    234043: (Verdict.NEVER, "files of this type of message cannot be fetched"),
     234006: (Verdict.NEVER, "the picture is too large"),
     234010: (Verdict.NEVER, "the picture is empty"),
     234011: (Verdict.NEVER, "the picture's format is not known to Feishu"),
@@ -157,7 +162,12 @@ class Answer:
 
 def error_of(answer: Answer) -> PlatformError:
     """The error that says what to do about an answer that is not a success."""
-    text = _sentence(answer)
+    error = _error(answer, _sentence(answer))
+    error.code = answer.code
+    return error
+
+
+def _error(answer: Answer, text: str) -> PlatformError:
     match answer.verdict:
         case Verdict.BUSY:
             return Busy(text, after=answer.wait)

@@ -67,6 +67,7 @@ class _Content:
 
     text: str = ""
     images: tuple[str, ...] = ()
+    files: tuple[dict[str, str], ...] = ()  # {"key", "name"}
     ignored: str = ""
 
 
@@ -133,7 +134,7 @@ def _message(event: Json, context: _Context) -> ChatEvent:
         ),
         at=instant(message.get("create_time")) or context.at,
         text=content.ignored or _resolve(content.text, named),
-        value={"images": list(content.images)} if content.images else {},
+        value=_enclosed(content, _line(message.get("parent_id"))),
         mentions=tuple(
             Mention(identity=Identity(platform=context.platform, external_id=item.open_id), name=item.name)
             for item in named
@@ -276,9 +277,21 @@ _DECODERS: Mapping[str, Callable[[Json, _Context], ChatEvent]] = {
 }
 
 
+def enclosures(kind: str, raw: object) -> tuple[tuple[str, ...], tuple[dict[str, str], ...]]:
+    """The keys of the pictures and the files of any message, by its type and content."""
+    found = _content(kind, raw)
+    return found.images, found.files
+
+
+def _enclosed(content: _Content, parent: str) -> dict[str, Any]:
+    """What the message carries beside its words, and the message it answers."""
+    found = {"images": list(content.images), "files": list(content.files), "parent": parent}
+    return {name: value for name, value in found.items() if value}
+
+
 def _content(kind: str, raw: object) -> _Content:
     """The content of a message, which is JSON inside a JSON string."""
-    if kind not in ("text", "post"):
+    if kind not in ("text", "post", "image", "file"):
         return _Content(ignored=f"message type {kind or 'missing'}")
     try:
         content = json.loads(raw if isinstance(raw, str) else "")
@@ -288,6 +301,12 @@ def _content(kind: str, raw: object) -> _Content:
         return _Content(ignored="content is not an object")
     if kind == "text":
         return _Content(text=_clean(content.get("text")))
+    if kind == "image":
+        key = _line(content.get("image_key"))
+        return _Content(images=(key,) if key else (), ignored="message type image")
+    if kind == "file":
+        given = {"key": _line(content.get("file_key")), "name": _line(content.get("file_name"))}
+        return _Content(files=(given,) if given["key"] else (), ignored="message type file")
     return _post(content)
 
 
@@ -300,7 +319,7 @@ def _post(content: Json) -> _Content:
     images = tuple(_line(run.get("image_key")) for paragraph in paragraphs for run in paragraph if run.get("image_key"))
     text = "\n".join(line for line in lines if line.strip())
     if not text and images:
-        return _Content(ignored="message type post, pictures only")
+        return _Content(images=images, ignored="message type post, pictures only")
     return _Content(text=text, images=images)
 
 

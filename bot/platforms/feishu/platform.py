@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from bot.context import Pressed
 from bot.events import ChatEvent
-from bot.platforms.base import PROBLEM, Blocked, Outgoing, PlatformError, Unconfigured, Undelivered
-from bot.platforms.feishu import render, wire
+from bot.platforms.base import PROBLEM, Blocked, Enclosed, Outgoing, PlatformError, Unconfigured, Undelivered
+from bot.platforms.feishu import render, resources, wire
 from bot.platforms.feishu.cardkit import CardKit, content_of
 from bot.platforms.feishu.client import FeishuClient
 from bot.platforms.feishu.codes import MessageGone
@@ -161,6 +161,10 @@ class FeishuPlatform:
             raise Undelivered("a text cannot show progress")
         known = {name: value for name, value in known.items() if name not in ("card_id", "since")}
         return await self._post(message, images, f"{message.key}-n", known)
+
+    async def enclosed(self, event: ChatEvent, kind: str, limit: int) -> Enclosed | None:
+        """The picture or file that a message carries or answers. Raises PlatformError."""
+        return await resources.enclosed(self._client, event, kind, limit)
 
     async def close(self) -> None:
         if self._identifying is not None:

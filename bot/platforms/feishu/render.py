@@ -187,7 +187,7 @@ def _elements(reply: Reply, image_keys: Mapping[int, str], chat_type: ChatType, 
         yield {"tag": "hr"}
         yield _markdown("sources", "\n".join(map(_source, reply.sources[:10])), small=True)
     form = _fitting(reply.form)
-    buttons = [button for button in reply.buttons if not button.quiet][:8]
+    buttons = [button for button in reply.buttons if not button.quiet][:12]
     if form is not None and not form.open:
         buttons.append(Button(action=FORM_OPEN, label=form.label, value=form.value))
     if buttons and not (form is not None and form.open):

@@ -42,8 +42,8 @@ def bot_key(delivery_key: str) -> str:
     return f"bot:{delivery_key}"
 
 
-def message_event(*, user_id: int, name: str, browser_id: str, text: str, at: datetime) -> ChatEvent:
-    """What somebody wrote."""
+def message_event(*, user_id: int, name: str, browser_id: str, text: str, at: datetime, picture: str = "") -> ChatEvent:
+    """What somebody wrote, and the picture they attached."""
     return ChatEvent(
         platform=PLATFORM,
         key=own_key(user_id, browser_id),
@@ -53,6 +53,7 @@ def message_event(*, user_id: int, name: str, browser_id: str, text: str, at: da
         origin=_origin(user_id, name, browser_id),
         at=at,
         text=text,
+        value={"picture": picture} if picture else {},
         mentioned=True,
     )
 

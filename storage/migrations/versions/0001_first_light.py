@@ -376,6 +376,16 @@ def _create_tables() -> None:
     )
     op.create_index(op.f("ix_assets_sha256"), "assets", ["sha256"])
     op.create_table(
+        "sources",
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("media_type", sa.Text(), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("width", sa.Integer(), nullable=False),
+        sa.Column("height", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("sha256", name=op.f("pk_sources")),
+    )
+    op.create_table(
         "feedback",
         sa.Column("job_id", sa.Integer(), nullable=False),
         sa.Column("user_id", sa.Integer(), nullable=False),
@@ -505,6 +515,7 @@ def _drop_tables() -> None:
     op.drop_table("profiles")
     op.drop_table("users")
     op.drop_table("stretches")
+    op.drop_table("sources")
     op.drop_table("leases")
     op.drop_table("lanes")
     op.drop_table("inbox")

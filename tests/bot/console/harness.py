@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from socket import socket
 from tempfile import TemporaryDirectory
@@ -27,6 +28,7 @@ from bot.console.console import CommandHint, Console, Look
 from bot.console.routes import build_router
 from bot.console.security import SecurityHeaders
 from bot.context import Pressed
+from bot.enclosures import keep_picture
 from bot.events import ChatEvent
 from bot.naming import Naming, name
 from bot.platforms.base import Outgoing
@@ -238,6 +240,7 @@ def stage(
             act=script.act,
             principals=_principals,
             name=lambda asset, job, ending: name(Naming(project="墨契"), asset, job, ending),
+            keep_picture=partial(keep_picture, db, script.files),
             thumbnail=_thumbnail,
             **{"web": WebSettings(), **doors},
         )

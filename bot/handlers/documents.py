@@ -1,0 +1,49 @@
+"""/kb: admins put documents into the knowledge base, list them and take them out."""
+
+from __future__ import annotations
+
+from bot import kb
+from bot.commands import KbAdd, KbList, KbRemove
+from bot.context import Context, Handled
+from bot.handlers.draw import refused
+from scheduler.policy import Refusal
+from storage import audit, documents
+
+SHOWN = 30  # documents in one answer
+
+
+def kb_add(ctx: Context, command: KbAdd) -> Handled:
+    """Keep the file that the message answers: it was fetched and read before (bot/enclosures.py)."""
+    value = ctx.event.value
+    if "trouble" in value:
+        return refused(ctx, Refusal(code=str(value["trouble"]), detail=dict(value.get("detail", {}))))
+    given = value.get("document")
+    if not isinstance(given, kb.Given):
+        return refused(ctx, Refusal(code="no_file"))
+    outcome = kb.keep_given(ctx.conn, given)
+    if outcome.status != "failed":
+        detail = {"status": outcome.status, "passages": outcome.passages}
+        audit.append(ctx.conn, _actor(ctx), "kb.add", f"document:{outcome.name}", detail, ctx.now)
+    return Handled(outcome="reply", reply=ctx.house.words.document(outcome))
+
+
+def kb_list(ctx: Context, command: KbList) -> Handled:
+    """The newest documents, and how many there are."""
+    held = sorted(documents.holdings(ctx.conn), key=lambda one: one.document.updated_at, reverse=True)
+    return Handled(outcome="reply", reply=ctx.house.words.documents(held[:SHOWN], len(held)))
+
+
+def kb_remove(ctx: Context, command: KbRemove) -> Handled:
+    """Take a document out, unless a folder would bring it back."""
+    held = next((one for one in documents.holdings(ctx.conn) if one.document.name == command.name), None)
+    if held is None:
+        return refused(ctx, Refusal(code="unknown_document", detail={"name": command.name}))
+    if held.source:
+        return refused(ctx, Refusal(code="synced_document", detail={"name": command.name}))
+    documents.delete_document(ctx.conn, command.name)
+    audit.append(ctx.conn, _actor(ctx), "kb.remove", f"document:{command.name}", {}, ctx.now)
+    return Handled(outcome="reply", reply=ctx.house.words.document_removed(command.name))
+
+
+def _actor(ctx: Context) -> str:
+    return f"user:{ctx.user.id}"
