@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import FastAPI, Request
+from sqlalchemy import Connection
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from bot import naming
@@ -24,7 +25,7 @@ from bot.opening import open_database
 from bot.platforms.feishu.platform import FeishuPlatform
 from bot.services import Services, serving
 from bot.settings import Environment
-from scheduler.runners.ask import audience
+from scheduler.runners.ask import readers
 from storage.errors import StorageError
 from storage.records import ChatType, Origin, User
 
@@ -127,10 +128,10 @@ def _console(services: Services) -> Console:
     )
 
 
-def _principals(user: User) -> frozenset[str]:
+def _principals(conn: Connection, user: User) -> frozenset[str]:
     """Whose documents somebody may open on the web: the same as in their direct chat."""
     origin = Origin(platform="web", chat_id=str(user.id), chat_type=ChatType.DIRECT, message_id="", sender=user.name)
-    return audience(user.id, origin)
+    return readers(conn, user.id, origin)
 
 
 def _thumbnail(data: bytes) -> tuple[bytes, str]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+_LINKABLE = re.compile(r"https?://[^\s<>\"'()\[\]`\\]+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +28,12 @@ class SourceLink:
     heading: str
     passage: int
     quote: str
+    url: str = ""  # where people open the original; empty = nowhere but here
+
+    @property
+    def link(self) -> str:
+        """The address if it may become a link; anything else, such as `javascript:`, becomes none."""
+        return self.url if _LINKABLE.fullmatch(self.url) else ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -315,6 +315,7 @@ class Document:
     title: str
     sha256: str
     updated_at: datetime
+    url: str = ""  # where people open the original; empty = nowhere but here
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -329,6 +330,7 @@ class Passage:
     start: int  # character offset in the document's text
     end: int
     text: str
+    url: str = ""  # where people open the document's original; empty = nowhere but here
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from sqlalchemy import Connection
+
 from bot.events import ChatEvent
 from bot.platforms.web.feed import Feed
 from bot.platforms.web.settings import WebSettings
@@ -44,6 +46,6 @@ class Console:
     commands: tuple[CommandHint, ...]
     accept: Callable[[ChatEvent], Awaitable[object]]  # returns once the event is kept
     act: Callable[[ChatEvent], Awaitable[tuple[str, str]]]  # toast: kind (info, success, warning, error) and text
-    principals: Callable[[User], frozenset[str]]  # whose documents this person may read
+    principals: Callable[[Connection, User], frozenset[str]]  # whose documents this person may read
     name: Callable[[Asset, Job, str], str]  # the file name of a picture of a job with this ending
     thumbnail: Callable[[bytes], tuple[bytes, str]]  # encoded picture -> small encoded picture, its media type

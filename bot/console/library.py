@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import quote
@@ -45,7 +45,7 @@ def add_library(router: APIRouter, console: Console, pages: Environment) -> None
     @router.get("/passages/{passage_id}")
     async def passage(passage_id: Id, request: Request) -> Response:
         user = await person(console, request)
-        found = await console.db.read(_excerpt, passage_id, console.principals(user))
+        found = await console.db.read(_excerpt, passage_id, console.principals, user)
         if found is None:
             raise ConsoleError(404, "not_found")
         page = pages.get_template("passage.html").render(excerpt=found, words=console.words, look=console.look)
@@ -79,8 +79,11 @@ def _joined(first: str, second: str, gap: bool) -> str:
     return f"{first}\n\n{second}" if gap and first and second else first + second
 
 
-def _excerpt(conn: Connection, passage_id: int, principals: frozenset[str]) -> Excerpt | None:
+def _excerpt(
+    conn: Connection, passage_id: int, allowed: Callable[[Connection, User], frozenset[str]], user: User
+) -> Excerpt | None:
     """A document's passages are kept in one go, so its neighbours have the ids around it."""
+    principals = allowed(conn, user)
     cited = documents.get_passage(conn, passage_id, principals)
     if cited is None:
         return None

@@ -145,6 +145,7 @@ def _source(citation: dict[str, object]) -> SourceLink:
         heading=str(citation["heading"]),
         passage=int(str(citation["passage"])),
         quote=str(citation["quote"]),
+        url=str(citation.get("url") or ""),
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
+
+from sqlalchemy import Connection
 
 from inference.errors import InferenceError
 from inference.grounding.search import terms
@@ -16,20 +18,27 @@ from scheduler.estimate import AT_ONCE
 from scheduler.progress import Progress, ProgressFeed
 from scheduler.queue import Failure
 from scheduler.work import Outcome, Stopped, Success, Task
-from storage import conversations, documents
+from storage import conversations, documents, users
 from storage.database import Database
-from storage.records import ChatType, Job, Kind, Origin, ScoredPassage
+from storage.records import ChatType, Identity, Job, Kind, Origin, ScoredPassage
 
 #: Passages offered to the engine; the right one is among the first ten for 99 % of the questions measured.
 PASSAGES = 10
 TURNS = 4
 
 
-def audience(user_id: int, origin: Origin) -> frozenset[str]:
+def audience(user_id: int, origin: Origin, department: str = "", identities: Iterable[Identity] = ()) -> frozenset[str]:
     """Who will read the answer. In a group that is the group, not the asker: their private documents stay private."""
     if origin.chat_type is ChatType.GROUP:
-        return frozenset({"everyone", f"chat:{origin.platform}:{origin.chat_id}"})
-    return frozenset({"everyone", f"user:{user_id}"})
+        return frozenset({"everyone", f"group:{origin.platform}:{origin.chat_id}"})
+    own = {"everyone", f"user:{user_id}", *(f"user:{identity}" for identity in identities)}
+    return frozenset(own | {f"dept:{department}"} if department else own)
+
+
+def readers(conn: Connection, user_id: int, origin: Origin) -> frozenset[str]:
+    """The audience of a person's question, as the people are known at this moment."""
+    user = users.get(conn, user_id)
+    return audience(user_id, origin, user.department if user else "", users.identities_of(conn, user_id))
 
 
 class AskRunner:
@@ -67,8 +76,7 @@ class AskRunner:
     async def _request(self, job: Job) -> AnswerRequest:
         question = str(job.params["question"])
         # The first search loads the word segmenter: not on the event loop.
-        passages = await self._db.read(_find, question, audience(job.user_id, job.origin))
-        turns = await self._db.read(conversations.turns, job.user_id, conversations.key(job.origin), TURNS)
+        passages, turns = await self._db.read(_find, question, job)
         history = tuple(Turn(question=str(t.params["question"]), answer=str((t.result or {})["text"])) for t in turns)
         return AnswerRequest(question=question, passages=tuple(passages), history=history, language=self._language())
 
@@ -86,8 +94,17 @@ class AskRunner:
         raise RuntimeError(f"text engine {self._model.card.name!r} ended without an answer")
 
 
-def _find(conn: Any, question: str, principals: frozenset[str]) -> list[ScoredPassage]:
-    return documents.search(conn, terms(question), principals, PASSAGES)
+def _find(conn: Connection, question: str, job: Job) -> tuple[list[ScoredPassage], list[Job]]:
+    """What may be read for a question: passages, and the turns before it as far as their sources still may."""
+    principals = readers(conn, job.user_id, job.origin)
+    turns = conversations.turns(conn, job.user_id, conversations.key(job.origin), TURNS)
+    open_turns = [turn for turn in turns if documents.readable(conn, _cited(turn), principals)]
+    return documents.search(conn, terms(question), principals, PASSAGES), open_turns
+
+
+def _cited(turn: Job) -> list[int]:
+    """The passages an earlier answer quotes."""
+    return [int(citation["passage"]) for citation in (turn.result or {}).get("citations", ())]
 
 
 def _kept(answer: Answer) -> dict[str, Any]:

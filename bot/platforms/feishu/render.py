@@ -149,7 +149,8 @@ def _field(label: str, value: str) -> str:
 
 def _source(source: SourceLink) -> str:
     where = " › ".join(_clip(part, 60) for part in (source.document, source.heading) if part)
-    return f"**&#91;{source.mark}&#93; {escape(where)}** {escape(_clip(source.quote, 100))}"
+    name = f"[{escape(where)}]({source.link})" if source.link else escape(where)
+    return f"**&#91;{source.mark}&#93; {name}** {escape(_clip(source.quote, 100))}"
 
 
 def _pictures(pictures: list[Picture], image_keys: Mapping[int, str]) -> Iterator[Element]:

@@ -270,7 +270,7 @@ def _thumbnail(data: bytes) -> tuple[bytes, str]:
     return out.getvalue(), "image/webp"
 
 
-def _principals(user: User) -> frozenset[str]:
+def _principals(conn: Connection, user: User) -> frozenset[str]:
     return frozenset({"everyone", f"user:{user.id}"})
 
 
