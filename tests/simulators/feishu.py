@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 from tests.simulators.feishu_cards import Refused, judge
 from tests.simulators.feishu_events import App, Envelope, headers, sealed
 from tests.simulators.feishu_http import ApiError, Call, Fault, Server
+from tests.simulators.feishu_wiki import WikiSide
 
 LADDER = (15.0, 300.0, 3600.0, 21600.0)  # seconds between the pushes of one event
 _UUID_WINDOW = 3600.0
@@ -83,6 +84,7 @@ class FeishuSimulator:
         self.pushed: list[Pushed] = []
         self.unknown_chats: set[str] = set()  # the bot is not in these
         self.recalled: set[str] = set()
+        self.wiki = WikiSide(self)
         self._clock, self._offset = clock, 0.0
         self._tokens: dict[str, float] = {}
         self._seen: dict[str, str] = {}  # message id -> chat id, of messages people wrote
@@ -237,6 +239,8 @@ class FeishuSimulator:
                     return {"data": {"items": [self._shape(self._existing(unquote(message_id)))]}}
                 case "POST", ["im", "v1", "images"]:
                     return self._upload(call)
+                case _, ["wiki" | "docs" | "docx" | "doc" | "drive", *_]:
+                    return self.wiki.answer(call)
                 case "GET", ["bot", "v3", "info"]:
                     return {"bot": {"activate_status": 2, "app_name": "墨契", "open_id": self.app.bot_open_id}}
             raise ApiError(99991201, "no such address", 404)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 
 @dataclass
@@ -114,12 +114,16 @@ class Handler(BaseHTTPRequestHandler):
             return
         self._say(*self._result(call))
 
-    def _result(self, call: Call) -> tuple[int, bytes, dict[str, str]]:
+    def _result(self, call: Call) -> tuple[int, bytes, dict[str, str], str]:
         try:
-            answer = {"code": 0, "msg": "success", **self.server.platform.answer(call)}
-            return 200, json.dumps(answer).encode(), {}
+            answer = self.server.platform.answer(call)
         except ApiError as error:
-            return error.status, json.dumps({"code": error.code, "msg": str(error)}).encode(), error.extra
+            said = json.dumps({"code": error.code, "msg": str(error)}).encode()
+            return error.status, said, error.extra, "application/json"
+        if isinstance(raw := answer.get("raw"), bytes):  # a file instead of an answer
+            name = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(str(answer['name']))}"}
+            return 200, raw, name, "application/octet-stream"
+        return 200, json.dumps({"code": 0, "msg": "success", **answer}).encode(), {}, "application/json"
 
     def _misbehave(self, fault: Fault, call: Call) -> bool:
         """Do what the fault says; True when the call is then answered as usual."""

@@ -118,6 +118,37 @@ class FeishuClient:
             self._slow_down(answer, target)
         raise error
 
+    async def download(self, path: str, target: str, *, limit: int) -> bytes | None:
+        """The bytes of a file, within the budgets as `call`; None when they are more than `limit`."""
+        await self._pace(target)
+        token = await self._tenant_token()
+        got = await self._bytes(path, token, limit)
+        if isinstance(got, Answer) and got.verdict is Verdict.RENEW:
+            got = await self._bytes(path, await self._tenant_token(refused=token), limit)
+        if not isinstance(got, Answer):
+            return got
+        error = error_of(got)
+        if isinstance(error, Busy):
+            self._slow_down(got, target)
+        raise error
+
+    async def _bytes(self, path: str, token: str, limit: int) -> bytes | Answer | None:
+        """What a GET gives: its bytes, None when too many, or the answer that is said instead of them."""
+        headers = {"Authorization": f"Bearer {token}"}
+        try:
+            async with self._http.stream("GET", f"/open-apis{path}", headers=headers) as response:
+                if response.status_code >= 400 or _is_answer(response):
+                    await response.aread()
+                    return _read(response)
+                found = bytearray()
+                async for piece in response.aiter_bytes():
+                    found += piece
+                    if len(found) > limit:
+                        return None
+                return bytes(found)
+        except httpx.HTTPError as error:
+            raise Retry(f"Feishu did not give the file: {type(error).__name__}") from error
+
     async def _exchange(self, method: str, path: str, headers: Mapping[str, str], **what: Any) -> Answer:
         given = {name: value for name, value in what.items() if value is not None}
         try:
@@ -169,6 +200,11 @@ class FeishuClient:
         if not self._token:
             raise Retry("Feishu's token answer has no token")
         log.debug("a new tenant token, good for %.0f s", seconds)
+
+
+def _is_answer(response: httpx.Response) -> bool:
+    """Whether it is said instead of a file: a file comes with its name, and may be JSON itself."""
+    return "content-disposition" not in response.headers and "json" in response.headers.get("content-type", "")
 
 
 def _read(response: httpx.Response) -> Answer:
