@@ -18,9 +18,14 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bot.settings import Environment, Settings, SettingsError, load
 from storage.errors import Locked, StorageError
+
+if TYPE_CHECKING:
+    from bot.kb_plan import WikiSource
+    from bot.platforms.feishu.settings import FeishuSettings
 
 OLDEST_PYTHON = (3, 11)
 LEAST_SPACE = 1_000_000_000  # bytes: pictures, answers and the database's log need room to grow
@@ -71,6 +76,7 @@ def examine(environment: Environment, environ: Mapping[str, str], host: str, por
         yield text_model(settings)
         yield knowledge_sources(settings)
         yield from feishu(settings)
+        yield from wiki(settings)
     yield data_folder(environment.data)
     yield files_folder(environment.data / "files")
     yield from database(environment)
@@ -257,7 +263,7 @@ def text_model(settings: Settings) -> Check:
 
 def knowledge_sources(settings: Settings) -> Check:
     """The folders that knowledge.yaml names are there."""
-    paths = [settings.path(source.path) for source in settings.knowledge.sources]
+    paths = [settings.path(source.path) for source in settings.knowledge.folders]
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
         step = "Create it, or correct sources in knowledge.yaml."
@@ -289,6 +295,37 @@ def feishu(settings: Settings) -> Iterator[Check]:
             f"{', '.join(FEISHU_CALLBACKS)}, both at https://<your host>/feishu/events"
         )
         yield Check(name="feishu events", detail="cannot be asked for: see that they are set", next_step=step)
+
+
+def wiki(settings: Settings) -> Iterator[Check]:
+    """The app may read every part of the wiki that knowledge.yaml names."""
+    from bot import sources
+
+    for source in sources.wikis(settings):
+        try:
+            yield asyncio.run(_wiki_part(sources.app(settings, source.app), source))
+        except sources.NoApp as error:
+            yield failed(source.name, str(error), "Enable the app in platforms.yaml.")
+
+
+async def _wiki_part(wanted: FeishuSettings, source: WikiSource) -> Check:
+    from bot.platforms.base import PlatformError
+    from bot.platforms.feishu.client import FeishuClient, pooled
+    from bot.platforms.feishu.wiki import Wiki, WikiError
+
+    found = Wiki(wanted, FeishuClient(wanted, pooled(wanted, PATIENCE)))
+    try:
+        async with asyncio.timeout(2 * PATIENCE):
+            title = await found.title(source.part.space, source.part.node)
+    except (WikiError, PlatformError, TimeoutError) as error:
+        step = (
+            "Grant the app wiki:wiki:readonly, docx:document:readonly and docs:document.content:read, publish a "
+            "version, and add the app to the space as a member."
+        )
+        return failed(source.name, str(error) or f"{wanted.domain} took too long to answer.", step)
+    finally:
+        await found.close()
+    return Check(name=source.name, detail=f"{title}: for {', '.join(sorted(source.readers))}")
 
 
 async def _feishu_bot(settings: Settings) -> Check:

@@ -40,7 +40,7 @@ def test_add_list_remove(moqi: Installation, folder: Path) -> None:
     assert moqi("kb", "remove", "年假.md").code == Exit.DONE
     assert documents(moqi) == ["hr/年假.md", "报销.txt"]
     assert set(moqi("kb", "list", "--json").json[0]) == {
-        "document", "title", "passages", "readers", "synced", "updated_at",
+        "document", "title", "passages", "readers", "synced", "source", "url", "updated_at",
     }  # fmt: skip
     assert moqi("kb", "remove", "hr/年假.md").out == "removed hr/年假.md\n"
     assert documents(moqi) == ["报销.txt"]
