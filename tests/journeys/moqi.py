@@ -10,7 +10,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +20,8 @@ from typing import Any, TypeVar
 
 import httpx
 import yaml
+
+from tests import nursery
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 90.0  # seconds before a journey gives up on something that should take a few
@@ -64,7 +65,7 @@ class Moqi:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "moqi.log"
         self._database_url = database_url
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: nursery.Child | subprocess.Popen[bytes] | None = None
         self.people: list[Person] = []
 
     def environment(self, **more: str) -> dict[str, str]:
@@ -76,26 +77,16 @@ class Moqi:
 
     def command(self, *words: str, check: bool = False, **more: str) -> subprocess.CompletedProcess[str]:
         """Run `moqi <words>` to its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "bot.cli", *words],
-            cwd=ROOT,
-            env=self.environment(**more),
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=check,
-        )
+        done = nursery.run(["bot.cli", *words], self.environment(**more), PATIENCE)
+        if check:
+            done.check_returncode()
+        return done
 
     def start(self, *, faults: str = "") -> None:
         """Start serving, until it listens."""
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", self.program, "serve", "--port", str(self.port)],
-                cwd=ROOT,
-                env=self.environment(MOQI_FAULTS=faults),
-                stdout=log,
-                stderr=log,
-            )
+            words = [self.program, "serve", "--port", str(self.port)]
+            self._process = nursery.process(words, self.environment(MOQI_FAULTS=faults), log.fileno(), log.fileno())
         if faults:  # what the last round left behind may run into the fault before the server listens
             until(lambda: not self.alive or self._answers(), "the server to listen or to die")
         else:
