@@ -6,7 +6,7 @@ import re
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-_LINKABLE = re.compile(r"https?://[^\s<>\"'()\[\]`\\]+")
+_LINKABLE = re.compile(r"https?://[^\s<>\"'()\[\]`\\]{1,200}")  # longer ones would crowd a card out
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -176,3 +176,12 @@ async def test_evaluation_counts_as_announced(db: Database, folder: Path) -> Non
 def test_a_bad_question_names_its_line(line: str) -> None:
     with pytest.raises(kb.BadQuestions, match="Line 2"):
         kb.read_questions(["", line])
+
+
+async def test_a_folder_within_a_folder_has_readers_of_its_own(db: Database, folder: Path) -> None:
+    staff = frozenset({"dept:人事部"})
+    await kb.sync(db, folder, folder / "hr", readers={folder / "hr": staff})
+    held = {holding.document.name: holding.principals for holding in await kb.overview(db)}
+    assert held == {"hr/年假.md": staff, "年假.md": staff, "报销.txt": kb.PUBLIC}
+    await kb.sync(db, folder)
+    assert {holding.principals for holding in await kb.overview(db)} == {kb.PUBLIC}

@@ -160,7 +160,7 @@ def test_long_text_is_cut_with_a_word() -> None:
 @given(st.text(alphabet='*<>&[]()猫\n 😀`"\\a', min_size=1), st.integers(1, 3000))
 def test_no_reply_breaks_the_limits(piece: str, times: int) -> None:
     text = piece * times
-    source = SourceLink(mark=1, document=text, heading=text, passage=1, quote=text)
+    source = SourceLink(mark=1, document=text, heading=text, passage=1, quote=text, url=f"https://a.cn/{'b' * 180}")
     reply = Reply(
         title=text,
         text=text,
@@ -253,3 +253,23 @@ def test_check_card_counts_the_nesting() -> None:
         inner = {"tag": "column", "elements": [inner]}
     card = {"schema": "2.0", "config": {"update_multi": True}, "body": {"elements": [inner]}}
     assert check_card(card) == ["hr is nested 6 deep, 5 is allowed"]
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://acme.feishu.cn/wiki/wikcn1?a=b", "[手册&#41;](https://acme.feishu.cn/wiki/wikcn1?a=b)"),
+        ("", "手册&#41;"),
+        ("javascript:alert(1)", "手册&#41;"),
+        ("https://a.cn/) [b](https://evil.cn", "手册&#41;"),
+        ("https://a.cn/<at id=all>", "手册&#41;"),
+    ],
+)
+def test_a_source_is_a_link_to_its_original_if_that_is_on_the_web(url: str, shown: str) -> None:
+    source = SourceLink(mark=1, document="手册)", heading="", passage=1, quote="", url=url)
+    (element,) = [one for one in _all(Reply(text="答", sources=(source,))) if one.get("element_id") == "sources"]
+    assert element["content"] == f"**&#91;1&#93; {shown}** "
+
+
+def _all(reply: Reply) -> list[dict[str, Any]]:
+    return list(render.card(reply, {})["body"]["elements"])
