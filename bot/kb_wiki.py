@@ -39,6 +39,8 @@ from storage.syncs import Lost
 log = logging.getLogger("moqi.knowledge")
 
 AGAIN = timedelta(minutes=2)  # after a reading that failed, and while another process has the source
+Memory = dict[str, tuple[str, Outcome]]  # by page: the version of it that cannot be read, and why
+
 LEASE = timedelta(seconds=90)  # a claim is good for so long without a renewal
 HEARTBEAT = 20.0  # seconds between two renewals
 
@@ -54,9 +56,11 @@ async def sync(
     report: Report = lambda outcome: None,
     total: Callable[[int], None] = lambda pages: None,
     unless_since: datetime | None = None,
+    memory: Memory | None = None,
 ) -> Tally | None:
     """Bring what is held of a source in step with the wiki; `total` hears how many pages there are.
 
+    With the same `memory` again, what could not be read is not fetched again before it was changed.
     None when another process reads it now, or when it was read since `unless_since`. What went wrong stands in the
     tally, which is kept as the source's last; StorageError alone is raised.
     """
@@ -71,7 +75,7 @@ async def sync(
             if owner is None:
                 return None
             seen, problem = 0, ""
-            reading = _Reading(db, wiki, source, owner, heard)
+            reading = _Reading(db, wiki, source, owner, heard, {} if memory is None else memory)
             try:
                 seen = await reading.run(total)
             except (WikiError, PlatformError) as error:
@@ -87,12 +91,13 @@ async def sync(
 class _Reading:
     """One reading of one source, under a claim."""
 
-    def __init__(self, db: Database, wiki: Wiki, source: WikiSource, owner: str, heard: Report) -> None:
+    def __init__(self, db: Database, wiki: Wiki, source: WikiSource, owner: str, heard: Report, memory: Memory) -> None:
         self._db = db
         self._wiki = wiki
         self._source = source
         self._owner = owner
         self._heard = heard
+        self._memory = memory
         self.note = ""  # what could not be found out, though the reading came to its end
 
     async def run(self, total: Callable[[int], None]) -> int:
@@ -128,6 +133,10 @@ class _Reading:
 
     async def _fetch(self, page: Page, held: Holding | None) -> None:
         """Read a page and keep it, or take it out, or say why neither."""
+        revision, outcome = self._memory.get(page.ref, ("", None))
+        if held is None and outcome is not None and revision == page.revision:
+            self._heard(outcome)
+            return
         try:
             content = await self._wiki.read(page.node)
             sha256 = hashlib.sha256(content.data).hexdigest()
@@ -141,11 +150,19 @@ class _Reading:
                 self._heard(Outcome(name=page.name, status="skipped", problem=str(error)))
         except Unsuitable as error:
             await self._write(_drop, page.ref)  # what it held before is not in it any more
-            self._heard(Outcome(name=page.name, status="skipped", problem=str(error)))
-        except (Unread, ParseError) as error:
+            self._useless(page, Outcome(name=page.name, status="skipped", problem=str(error)))
+        except ParseError as error:
+            self._useless(page, Outcome(name=page.name, status="failed", problem=str(error)))
+        except Unread as error:
             self._heard(Outcome(name=page.name, status="failed", problem=str(error)))
         else:
             await self._keep(page, prepared, held)
+
+    def _useless(self, page: Page, outcome: Outcome) -> None:
+        """Fetching it again would give the same, until it is changed."""
+        if settled(page, utcnow()) == page.revision:
+            self._memory[page.ref] = (page.revision, outcome)
+        self._heard(outcome)
 
     async def _keep(self, page: Page, prepared: Prepared, held: Holding | None) -> None:
         if held is not None and not differs(prepared, held):
@@ -269,11 +286,12 @@ async def follow(db: Database, wiki: Wiki, sources: Sequence[WikiSource]) -> Non
     clock = asyncio.get_running_loop().time
     due = {source.name: clock() for source in sources}
     failing: set[str] = set()
+    memory: Memory = {}
     while True:
         source = min(sources, key=lambda one: due[one.name])
         await asyncio.sleep(max(0.0, due[source.name] - clock()))
         every = min(source.every, AGAIN) if source.name in failing else source.every
-        found = await _turn(db, wiki, source, utcnow() - every * 0.8)
+        found = await _turn(db, wiki, source, utcnow() - every * 0.8, memory)
         failing.discard(source.name)
         if found is not None and found.problem:
             failing.add(source.name)
@@ -282,19 +300,26 @@ async def follow(db: Database, wiki: Wiki, sources: Sequence[WikiSource]) -> Non
         due[source.name] = clock() + pause.total_seconds() * random.uniform(0.9, 1.1)
 
 
-async def _turn(db: Database, wiki: Wiki, source: WikiSource, unless_since: datetime) -> Tally | None:
+async def _turn(db: Database, wiki: Wiki, source: WikiSource, unless_since: datetime, memory: Memory) -> Tally | None:
     """One reading, told to the log."""
     try:
-        found = await sync(db, wiki, source, unless_since=unless_since)
+        found = await sync(db, wiki, source, unless_since=unless_since, memory=memory)
     except StorageError as error:
         log.exception("%s was not read; it is tried again", source.name, extra={"action": "knowledge-failed"})
         return Tally(source=source.name, at=utcnow(), problem=str(error))
     if found is not None:
-        quiet = not found.problem and found.unchanged == found.seen
-        log.log(logging.DEBUG if quiet else logging.INFO, "knowledge: %s: %s", source.name, found, extra=_ACTION)
-        for name, why in found.why:
-            log.warning("%s: %s", name, why, extra={"action": "document-failed"})
+        _tell(found)
     return found
+
+
+def _tell(found: Tally) -> None:
+    """A reading that found nothing new is no news; why pages are left out stands in the kept report."""
+    if not found.problem and found.seen == found.unchanged + found.skipped:
+        log.debug("knowledge: %s: %s", found.source, found, extra=_ACTION)
+        return
+    log.info("knowledge: %s: %s", found.source, found, extra=_ACTION)
+    for name, why in found.why:
+        log.warning("%s: %s", name, why, extra={"action": "document-failed"})
 
 
 _ACTION = {"action": "knowledge"}

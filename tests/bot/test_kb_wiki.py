@@ -167,7 +167,7 @@ async def test_deleted_moved_and_renamed_pages_are_followed(
 
 
 async def test_pages_of_one_name_have_names_of_their_own(db: Database, wiki: Wiki, side: WikiSide) -> None:
-    space = side.space("制度")
+    space = side.space("制\u200b度")  # what cannot be seen does not tell names apart
     twins = [side.add(space, "说明/补充", f"第{n}份。") for n in range(2)]
     assert counts(await read(db, wiki, source(space))) == {"seen": 2, "added": 2}
     assert await names(db) == sorted(f"制度/说明／补充 ({one.obj})" for one in twins)
@@ -228,6 +228,25 @@ async def test_files_are_read_and_what_has_no_text_is_named(db: Database, wiki: 
     assert "spreadsheets" in reasons["资料/台账"]
     assert "no text" in reasons["资料/空的"]
     assert await found(db, "饭卡") == ["资料/手册.txt"]
+
+
+async def test_what_cannot_be_read_is_not_fetched_again_before_it_changed(
+    db: Database, wiki: Wiki, side: WikiSide
+) -> None:
+    space = side.space("资料")
+    broken = side.add(space, "坏的.pdf", kind="file", data=b"%PDF-1.7 cut off")
+    side.add(space, "空的")
+    memory: kb_wiki.Memory = {}
+    first = await sync(db, wiki, source(space), memory=memory)
+    fetched = list(side.read)
+    again = await sync(db, wiki, source(space), memory=memory)
+    assert first is not None
+    assert again is not None
+    assert (counts(again), again.why) == (counts(first), first.why)
+    assert side.read == fetched
+    broken.data, broken.title = "好了。".encode(), "好的.txt"
+    side.edit(broken)
+    assert counts(await sync(db, wiki, source(space), memory=memory) or first)["added"] == 1
 
 
 async def test_a_page_that_was_emptied_says_nothing_any_more(

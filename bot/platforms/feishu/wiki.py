@@ -27,6 +27,7 @@ from inference.grounding import parse
 T = TypeVar("T")
 
 PAGE: Final = 50  # nodes of one answer; Feishu gives no more
+LONGEST_TITLE: Final = 200  # characters; Feishu's own may have 800
 BATCH: Final = 200  # documents one question about their state may name
 TRIES: Final = 5  # of one call, before it counts as failed
 _PAUSE: Final = 0.5  # seconds before the second try, doubled each time
@@ -141,7 +142,7 @@ class Wiki:
     async def title(self, space: str, node: str = "") -> str:
         """What the space or page is called: one call, to see whether the app may read it. Raises as `pages`."""
         try:
-            return str((await self._node(node)).get("title") or node) if node else await self._space_name(space)
+            return _line((await self._node(node)).get("title")) if node else await self._space_name(space)
         except Retry as error:
             raise Unlisted(str(error)) from error
 
@@ -198,7 +199,7 @@ class Wiki:
             data = await self._ask("GET", f"/wiki/v2/spaces/{quote(space, safe='')}", "wiki")
         except Undelivered as error:
             raise _listing_verdict(error) from error
-        return str(_record(data.get("space")).get("name") or space)
+        return _line(_record(data.get("space")).get("name")) or space
 
     async def _node(self, token: str) -> Mapping[str, Any]:
         try:
@@ -277,7 +278,7 @@ def _node(item: Mapping[str, Any], path: tuple[str, ...], host: str, domain: str
         token=token,
         obj=str(item.get("obj_token") or ""),
         kind=str(item.get("obj_type") or ""),
-        title=" ".join(str(item.get("title") or "").split()),
+        title=_line(item.get("title")),
         space=str(item.get("space_id") or ""),
         path=path,
         edited=str(item.get("obj_edit_time") or ""),
@@ -285,6 +286,11 @@ def _node(item: Mapping[str, Any], path: tuple[str, ...], host: str, domain: str
         has_child=bool(item.get("has_child")),
         url=str(item.get("url") or "") or _address(token, host, domain),
     )
+
+
+def _line(text: object) -> str:
+    """A title as one line of visible characters."""
+    return " ".join(parse.clean(str(text or "")).split())[:LONGEST_TITLE]
 
 
 def _address(token: str, host: str, domain: str) -> str:
