@@ -289,12 +289,14 @@ async def test_a_space_the_app_was_taken_from_is_out_at_once(
 async def test_a_subtree_that_was_hidden_is_out_and_the_rest_stays(
     db: Database, wiki: Wiki, side: WikiSide, space: str
 ) -> None:
+    shared = side.add(space, "病假", "病假须有证明。", parent=page(side, "请假"))
     await read(db, wiki, source(space))
     side.hidden.add(page(side, "请假").token)
+    side.shared.add(shared.token)  # it cannot be listed any more, and may still be read
     assert counts(await read(db, wiki, source(space))) == {
         "seen": 3, "deleted": 1, "unchanged": 2, "skipped": 1,  # the shortcut to it leads nowhere now
     }  # fmt: skip
-    assert await names(db) == ["制度/报销", "制度/请假"]
+    assert await names(db) == ["制度/报销", "制度/请假", "制度/请假/病假"]
 
 
 async def test_without_the_right_to_ask_about_locks_the_report_says_so(

@@ -48,6 +48,7 @@ class WikiSide:
         self.pages: dict[str, Page] = {}  # by node token, in the order of the tree
         self.strangers: set[str] = set()  # spaces the app is no member of
         self.hidden: set[str] = set()  # node tokens beneath which the app may not look
+        self.shared: set[str] = set()  # node tokens it may see all the same: somebody gave it that one page
         self.locked: set[str] = set()  # objects the app may not read, though the tree still shows them
         self.huge: set[str] = set()  # objects too large for the Markdown
         self.endless: set[str] = set()  # objects too large even for their bare text
@@ -136,6 +137,8 @@ class WikiSide:
         return page
 
     def _is_hidden(self, page: Page) -> bool:
+        if page.token in self.shared:
+            return False
         above = self.pages.get(page.parent)
         return page.parent in self.hidden or (above is not None and self._is_hidden(above))
 

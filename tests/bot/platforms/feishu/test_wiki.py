@@ -92,6 +92,7 @@ async def test_nothing_is_looked_for_beneath_a_shortcut(feishu: FeishuSimulator,
         ("请假", False),
         ("请假", True),
     ]
+    assert sum(call.endswith("/nodes") for call in feishu.calls) == 2 + 2  # of the space, and of the original
 
 
 async def test_a_list_that_breaks_off_is_no_list(feishu: FeishuSimulator, wiki: Wiki) -> None:
