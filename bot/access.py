@@ -15,6 +15,7 @@ from bot.commands import (
     QuotaShow,
     Resume,
     SetRole,
+    Sources,
     Unban,
 )
 from scheduler.policy import Refusal, shut_out
@@ -25,6 +26,7 @@ NEEDED: dict[type, tuple[Role, str]] = {
     QuotaSet: (Role.ADMIN, "/quota set"),
     QuotaClear: (Role.ADMIN, "/quota set"),
     QuotaGrant: (Role.ADMIN, "/quota grant"),
+    Sources: (Role.ADMIN, "/kb"),
     SetRole: (Role.ADMIN, "/role"),
     Pause: (Role.ADMIN, "/pause"),
     Resume: (Role.ADMIN, "/resume"),

@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "new": ("新对话",),
     "status": ("状态",),
     "help": ("帮助",),
+    "kb": ("知识库",),
     "role": ("角色",),
     "pause": ("暂停",),
     "resume": ("恢复", "继续"),
@@ -24,7 +25,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 }
 
 #: Only admins may use these at all.
-ADMIN_COMMANDS = frozenset({"role", "pause", "resume", "ban", "unban"})
+ADMIN_COMMANDS = frozenset({"kb", "role", "pause", "resume", "ban", "unban"})
 
 #: In the contract, not in this version: recognised, so that nobody is told they mistyped.
 LATER: dict[str, tuple[str, ...]] = {
@@ -32,7 +33,6 @@ LATER: dict[str, tuple[str, ...]] = {
     "gallery": ("图库",),
     "review": ("审核",),
     "model": ("模型",),
-    "kb": ("知识库",),
     "audit": ("审计",),
 }
 

@@ -22,6 +22,7 @@ from bot.commands.values import (
     Redo,
     Reserve,
     Retime,
+    Sources,
     Status,
     UsageError,
 )
@@ -237,6 +238,7 @@ _PARSERS: dict[str, Callable[[str, Rules], Command]] = {
     "help": _help,
     "new": _alone(New()),
     "status": _alone(Status()),
+    "kb": _alone(Sources()),
     "role": people.role,
     "pause": _or_reservation("pause", operate.pause),
     "resume": _or_reservation("resume", operate.resume),

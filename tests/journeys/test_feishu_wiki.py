@@ -128,6 +128,24 @@ def test_on_the_web_the_page_of_a_passage_is_only_for_its_readers(house: Moqi, p
     assert hidden == []
 
 
+def test_an_admin_is_told_how_the_sources_were_read_and_in_a_group_numbers_only(
+    house: Moqi, platform: FeishuSimulator, anna: Member, pages: dict[str, Page]
+) -> None:
+    table = platform.wiki.add(pages["travel"].space, "报价单", kind="sheet")
+    boss = Member(platform, 73)
+    house.command("role", "set", f"feishu:{boss.open_id}", "admin", check=True)
+    until(lambda: "报价单" in boss.told("/kb").text, "the spreadsheet to be seen")
+    told = boss.told("/知识库")
+    assert "共 2 篇文档" in told.text
+    assert "跳过 1" in told.text
+    boss.chat_id = "oc_with_everybody"
+    told = boss.told("/kb", group=True)
+    assert "跳过 1" in told.text
+    assert "报价单" not in told.text
+    assert "管理员" in anna.told("/kb").text
+    platform.wiki.trash(table)
+
+
 def test_what_was_changed_is_answered_and_what_was_taken_away_is_gone(
     house: Moqi, platform: FeishuSimulator, anna: Member, pages: dict[str, Page]
 ) -> None:
