@@ -11,7 +11,18 @@ from importlib import import_module
 from benchmarks.common import Figure, machine, report, table
 
 #: In the order in which they run. The slowest to be disturbed come first, while the machine is still cool.
-PARTS = ("start", "webhook", "picture", "queueing", "depth", "fairness", "reservations", "storage", "retrieval")
+PARTS = (
+    "start",
+    "webhook",
+    "feishu",
+    "picture",
+    "queueing",
+    "depth",
+    "fairness",
+    "reservations",
+    "storage",
+    "retrieval",
+)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -27,19 +27,19 @@ def run(quick: bool = False) -> list[Figure]:
     first, again, ready, loaded, light = [], [], [], [], []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        blocked = _without_torch(folder / "blocked")
+        blocked = without_torch(folder / "blocked")
         for number in range(rounds):
             data = folder / f"data{number}"
-            with _server(data) as (port, began, process):
-                first.append(_when(port, "/healthz", began))
-                ready.append(_when(port, "/readyz", began))
-                loaded.append(_memory(process.pid))
-            with _server(data) as (port, began, _):
-                again.append(_when(port, "/healthz", began))
-            with _server(folder / f"light{number}", PYTHONPATH=str(blocked)) as (port, began, process):
-                _when(port, "/healthz", began)
+            with server(data) as (port, began, process):
+                first.append(answers_after(port, "/healthz", began))
+                ready.append(answers_after(port, "/readyz", began))
+                loaded.append(memory(process.pid))
+            with server(data) as (port, began, _):
+                again.append(answers_after(port, "/healthz", began))
+            with server(folder / f"light{number}", PYTHONPATH=str(blocked)) as (port, began, process):
+                answers_after(port, "/healthz", began)
                 time.sleep(1.0 if quick else 4.0)  # the sample documents are read and indexed: at rest after that
-                light.append(_memory(process.pid))
+                light.append(memory(process.pid))
     return [
         figure("process start → listening, empty data folder", first, "s", at_most=2.0),
         figure("process start → listening, used data folder", again, "s", at_most=2.0),
@@ -50,7 +50,8 @@ def run(quick: bool = False) -> list[Figure]:
 
 
 @contextmanager
-def _server(data: Path, **more: str) -> Iterator[tuple[int, float, subprocess.Popen[bytes]]]:
+def server(data: Path, **more: str) -> Iterator[tuple[int, float, subprocess.Popen[bytes]]]:
+    """A server on a data folder, starting: its port, when it began, its process."""
     port = free_port()
     environment = {**os.environ, "MOQI_DATA": str(data), "MOQI_CONFIG": str(ROOT / "deploy" / "config"), **more}
     began = time.perf_counter()
@@ -68,7 +69,7 @@ def _server(data: Path, **more: str) -> Iterator[tuple[int, float, subprocess.Po
         process.wait()
 
 
-def _when(port: int, path: str, began: float) -> float:
+def answers_after(port: int, path: str, began: float) -> float:
     """Seconds from `began` until `path` answers 200."""
     until(lambda: _answers(port, path), f"{path} to answer")
     return time.perf_counter() - began
@@ -85,7 +86,7 @@ def _answers(port: int, path: str) -> bool:
         connection.close()
 
 
-def _memory(pid: int) -> float:
+def memory(pid: int) -> float:
     """Resident megabytes of a process."""
     if not Path("/proc").is_dir():  # macOS
         said = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True)
@@ -94,7 +95,7 @@ def _memory(pid: int) -> float:
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")) / 1024
 
 
-def _without_torch(folder: Path) -> Path:
+def without_torch(folder: Path) -> Path:
     """A folder that, in front of the path, makes the engine's packages uninstalled."""
     folder.mkdir()
     for package in ("torch", "diffusers", "transformers"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -19,8 +19,7 @@ from bot.console.routes import build_router
 from bot.console.security import SecurityHeaders
 from bot.console.words import of as page_words
 from bot.current import Current
-from bot.events import ChatEvent
-from bot.health import metrics, readiness
+from bot.health import degraded, metrics, readiness
 from bot.opening import open_database
 from bot.platforms.feishu.platform import FeishuPlatform
 from bot.services import Services, serving
@@ -44,7 +43,7 @@ def build(current: Current, environment: Environment) -> FastAPI:
             app.state.services = services
             _add_routes(app, services)
             _reload_on_sighup(current)
-            async with serving(services):
+            async with serving(services, listen=True):
                 yield
 
     app = FastAPI(title="Moqi", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json", lifespan=lifespan)
@@ -55,9 +54,10 @@ def build(current: Current, environment: Environment) -> FastAPI:
 
 def _add_routes(app: FastAPI, services: Services) -> None:
     _add_health(app, services)
-    feishu = services.platforms.get("feishu")
-    if isinstance(feishu, FeishuPlatform):
-        _add_feishu(app, services, feishu)
+    for platform in services.platforms.values():
+        # Over a long connection nothing is posted to us: an open door would only be one for strangers.
+        if isinstance(platform, FeishuPlatform) and not platform.dials:
+            _add_feishu(app, services, platform)
     if "web" in services.platforms:
         app.include_router(build_router(_console(services)))
 
@@ -70,7 +70,8 @@ def _add_health(app: FastAPI, services: Services) -> None:
     @app.get("/readyz", include_in_schema=False)
     async def readyz() -> Response:
         reasons = await readiness(services)
-        return JSONResponse({"ready": not reasons, "reasons": reasons}, status_code=503 if reasons else 200)
+        content = {"ready": not reasons, "reasons": reasons, "degraded": degraded(services)}
+        return JSONResponse(content, status_code=503 if reasons else 200)
 
     @app.get("/metrics", include_in_schema=False)
     async def scrape() -> Response:
@@ -79,17 +80,15 @@ def _add_health(app: FastAPI, services: Services) -> None:
 
 
 def _add_feishu(app: FastAPI, services: Services, feishu: FeishuPlatform) -> None:
-    keep = _keep(services)
-
     async def events(request: Request) -> Response:
         body = await _limited(request)
         if body is None:
             return JSONResponse({"code": 413, "msg": "too large"}, status_code=413)
-        status, answer = await feishu.handle(request.headers, body, keep, services.act)
+        status, answer = await feishu.handle(request.headers, body, services.keep, services.act)
         return JSONResponse(answer, status_code=status)
 
     # A plain route: it takes nothing that FastAPI would read for it, and a flood of events comes this way.
-    app.router.add_route("/feishu/events", events, methods=["POST"], include_in_schema=False)
+    app.router.add_route(feishu.path, events, methods=["POST"], include_in_schema=False)
 
 
 async def _limited(request: Request) -> bytes | None:
@@ -100,13 +99,6 @@ async def _limited(request: Request) -> bytes | None:
         if len(body) > MAX_BODY:
             return None
     return bytes(body)
-
-
-def _keep(services: Services) -> Callable[[ChatEvent], Awaitable[None]]:
-    async def keep(event: ChatEvent) -> None:
-        await services.inbox.accept(event)
-
-    return keep
 
 
 def _console(services: Services) -> Console:
@@ -120,11 +112,14 @@ def _console(services: Services) -> Console:
         web=settings.platforms.web,
         words=page_words(settings.interface.language, practice=services.device.card.builtin),
         commands=tuple(CommandHint(name=f"/{name}", zh=f"/{zh}", help=line) for name, zh, line in words.hints()),
-        accept=_keep(services),
+        accept=services.keep,
         act=services.act,
         principals=_principals,
         name=lambda asset, job, ending: naming.name(services.current.settings.policy.names(), asset, job, ending),
         thumbnail=_thumbnail,
+        names=settings.platforms.takes_names,
+        logins=services.logins if settings.platforms.takes_accounts else {},
+        greet=services.greet,
     )
 
 

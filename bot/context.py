@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -14,6 +15,7 @@ from bot.events import ChatEvent
 from bot.moderation import Screen
 from bot.replies import Words
 from bot.reply import Reply
+from bot.tenancy import Tenancy
 from inference.images.model import ModelCard
 from scheduler.policy import Policy
 from storage.records import Kind, User
@@ -31,6 +33,7 @@ class House:
     started_at: datetime
     first_is_admin: bool
     screen: Screen = field(default_factory=Screen)
+    tenancies: Mapping[str, Tenancy] = field(default_factory=dict)  # by platform, where several organisations meet
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +53,22 @@ class Context:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """What a pressed card says from now on, for a platform that shows it with the answer to the press."""
+
+    reply: Reply
+    receipt: Mapping[str, Any]  # of its message: the pictures it has are known by it
+
+
+class Pressed(NamedTuple):
+    """The answer to a pressed button: a toast (kind, text; empty for none), and perhaps its card anew."""
+
+    kind: str  # info | success | warning | error
+    text: str
+    shown: Shown | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Handled:
     """What became of an event."""
 
@@ -59,4 +78,5 @@ class Handled:
     work: tuple[Kind, ...] = ()  # whose workers may have something to do now
     card: str = ""  # key of the message that the outbox holds for the job that was made
     arm: tuple[tuple[int, datetime], ...] = ()  # reservations, and when they fire first
+    shown: Shown | None = None  # for a pressed button: what its card says from now on
     stop: tuple[int, ...] = ()  # running jobs whose workers are to be told once this is committed

@@ -22,7 +22,16 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from bot.ordering import BOOKED
-from bot.platforms.base import ChatPlatform, Outgoing, PlatformError, Retry, Unconfigured, Undelivered
+from bot.platforms.base import (
+    PROBLEM,
+    Blocked,
+    ChatPlatform,
+    Outgoing,
+    PlatformError,
+    Retry,
+    Unconfigured,
+    Undelivered,
+)
 from bot.reply import Reply
 from bot.rush import Rush
 from scheduler import quota
@@ -31,6 +40,7 @@ from storage import audit, jobs, outbox
 from storage.database import Database
 from storage.errors import StorageError
 from storage.faults import point
+from storage.outbox import BLOCKED
 from storage.records import ChatType, Delivery, DeliveryState, Origin, utcnow
 
 log = logging.getLogger("moqi.delivery")
@@ -146,6 +156,10 @@ class Seen:
     reply: Reply
 
 
+#: Tells admins of a platform's problem: (transaction, platform, problem, whether messages arrive all the same).
+TellAdmins = Callable[[Connection, str, str, bool], None]
+
+
 class Sender:
     """Sends what the outbox holds."""
 
@@ -157,6 +171,7 @@ class Sender:
         read_image: Callable[[int], bytes],
         cards: Cards,
         rush: Rush | None = None,
+        tell_admins: TellAdmins = lambda conn, platform, problem, working: None,
     ) -> None:
         self._db = db
         self._platforms = platforms
@@ -164,6 +179,7 @@ class Sender:
         self._read_image = read_image
         self._cards = cards
         self._rush = rush or Rush()
+        self._tell_admins = tell_admins
         self.wake = Signal()
         self._under_way: set[asyncio.Task[None]] = set()
         self._loop: asyncio.Task[None] | None = None
@@ -295,7 +311,7 @@ class Sender:
         until = time.monotonic() + MARKING
         while True:
             try:
-                await self._db.run(outbox.sent, delivery.id, receipt, utcnow())
+                await self._db.run(self._sent, delivery, receipt)
                 return
             except StorageError:
                 if time.monotonic() >= until:
@@ -303,10 +319,21 @@ class Sender:
                 log.exception("delivery %s not marked; trying again", delivery.key, extra={"action": "mark-failed"})
             await asyncio.sleep(MARK_AGAIN)
 
+    def _sent(self, conn: Connection, delivery: Delivery, receipt: dict[str, Any]) -> None:
+        blocked = {BLOCKED: delivery.receipt[BLOCKED]} if BLOCKED in delivery.receipt else {}
+        outbox.sent(conn, delivery.id, {**receipt, **blocked}, utcnow())
+        if problem := receipt.get(PROBLEM):
+            self._tell_admins(conn, delivery.origin.platform, problem, True)
+
     async def _transmit(
         self, platform: ChatPlatform, delivery: Delivery, reply: Reply, earlier: Mapping[str, Any] | None
     ) -> dict[str, Any]:
-        message = Outgoing(key=delivery.key, origin=delivery.origin, reply=reply, receipt=delivery.receipt)
+        async def keep(receipt: Mapping[str, Any]) -> None:
+            delivery.receipt.update(receipt)  # also what is written when this try fails or is cut off
+            await self._db.run(outbox.keep, delivery.id, dict(delivery.receipt))
+
+        key = f"{delivery.key}-b" if BLOCKED in delivery.receipt else delivery.key
+        message = Outgoing(key=key, origin=delivery.origin, reply=reply, receipt=delivery.receipt, keep=keep)
         images = LazyImages(reply, self._read_image)
         if delivery.slot == "revision" and earlier is not None:
             return await platform.update(earlier, message, images)
@@ -322,6 +349,9 @@ class Sender:
         first = datetime.fromisoformat(delivery.receipt.get("first_try", now.isoformat()))
         receipt = {**delivery.receipt, **error.receipt, "first_try": first.isoformat()}
         match error:
+            case Blocked() if BLOCKED not in receipt:
+                await self._db.run(self._blocked, delivery, str(error), receipt)
+                self.wake.give()
             case Undelivered():
                 await self._db.run(self._unreachable, delivery, str(error), receipt)
                 self.wake.give()
@@ -332,8 +362,27 @@ class Sender:
                 asked = error.after if isinstance(error, Retry) else 60.0
                 until = now + next_try(delivery.attempts, asked, random.random())
                 log.warning("delivery %s: %s", delivery.key, error, extra={"action": "delivery-retry"})
-                await self._db.run(outbox.postpone, delivery.id, until, str(error), receipt)
+                await self._db.run(self._put_off, delivery, until, error, receipt)
                 self.wake.give()
+
+    def _put_off(
+        self, conn: Connection, delivery: Delivery, until: datetime, error: PlatformError, receipt: dict[str, Any]
+    ) -> None:
+        outbox.postpone(conn, delivery.id, until, str(error), receipt)
+        if isinstance(error, Unconfigured):
+            self._tell_admins(conn, delivery.origin.platform, str(error), False)
+
+    def _blocked(self, conn: Connection, delivery: Delivery, reason: str, receipt: dict[str, Any]) -> None:
+        """What it says is not allowed there: it says so instead, at once, and what nobody sees costs nobody anything.
+
+        The job keeps its result; the same content is not sent again.
+        """
+        log.warning("delivery %s: its content is refused: %s", delivery.key, reason, extra={"action": "blocked"})
+        kept = {name: value for name, value in receipt.items() if name != "card_id"}
+        outbox.postpone(conn, delivery.id, utcnow(), reason, {**kept, BLOCKED: reason})
+        if delivery.slot == "outcome" and delivery.job_id is not None:
+            quota.give_back(conn, delivery.job_id, utcnow(), reason)
+        audit.append(conn, "delivery", "delivery.blocked", delivery.key, {"reason": reason}, utcnow())
 
     def _unreachable(self, conn: Connection, delivery: Delivery, reason: str, receipt: dict[str, Any]) -> None:
         """The platform will never take it there: what was booked goes to its owner, anything else is given up."""

@@ -6,7 +6,6 @@ needed is broken.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import platform
 import shutil
@@ -18,14 +17,9 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bot.settings import Environment, Settings, SettingsError, load
 from storage.errors import Locked, StorageError
-
-if TYPE_CHECKING:
-    from bot.kb_plan import WikiSource
-    from bot.platforms.feishu.settings import FeishuSettings
 
 OLDEST_PYTHON = (3, 11)
 LEAST_SPACE = 1_000_000_000  # bytes: pictures, answers and the database's log need room to grow
@@ -37,10 +31,6 @@ PACKAGES = {
     "feishu": ("cryptography",),
     "postgres": ("psycopg",),
 }
-
-#: What to subscribe to in Feishu's developer console.
-FEISHU_EVENTS = ("im.message.receive_v1", "im.message.recalled_v1")
-FEISHU_CALLBACKS = ("card.action.trigger",)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +51,9 @@ def failed(name: str, problem: str, next_step: str) -> Check:
 
 def examine(environment: Environment, environ: Mapping[str, str], host: str, port: int) -> Iterator[Check]:
     """Every check, one after another. Without settings that can be read, only what does not depend on them."""
+    from bot.feishu_doctor import feishu
+    from bot.wiki_doctor import wiki
+
     yield python(sys.version_info[:2])
     try:
         settings = load(environment.config, environ)
@@ -269,84 +262,3 @@ def knowledge_sources(settings: Settings) -> Check:
         step = "Create it, or correct sources in knowledge.yaml."
         return failed("knowledge base", f"There is no {', '.join(missing)}.", step)
     return Check(name="knowledge base", detail=", ".join(map(str, paths)) or "no sources in knowledge.yaml")
-
-
-# --- Feishu -----------------------------------------------------------------------------------------------------
-
-
-def feishu(settings: Settings) -> Iterator[Check]:
-    """Feishu takes our credentials and knows our bot. What nobody can ask it is said as the next step."""
-    from bot.platforms.feishu.settings import check
-
-    wanted = settings.platforms.feishu
-    if not wanted.enabled:
-        yield Check(name="feishu", detail="not enabled in platforms.yaml")
-        return
-    yield packages("feishu")
-    problems = check(wanted)
-    if problems:
-        yield failed("feishu", " ".join(problems), "Correct the feishu section of platforms.yaml.")
-        return
-    credentials = asyncio.run(_feishu_bot(settings))
-    yield credentials
-    if credentials.ok:
-        step = (
-            f"In the developer console subscribe to the events {', '.join(FEISHU_EVENTS)} and the callback "
-            f"{', '.join(FEISHU_CALLBACKS)}, both at https://<your host>/feishu/events"
-        )
-        yield Check(name="feishu events", detail="cannot be asked for: see that they are set", next_step=step)
-
-
-def wiki(settings: Settings) -> Iterator[Check]:
-    """The app may read every part of the wiki that knowledge.yaml names."""
-    from bot import sources
-
-    for source in sources.wikis(settings):
-        try:
-            yield asyncio.run(_wiki_part(sources.app(settings, source.app), source))
-        except sources.NoApp as error:
-            yield failed(source.name, str(error), "Enable the app in platforms.yaml.")
-
-
-async def _wiki_part(wanted: FeishuSettings, source: WikiSource) -> Check:
-    from bot.platforms.base import PlatformError
-    from bot.platforms.feishu.client import FeishuClient, pooled
-    from bot.platforms.feishu.wiki import Wiki, WikiError
-
-    found = Wiki(wanted, FeishuClient(wanted, pooled(wanted, PATIENCE)))
-    try:
-        async with asyncio.timeout(2 * PATIENCE):
-            title = await found.title(source.part.space, source.part.node)
-    except (WikiError, PlatformError, TimeoutError) as error:
-        step = (
-            "Grant the app wiki:wiki:readonly, docx:document:readonly and docs:document.content:read, publish a "
-            "version, and add the app to the space as a member."
-        )
-        return failed(source.name, str(error) or f"{wanted.domain} took too long to answer.", step)
-    finally:
-        await found.close()
-    return Check(name=source.name, detail=f"{title}: for {', '.join(sorted(source.readers))}")
-
-
-async def _feishu_bot(settings: Settings) -> Check:
-    from bot.platforms.base import PlatformError, Retry
-    from bot.platforms.feishu.client import FeishuClient, pooled
-
-    wanted = settings.platforms.feishu
-    client = FeishuClient(wanted, pooled(wanted, PATIENCE))
-    try:
-        async with asyncio.timeout(2 * PATIENCE):
-            bot = await client.bot_info()
-    except (Retry, TimeoutError) as error:
-        problem = f"{wanted.domain} gives no usable answer: {str(error) or 'it took too long'}."
-        step = "Check the network and any proxy of this machine, and feishu.domain in platforms.yaml."
-        return failed("feishu", problem, step)
-    except PlatformError as error:
-        step = "Correct feishu in platforms.yaml from the app's page in the developer console."
-        return failed("feishu", f"{error}.", step)
-    finally:
-        await client.close()
-    if not bot:
-        step = "Add the bot capability in the developer console and publish a version."
-        return failed("feishu", "The app has no bot.", step)
-    return Check(name="feishu", detail=f"{wanted.domain} accepts {wanted.app_id}; the bot is {bot}")

@@ -23,15 +23,17 @@ class ChatEvent:
 
     platform: str
     key: str  # unique per platform: the message id, or for a press an id of the press
-    kind: str  # "message" | "action" | "recall" | "ignored"
+    kind: str  # "message" | "action" | "recall" | "chat" | "ignored"
     sender: Identity
     sender_name: str  # empty when the platform does not tell
     origin: Origin
     at: datetime
     text: str = ""  # message: what was written; ignored: why
-    action: str = ""  # action: which button (redo, reseed, cancel, res_confirm …)
+    action: str = ""  # action: which button (redo, reseed, cancel, res_confirm …); chat: joined|entered|left|disbanded
     value: dict[str, Any] = field(default_factory=dict)  # action: the button's value, e.g. {"job": 17}
     mentions: tuple[Mention, ...] = ()
+    tenant: str = ""  # the sender's organisation, where a platform has several; empty when it is not told
+    home: str = ""  # the organisation our app belongs to, as the event says
     mentioned: bool = False  # the bot itself was mentioned (always true in a direct chat)
 
     def to_json(self) -> dict[str, Any]:

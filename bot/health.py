@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from bot.services import Services
 
 
+PATIENCE = 30.0  # seconds that a long connection may be away: it comes back by itself
+
+
 async def readiness(services: Services) -> list[str]:
     """Why work cannot be done now; empty = it can. A model that still loads is a reason: jobs wait for it."""
     reasons = []
@@ -28,6 +31,11 @@ async def readiness(services: Services) -> list[str]:
     return reasons
 
 
+def degraded(services: Services) -> list[str]:
+    """What does not work though work can be accepted: to take the web chat away would help nobody reach Feishu."""
+    return [said for listener in services.listeners if (said := listener.complaint(PATIENCE))]
+
+
 async def metrics(services: Services) -> tuple[bytes, str]:
     """The state of the queues in Prometheus' text format. Gauges are read from the rows at each scrape."""
     from prometheus_client import CollectorRegistry, Gauge, generate_latest
@@ -38,6 +46,7 @@ async def metrics(services: Services) -> tuple[bytes, str]:
     rate = Gauge("moqi_seconds_per_work", "Measured seconds per unit of work.", ["kind"], registry=registry)
     ready = Gauge("moqi_image_model_ready", "1 when the image model is loaded.", registry=registry)
     pending = Gauge("moqi_outbox_oldest_seconds", "Age of the oldest message that is due.", registry=registry)
+    joined = Gauge("moqi_feishu_connected", "1 in the process that holds it.", ["platform"], registry=registry)
     waiting = Gauge("moqi_reservations", "Reservations that wait for their time.", registry=registry)
     late = Gauge("moqi_reservation_late_seconds", "How long the oldest due reservation waits.", registry=registry)
     booked, overdue = await services.db.read(_reserved)
@@ -48,6 +57,8 @@ async def metrics(services: Services) -> tuple[bytes, str]:
         depth.labels(kind.value, state.value).set(count)
     for kind in Kind:
         rate.labels(kind.value).set((await services.db.read(jobs.peek_lane, kind)).rate)
+    for listener in services.listeners:
+        joined.labels(listener.name).set(listener.connected)
     ready.set(services.device.state is DeviceState.READY)
     due = await services.db.read(outbox.next_due)
     pending.set(max(0.0, (utcnow() - due).total_seconds()) if due else 0.0)

@@ -258,15 +258,19 @@ async def _claimed(db: Database, source: str, unless_since: datetime | None) -> 
     """Hold a source and keep holding it; yields who we are, or None when it is not to be had."""
     owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     now = utcnow()
-    if not await db.run(syncs.claim, source, owner, now, now + LEASE, unless_since):
-        yield None
-        return
-    beating = asyncio.create_task(_beat(db, source, owner), name=f"claim {source}")
+    claiming = asyncio.ensure_future(db.run(syncs.claim, source, owner, now, now + LEASE, unless_since))
+    beating = None
     try:
+        # Who is cancelled here may have claimed all the same: what is under way in the database goes on.
+        if not await asyncio.shield(claiming):
+            yield None
+            return
+        beating = asyncio.create_task(_beat(db, source, owner), name=f"claim {source}")
         yield owner
     finally:
-        beating.cancel()
-        await asyncio.gather(beating, return_exceptions=True)
+        if beating is not None:
+            beating.cancel()
+        await asyncio.gather(claiming, *filter(None, [beating]), return_exceptions=True)
         await db.run(syncs.release, source, owner)
 
 

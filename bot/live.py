@@ -10,11 +10,12 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy import Connection
 
 from bot.delivery import Cards
-from bot.platforms.base import ChatPlatform, Outgoing, PlatformError
+from bot.platforms.base import ChatPlatform, Outgoing, PlatformError, Retry
 from bot.platforms.web.feed import Feed
 from bot.reply import Reply
 from scheduler import estimate, places
@@ -28,7 +29,11 @@ from storage.records import Delivery, DeliveryState, Job, Kind, Place, utcnow
 log = logging.getLogger("moqi.live")
 
 TICK = 0.1  # seconds between two looks at what changed
+TYPING = 0.2  # seconds between two updates of a growing answer, at least; a platform that is slower drops some
+NO_CARD = 0.5  # seconds until looking again for a card that is still on its way
 PLACES = 1.0  # seconds between two looks at the places in the queue
+REFUSED = 30.0  # seconds until trying again to show progress that the platform has refused
+REMEMBERED = 1000  # jobs of which it is known how long their cards rest
 SHOWN = 100  # queued jobs whose places are kept fresh
 
 
@@ -60,8 +65,9 @@ class Live:
         self._cards = cards
         #: Whether any platform wants its cards updated by us; the web page watches the feed itself.
         self._moving = any(platform.progress_interval for platform in platforms.values())
-        self._pending: dict[int, Progress] = {}
-        self._last: dict[int, float] = {}  # when a job's card was last updated
+        self._pending: dict[int, Progress] = {}  # the latest of each job that its card does not show yet
+        self._rest: dict[int, float] = {}  # a job's card is left alone until then
+        self._writing: set[int] = set()  # jobs whose card is being updated: one slow platform holds nobody else up
         self._shown: dict[int, tuple[Place, Hold | None]] = {}
         self._written: dict[int, int] = {}  # characters of an answer the page has
 
@@ -75,7 +81,7 @@ class Live:
     def _hear(self, item: Progress) -> None:
         if item.ended:
             self._pending.pop(item.job, None)
-            self._last.pop(item.job, None)
+            self._rest.pop(item.job, None)
             self._written.pop(item.job, None)
         else:
             self._to_page(item)
@@ -91,39 +97,60 @@ class Live:
             self._web.progress(item.user_id, job=item.job, state="running", done=item.done, total=item.total)
 
     async def _update_cards(self) -> None:
-        while True:
-            await asyncio.sleep(TICK)
-            for item in list(self._pending.values()):
-                self._pending.pop(item.job, None)
-                try:
-                    await self._update(item.job, item)
-                except StorageError:
-                    log.exception("progress of job %d not shown", item.job, extra={"action": "progress-failed"})
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await asyncio.sleep(TICK)
+                for job in [job for job in self._pending if self._may_move(job)]:
+                    self._writing.add(job)
+                    group.create_task(self._move(job, self._pending.pop(job)))
 
-    async def _update(self, job_id: int, item: Progress | None) -> None:
+    def _may_move(self, job_id: int) -> bool:
+        return job_id not in self._writing and time.monotonic() >= self._rest.get(job_id, 0.0)
+
+    async def _move(self, job_id: int, item: Progress) -> None:
+        try:
+            if not await self._update(job_id, item):
+                self._pending.setdefault(job_id, item)  # its card is on its way; unless there is newer progress
+        except StorageError:
+            log.exception("progress of job %d not shown", job_id, extra={"action": "progress-failed"})
+        finally:
+            self._writing.discard(job_id)
+
+    async def _update(self, job_id: int, item: Progress | None) -> bool:
+        """Show how a job stands on its card; False when that is to be tried again soon."""
         card = await self._db.read(_card, job_id)
-        platform = self._platforms.get(card.delivery.origin.platform) if card else None
-        if card is None or platform is None or not self._due(job_id, platform.progress_interval):
-            return
+        if card is None:
+            self._pause(job_id, NO_CARD)
+            return self._feed.latest(job_id) is None  # ended meanwhile
+        platform = self._platforms.get(card.delivery.origin.platform)
+        if platform is None or not platform.progress_interval:  # 0: that platform watches the feed itself
+            return True
+        self._pause(
+            job_id, min(platform.progress_interval, TYPING) if item and item.text else platform.progress_interval
+        )
         reply = await self._db.read(self._render, card.job, item)
         message = Outgoing(
             key=card.delivery.key, origin=card.delivery.origin, reply=reply, receipt=card.delivery.receipt
         )
         async with self._cards.progress(job_id) as wanted:
-            if not wanted:
-                return
-            try:
-                await platform.update(card.delivery.receipt, message, {})
-            except PlatformError as error:
-                log.info("progress of job %d dropped: %s", job_id, error, extra={"action": "progress-dropped"})
+            return not wanted or await self._show(platform, job_id, card.delivery.receipt, message)
 
-    def _due(self, job_id: int, interval: float) -> bool:
-        """Whether a card may be updated now. Interval 0: that platform watches the feed itself."""
-        now = time.monotonic()
-        if not interval or now - self._last.get(job_id, 0.0) < interval:
+    async def _show(self, platform: ChatPlatform, job_id: int, receipt: Mapping[str, Any], message: Outgoing) -> bool:
+        try:
+            await platform.update(receipt, message, {})
+        except Retry as error:
+            log.debug("progress of job %d put off: %s", job_id, error)
             return False
-        self._last[job_id] = now
+        except PlatformError as error:
+            log.info("progress of job %d dropped: %s", job_id, error, extra={"action": "progress-dropped"})
+            self._pause(job_id, REFUSED)
         return True
+
+    def _pause(self, job_id: int, seconds: float) -> None:
+        now = time.monotonic()
+        if len(self._rest) > REMEMBERED:
+            self._rest = {job: until for job, until in self._rest.items() if until > now}
+        self._rest[job_id] = now + seconds
 
     async def _update_places(self) -> None:
         while True:
@@ -137,7 +164,8 @@ class Live:
                 if self._shown.get(job.id) != (_said(place), holds):
                     title = (await self._db.read(self._render, job, None)).title if holds else ""
                     self._web.queued(job.user_id, job=job.id, place=place, title=title)
-                    await self._update(job.id, None)
+                    if self._may_move(job.id):
+                        await self._update(job.id, None)
             self._shown = {job.id: (_said(place), holds) for job, place, holds in found}
 
 

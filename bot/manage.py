@@ -14,6 +14,7 @@ ManageError
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,13 +27,13 @@ from scheduler import queue, quota, reservations
 from scheduler.policy import Policy, Refusal
 from scheduler.queue import Submission
 from scheduler.standing import Standing, payer
-from storage import audit, jobs, ledger, tokens, users
+from storage import audit, jobs, ledger, profiles, tokens, users
 from storage import reservations as kept
 from storage.records import Allowance, ChatType, Identity, Job, JobState, Origin, Payer, Reservation, Role, Unit, User
 from storage.tokens import Token
 
-#: Where people come from: the names an identity may begin with.
-PLATFORMS = ("web", "terminal", "feishu", "wecom")
+#: Where people come from: the names an identity may begin with. A further Feishu app is feishu-<name>.
+PLATFORMS = re.compile(r"web|terminal|feishu(-[a-z0-9-]{1,20})?|wecom")
 
 #: What a token made by an admin may be for; sessions are made by signing in.
 PURPOSES = ("api", "login")
@@ -117,7 +118,7 @@ def identity(text: str) -> Identity | None:
     """The identity that `platform:id` names; None for anything else, such as a name. Raises `NoPerson`."""
     platform, colon, external_id = text.strip().partition(":")
     platform = platform.lower()
-    if not colon or platform not in PLATFORMS:
+    if not colon or not PLATFORMS.fullmatch(platform):
         return None
     # As the web chat keeps it, or the person made here and the one who signs in would be two.
     known = chosen_name(external_id) if platform == "web" else external_id.strip()
@@ -156,6 +157,14 @@ def set_department(conn: Connection, actor: str, person: User, department: str, 
     return changed
 
 
+def follow_department(conn: Connection, actor: str, person: User, now: datetime) -> User:
+    """Take back what an admin set: from now on it is the department that the person's platform tells."""
+    changed = users.follow_department(conn, person.id, profiles.department(conn, person.id))
+    detail = {"department": changed.department, "by": "platform"}
+    audit.append(conn, actor, "dept.set", f"user:{person.id}", detail, now)
+    return changed
+
+
 # --- quotas -----------------------------------------------------------------------------------------------------
 
 
@@ -182,7 +191,7 @@ def _chat(who: str, here: Origin | None) -> tuple[str, str]:
     if not who and here is not None and here.chat_type is ChatType.GROUP:
         return here.platform, here.chat_id
     platform, _, chat = who.partition(":")
-    if platform.lower() not in PLATFORMS or not chat.strip():
+    if not PLATFORMS.fullmatch(platform.lower()) or not chat.strip():
         raise NoChat(who)
     return platform.lower(), chat.strip()
 

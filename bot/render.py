@@ -15,6 +15,7 @@ from scheduler import places
 from scheduler.pausing import held
 from scheduler.progress import Progress
 from storage import assets, jobs, outbox
+from storage.outbox import BLOCKED
 from storage.records import ChatType, Delivery, Job, JobState, utcnow
 
 
@@ -26,11 +27,23 @@ class Renderer:
 
     def delivery(self, conn: Connection, delivery: Delivery) -> Reply:
         """What an outgoing message says now. A card that goes out at once says what was written with its order."""
+        if BLOCKED in delivery.receipt:
+            return self._blocked(conn, delivery)
         reply = self._delivery(conn, delivery)
         if _redirected(conn, delivery):
             said = self._house().words.say("booked.redirected")
             reply = replace(reply, note=" · ".join(filter(None, (said, reply.note))))
         return reply
+
+    def _blocked(self, conn: Connection, delivery: Delivery) -> Reply:
+        """In place of what the platform does not allow: that it does not, and nothing of what it was."""
+        words = self._house().words
+        job = None if delivery.job_id is None else jobs.get(conn, delivery.job_id)
+        if job is None:
+            return Reply(text=words.say("blocked.message"))
+        done = "blocked.outcome" if job.state is JobState.DONE else "blocked.message"
+        text = words.say("blocked.card" if delivery.slot == "card" else done, job=job.id)
+        return Reply(title=words.say("blocked.title"), state="failed", job=job.id, text=text)
 
     def _delivery(self, conn: Connection, delivery: Delivery) -> Reply:
         if delivery.job_id is None:

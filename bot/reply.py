@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, dataclass, field
 from typing import Any
-
-_LINKABLE = re.compile(r"https?://[^\s<>\"'()\[\]`\\]{1,200}")  # longer ones would crowd a card out
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,6 +14,38 @@ class Button:
     label: str
     value: dict[str, Any] = field(default_factory=dict)  # e.g. {"job": 17}
     style: str = "default"  # default | primary | danger
+    quiet: bool = False  # a mark beside the small print, not one of the buttons that do something (👍 👎)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FormField:
+    """One line to fill in. It comes back as text, whatever its kind."""
+
+    name: str  # lower-case letters: prompt | size | seed
+    label: str
+    kind: str = "text"  # text | lines (of text) | number
+    value: str = ""  # what stands in it at first
+    max: int = 100  # characters
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Form:
+    """What somebody can fill in and send: back comes ChatEvent(action=…, value={**value, "form": {name: text}}).
+
+    A page opens and closes it by itself. A platform that cannot shows a button for the closed one (FORM_OPEN), and
+    shows the card anew with the open one.
+    """
+
+    action: str  # of its sending: redo_form
+    label: str  # of the button that opens it
+    send: str  # of the button that sends it
+    close: str  # of the button that closes it
+    fields: tuple[FormField, ...]
+    value: dict[str, Any] = field(default_factory=dict)  # e.g. {"job": 17}
+    open: bool = False
+
+
+FORM_OPEN, FORM_CLOSE = "form_open", "form_close"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,12 +57,7 @@ class SourceLink:
     heading: str
     passage: int
     quote: str
-    url: str = ""  # where people open the original; empty = nowhere but here
-
-    @property
-    def link(self) -> str:
-        """The address if it may become a link; anything else, such as `javascript:`, becomes none."""
-        return self.url if _LINKABLE.fullmatch(self.url) else ""
+    url: str = ""  # where the document can be read; empty = not known
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,15 +76,17 @@ class Reply:
 
     text: str = ""
     title: str = ""  # a card's headline; empty for plain text
-    state: str = ""  # queued | running | done | failed | cancelled; empty when not about a job
+    state: str = ""  # queued | running | done | failed | cancelled, hello; empty when it is about nothing of these
     job: int | None = None
     fields: tuple[tuple[str, str], ...] = ()  # label, value (size, seed, time …)
     pictures: tuple[Picture, ...] = ()
     sources: tuple[SourceLink, ...] = ()
     buttons: tuple[Button, ...] = ()
+    form: Form | None = None
     progress: tuple[int, int] | None = None  # done, total
     note: str = ""  # small print (内容由 AI 生成, which model)
     streaming: bool = False  # more text will follow in this message
+    grows: bool = False  # an answer will be written into it, piece by piece: a platform may prepare for that
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -74,6 +100,11 @@ class Reply:
                 "pictures": tuple(Picture(**p) for p in data["pictures"]),
                 "sources": tuple(SourceLink(**s) for s in data["sources"]),
                 "buttons": tuple(Button(**b) for b in data["buttons"]),
+                "form": _form(data.get("form")),
                 "progress": tuple(data["progress"]) if data["progress"] else None,
             }
         )
+
+
+def _form(data: dict[str, Any] | None) -> Form | None:
+    return Form(**{**data, "fields": tuple(FormField(**one) for one in data["fields"])}) if data else None

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
+from typing import TypeGuard
 
 from sqlalchemy import Connection, select
 
-from bot import access, commands, gate
-from bot.commands import Cancel, Command, Conversation, OnReservation, Redo, UsageError
+from bot import access, chats, commands, gate, outsiders
+from bot.commands import Cancel, Command, Conversation, OnReservation, Redo, ShowForm, UsageError, Vote
 from bot.context import Context, Handled, House
 from bot.delivery import reply_row
 from bot.events import ChatEvent
-from bot.handlers import TABLE
+from bot.handlers import TABLE, forms
 from bot.handlers.draw import refused
+from bot.reply import FORM_CLOSE, FORM_OPEN
+from bot.tenancy import Standing
 from scheduler import queue
+from scheduler.policy import Refusal
 from scheduler.reservations import cancel
-from storage import inbox, jobs, reservations, users
-from storage.records import ChatType, JobState
+from storage import feedback, inbox, jobs, outbox, reservations, users
+from storage.records import ChatType, Delivery, JobState, Origin
 from storage.tables import inbox as inbox_table
 
 JOB_MAX = 2**31 - 1  # the largest id both databases can hold; what comes back with a button is not to be trusted
@@ -27,7 +32,12 @@ BUTTONS: dict[str, Callable[[int], Command]] = {
     "redo": lambda job: Redo(job=job),
     "reseed": lambda job: Redo(job=job, reseed=True),
     "cancel": lambda job: Cancel(job=job),
+    "vote_up": lambda job: Vote(job=job, value=feedback.UP),
+    "vote_down": lambda job: Vote(job=job, value=feedback.DOWN),
+    FORM_OPEN: lambda job: ShowForm(job=job, open=True),
+    FORM_CLOSE: lambda job: ShowForm(job=job, open=False),
 }
+REDO_FORM = "redo_form"  # the action of a form that was sent
 #: What a button of a reservation's card does with it.
 RESERVATION_BUTTONS = {f"res_{act}": act for act in ("confirm", "choose", "time", "cancel", "pause", "resume")}
 
@@ -44,12 +54,24 @@ def handle(conn: Connection, house: House, entry_id: int, event: ChatEvent, now:
 
 def press(conn: Connection, house: House, event: ChatEvent, now: datetime) -> Handled:
     """A pressed button: kept and dealt with at once; what is said goes into the toast. A repeat changes nothing."""
-    entry_id = inbox.accept(conn, event.platform, event.key, event.to_json(), now)
+    once = _once(event)
+    seen = once is not event and inbox.find(conn, event.platform, event.key) is not None
+    entry_id = None if seen else inbox.accept(conn, once.platform, once.key, once.to_json(), now)
     if entry_id is None:
         return Handled(outcome="ignored:repeated", toast=("info", house.words.already_done()))
-    handled = _deal(conn, house, event, now)
+    handled = _deal(conn, house, once, now)
+    if once is not event and handled.outcome.startswith("refused:"):
+        inbox.rename(conn, entry_id, event.key)  # it can be corrected and sent again
     inbox.handled(conn, entry_id, handled.outcome, now)
     return handled
+
+
+def _once(event: ChatEvent) -> ChatEvent:
+    """A form that was opened once orders once, however often it is sent: message, action and nonce are its key."""
+    nonce = event.value.get(forms.NONCE)
+    if event.action != REDO_FORM or not isinstance(nonce, str) or not nonce:
+        return event
+    return replace(event, key=f"form:{event.origin.message_id}:{event.action}:{nonce[:32]}")
 
 
 def broken(conn: Connection, house: House, entry_id: int, event: ChatEvent, now: datetime) -> Handled:
@@ -68,18 +90,31 @@ def _deal(conn: Connection, house: House, event: ChatEvent, now: datetime) -> Ha
         return Handled(outcome=f"ignored:{event.text}")
     if event.kind == "recall":
         return _recall(conn, event, now)
+    if event.kind == "chat":
+        return chats.deal(conn, house, event, now)
     if event.kind == "message" and inbox.find(conn, event.platform, f"recall:{event.key}"):
         return Handled(outcome="ignored:taken back before it came")
+    standing = outsiders.meet(conn, house, event)
     if _talk_of_others(event):
         return Handled(outcome="ignored:not addressed to us")
+    if standing is Standing.OUTSIDER:
+        return outsiders.refuse(conn, house, event, now)
     user = users.resolve(conn, event.sender, event.sender_name, now, first_is_admin=_may_found(house, event))
+    if standing is Standing.GUEST:
+        user = outsiders.without_rights(user)
     ctx = Context(conn=conn, house=house, event=event, user=user, now=now)
     wanted = _wanted(ctx)
     if isinstance(wanted, UsageError):
         reply = house.words.usage(wanted)
         return Handled(outcome=f"refused:{wanted.code}", reply=reply, toast=("warning", reply.text))
-    refusal = access.allowed(user, wanted, house.policy.timezone) or gate.refusal(ctx, wanted)
-    return refused(ctx, refusal) if refusal else TABLE[type(wanted)](ctx, wanted)
+    refusal = access.allowed(user, wanted, house.policy.timezone) or _elsewhere(ctx, wanted)
+    refusal = refusal or gate.refusal(ctx, wanted)
+    if refusal is not None:
+        return refused(ctx, refusal)
+    handled = TABLE[type(wanted)](ctx, wanted)
+    if event.action == REDO_FORM and isinstance(wanted, Redo) and handled.outcome.startswith("job:"):
+        handled = replace(handled, shown=forms.pressed(ctx, wanted.job, opened=False))
+    return handled
 
 
 def _talk_of_others(event: ChatEvent) -> bool:
@@ -99,9 +134,9 @@ def _wanted(ctx: Context) -> Command | Conversation | UsageError:
     if ctx.event.kind == "action":
         job = ctx.event.value.get("job")
         make = BUTTONS.get(ctx.event.action)
-        if make is None or type(job) is not int or not 1 <= job <= JOB_MAX:  # a bool is an int, and no job
+        if not _number(job) or not job or (make is None and ctx.event.action != REDO_FORM):
             return UsageError(code="unknown_button")
-        return make(job)
+        return forms.read(ctx, job) if make is None else make(job)
     return commands.parse(ctx.event.text, ctx.house.rules)
 
 
@@ -112,7 +147,35 @@ def _on_reservation(act: str, value: dict[str, object]) -> Command | UsageError:
     return OnReservation(reservation=int(str(reservation)), act=act, version=int(str(version)), choice=int(str(choice)))
 
 
-def _number(value: object) -> bool:
+def _elsewhere(ctx: Context, wanted: Command | Conversation) -> Refusal | None:
+    """A card may be forwarded; the copy does nothing, in whatever chat it is pressed, whoever presses it.
+
+    Ours is the one in the chat of its order, or the message that is known to show it: a group that was gone.
+    """
+    event = ctx.event
+    if event.kind != "action" or event.platform == "web":  # a page shows nobody a card from elsewhere
+        return None
+    home, known = _shown_by(ctx, wanted)
+    if home is None or (home.platform, home.chat_id) == (event.platform, event.origin.chat_id):
+        return None
+    ids = {delivery.receipt.get("message_id") for delivery in known}
+    return None if event.origin.message_id in ids else Refusal(code="elsewhere")
+
+
+def _shown_by(ctx: Context, wanted: Command | Conversation) -> tuple[Origin | None, list[Delivery]]:
+    """Where the order behind a button was given, and the messages that show it."""
+    match wanted:
+        case Redo(job=number) | Cancel(job=number) | ShowForm(job=number) | Vote(job=number):
+            job = jobs.get(ctx.conn, number)
+            return (job.origin, list(outbox.of_job(ctx.conn, number).values())) if job else (None, [])
+        case OnReservation(reservation=number):
+            found = reservations.get(ctx.conn, number)
+            card = outbox.by_key(ctx.conn, found.card) if found else None
+            return (found.origin, [card] if card else []) if found else (None, [])
+    return None, []
+
+
+def _number(value: object) -> TypeGuard[int]:
     return type(value) is int and 0 <= value <= JOB_MAX  # a bool is an int, and no number
 
 

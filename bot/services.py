@@ -14,9 +14,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from bot import bans, kb, kb_wiki, router, sources
+from bot import alerts, bans, kb, kb_wiki, router, sources
 from bot.booking import Booker
-from bot.context import Handled, House
+from bot.context import Handled, House, Pressed
 from bot.current import Current
 from bot.delivery import Cards, Sender
 from bot.engine import Engine
@@ -25,8 +25,11 @@ from bot.inbox import Inbox
 from bot.kb_plan import WikiSource
 from bot.live import Live
 from bot.opening import image_choice
+from bot.platforms.feishu.directory import Directory
+from bot.platforms.feishu.login import FeishuLogin
+from bot.platforms.feishu.platform import FeishuPlatform
 from bot.platforms.feishu.wiki import Wiki
-from bot.platforms.registry import open_platforms
+from bot.platforms.registry import open_listeners, open_platforms
 from bot.platforms.web.feed import Feed
 from bot.render import Renderer
 from bot.replies import Words
@@ -43,15 +46,16 @@ from scheduler.progress import ProgressFeed
 from scheduler.runners.ask import AskRunner
 from scheduler.runners.draw import DrawRunner
 from scheduler.worker import Worker
-from storage import assets, audit, jobs, outbox, users
+from storage import assets, audit, jobs, leases, outbox, users
 from storage.database import Database
 from storage.errors import StorageError
 from storage.faults import point
 from storage.files import Files
-from storage.records import InboxEntry, Kind, Occurrence, utcnow
+from storage.records import Identity, InboxEntry, Kind, Occurrence, utcnow
 
 log = logging.getLogger("moqi")
 
+PRESS_PATIENCE = 2.5  # seconds a pressed button may take to be answered: Feishu waits 3
 GRACE = 10.0  # seconds that running work gets when the program is asked to stop
 KNOWLEDGE_AGAIN = 1.0  # seconds between two tries to read the knowledge base into the database
 
@@ -71,16 +75,30 @@ class Services:
         self.device = open_device(current)
         self.text = open_text_model(settings.model.text.engine)
         self.platforms = open_platforms(settings.platforms, db, self.web, Words(settings.interface.language).cut())
+        self.directories = {
+            one.name: Directory(one.name, one.settings, one.client, db)
+            for one in self.platforms.values()
+            if isinstance(one, FeishuPlatform)
+        }
+        self.logins = {
+            one.name: FeishuLogin(one.name, one.settings, self.directories[one.name].organisation)
+            for one in self.platforms.values()
+            if isinstance(one, FeishuPlatform)
+        }
         self.inbox = Inbox(db, self.handle)
+        self.listeners = open_listeners(self.platforms, db, self.keep, self.act)
         cards = Cards()
         render = Renderer(self.house)
-        self.sender = Sender(db, self.platforms, render.delivery, self._read_image, cards, self.inbox.rush)
+        self.sender = Sender(
+            db, self.platforms, render.delivery, self._read_image, cards, self.inbox.rush, self._tell_admins
+        )
         self.drawing = DrawRunner(self.device, self.files, self.feed)
         self.asking = AskRunner(db, self.text, self.feed, lambda: self.current.settings.interface.language)
         self.workers = {
             Kind.DRAW: self._worker(self.drawing),
             Kind.ASK: self._worker(self.asking),
         }
+        self._pressing: set[asyncio.Task[Pressed]] = set()  # presses that took longer than their answer
         self.live = Live(db, self.feed, self.web, self.platforms, render.job, cards)
         self.clock = Clock(self._chores())
         self.alarms = Alarms(
@@ -100,6 +118,7 @@ class Services:
             started_at=self.started_at,
             first_is_admin=settings.platforms.web.first_is_admin,
             screen=settings.policy.moderation.screen(),
+            tenancies={name: directory.tenancy for name, directory in self.directories.items()},
         )
 
     def engines(self) -> dict[Kind, Engine]:
@@ -125,19 +144,50 @@ class Services:
         point("job-submitted")
         self._wake(handled)
         tell()
+        self._note(event)
 
-    async def act(self, event: ChatEvent) -> tuple[str, str]:
-        """A pressed button: done at once, answered by a toast (kind, text)."""
-        handled = await self.db.run(router.press, self.house(), event, utcnow())
+    async def keep(self, event: ChatEvent) -> None:
+        """Keep an event for good; its sender may be told so when this returns."""
+        await self.inbox.accept(event)
+
+    async def act(self, event: ChatEvent) -> Pressed:
+        """A pressed button: done at once, answered by a toast. Whatever happens its presser hears of it, in time."""
+        press = asyncio.create_task(self._press(event), name=f"press {event.key}")
+        done, _ = await asyncio.wait({press}, timeout=PRESS_PATIENCE)
+        if not done:  # it goes on; nobody is told twice, because a toast is all that it would have said
+            self._pressing.add(press)
+            press.add_done_callback(self._pressing.discard)
+            return Pressed("info", self.house().words.say("press.slow"))
+        return press.result()
+
+    async def _press(self, event: ChatEvent) -> Pressed:
+        try:
+            handled = await self.db.run(router.press, self.house(), event, utcnow())
+        except StorageError:  # undone as a whole, and a press never comes again by itself
+            log.exception("press %s not kept", event.key, extra={"action": "press-failed"})
+            return Pressed("warning", self.house().words.say("press.again"))
+        except Exception:  # a defect in one press: the presser must not be left with an error of the platform
+            log.exception("press %s failed", event.key, extra={"action": "press-failed"})
+            return Pressed("error", self.house().words.refusal("internal").text)
         self._wake(handled)
         self.sender.wake.give()
-        return handled.toast
+        self._note(event)
+        return Pressed(*handled.toast, handled.shown)
 
     def _deal(
         self, conn: Connection, house: House, entry_id: int, event: ChatEvent, now: datetime
     ) -> tuple[Handled, Callable[[], None]]:
         handled = router.handle(conn, house, entry_id, event, now)
         return handled, self.sender.take(conn, handled.card) if handled.card else self.sender.wake.give
+
+    def greet(self, identity: Identity) -> None:
+        """Somebody has come in by the web page: look them up in their platform's directory when there is time."""
+        if identity.platform in self.directories:
+            self.directories[identity.platform].want(identity.external_id)
+
+    def _note(self, event: ChatEvent) -> None:
+        if event.platform in self.directories:
+            self.directories[event.platform].note(event)
 
     def _fired(self, fates: Sequence[Occurrence]) -> None:
         """Reservations have fired: their jobs wait, and perhaps somebody is to be told why one does not."""
@@ -157,6 +207,10 @@ class Services:
 
     def _worker(self, runner: Any) -> Worker:
         return Worker(self.db, runner, lambda: self.current.settings.policy.queue(), self.feed, self.sender.take)
+
+    def _tell_admins(self, conn: Connection, platform: str, problem: str, working: bool) -> None:
+        through = [name for name in self.platforms if working or name != platform]
+        alerts.tell_admins(conn, self.house().words, platform, problem, working=working, through=through)
 
     def _read_image(self, asset_id: int) -> bytes:
         asset = self.db.read_sync(assets.get, asset_id)
@@ -208,10 +262,13 @@ def open_device(current: Current) -> ImageDevice:
 
 
 @asynccontextmanager
-async def serving(services: Services, *, kinds: Iterable[Kind] = tuple(Kind)) -> AsyncIterator[None]:
+async def serving(
+    services: Services, *, kinds: Iterable[Kind] = tuple(Kind), listen: bool = False
+) -> AsyncIterator[None]:
     """Run every loop, for the process that owns the data folder, and stop them in reverse.
 
-    Work that is under way gets `GRACE` seconds, then goes back to its place.
+    With `listen`, events come in over the platforms' long connections. Work that is under way gets `GRACE` seconds,
+    then goes back to its place.
     """
     await services.db.run(_take_over, services)
     patience = sys.getswitchinterval()
@@ -228,6 +285,7 @@ async def serving(services: Services, *, kinds: Iterable[Kind] = tuple(Kind)) ->
         _task("live", services.live.run()),
         *(_task(f"worker {kind}", services.workers[kind].run()) for kind in wanted),
         _task("knowledge", _sync_knowledge(services)),
+        *(_task(f"people of {name}", directory.run()) for name, directory in services.directories.items()),
     ]
     firing = []
     if Kind.DRAW in wanted:
@@ -235,18 +293,25 @@ async def serving(services: Services, *, kinds: Iterable[Kind] = tuple(Kind)) ->
         firing = [_task("alarms", services.alarms.run())]  # whoever cannot draw leaves them to whoever can
         tasks += firing
     services.clock.start()
+    listening = [_task(f"{each.name} listener", each.run()) for each in services.listeners if listen]
     try:
         yield
     finally:
+        for each in services.listeners:
+            each.stop()
+        if listening:  # what they have in hand still needs the inbox
+            await asyncio.wait(listening, timeout=GRACE)
         services.clock.stop()
         services.alarms.stop()
         services.inbox.stop()
         await asyncio.wait({inbox, *firing}, timeout=GRACE)  # what it has taken for the sender must still reach it
         await asyncio.gather(*(services.workers[kind].stop(GRACE) for kind in wanted))
         await services.sender.stop(GRACE)
-        for task in tasks:
+        for task in (*listening, *tasks):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*listening, *tasks, return_exceptions=True)
+        for login in services.logins.values():
+            await login.close()
         for platform in services.platforms.values():
             await platform.close()
         await services.text.close()
@@ -262,6 +327,7 @@ def _take_over(conn: Connection, services: Services) -> None:
     queue.recover(conn, services.current.settings.policy.queue(), utcnow(), sole_owner=sole_owner)
     if sole_owner:
         outbox.release_all(conn)
+        leases.release_all(conn, utcnow())
 
 
 async def _wake_when_ready(services: Services) -> None:

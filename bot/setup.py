@@ -14,8 +14,9 @@ from pathlib import Path
 from bot.settings import SettingsError, load
 
 #: Secrets of Feishu by the variable that holds each, and where the developer console shows it.
-FEISHU_SECRETS = {
-    "FEISHU_APP_SECRET": "Credentials & Basic Info > App Secret",
+FEISHU_SECRETS = {"FEISHU_APP_SECRET": "Credentials & Basic Info > App Secret"}
+#: Further ones, where events are to come by webhook.
+WEBHOOK_SECRETS = {
     "FEISHU_ENCRYPT_KEY": "Events & Callbacks > Encryption Strategy > Encrypt Key",
     "FEISHU_VERIFICATION_TOKEN": "Events & Callbacks > Encryption Strategy > Verification Token",
 }
@@ -34,6 +35,13 @@ class Answers:
     timezone: str = "Asia/Shanghai"
     web: bool = True
     feishu_app_id: str = ""  # empty = without Feishu
+    feishu_webhook: bool = False  # Feishu posts to a public address, instead of a connection that we open
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """The secrets that are to come: variable, and where the developer console shows it."""
+        return {**FEISHU_SECRETS, **(WEBHOOK_SECRETS if self.feishu_webhook else {})} if self.feishu_app_id else {}
+
     model: str = ""  # folder of a checkpoint; empty = the built-in practice model
     knowledge: str = "../knowledge"  # folder of documents, relative to the settings folder; empty = none
     draw: str = "50/day"
@@ -57,7 +65,7 @@ def check(made: Mapping[str, str], environ: Mapping[str, str]) -> None:
         for file, text in made.items():
             (Path(name) / file).write_text(text, encoding="utf-8")
         try:
-            load(Path(name), {**dict.fromkeys(FEISHU_SECRETS, "to come"), **environ})
+            load(Path(name), {**dict.fromkeys({**FEISHU_SECRETS, **WEBHOOK_SECRETS}, "to come"), **environ})
         except SettingsError as error:
             raise SetupError(str(error)) from error
 
@@ -96,16 +104,22 @@ web:
 
 feishu:
   enabled: {_flag(bool(answers.feishu_app_id))}
-  mode: webhook         # events come to https://<your host>/feishu/events
+  {_MODES[answers.feishu_webhook]}
   domain: https://open.feishu.cn              # Lark: https://open.larksuite.com
-{_feishu(answers.feishu_app_id)}"""
+{_feishu(answers)}"""
 
 
-def _feishu(app_id: str) -> str:
+_MODES = {
+    False: "mode: long_connection # we dial out, no public address is needed",
+    True: "mode: webhook         # events come to https://<your host>/feishu/events",
+}
+
+
+def _feishu(answers: Answers) -> str:
     """The credentials; without an app they stay comments, for later."""
-    lines = [f"app_id: {_text(app_id or 'cli_…')}"]
-    lines += [f"{name.removeprefix('FEISHU_').lower()}: ${{{name}}}" for name in FEISHU_SECRETS]
-    return "".join(f"  {'' if app_id else '# '}{line}\n" for line in lines)
+    lines = [f"app_id: {_text(answers.feishu_app_id or 'cli_…')}"]
+    lines += [f"{name.removeprefix('FEISHU_').lower()}: ${{{name}}}" for name in answers.secrets or FEISHU_SECRETS]
+    return "".join(f"  {'' if answers.feishu_app_id else '# '}{line}\n" for line in lines)
 
 
 def _model(answers: Answers) -> str:

@@ -140,16 +140,21 @@ def cancel(
     return reservations.change(conn, reservation, state=state, next_at=None, choices=(), reason=reason)
 
 
-def pause(conn: Connection, reservation: Reservation, actor: str, now: datetime) -> Reservation | Refusal:
-    """Let a locked reservation rest; what falls due meanwhile is not done, then or later."""
+def pause(
+    conn: Connection, reservation: Reservation, actor: str, now: datetime, reason: str = ""
+) -> Reservation | Refusal:
+    """Let a locked reservation rest; what falls due meanwhile is not done, then or later.
+
+    `reason` is kept when it was not its owner's wish.
+    """
     refusal = _closed(reservation)
     if refusal is not None:
         return refusal
     if reservation.state is not ReservationState.ACTIVE:
         return reservation
-    settle_due(conn, reservation, "paused", now)
-    _audit(conn, actor, "pause", reservation, now)
-    return reservations.change(conn, reservation, state=ReservationState.PAUSED, next_at=None)
+    settle_due(conn, reservation, reason or "paused", now)
+    _audit(conn, actor, "pause", reservation, now, **({"reason": reason} if reason else {}))
+    return reservations.change(conn, reservation, state=ReservationState.PAUSED, next_at=None, reason=reason)
 
 
 def resume(conn: Connection, reservation: Reservation, actor: str, now: datetime) -> Reservation | Refusal:
@@ -216,7 +221,8 @@ def _activate(
     if first is None:
         return Refusal(code="reservation_past", detail={"reservation": reservation.id})
     _audit(conn, actor, action, reservation, now)
-    return reservations.change(conn, reservation, state=ReservationState.ACTIVE, next_at=first, since=now, choices=())
+    active = {"state": ReservationState.ACTIVE, "next_at": first, "since": now, "choices": (), "reason": ""}
+    return reservations.change(conn, reservation, **active)
 
 
 def _when(wanted: When, zone: ZoneInfo, now: datetime) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from scheduler.calendar import BadCalendar, from_json, occurrence_key
 from storage import audit, line
 from storage.files import Files
 from storage.ledger import EXTRA
+from storage.outbox import REPLACED
 from storage.records import DeliveryState, EntryKind, Fate, JobState, Payer, ReservationState
 from storage.tables import accounts, assets, inbox, jobs, ledger, occurrences, outbox, reservations
 
@@ -22,7 +23,9 @@ from storage.tables import accounts, assets, inbox, jobs, ledger, occurrences, o
 GRACE = timedelta(minutes=2)
 
 _UNDELIVERED = exists().where(
-    outbox.c.job_id == jobs.c.id, outbox.c.slot == "outcome", outbox.c.state == DeliveryState.FAILED
+    outbox.c.job_id == jobs.c.id,
+    outbox.c.slot == "outcome",
+    or_(outbox.c.state == DeliveryState.FAILED, REPLACED),
 )
 _ENDED = [state.value for state in JobState if state.terminal]
 _SHOW = 20  # how many breaches of one kind are listed

@@ -51,6 +51,11 @@ def handled(conn: Connection, entry_id: int, outcome: str, now: datetime) -> boo
     return conn.execute(_HANDLED, {"of_id": entry_id, "handled_at": now, "outcome": outcome}).rowcount == 1
 
 
+def rename(conn: Connection, entry_id: int, key: str) -> None:
+    """Keep an event under another key: what it was to do once was not done, and may be tried again."""
+    conn.execute(update(inbox).where(inbox.c.id == entry_id).values(key=key))
+
+
 def waiting(conn: Connection, after: int, limit: int) -> list[InboxEntry]:
     """Events not dealt with yet, oldest first, beyond id `after`."""
     return [_entry(row) for row in conn.execute(_WAITING, {"after": after, "limit": limit})]
@@ -60,6 +65,12 @@ def find(conn: Connection, platform: str, key: str) -> InboxEntry | None:
     """The event kept under this key."""
     row = conn.execute(_FIND, {"platform": platform, "key": key}).one_or_none()
     return None if row is None else _entry(row)
+
+
+def recent(conn: Connection, platform: str, since: datetime, limit: int) -> list[dict[str, Any]]:
+    """The newest events of a platform, newest first, kept after `since`."""
+    newest = select(inbox.c.event).where(inbox.c.platform == platform, inbox.c.received_at > since)
+    return list(conn.execute(newest.order_by(inbox.c.id.desc()).limit(limit)).scalars())
 
 
 def _entry(row: Row[Any]) -> InboxEntry:

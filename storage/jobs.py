@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Integer, Row, and_, bindparam, func, or_, select, text, update
 
 from storage import line
+from storage.chats import within
 from storage.dialect import insert_on
 from storage.records import Job, JobState, Kind, Origin, Role
 from storage.tables import jobs, lanes, users
@@ -166,6 +167,12 @@ def recent(
     if states:
         statement = statement.where(jobs.c.state.in_(states))
     return [_job(row) for row in conn.execute(statement)]
+
+
+def in_chat(conn: Connection, platform: str, chat_id: str, states: Sequence[JobState]) -> list[Job]:
+    """Those ordered in one chat that are in these states, oldest first."""
+    statement = select(jobs).where(jobs.c.state.in_(states), within(jobs.c.origin, platform, chat_id))
+    return [_job(row) for row in conn.execute(statement.order_by(jobs.c.id))]
 
 
 def redone_since(conn: Connection, parent_id: int, user_id: int, since: datetime) -> bool:

@@ -6,11 +6,15 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Row, and_, bindparam, or_, select, update
+from sqlalchemy import Connection, Integer, Row, Text, and_, bindparam, cast, or_, select, update
 
 from storage.dialect import insert_on, serialise
 from storage.records import Delivery, DeliveryState, Origin
 from storage.tables import outbox
+
+BLOCKED = "blocked"  # in a receipt: why the platform's audit refused what it said; it says that instead
+#: Whether a message had to say something else than it was to say.
+REPLACED = cast(outbox.c.receipt, Text).contains(f'"{BLOCKED}":')
 
 # Built once: building a statement takes longer than running it, and these run for every message.
 _OPEN = and_(
@@ -109,6 +113,11 @@ def skipped(conn: Connection, delivery_id: int, reason: str) -> None:
 def postpone(conn: Connection, delivery_id: int, until: datetime, reason: str, receipt: dict[str, Any]) -> None:
     """Try again later, keeping what earlier tries achieved."""
     _settle(conn, delivery_id, next_at=until, reason=reason, receipt=receipt)
+
+
+def keep(conn: Connection, delivery_id: int, receipt: dict[str, Any]) -> None:
+    """Keep what a try has achieved so far, while it goes on."""
+    conn.execute(update(outbox).where(outbox.c.id == delivery_id).values(receipt=receipt))
 
 
 def hand_back(conn: Connection, delivery_id: int, now: datetime) -> None:

@@ -128,6 +128,7 @@ class User:
     created_at: datetime
     ban_reason: str = ""  # as an admin gave it; empty = none
     banned_until: datetime | None = None  # None = until an admin lifts it
+    department_set: bool = False  # an admin said so: the platform's directory does not change it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,6 +144,36 @@ class Identity:
 
     def __str__(self) -> str:
         return f"{self.platform}:{self.external_id}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Department:
+    """A department as a platform's directory knows it."""
+
+    id: str  # the platform's own
+    name: str
+    above: tuple[tuple[str, str], ...] = ()  # (id, name) of those it is part of, the nearest first
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Profile:
+    """What a platform's directory says about one of its people. What it does not tell is empty."""
+
+    identity: Identity
+    name: str = ""
+    departments: tuple[Department, ...] = ()  # the primary one first
+    union_id: str = ""
+    tenant_key: str = ""  # the organisation they belong to
+    guest: bool = False  # of another organisation than ours
+    fetched_at: datetime | None = None  # None = the directory was not asked yet
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Membership:
+    """What somebody may read beside what is theirs."""
+
+    departments: frozenset[str] = frozenset()  # by name (设计部) and by id (feishu:od-1), those above included
+    guest: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

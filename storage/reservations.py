@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Integer, Row, bindparam, func, select, tuple_, update
 
+from storage.chats import within
 from storage.dialect import insert_on
 from storage.records import Fate, Kind, Occurrence, Origin, Reservation, ReservationState
 from storage.tables import occurrences, reservations
@@ -103,6 +104,14 @@ def recent(
     if states:
         statement = statement.where(reservations.c.state.in_(states))
     return [_reservation(row) for row in conn.execute(statement)]
+
+
+def in_chat(conn: Connection, platform: str, chat_id: str, states: Sequence[ReservationState]) -> list[Reservation]:
+    """Those ordered in one chat that are in these states, oldest first."""
+    statement = select(reservations).where(
+        reservations.c.state.in_(states), within(reservations.c.origin, platform, chat_id)
+    )
+    return [_reservation(row) for row in conn.execute(statement.order_by(reservations.c.id))]
 
 
 def count(conn: Connection, state: ReservationState, user_id: int | None = None) -> int:

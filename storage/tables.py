@@ -77,6 +77,7 @@ users = Table(
     Column("name", Text, nullable=False),
     Column("role", Text, nullable=False),
     Column("department", Text, nullable=False, default=""),
+    Column("department_set", Boolean, nullable=False, default=False),  # by an admin: no platform changes it
     Column("banned", Boolean, nullable=False, default=False),
     Column("ban_reason", Text, nullable=False, default=""),
     Column("banned_until", Utc),  # null = until an admin lifts it
@@ -90,6 +91,48 @@ identities = Table(
     Column("platform", Text, primary_key=True),
     Column("external_id", Text, primary_key=True),
     Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
+)
+
+# What a platform's directory says about its people. A row without `fetched_at` was made by an event and not asked for.
+profiles = Table(
+    "profiles",
+    metadata,
+    Column("platform", Text, primary_key=True),
+    Column("external_id", Text, primary_key=True),
+    Column("name", Text, nullable=False, default=""),
+    Column("departments", Json, nullable=False),
+    Column("union_id", Text, nullable=False, default=""),
+    Column("tenant_key", Text, nullable=False, default=""),
+    Column("guest", Boolean, nullable=False, default=False),
+    Column("fetched_at", Utc),
+    Column("refused_at", Utc),
+)
+
+# The organisation a platform's app belongs to; whoever comes from another one is an outsider.
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("platform", Text, primary_key=True),
+    Column("tenant_key", Text, nullable=False),
+)
+
+# Groups that people of other organisations read along in.
+external_chats = Table(
+    "external_chats",
+    metadata,
+    Column("platform", Text, primary_key=True),
+    Column("chat_id", Text, primary_key=True),
+)
+
+# Logins that were begun at a platform and have not come back: only hashes of what the browser holds.
+logins = Table(
+    "logins",
+    metadata,
+    Column("state", Text, primary_key=True),
+    Column("browser", Text, nullable=False),
+    Column("platform", Text, nullable=False),
+    Column("redirect_uri", Text, nullable=False),
+    Column("expires_at", Utc, nullable=False, index=True),
 )
 
 # Sessions of the web chat and API tokens: only the SHA-256 of the secret is kept.
@@ -145,6 +188,16 @@ outbox = Table(
     Index("ix_outbox_due", "state", "next_at"),
 )
 
+# What only one process at a time may do, such as holding an app's long connection (storage/leases.py).
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("owner", Text, nullable=False),  # empty = given back
+    Column("until", Utc, nullable=False),
+    Column("seen", Utc),  # until when its holder missed nothing; null = never said
+)
+
 # The web chat's own history: what a platform like Feishu keeps for us elsewhere.
 messages = Table(
     "messages",
@@ -165,6 +218,20 @@ conversations = Table(
     metadata,
     Column("key", Text, primary_key=True),  # platform:chat[:thread]:user
     Column("started_at", Utc, nullable=False),
+)
+
+# Group chats and direct chats as the platform tells of them: whether we are in, and whether we have said hello.
+chats = Table(
+    "chats",
+    metadata,
+    Column("platform", Text, primary_key=True),
+    Column("chat_id", Text, primary_key=True),
+    Column("name", Text, nullable=False, default=""),
+    Column("state", Text, nullable=False),
+    Column("changed_at", Utc, nullable=False),  # when that became so: an older event changes nothing
+    Column("greeted_at", Utc),
+    Column("removed_at", Utc),
+    CheckConstraint("state in ('member', 'removed', 'disbanded')", name="state"),
 )
 
 # --- work -------------------------------------------------------------------------------------------------------
@@ -214,6 +281,17 @@ jobs = Table(
     # Looked at every few seconds, however many wait: the few that may become due, in the order of their time.
     Index("ix_jobs_closing", "not_after", sqlite_where=text(_CLOSING), postgresql_where=text(_CLOSING)),
     Index("ix_jobs_rising", "since", sqlite_where=text(_RISING), postgresql_where=text(_RISING)),
+)
+
+# What people think of a finished job: one word per person, the last one counts.
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id"), primary_key=True),
+    Column("user_id", ForeignKey("users.id"), primary_key=True),
+    Column("value", Integer, nullable=False),  # 1 | -1
+    Column("at", Utc, nullable=False),
+    CheckConstraint("value in (1, -1)", name="value"),
 )
 
 lanes = Table(

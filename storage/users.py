@@ -108,8 +108,13 @@ def admins(conn: Connection) -> list[User]:
 
 
 def set_department(conn: Connection, user_id: int, department: str) -> User:
-    """Say which department a person belongs to; empty = none. Raises `Missing`."""
-    return _change(conn, user_id, department=shown(department))
+    """Say which department a person belongs to, whatever a platform says; empty = none. Raises `Missing`."""
+    return _change(conn, user_id, department=shown(department), department_set=True)
+
+
+def follow_department(conn: Connection, user_id: int, department: str) -> User:
+    """Take the department that a platform tells, from now on and whatever an admin set before. Raises `Missing`."""
+    return _change(conn, user_id, department=shown(department), department_set=False)
 
 
 def departments(conn: Connection) -> dict[str, int]:
@@ -132,6 +137,7 @@ def _make(conn: Connection, identity: Identity, name: str, now: datetime, first_
         "name": shown(name) or shown(identity.external_id) or "?",
         "role": role.value,
         "department": "",
+        "department_set": False,
         "banned": False,
         "ban_reason": "",
         "created_at": now,
@@ -194,4 +200,5 @@ def _user(row: Row[Any]) -> User:
         created_at=row.created_at,
         ban_reason=row.ban_reason,
         banned_until=row.banned_until,
+        department_set=bool(row.department_set),
     )

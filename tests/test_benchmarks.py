@@ -18,6 +18,11 @@ EXPECTED = {
         "Moqi / the faster bare inbox, round by round",
         "Moqi, 20 events a second: p99",
     ],
+    "feishu": [
+        "long connection, 20 events a second: acknowledged, p99",
+        "40 events with 2 cuts: lost",
+        "memory at rest without torch, Feishu long connection",
+    ],
     "picture": ["overhead: p50", "bare pipe(...)"],
     "queueing": ["SQLite, 16 at once: enqueue", "PostgreSQL, 16 at once: claim + finish"],
     "depth": ["SQLite, 600 wait: submit, p99", "PostgreSQL: place, p50, 600 against 50"],

@@ -48,9 +48,22 @@ PLACES = {
     ],
     "transformers": ["inference/images/zimage.py", "inference/images/builtin/", "inference/text/"],
     "vllm": ["inference/text/"],
+    "websockets": ["bot/platforms/"],
     "wechatpy": ["bot/platforms/wecom/"],
 }
-LAZY = ["torch", "diffusers", "transformers", "accelerate", "peft", "lark_oapi", "rjieba", "opencc", "vllm", "ray"]
+LAZY = [
+    "torch",
+    "diffusers",
+    "transformers",
+    "accelerate",
+    "peft",
+    "lark_oapi",
+    "rjieba",
+    "opencc",
+    "vllm",
+    "ray",
+    "websockets",
+]
 
 
 @pytest.fixture(scope="module")

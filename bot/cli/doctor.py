@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from bot.doctor import Check
+
+_ADDRESS = r"https?://\S*[\w/]"
 
 
 def add(app: typer.Typer) -> None:
@@ -54,7 +57,7 @@ def _show(checks: Sequence[Check]) -> None:
         for check in checks:
             print(f"{'ok    ' if check.ok else 'BROKEN'} {check.name}: {check.detail or check.problem}")
             if check.next_step:
-                print(f"       next step: {check.next_step}")
+                print(textwrap.indent(f"next step: {check.next_step}", " " * 7))
     broken = sum(not check.ok for check in checks)
     print("Everything needed is there." if not broken else f"{broken} of {len(checks)} checks found something broken.")
 
@@ -71,6 +74,7 @@ def _table(checks: Sequence[Check]) -> Table:
         said = Text(check.detail or check.problem)
         if check.next_step:
             said.append(f"\n→ {check.next_step}", style="cyan" if check.ok else "bold yellow")
+            said.highlight_regex(_ADDRESS, lambda address: f"link {address}")  # whole, also where a line breaks it
         mark = Text("✓", style="green") if check.ok else Text("✗", style="bold red")
         table.add_row(mark, Text(check.name, style="bold"), said)
     return table

@@ -68,6 +68,9 @@ def _ask(folder: Path) -> Answers:
     answers = _answered(answers, "timezone", lambda usual: typer.prompt("Time zone, in which days begin", usual))
     answers = _answered(answers, "web", lambda usual: typer.confirm("Serve the web chat?", usual))
     answers = _answered(answers, "feishu_app_id", lambda usual: _ask_feishu())
+    if answers.feishu_app_id:
+        asked = "Shall Feishu post to a public address of yours (webhook)? Without one, Moqi dials out"
+        answers = _answered(answers, "feishu_webhook", lambda usual: typer.confirm(asked, usual))
     answers = _answered(answers, "model", lambda usual: _ask_folder(f"{_MODEL} (empty = the practice model)", usual))
     answers = _answered(answers, "knowledge", lambda usual: _ask_folder("Folder of documents to answer from", usual))
     answers = _answered(answers, "draw", lambda usual: typer.prompt("Pictures for everybody", usual))
@@ -110,10 +113,8 @@ def _confirm(present: list[Path], yes: bool, force: bool) -> None:
 
 
 def _what_next(answers: Answers) -> None:
-    from bot.setup import FEISHU_SECRETS
-
-    if answers.feishu_app_id:
+    if answers.secrets:
         print("\nPut these into the environment of Moqi, for example in a file .env that only you can read:")
-        for name, where in FEISHU_SECRETS.items():
+        for name, where in answers.secrets.items():
             print(f"  export {name}=…   # developer console: {where}")
     print("\nNext: moqi doctor, then moqi serve")

@@ -135,12 +135,12 @@ def _summary(job: Job, names: dict[int, str]) -> dict[str, Any]:
 def _details(conn: Connection, job_id: int) -> dict[str, Any]:
     from bot import manage
     from scheduler import places
-    from storage import ledger
+    from storage import feedback, ledger
     from storage.records import JobState, utcnow
 
     job = manage.job(conn, job_id)
     place = places.place(conn, job, utcnow()) if job.state is JobState.QUEUED else None
-    entries = ledger.of_job(conn, job_id)
+    entries, votes = ledger.of_job(conn, job_id), feedback.of_job(conn, job_id)
     return {
         **_summary(job, _names(conn, [job])),
         "place": place.place if place else None,
@@ -153,6 +153,7 @@ def _details(conn: Connection, job_id: int) -> dict[str, Any]:
         "cause": job.cause,
         "params": job.params,
         "result": job.result,
+        "votes": {"up": votes.up, "down": votes.down} if votes.up or votes.down else None,
         "ledger": [
             {"account": one.account, "kind": one.kind.value, "amount": one.amount, "bucket": one.bucket}
             for one in entries

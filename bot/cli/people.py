@@ -133,16 +133,27 @@ def grant(
 
 
 def set_department(
-    who: Who, name: Annotated[str, typer.Argument(help='The department; "" for none.', metavar="NAME")]
+    who: Who,
+    name: Annotated[str | None, typer.Argument(help='The department; "" for none.', metavar="[NAME]")] = None,
+    auto: Annotated[bool, typer.Option("--auto", help="Whatever their platform says, from now on.")] = False,
 ) -> None:
-    """Say which department somebody belongs to: what they order counts against its quota, if it has one."""
+    """Say which department somebody belongs to: what they order counts against its quota, if it has one.
+
+    It stays, whatever the platform's directory says; --auto gives it back to the directory.
+    """
     from bot import manage
     from storage.records import utcnow
 
+    if auto == (name is not None):
+        raise Failed('Write either a department ("" for none) or --auto.', Exit.USAGE)
     now = utcnow()
 
     def act(conn: Connection) -> str:
-        person = manage.set_department(conn, common.actor(), manage.find_or_make(conn, who, now), name, now)
+        person = manage.find_or_make(conn, who, now)
+        if name is None:
+            person = manage.follow_department(conn, common.actor(), person, now)
+        else:
+            person = manage.set_department(conn, common.actor(), person, name, now)
         return f"{person.name} belongs to {person.department}" if person.department else f"{person.name}: no department"
 
     with common.database() as db:

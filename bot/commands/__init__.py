@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bot.commands.flags import clip
+from bot.commands.forms import redo_form
 from bot.commands.names import ADMIN_COMMANDS, COMMANDS, LATER
 from bot.commands.parse import parse
 from bot.commands.people import account
@@ -29,11 +30,13 @@ from bot.commands.values import (
     Resume,
     Retime,
     SetRole,
+    ShowForm,
     Sources,
     Status,
     Unban,
     Until,
     UsageError,
+    Vote,
 )
 
 __all__ = [
@@ -64,13 +67,16 @@ __all__ = [
     "Retime",
     "Rules",
     "SetRole",
+    "ShowForm",
     "SizeRule",
     "Sources",
     "Status",
     "Unban",
     "Until",
     "UsageError",
+    "Vote",
     "account",
     "clip",
     "parse",
+    "redo_form",
 ]

@@ -19,6 +19,8 @@ _RATIO = re.compile(r"([0-9]{1,5}(?:\.[0-9]{1,5})?)\s*[:xX*×/]\s*([0-9]{1,5}(?:
 TOPICS = {"size": "size", "ar": "size", "n": "count", "count": "count", "seed": "seed", "steps": "steps"}
 TOPICS |= {"cfg": "cfg_scale", "cfg_scale": "cfg_scale", "neg": "prompt", "prompt": "prompt"}
 TOPICS |= {"at": "reserve", "every": "reserve", "late": "reserve", "dry-run": "draw"}
+_RATIO_ONLY = re.compile(r"[:/]")
+_SEEDS = Bounds(low=0, high=SEED_MAX, default=0)
 _ANY_SEED = frozenset({"random", "rand", "随机"})
 
 
@@ -119,6 +121,16 @@ def redo(job: int, text: str, rules: Rules) -> Redo:
     )
 
 
+def measured(written: str, rules: Rules) -> tuple[int, int]:
+    """A size in pixels (1024x768) or as a ratio (16:9), width and height. Raises Mistake."""
+    return _ratio(written, rules) if _RATIO_ONLY.search(half_width(written)) else _size(written, rules)
+
+
+def seed_or_any(written: str) -> int | None:
+    """A seed, None when any will do. Raises Mistake."""
+    return None if written.lower() in _ANY_SEED else _integer("--seed", written, _SEEDS)
+
+
 def _not_dry(options: Options, mistake: str) -> None:
     if options.dry_run and mistake:
         raise Mistake(mistake)
@@ -143,7 +155,7 @@ def _options(text: str, rules: Rules) -> Options:
         prompt=check_length(taken.text, rules.prompt_max),
         size=_picture_size(flags, rules),
         count=_integer("--n", flags.get("n"), rules.count),
-        seed=None if any_seed else _integer("--seed", flags.get("seed"), Bounds(low=0, high=SEED_MAX, default=0)),
+        seed=None if any_seed else _integer("--seed", flags.get("seed"), _SEEDS),
         any_seed=any_seed,
         steps=_integer("--steps", flags.get("steps"), rules.steps),
         cfg=_cfg(flags.get("cfg"), rules),

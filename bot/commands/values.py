@@ -73,6 +73,22 @@ class Redo:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ShowForm:
+    """Show the card of a finished picture with its form open, or closed again. Comes with a pressed button only."""
+
+    job: int
+    open: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Vote:
+    """Say what one thinks of a finished job. Comes with a pressed button only."""
+
+    job: int
+    value: int  # 1 | -1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Reserve:
     """Draw later. Exactly one of `at` and `every` is given, as it was written: what it means depends on now."""
 
@@ -235,6 +251,8 @@ Command = (
     | Jobs
     | Cancel
     | Redo
+    | ShowForm
+    | Vote
     | QuotaShow
     | QuotaSet
     | QuotaClear

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, StreamingResponse
 
 from bot.console.console import Console
@@ -21,7 +21,16 @@ from storage.records import User, utcnow
 
 TEXT_LIMIT = 20_000  # characters of a message; what a prompt may be is the model's business
 HEARTBEAT = 15.0  # seconds between two signs of life, below the usual 60 s of a proxy
+
+
+def _utf8(text: str) -> str:
+    """JSON can spell half a surrogate pair, which no database and no other platform could carry."""
+    text.encode()  # UnicodeEncodeError is a ValueError: refused as malformed
+    return text
+
+
 Number = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
+FormText = Annotated[str, Field(max_length=TEXT_LIMIT), AfterValidator(_utf8)]
 BrowserId = Annotated[str, Field(pattern=rf"\A{wire.ID_PATTERN.pattern}\z")]
 
 
@@ -31,24 +40,21 @@ class Written(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     id: BrowserId
-    text: str
-
-    @field_validator("text")
-    @classmethod
-    def _utf8(cls, text: str) -> str:
-        """JSON can spell half a surrogate pair, which no database and no other platform could carry."""
-        text.encode()  # UnicodeEncodeError is a ValueError: refused as malformed
-        return text
+    text: Annotated[str, AfterValidator(_utf8)]
 
 
 class Pressed(BaseModel):
-    """A button press, under an id the browser made: on a job, or with the value its button carries."""
+    """A button press, under an id the browser made: on a job, or with the value its button carries.
+
+    What sends a form brings what was filled in, by the names of the fields.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     id: BrowserId
     job: int | None = Field(default=None, ge=1, lt=2**31)
     value: dict[Annotated[str, Field(pattern="^[a-z]{1,16}$")], Number] = Field(default_factory=dict, max_length=4)
+    form: dict[Annotated[str, Field(pattern="^[a-z]{1,16}$")], FormText] = Field(default_factory=dict, max_length=8)
     action: str = Field(pattern="^[a-z_]{1,32}$")
     message: int = Field(ge=1, lt=2**31)  # the card it was pressed on
 
@@ -81,10 +87,11 @@ def add_chat(router: APIRouter, console: Console) -> None:
             browser_id=body.id,
             action=body.action,
             value=body.value if body.job is None else {"job": body.job},
+            form=body.form,
             message=body.message,
             at=utcnow(),
         )
-        kind, text = await console.act(event)
+        kind, text, _ = await console.act(event)  # a page opens and closes its forms by itself
         return JSONResponse({"toast": {"kind": kind, "text": text}})
 
     @router.get("/api/stream")

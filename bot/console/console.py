@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
+from bot.context import Pressed
 from bot.events import ChatEvent
+from bot.platforms.feishu.login import FeishuLogin
 from bot.platforms.web.feed import Feed
 from bot.platforms.web.settings import WebSettings
 from storage.database import Database
 from storage.files import Files
-from storage.records import Asset, Job, User
+from storage.records import Asset, Identity, Job, User
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +47,10 @@ class Console:
     words: Mapping[str, str]  # words.of(language), with the practice model's where it draws
     commands: tuple[CommandHint, ...]
     accept: Callable[[ChatEvent], Awaitable[object]]  # returns once the event is kept
-    act: Callable[[ChatEvent], Awaitable[tuple[str, str]]]  # toast: kind (info, success, warning, error) and text
+    act: Callable[[ChatEvent], Awaitable[Pressed]]  # what a pressed button is answered with
     principals: Callable[[Connection, User], frozenset[str]]  # whose documents this person may read
     name: Callable[[Asset, Job, str], str]  # the file name of a picture of a job with this ending
     thumbnail: Callable[[bytes], tuple[bytes, str]]  # encoded picture -> small encoded picture, its media type
+    names: bool = True  # whoever comes may take a free name
+    logins: Mapping[str, FeishuLogin] = field(default_factory=dict)  # by platform: whose accounts open the page
+    greet: Callable[[Identity], None] = lambda identity: None  # somebody has signed in with such an account

@@ -12,6 +12,7 @@ from bot.console.chat import add_chat
 from bot.console.console import Console
 from bot.console.errors import ConsoleError, guarded
 from bot.console.library import add_library
+from bot.console.logins import add_logins
 from bot.console.sessions import add_sessions
 
 _HERE = Path(__file__).parent
@@ -28,6 +29,7 @@ def build_router(console: Console) -> APIRouter:
     router = APIRouter(route_class=guarded(console.words), tags=["console"])
     pages = Environment(loader=FileSystemLoader(_HERE / "templates"), autoescape=True)
     add_sessions(router, console)
+    add_logins(router, console)
     add_chat(router, console)
     add_library(router, console, pages)
     _add_page(router, console, pages)
@@ -37,8 +39,11 @@ def build_router(console: Console) -> APIRouter:
 
 
 def _add_page(router: APIRouter, console: Console, pages: Environment) -> None:
-    boot = {"words": dict(console.words), "title": console.look.title}
-    page = pages.get_template("chat.html").render(look=console.look, words=console.words, boot=boot)
+    boot = {"words": dict(console.words), "title": console.look.title, "names": console.names}
+    doors = [f"/login/{platform}/start" for platform in console.logins]
+    page = pages.get_template("chat.html").render(
+        look=console.look, words=console.words, boot=boot, doors=doors, names=console.names
+    )
 
     @router.get("/", include_in_schema=False)
     async def chat() -> Response:

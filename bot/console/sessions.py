@@ -51,6 +51,8 @@ def add_sessions(router: APIRouter, console: Console) -> None:
         expires = now + timedelta(days=console.web.session_days)
         if body.login is not None:
             user, secret = await console.db.run(_come_back, body.login.strip(), now, expires)
+        elif not console.names:
+            raise ConsoleError(403, "no_names")
         else:
             user, secret = await console.db.run(
                 _take_name, body.name or "", now, expires, first_is_admin=console.web.first_is_admin

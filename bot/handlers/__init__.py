@@ -7,13 +7,15 @@ from typing import Any
 
 from bot import commands
 from bot.context import Context, Handled
-from bot.handlers import ask, bans, draw, inform, jobs, manage, preview, reserve
+from bot.handlers import ask, bans, draw, feedback, forms, inform, jobs, manage, preview, reserve
 
 #: Command -> handler. `Any`: each handler names its own command type.
 TABLE: dict[type, Callable[[Context, Any], Handled]] = {
     commands.Draw: draw.draw,
     commands.Preview: preview.preview,
     commands.Redo: draw.redo,
+    commands.ShowForm: forms.show,
+    commands.Vote: feedback.vote,
     commands.Reserve: reserve.reserve,
     commands.Retime: reserve.retime,
     commands.OnReservation: reserve.act,

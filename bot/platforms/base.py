@@ -6,17 +6,20 @@ Outbound it posts and updates replies. Everything else (queue, quotas, words) is
 PlatformError
 ├── Retry        try again after `after` seconds; the outcome may be unknown, so only under the same key
 ├── Undelivered  will never work for this target (gone, forbidden, too old); `reason` is kept and shown to admins
+│   └── Blocked  the platform's audit refuses what it says: tell the person so, in other words
 └── Unconfigured the platform itself is wrong (secret, scope): tell the operator, keep the message
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from bot.reply import Reply
 from storage.records import Origin
+
+PROBLEM: Final = "problem"  # in a receipt: what an operator has to set right although the message arrived
 
 
 class PlatformError(Exception):
@@ -41,8 +44,16 @@ class Undelivered(PlatformError):
     """This message can never be delivered there."""
 
 
+class Blocked(Undelivered):
+    """What it says is not allowed there; the same under other words may be."""
+
+
 class Unconfigured(PlatformError):
     """The platform refuses us altogether."""
+
+
+async def _not_kept(receipt: Mapping[str, Any]) -> None:
+    """Nobody keeps what a passing update achieves."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +64,8 @@ class Outgoing:
     origin: Origin
     reply: Reply
     receipt: Mapping[str, Any]
+    #: Keeps part of a receipt for good before the next step, where a crash between two steps would show things twice.
+    keep: Callable[[Mapping[str, Any]], Awaitable[None]] = _not_kept
 
 
 class ChatPlatform(Protocol):

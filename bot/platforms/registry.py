@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bot.platforms.base import ChatPlatform
-from bot.platforms.feishu.platform import FeishuPlatform
+from bot.platforms.feishu.listener import Listener
+from bot.platforms.feishu.platform import Accept, Act, FeishuPlatform
 from bot.platforms.feishu.settings import check
 from bot.platforms.terminal.platform import TerminalPlatform
 from bot.platforms.web.feed import Feed
@@ -14,7 +17,11 @@ from storage.database import Database
 
 def problems(settings: Platforms) -> list[Problem]:
     """What keeps an enabled platform from being served."""
-    return [Problem(file="platforms.yaml", line=1, key="feishu", message=text) for text in check(settings.feishu)]
+    return [
+        Problem(file="platforms.yaml", line=1, key=name.replace("-", "_apps.", 1), message=text)
+        for name, app in settings.feishu_by_name().items()
+        for text in check(app)
+    ]
 
 
 def open_platforms(settings: Platforms, db: Database, web: Feed, cut: str) -> dict[str, ChatPlatform]:
@@ -24,6 +31,16 @@ def open_platforms(settings: Platforms, db: Database, web: Feed, cut: str) -> di
     opened: list[ChatPlatform] = [TerminalPlatform()]
     if settings.web.enabled:
         opened.append(WebPlatform(db, web))
-    if settings.feishu.enabled:
-        opened.append(FeishuPlatform(settings.feishu, cut=cut))
+    for name, app in settings.feishu_by_name().items():
+        if app.enabled:
+            opened.append(FeishuPlatform(app, cut=cut, name=name))
     return {platform.name: platform for platform in opened}
+
+
+def open_listeners(platforms: Mapping[str, ChatPlatform], db: Database, accept: Accept, act: Act) -> list[Listener]:
+    """What lets events in over long connections that we open; none is opened yet."""
+    return [
+        Listener(platform, db, accept, act)
+        for platform in platforms.values()
+        if isinstance(platform, FeishuPlatform) and platform.dials
+    ]

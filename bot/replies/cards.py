@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from bot.commands.forms import prefilled
 from bot.replies import operate, rhythm
 from bot.replies.language import Language, short
-from bot.reply import Button, Picture, Reply, SourceLink
+from bot.reply import Button, Form, FormField, Picture, Reply, SourceLink
 from inference.images.builtin.world import known
 from inference.images.model import ModelCard
 from scheduler.progress import Progress
@@ -20,6 +22,7 @@ if TYPE_CHECKING:  # for its name only
 
 PROMPT_SHOWN = 300  # characters of the prompt on a card
 ALT_SHOWN = 120
+FORM_PROMPT = 2000  # characters of a description that a form takes
 
 
 def job_reply(
@@ -78,6 +81,7 @@ def _queued(job: Job, words: Language, title: str, card: ModelCard | None) -> Re
         fields=_recipe(job, words),
         buttons=(_button("cancel", job, words, "danger"),),
         note=_note(job, words, card),
+        grows=job.kind is Kind.ASK,
     )
 
 
@@ -94,6 +98,7 @@ def _running(job: Job, words: Language, progress: Progress | None, card: ModelCa
         buttons=() if job.cancel_requested else (_button("cancel", job, words, "danger"),),
         note=_note(job, words, card),
         streaming=bool(said),
+        grows=job.kind is Kind.ASK,
     )
 
 
@@ -114,9 +119,37 @@ def _drawn(job: Job, words: Language, assets: Sequence[Asset], card: ModelCard |
         text=what(job, PROMPT_SHOWN),
         fields=(*_recipe(job, words), *_made(job, words)),
         pictures=tuple(Picture(asset=a.id, width=a.width, height=a.height, alt=what(job, ALT_SHOWN)) for a in pictures),
-        buttons=(_button("redo", job, words), _button("reseed", job, words)),
+        buttons=(_button("redo", job, words), _button("reseed", job, words), *_votes(job, words)),
+        form=_redo_form(job, words),
         note=_note(job, words, card),
     )
+
+
+def _redo_form(job: Job, words: Language) -> Form:
+    """改词重画: description, size and seed as they were, to be changed and sent."""
+    stood = prefilled(job.params)
+    prompt = FormField(
+        name="prompt",
+        label=words.say("form.prompt"),
+        kind="lines",
+        value=stood["prompt"],
+        max=max(FORM_PROMPT, len(stood["prompt"])),
+    )
+    size = FormField(name="size", label=words.say("field.size"), value=stood["size"], max=20)
+    seed = FormField(name="seed", label=words.say("field.seed"), kind="number", value=stood["seed"], max=12)
+    return Form(
+        action="redo_form",
+        label=words.say("button.redo_form"),
+        send=words.say("form.send"),
+        close=words.say("form.close"),
+        fields=(prompt, size, seed),
+        value={"job": job.id},
+    )
+
+
+def _votes(job: Job, words: Language) -> tuple[Button, ...]:
+    """👍 👎: anybody who sees the card may press them."""
+    return tuple(replace(_button(f"vote_{way}", job, words), quiet=True) for way in ("up", "down"))
 
 
 def _answered(job: Job, words: Language) -> Reply:
@@ -131,6 +164,7 @@ def _answered(job: Job, words: Language) -> Reply:
         job=job.id,
         text=text,
         sources=tuple(_source(citation) for citation in result.get("citations", ())),
+        buttons=_votes(job, words),
         note=_joined(
             words.say("note.quotes" if result.get("engine") == "extractive" else "note.check") if grounded else "",
             *_notices(job, words),

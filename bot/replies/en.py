@@ -48,10 +48,42 @@ TABLE: dict[str, str] = {
     "button.redo": "Redo",
     "button.reseed": "New seed",
     "button.cancel": "Cancel",
+    "button.redo_form": "Edit and redraw",
+    "button.vote_up": "👍",
+    "button.vote_down": "👎",
+    "form.prompt": "Description",
+    "form.send": "Draw this",
+    "form.close": "Close",
     "field.booked": "Reservation",
     "booked.late": "late by {late}",
     "booked.missed": "{n} earlier ones were missed and are left out",
     "booked.redirected": "Its group can no longer be reached, so this comes to you directly",
+    "hello.group": "Hello, I am Moqi",
+    "hello.direct": "Hello, I am Moqi",
+    "hello.text.group": "Mention me to draw and to ask. Three things to try:\n\n"
+    "1. **A picture**\n`@Moqi draw {draw}`\n"
+    "2. **A question**, answered with sources\n`@Moqi How does annual leave work?`\n"
+    "3. **What else there is**\n`@Moqi /help`",
+    "hello.text.direct": "Just write. Three things to try:\n\n"
+    "1. **A picture**\n`draw {draw}`\n"
+    "2. **A question**, answered with sources\n`How does annual leave work?`\n"
+    "3. **What else there is**\n`/help`",
+    "hello.draw": "a panda with a red scarf, ink wash",
+    "hello.draw.practice": "a red circle on the left, a green star on the right",
+    "hello.note": "Made by AI; answers come with their sources",
+    "back.title": "I am back",
+    "back.text": "Reservations of this group that were paused meanwhile: {reservations}. They do not go on by "
+    "themselves; their owners resume them with `/resume r…`.",
+    "gone.title": "A group cannot be reached any more",
+    "gone.name": "the group “{name}”",
+    "gone.unnamed": "a group",
+    "gone.removed": "I was taken out of {chat}. What was planned there has stopped:",
+    "gone.disbanded": "{chat} was disbanded. What was planned there has stopped:",
+    "gone.paused": "Reservations paused: {reservations}. Send `/resume r…` to go on, the pictures then come to you "
+    "directly; or `/cancel r…`.",
+    "gone.dropped": "Reservations that were not confirmed yet have lapsed: {reservations}.",
+    "gone.cancelled": "Jobs cancelled: {jobs}, not charged. Send them again here if you like.",
+    "cancelled.chat_gone": "{what}\nIts group cannot be reached any more; cancelled, not charged.",
     "note.ai": "AI-generated content",
     "note.builtin": "Built-in practice model",
     "note.builtin.queued": "Practice model, draws simple figures: "
@@ -59,12 +91,25 @@ TABLE: dict[str, str] = {
     "note.builtin.unknown": "The practice model does not know this; it draws simple figures, "
     "such as “a red circle, blue background”",
     "note.negative": "This model knows no negative prompt: --neg did nothing",
-    "note.quotes": "Quoted from the knowledge base; open a number to see where",
+    "note.quotes": "Quoted from the knowledge base; the numbers say where",
     "note.check": "AI-generated content: please check it against the sources",
     "not_grounded": "The knowledge base does not say. Try other words, or ask an admin to add a document.",
     "nearest": "Nearest documents: {names}",
     "list": ", ",
     "cut": "… (too long, cut here)",
+    "blocked.title": "Cannot be shown here",
+    "blocked.outcome": "Job {job} is done and its result is kept, but the platform's content audit or your company's "
+    "security rules do not allow it here. It cost nothing. Try other words, or ask an admin to look at it.",
+    "blocked.card": "Job {job} goes on as usual, but the platform's content audit or your company's security rules do "
+    "not allow its description to be shown here.",
+    "blocked.message": "The platform's content audit or your company's security rules held this answer back. Try other "
+    "words, or ask an admin to look at it.",
+    "platform.feishu": "Feishu",
+    "alert.title": "{platform} needs an admin",
+    "alert.text": "Messages cannot be sent now:\n{problem}\n\nThey are kept and sent once it is set right. "
+    "`moqi doctor` checks all settings; you are told once an hour of the same cause.",
+    "alert.working": "Messages arrive, but not as they are meant to:\n{problem}\n\n`moqi doctor` checks all settings; "
+    "you are told once an hour of the same cause.",
     # --- failures ----------------------------------------------------------------------------------------------
     "failure.out_of_memory": "There is not enough GPU memory for this. Try a smaller size or fewer pictures.",
     "failure.not_finite": "The model gave no valid result. Try another seed; if it stays so, tell an admin.",
@@ -119,9 +164,13 @@ TABLE: dict[str, str] = {
     "refusal.no_chat": "This is no group chat. Say it in the group, or name the group: `group feishu:oc_123`.",
     "refusal.day_over": "There is no such day, or it is over. Write one to come, like `until 2026-12-31` or `7 days`.",
     "refusal.image_model_unavailable": "The image model cannot be used right now: {problem} Nothing was charged.",
+    "refusal.outsider": "This bot serves its own organisation only; your account belongs to another one, so nothing "
+    "is drawn or answered for you here. Ask a colleague of theirs, or have an admin let your organisation in.",
     "refusal.not_admin": "Only admins may use {command}.",
     "refusal.not_yours": "Job #{job} belongs to somebody else; only they and admins may do that.",
     "refusal.unknown_job": "There is no job #{job}. /jobs lists yours.",
+    "refusal.not_finished": "Job #{job} has no result yet; wait for it before you judge it.",
+    "refusal.elsewhere": "This card was forwarded and does nothing here. Press it in its own chat, or send a command.",
     "refusal.already_ended": "Job #{job} is over already ({state}), there is nothing to cancel.",
     "refusal.not_a_picture": "Job #{job} is no picture and cannot be redone.",
     "refusal.unknown_person": "Nobody called “{who}” is known. Mention them with @, or write their id: feishu:ou_123.",
@@ -238,6 +287,11 @@ TABLE: dict[str, str] = {
     "new": "A fresh start: what was said before no longer counts.",
     "already_done": "This was done already.",
     "toast.queued": "Queued as job #{job}",
+    "vote.up": "Thank you, 👍 noted",
+    "vote.down": "Thank you, 👎 noted. To get another result, press “Edit and redraw” or ask in other words.",
+    "vote.back": "Taken back.",
+    "press.slow": "Got it, still working on it; the result follows.",
+    "press.again": "That could not be done just now. Please press again in a moment.",
     "cancel.done": "Job #{job} is cancelled, nothing was charged.",
     "cancel.running": "Job #{job} stops after its present step and costs nothing.",
     "paused": "Paused {what}: new jobs are accepted but do not start; the {running} running are finished. "

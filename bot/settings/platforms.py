@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from collections import Counter
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from bot.platforms.feishu.settings import FeishuSettings
-from bot.platforms.web.settings import WebSettings
+from bot.platforms.web.settings import SignIn, WebSettings
 from bot.settings.base import LATER, Section
 
 
@@ -46,9 +48,46 @@ class Wecom(Section):
     )
 
 
+def _app_name(name: str) -> str:
+    if not re.fullmatch(r"[a-z0-9-]{1,20}", name):
+        raise ValueError("an app's name has 1 to 20 small letters, digits and hyphens")
+    return name
+
+
 class Platforms(Section):
     """platforms.yaml"""
 
     web: WebSettings = Field(default=WebSettings(), description="The web chat.")
     feishu: FeishuSettings = Field(default=FeishuSettings(), description="Feishu (Lark).")
+    feishu_apps: dict[Annotated[str, AfterValidator(_app_name)], FeishuSettings] = Field(
+        default_factory=dict, description="Further Feishu apps by name; people in them are feishu-<name>:ou_…."
+    )
     wecom: Wecom = Field(default=Wecom(), description="WeCom.")
+
+    @model_validator(mode="after")
+    def _somebody_can_come_in(self) -> Self:
+        if self.web.enabled and self.web.login is SignIn.FEISHU and not self.feishu.enabled:
+            raise ValueError("web.login is feishu, but feishu is not enabled: nobody could come in; write login: name")
+        return self
+
+    @property
+    def takes_accounts(self) -> bool:
+        """Whether Feishu accounts open the web page."""
+        return self.feishu.enabled and self.web.login is not SignIn.NAME
+
+    @property
+    def takes_names(self) -> bool:
+        """Whether whoever comes to the web page may take a free name."""
+        if self.web.login is SignIn.AUTO:
+            return not (self.feishu.enabled and self.web.public_url)
+        return self.web.login is not SignIn.FEISHU
+
+    def _are_different_apps(self) -> Self:
+        counted = Counter(app.app_id for app in self.feishu_by_name().values() if app.enabled)
+        if twice := [app_id for app_id, count in counted.items() if count > 1]:
+            raise ValueError(f"feishu and feishu_apps name the app {twice[0]} twice: each app may stand once")
+        return self
+
+    def feishu_by_name(self) -> dict[str, FeishuSettings]:
+        """Every Feishu app by the name of its platform: feishu, feishu-<name>."""
+        return {"feishu": self.feishu, **{f"feishu-{name}": app for name, app in self.feishu_apps.items()}}

@@ -18,27 +18,51 @@ from scheduler.estimate import AT_ONCE
 from scheduler.progress import Progress, ProgressFeed
 from scheduler.queue import Failure
 from scheduler.work import Outcome, Stopped, Success, Task
-from storage import conversations, documents, users
+from storage import conversations, documents, profiles, users
 from storage.database import Database
-from storage.records import ChatType, Identity, Job, Kind, Origin, ScoredPassage
+from storage.documents import EVERYONE
+from storage.records import ChatType, Identity, Job, Kind, Membership, Origin, ScoredPassage
 
 #: Passages offered to the engine; the right one is among the first ten for 99 % of the questions measured.
 PASSAGES = 10
 TURNS = 4
+_NOTHING_MORE = Membership()
 
 
-def audience(user_id: int, origin: Origin, department: str = "", identities: Iterable[Identity] = ()) -> frozenset[str]:
-    """Who will read the answer. In a group that is the group, not the asker: their private documents stay private."""
+def audience(
+    user_id: int,
+    origin: Origin,
+    department: str = "",
+    identities: Iterable[Identity] = (),
+    *,
+    who: Membership = _NOTHING_MORE,
+    external: bool = False,
+) -> frozenset[str]:
+    """Who will read the answer. In a group that is the group, not the asker: their private documents stay private.
+
+    `everyone` is everyone of ours: a guest, or a group that is `external`, has what was given to them by name only.
+    """
     if origin.chat_type is ChatType.GROUP:
-        return frozenset({"everyone", f"group:{origin.platform}:{origin.chat_id}"})
-    own = {"everyone", f"user:{user_id}", *(f"user:{identity}" for identity in identities)}
-    return frozenset(own | {f"dept:{department}"} if department else own)
+        group = f"group:{origin.platform}:{origin.chat_id}"
+        return frozenset({group} if external or who.guest else {EVERYONE, group})
+    own = {f"user:{user_id}", *(f"user:{identity}" for identity in identities)}
+    if who.guest:
+        return frozenset(own)
+    departments = who.departments | {department} if department else who.departments
+    return frozenset({EVERYONE, *own, *(f"dept:{name}" for name in departments)})
 
 
 def readers(conn: Connection, user_id: int, origin: Origin) -> frozenset[str]:
-    """The audience of a person's question, as the people are known at this moment."""
+    """The audience of a person's question, as the people and the group are known at this moment."""
     user = users.get(conn, user_id)
-    return audience(user_id, origin, user.department if user else "", users.identities_of(conn, user_id))
+    return audience(
+        user_id,
+        origin,
+        user.department if user else "",
+        users.identities_of(conn, user_id),
+        who=profiles.membership(conn, user_id),
+        external=origin.chat_type is ChatType.GROUP and profiles.is_external(conn, origin.platform, origin.chat_id),
+    )
 
 
 class AskRunner:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select
 
 from bot import delivery as delivery_module
 from bot.delivery import Cards, Post, Sender, Skip, Update, Wait, decide, next_try, reply_row
-from bot.platforms.base import Outgoing, Retry, Undelivered
+from bot.platforms.base import PROBLEM, Blocked, Outgoing, Retry, Unconfigured, Undelivered
 from bot.reply import Reply
 from scheduler import queue
 from scheduler.policy import Policy
@@ -25,6 +25,7 @@ from storage import outbox as outbox_rows
 from storage.database import Database
 from storage.errors import DiskFull
 from storage.migrations import migrate
+from storage.outbox import BLOCKED
 from storage.records import (
     Allowance,
     ChatType,
@@ -37,7 +38,7 @@ from storage.records import (
     Unit,
     utcnow,
 )
-from storage.tables import outbox
+from storage.tables import audit, outbox
 
 ORIGIN = Origin(platform="feishu", chat_id="oc_1", chat_type=ChatType.GROUP, message_id="om_1", sender="ou_1")
 
@@ -429,6 +430,108 @@ async def test_otherwise_it_is_given_up_with_its_reason(url: str, booked: bool, 
         [outcome] = [row for row in await db.run(rows_of) if row.slot == "outcome"]
         reason = "the person has left" if nobody else "the group is dissolved"
         assert (outcome.state, outcome.reason, wall.posted) == ("failed", reason, [])
+
+
+class Audited(Wall):
+    """A platform whose audit refuses a word, or everything."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__()
+        self.word = word
+
+    async def post(self, message: Outgoing, images: Mapping[int, bytes]) -> dict[str, Any]:
+        self.posted.append(f"{message.key}: {message.reply.text}")
+        if self.word in message.reply.text:
+            raise Blocked("230022")
+        return {"message_id": message.key}
+
+
+def audited_text(conn: Connection, delivery: Delivery) -> Reply:
+    return Reply(text="这里不能显示") if BLOCKED in delivery.receipt else Reply(text="一个秘密")
+
+
+@pytest.mark.parametrize(("word", "state"), [("秘密", "sent"), ("", "failed")], ids=["a word", "everything"])
+async def test_trap_26_what_the_audit_refuses_is_said_once_in_other_words_and_costs_nothing(
+    url: str, word: str, state: str
+) -> None:
+    with Database.open(url) as db:
+        await fired(db, booked=False)
+        wall = Audited(word)
+        sender = sender_of(db, wall, audited_text)
+        running = asyncio.create_task(sender.run())
+        await until_settled(db)
+        await sender.stop(20)
+        await running
+        assert wall.posted == ["job-1-outcome: 一个秘密", "job-1-outcome-b: 这里不能显示"]
+        [outcome] = [row for row in await db.run(rows_of) if row.slot == "outcome"]
+        assert (outcome.state, outcome.receipt[BLOCKED]) == (state, "230022")
+        assert "delivery.blocked" in await db.run(acts)
+
+
+def acts(conn: Connection) -> list[str]:
+    return [row.action for row in conn.execute(select(audit))]
+
+
+async def test_what_must_not_be_done_twice_is_kept_before_the_next_step(url: str) -> None:
+    class Halting(Wall):
+        async def post(self, message: Outgoing, images: Mapping[int, bytes]) -> dict[str, Any]:
+            self.posted.append(str(message.receipt.get("card_id")))
+            if "card_id" not in message.receipt:
+                await message.keep({"card_id": "7355"})
+            await self.gate.wait()
+            return {**message.receipt, "message_id": "om_1"}
+
+    with Database.open(url) as db:
+        wall = Halting()
+        sender = sender_of(db, wall)
+        running = asyncio.create_task(sender.run())
+        await db.run(reply_row, "event-1", ORIGIN, Reply(text="好"), utcnow())
+        sender.wake.give()
+        while (row := await db.run(row_of)).receipt != {"card_id": "7355"}:
+            await asyncio.sleep(0.01)
+        assert row.lease_until is not None, "it is still being sent"
+        running.cancel()  # the process dies
+        for task in sender._under_way:
+            task.cancel()
+        await db.run(outbox_rows.release_all)
+        wall.gate.set()
+        again = sender_of(db, wall)
+        running = asyncio.create_task(again.run())
+        await until(db, DeliveryState.SENT)
+        await again.stop(20)
+        await running
+        assert wall.posted == ["None", "7355"]
+
+
+@pytest.mark.parametrize("working", [True, False])
+async def test_a_platforms_problem_reaches_the_admins(url: str, working: bool) -> None:
+    class Limping(Wall):
+        async def post(self, message: Outgoing, images: Mapping[int, bytes]) -> dict[str, Any]:
+            if not working:
+                raise Unconfigured("the secret is wrong")
+            return {"message_id": "om_1", PROBLEM: "a scope is missing"}
+
+    told: list[tuple[str, str, bool]] = []
+    with Database.open(url) as db:
+        sender = Sender(
+            db,
+            {"feishu": Limping()},
+            stored,
+            lambda asset: b"",
+            Cards(),
+            tell_admins=lambda conn, platform, problem, working: told.append((platform, problem, working)),
+        )
+        running = asyncio.create_task(sender.run())
+        await db.run(reply_row, "event-1", ORIGIN, Reply(text="好"), utcnow())
+        sender.wake.give()
+        async with asyncio.timeout(20):
+            while not told:
+                await asyncio.sleep(0.01)
+        await sender.stop(20)
+        await running
+        state = (await db.run(row_of)).state
+    assert told == [("feishu", "a scope is missing" if working else "the secret is wrong", working)]
+    assert state == ("sent" if working else "pending")
 
 
 async def test_a_revision_takes_the_place_of_the_message_it_replaces(url: str) -> None:

@@ -475,6 +475,18 @@ async def test_whoever_lost_the_source_writes_nothing_more(
         assert (left.owner, left.report) == ("thief", None)
 
 
+async def test_whoever_is_stopped_lets_go_at_whatever_moment(
+    shared: Database, feishu: FeishuSimulator, space: str
+) -> None:
+    async with reader(feishu) as wiki:
+        for pause in range(8):
+            reading = asyncio.create_task(sync(shared, wiki, source(space)))
+            await asyncio.sleep(pause / 200)
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+            assert [one.owner for one in await shared.read(syncs.all_syncs)] in ([], [""])
+
+
 async def test_every_source_is_read_again_and_again(
     db: Database, wiki: Wiki, side: WikiSide, space: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import string
 from dataclasses import replace
@@ -19,6 +20,7 @@ from bot.manage import Holder
 from bot.replies import Words, job_reply, practice_remark
 from bot.replies.language import TABLES
 from bot.replies.operate import Condition, LaneStatus
+from bot.reply import Reply
 from bot.settings import Parameters
 from inference.images.builtin.world import known
 from inference.images.model import ModelCard
@@ -252,7 +254,16 @@ def test_a_finished_picture() -> None:
     }
     assert [p.asset for p in reply.pictures] == [4, 5]
     assert reply.pictures[0].alt == "一只戴红围巾的熊猫"
-    assert [(b.action, b.label) for b in reply.buttons] == [("redo", "重画"), ("reseed", "换种子")]
+    assert [(b.action, b.label) for b in reply.buttons if not b.quiet] == [("redo", "重画"), ("reseed", "换种子")]
+    assert [(b.action, b.label) for b in reply.buttons if b.quiet] == [("vote_up", "👍"), ("vote_down", "👎")]
+    assert reply.form is not None
+    assert (reply.form.action, reply.form.label, reply.form.value) == ("redo_form", "改词重画", {"job": 17})
+    assert {f.name: f.value for f in reply.form.fields} == {
+        "prompt": "一只戴红围巾的熊猫",
+        "size": "256x512",
+        "seed": "7",
+    }
+    assert Reply.from_json(json.loads(json.dumps(reply.to_json()))) == reply
     assert reply.note.startswith("内容由 AI 生成 · 内置练习模型")
 
 
@@ -355,7 +366,9 @@ def test_an_answer_while_it_is_written_and_when_it_stands() -> None:
     citation = {"mark": 1, "document": "handbook.md", "passage": 9, "heading": "年假", "quote": "满一年"}
     result = {"text": "满一年 [1]", "grounded": True, "citations": [citation], "nearest": [], "engine": "extractive"}
     done = job_reply(job(JobState.DONE, Kind.ASK, result=result), ZH)
-    assert (done.text, done.streaming, done.buttons) == ("满一年 [1]", False, ())
+    assert (done.text, done.streaming) == ("满一年 [1]", False)
+    assert [b.action for b in done.buttons if b.quiet] == ["vote_up", "vote_down"]
+    assert len(done.buttons) == 2
     assert (done.sources[0].mark, done.sources[0].document, done.sources[0].passage) == (1, "handbook.md", 9)
     assert "摘自" in done.note
     written = job_reply(job(JobState.DONE, Kind.ASK, result={**result, "engine": "vllm"}), ZH)

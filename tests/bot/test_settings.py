@@ -8,8 +8,9 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from pydantic import ValidationError
 
-from bot.settings import Environment, Settings, SettingsError, json_schema, load
+from bot.settings import Environment, Platforms, Settings, SettingsError, json_schema, load
 from bot.settings.knowledge import Part, part
 from bot.settings.source import read
 from storage.records import Allowance, Role, Unit
@@ -461,3 +462,33 @@ def test_a_source_in_the_wiki(tmp_path: Path) -> None:
         ("feishu", timedelta(hours=2), ("dept:人事部", "user:feishu:ou_1", "group:feishu:oc_1"))
     ]
     assert [one.key for one in found.wikis[0].parts] == ["7034502641455497244", "wikcnKQ1k3"]
+
+
+@pytest.mark.parametrize(
+    ("web", "enabled", "names", "accounts"),
+    [
+        ({}, False, True, False),
+        ({}, True, True, True),
+        ({"public_url": "https://moqi.example"}, False, True, False),
+        ({"public_url": "https://moqi.example"}, True, False, True),
+        ({"login": "both", "public_url": "https://moqi.example"}, True, True, True),
+        ({"login": "both"}, False, True, False),
+        ({"login": "feishu"}, True, False, True),
+        ({"login": "name", "public_url": "https://moqi.example"}, True, True, False),
+    ],
+)
+def test_who_may_come_in_at_the_web_page(web: dict[str, str], enabled: bool, names: bool, accounts: bool) -> None:
+    feishu = {"enabled": enabled, "app_id": "cli_1", "app_secret": "s"}
+    found = Platforms.model_validate({"web": web, "feishu": feishu})
+    assert (found.takes_names, found.takes_accounts) == (names, accounts)
+
+
+def test_a_web_page_that_nobody_could_enter_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"web\.login is feishu, but feishu is not enabled"):
+        Platforms.model_validate({"web": {"login": "feishu"}})
+
+
+@pytest.mark.parametrize("address", ["moqi.example", "https://moqi.example/chat", "https://moqi.example?x", "ftp://x"])
+def test_the_public_address_is_an_address(address: str) -> None:
+    with pytest.raises(ValidationError, match="must be https://host without a path"):
+        Platforms.model_validate({"web": {"public_url": address}})

@@ -329,3 +329,45 @@ async def test_the_server_comes_back(browser: Browser, tmp_path: Path) -> None:
             await expect(chat.page.locator(".bot").nth(1)).to_have_text("你说：之后")
             chat.watch.forgive("ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|ERR_EMPTY_RESPONSE")
             await chat.leave()
+
+
+async def test_a_picture_is_drawn_again_in_other_words(opened: Opened, made: Stage) -> None:
+    chat = await opened("小墨", phone=True)
+    await chat.say("/draw 一只熊猫")
+    card = chat.finished()
+    await chat.shown(card.locator("img"))
+    await expect(card.locator("form")).to_have_count(0)
+    await chat.press(card, "改词重画")
+    prompt, size, seed = (card.get_by_label(name, exact=True) for name in ("描述", "尺寸", "种子"))
+    await expect(prompt).to_have_value("一只熊猫")
+    await expect(prompt).to_be_focused()
+    assert await chat.overflow() <= 0
+    await prompt.fill("一只猫")
+    await size.fill("7")
+    await chat.press(card, "按这个画")
+    await expect(chat.page.locator(".toast-warning")).to_have_text("尺寸没看懂")
+    await expect(prompt).to_have_value("一只猫")  # nothing is lost
+    await chat.press(card, "收起")
+    await expect(prompt).to_be_hidden()
+    await chat.press(card, "改词重画")
+    await expect(size).to_have_value("7")
+    await size.fill("512x256")
+    await seed.fill("8")
+    await seed.press("Enter")
+    await expect(card.locator("form")).to_be_hidden()
+    await chat.shown(chat.finished(1).locator("img"))
+    await expect(chat.finished(1)).to_contain_text("一只猫")
+    sent = [event.value["form"] for event in made.script.pressed]
+    assert sent[-1] == {"prompt": "一只猫", "size": "512x256", "seed": "8"}
+    assert [event.action for event in made.script.pressed] == ["redo_form", "redo_form"]
+
+
+async def test_thumbs(opened: Opened, made: Stage) -> None:
+    chat = await opened("小墨")
+    await chat.say("/draw 一只熊猫")
+    card = chat.finished()
+    await card.get_by_role("button", name="有帮助", exact=True).click()
+    await expect(chat.page.locator(".toast")).to_have_text("谢谢")
+    await card.get_by_role("button", name="没有帮助", exact=True).press("Enter")
+    await expect(chat.page.locator(".toast")).to_have_count(2)
+    assert [event.action for event in made.script.pressed] == ["vote_up", "vote_down"]

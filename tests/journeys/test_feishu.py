@@ -155,7 +155,7 @@ def test_a_picture_is_one_card_from_the_queue_to_the_end(
         assert [value["action"] for value in buttons(card)] == ["cancel"]
     alice.ended(card.parent_id)
     assert "画好了" in card.text
-    assert [value["action"] for value in buttons(card)] == ["redo", "reseed"]
+    assert [value["action"] for value in buttons(card)] == ["redo", "reseed", "form_open", "vote_up", "vote_down"]
     (key,) = pictures(card)
     assert Image.open(io.BytesIO(platform.images[key])).size == (64, 64)
     assert alice.answers(card.parent_id) == [card]

@@ -15,6 +15,10 @@ _ALLOWED: dict[str, str] = {
     "column": "tag element_id width weight elements vertical_align vertical_spacing background_style padding margin",
     "hr": "tag element_id margin",
     "div": "tag element_id text icon margin",
+    "form": "tag element_id name elements direction horizontal_spacing vertical_spacing horizontal_align "
+    "vertical_align padding margin",
+    "input": "tag element_id name required placeholder default_value disabled disabled_tips width behaviors max_length "
+    "input_type show_icon rows auto_resize max_rows label label_position value confirm margin",
 }
 _PICTURES = {"double": {2}, "triple": {3}, "bisect": {2, 4, 6}, "trisect": set(range(3, 10))}
 
@@ -54,6 +58,9 @@ def judge(raw: str, image_keys: set[str]) -> dict[str, Any]:
     seen: list[str] = []
     for element in elements:
         _element(element, 1, seen, image_keys)
+    names = _form_names(elements)
+    if len(names) != len(set(names)):
+        raise Refused(200621, "two components of a form have the same name")
     if len(seen) > 200:
         raise Refused(300305, "more than 200 components")
     named = [name for name in seen if name]
@@ -67,6 +74,8 @@ def _element(element: dict[str, Any], depth: int, seen: list[str], image_keys: s
     if tag not in _ALLOWED:
         raise Refused(200621, f"not support tag: {tag}")
     _only(element, _ALLOWED[tag], str(tag))
+    if tag == "form" and depth > 1:
+        raise Refused(200621, "a form can only be placed under the root")
     if depth > 5:
         raise Refused(200621, "nested deeper than 5")
     name = element.get("element_id", "")
@@ -91,11 +100,47 @@ def _own(element: dict[str, Any], tag: str, image_keys: set[str]) -> None:
             raise Refused(200621, f"{len(pictures)} pictures in {element.get('combination_mode')}")
         for picture in pictures:
             _picture(picture.get("img_key"), image_keys)
+    if tag == "input":
+        _field(element)
     if tag == "button":
         _text(element.get("text"))
         for behavior in element.get("behaviors", []):
             if behavior.get("type") == "callback" and not isinstance(behavior.get("value"), dict):
                 raise Refused(200621, "a callback's value must be an object")
+
+
+def _field(element: dict[str, Any]) -> None:
+    """The rules of an input."""
+    most = element.get("max_length", 1000)
+    if type(most) is not int or not 1 <= most <= 1000 or len(element.get("default_value", "")) > most:
+        raise Refused(200621, "max_length of an input")
+    for name in ("label", "placeholder"):
+        if name in element:
+            _text(element[name])
+    if element.get("input_type", "text") not in ("text", "multiline_text", "password"):
+        raise Refused(200621, f"input_type {element['input_type']}")
+    if element.get("label_position", "top") not in ("top", "left"):
+        raise Refused(200621, "label_position")
+
+
+def _form_names(elements: list[dict[str, Any]]) -> list[str]:
+    """The names in all forms; without one, or without a button that submits, the data cannot be sent."""
+    names: list[str] = []
+    for form in (element for element in elements if element["tag"] == "form"):
+        inner = _inside(form)
+        interactive = [form, *(element for element in inner if element["tag"] in ("input", "button"))]
+        if not all(element.get("name") for element in interactive):
+            raise Refused(200621, "an interactive component of a form has no name")
+        kinds = [element.get("form_action_type") for element in inner if element["tag"] == "button"]
+        if not {*kinds} <= {"submit", "reset"} or "submit" not in kinds:
+            raise Refused(200621, "a button of a form neither submits nor resets, or none submits")
+        names += [element["name"] for element in interactive]
+    return names
+
+
+def _inside(element: dict[str, Any]) -> list[dict[str, Any]]:
+    children = [*element.get("columns", []), *element.get("elements", [])]
+    return [one for child in children for one in (child, *_inside(child))]
 
 
 def _picture(key: object, image_keys: set[str]) -> None:

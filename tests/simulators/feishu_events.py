@@ -66,6 +66,7 @@ def message(
     group: bool = False,
     mentions: Sequence[Mapping[str, Any]] = (),
     thread_id: str = "",
+    tenant_key: str = "tenant",
     **header: Any,
 ) -> Envelope:
     """im.message.receive_v1; a str as content of a text message is its text."""
@@ -84,7 +85,7 @@ def message(
     if thread_id:
         body |= {"thread_id": thread_id, "root_id": "om_root", "parent_id": "om_root"}
     ids = {"open_id": sender, "union_id": f"on_{sender[3:]}", "user_id": ""}
-    event = {"sender": {"sender_id": ids, "sender_type": sender_type, "tenant_key": "tenant"}, "message": body}
+    event = {"sender": {"sender_id": ids, "sender_type": sender_type, "tenant_key": tenant_key}, "message": body}
     return envelope(app, "im.message.receive_v1", event, **header)
 
 
@@ -94,17 +95,89 @@ def post(app: App, paragraphs: Sequence[Sequence[Mapping[str, Any]]], *, title: 
 
 
 def click(
-    app: App, value: Any, *, presser: str = "ou_alice", chat_id: str = "oc_direct_alice", message_id: str = "om_card"
+    app: App,
+    value: Any,
+    *,
+    presser: str = "ou_alice",
+    chat_id: str = "oc_direct_alice",
+    message_id: str = "om_card",
+    tenant_key: str = "tenant",
 ) -> Envelope:
     """card.action.trigger: `presser` pressed the button that carries `value`."""
     event = {
-        "operator": {"open_id": presser, "union_id": f"on_{presser[3:]}", "user_id": "", "tenant_key": "tenant"},
+        "operator": {"open_id": presser, "union_id": f"on_{presser[3:]}", "user_id": "", "tenant_key": tenant_key},
         "token": f"c-{secrets.token_hex(20)}",
         "action": {"value": value, "tag": "button"},
         "host": "im_message",
         "context": {"open_message_id": message_id, "open_chat_id": chat_id},
     }
     return envelope(app, "card.action.trigger", event)
+
+
+def submit(
+    app: App,
+    value: Any,
+    filled: Mapping[str, str],
+    *,
+    presser: str = "ou_alice",
+    chat_id: str = "oc_direct_alice",
+    message_id: str = "om_card",
+) -> Envelope:
+    """card.action.trigger: `presser` sent a form with its button that carries `value`."""
+    sent = click(app, value, presser=presser, chat_id=chat_id, message_id=message_id)
+    sent["event"]["action"] |= {"name": "send", "form_value": dict(filled)}
+    return sent
+
+
+def chat_event(
+    app: App, kind: str, chat_id: str, *, operator: str = "ou_alice", name: str = "设计组", at: float = 0.0
+) -> Envelope:
+    """im.chat.<kind>_v1: member.bot.added, member.bot.deleted or disbanded; `at` is when, 0 for now."""
+    event = {
+        "chat_id": chat_id,
+        "operator_id": _ids(operator),
+        "external": False,
+        "operator_tenant_key": "tenant",
+        "name": name,
+        "i18n_names": {"zh_cn": name},
+    }
+    return envelope(app, f"im.chat.{kind}_v1", event, create_time=str(int((at or time.time()) * 1000)))
+
+
+def entered(app: App, *, operator: str = "ou_alice", chat_id: str = "oc_direct_alice") -> Envelope:
+    """im.chat.access_event.bot_p2p_chat_entered_v1: somebody opened the chat with the bot."""
+    event = {"chat_id": chat_id, "operator_id": _ids(operator), "last_message_id": "", "last_message_create_time": ""}
+    return envelope(app, "im.chat.access_event.bot_p2p_chat_entered_v1", event)
+
+
+def menu(app: App, event_key: str, *, operator: str = "ou_alice") -> Envelope:
+    """application.bot.menu_v6: an item of the bot's menu was chosen."""
+    who = {"operator_name": "爱丽丝", "operator_id": _ids(operator)}
+    return envelope(
+        app, "application.bot.menu_v6", {"operator": who, "event_key": event_key, "timestamp": int(time.time())}
+    )
+
+
+def reaction(app: App, message_id: str, *, operator: str = "ou_alice", kind: str = "created") -> Envelope:
+    """im.message.reaction.created_v1, or deleted."""
+    event = {
+        "message_id": message_id,
+        "reaction_type": {"emoji_type": "THUMBSUP"},
+        "operator_type": "user",
+        "user_id": _ids(operator),
+        "action_time": str(int(time.time() * 1000)),
+    }
+    return envelope(app, f"im.message.reaction.{kind}_v1", event)
+
+
+def message_read(app: App, message_id: str, *, reader: str = "ou_alice") -> Envelope:
+    """im.message.message_read_v1."""
+    who = {"reader_id": _ids(reader), "read_time": str(int(time.time() * 1000)), "tenant_key": "tenant"}
+    return envelope(app, "im.message.message_read_v1", {"reader": who, "message_id_list": [message_id]})
+
+
+def _ids(open_id: str) -> dict[str, str]:
+    return {"open_id": open_id, "union_id": f"on_{open_id[3:]}", "user_id": ""}
 
 
 def recalled(app: App, message_id: str, *, chat_id: str = "oc_direct_alice") -> Envelope:

@@ -7,7 +7,7 @@ import secrets
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
 from urllib.parse import parse_qs, quote, urlsplit
@@ -17,10 +17,10 @@ from urllib.parse import parse_qs, quote, urlsplit
 class Fault:
     """What happens to the next `times` calls whose path contains `on`."""
 
-    kind: str  # limit | 429 | 500 | html | garbage | empty | close | cut | slow | code
+    kind: str  # limit | 400 | 429 | 500 | html | garbage | empty | close | cut | torn | slow | code
     times: int
     on: str
-    seconds: float = 1.0  # slow: how long; limit, 429: what the reset header says
+    seconds: float = 1.0  # slow: how long; limit, 400, 429: what the reset header says
     code: int = 0
     status: int = 400
 
@@ -42,6 +42,7 @@ class Call:
     query: dict[str, str]
     headers: dict[str, str]  # lower-case names
     body: bytes
+    queries: dict[str, list[str]] = field(default_factory=dict)  # where a name stands more than once
 
     def json(self) -> dict[str, Any]:
         try:
@@ -106,6 +107,7 @@ class Handler(BaseHTTPRequestHandler):
             method=self.command,
             path=parts.path,
             query={name: values[-1] for name, values in parse_qs(parts.query).items()},
+            queries=parse_qs(parts.query),
             headers={name.lower(): value for name, value in self.headers.items()},
             body=self.rfile.read(int(self.headers.get("Content-Length") or 0)),
         )
@@ -127,36 +129,25 @@ class Handler(BaseHTTPRequestHandler):
 
     def _misbehave(self, fault: Fault, call: Call) -> bool:
         """Do what the fault says; True when the call is then answered as usual."""
-        limited = json.dumps({"code": 99991400, "msg": "request trigger frequency limit"}).encode()
-        reset = {"x-ogw-ratelimit-limit": "100", "x-ogw-ratelimit-reset": f"{fault.seconds:g}"}
         match fault.kind:
             case "slow":
                 time.sleep(fault.seconds)
                 return True
-            case "429":
-                self._say(429, limited, reset)
-            case "limit":  # older APIs: the same code in an ordinary answer
-                self._say(200, limited, reset)
-            case "500":
-                self._say(500, json.dumps({"code": 2200, "msg": "Internal Error"}).encode(), {})
-            case "html":
-                self._say(502, b"<html><body>502 Bad Gateway</body></html>", {}, "text/html")
-            case "garbage":
-                self._say(200, b'{"code":0,"data":{"mess', {})
-            case "empty":
-                self._say(200, b"", {})
-            case "code":
-                self._say(fault.status, json.dumps({"code": fault.code, "msg": "as ordered"}).encode(), {})
             case "close":
                 self._cut()
             case "cut":
                 self._result(call)
                 self._cut()
-            case other:
-                raise ValueError(f"no fault is called {other!r}")
+            case "torn":  # it acts, and half of the answer arrives
+                self._say(*self._result(call), torn=True)
+                self._cut()
+            case _:
+                self._say(*_canned(fault))
         return False
 
-    def _say(self, status: int, body: bytes, more: Mapping[str, str], kind: str = "application/json") -> None:
+    def _say(
+        self, status: int, body: bytes, more: Mapping[str, str], kind: str = "application/json", torn: bool = False
+    ) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
@@ -164,8 +155,27 @@ class Handler(BaseHTTPRequestHandler):
         for name, value in more.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(body[: len(body) // 2] if torn else body)
 
     def _cut(self) -> None:
         self.close_connection = True
         self.connection.shutdown(socket.SHUT_RDWR)
+
+
+def _canned(fault: Fault) -> tuple[int, bytes, dict[str, str], str]:
+    """Status, body, headers and type of an answer that has nothing to do with the call."""
+    limited = json.dumps({"code": 99991400, "msg": "request trigger frequency limit"}).encode()
+    reset = {"x-ogw-ratelimit-limit": "100", "x-ogw-ratelimit-reset": f"{fault.seconds:g}"}
+    told = json.dumps({"code": fault.code, "msg": "as ordered"}).encode()
+    plain = "application/json"
+    answers: dict[str, tuple[int, bytes, dict[str, str], str]] = {
+        "429": (429, limited, reset, plain),  # new APIs
+        "400": (400, limited, reset, plain),  # old ones
+        "limit": (200, limited, reset, plain),  # and some say it in an ordinary answer
+        "500": (500, json.dumps({"code": 2200, "msg": "Internal Error"}).encode(), {}, plain),
+        "html": (502, b"<html><body>502 Bad Gateway</body></html>", {}, "text/html"),
+        "garbage": (200, b'{"code":0,"data":{"mess', {}, plain),
+        "empty": (200, b"", {}, plain),
+        "code": (fault.status, told, {}, plain),
+    }
+    return answers[fault.kind]

@@ -91,9 +91,11 @@ class WikiSide:
 
     # -- answering -------------------------------------------------------------------------------------------------
 
-    def answer(self, call: Call) -> dict[str, Any]:
-        """The JSON of a success, or {"raw": bytes}; raises ApiError."""
+    def answer(self, call: Call) -> dict[str, Any] | None:
+        """The JSON of a success, or {"raw": bytes}; None when it is for another part of the platform."""
         parts = [unquote(part) for part in call.path.removeprefix("/open-apis/").split("/")]
+        if parts[0] not in ("wiki", "docs", "docx", "doc", "drive"):
+            return None
         if parts[0] in self.no_scope:
             raise ApiError(99991672, "Access denied. One of the following scopes is required: [...]")
         match call.method, parts:

@@ -40,6 +40,6 @@ export const api = {
   signOut: () => call("DELETE", "/api/session"),
   history: (before) => call("GET", `/api/messages${before ? `?before=${before}` : ""}`),
   write: (id, text) => call("POST", "/api/messages", { id, text }),
-  press: (id, value, action, message) => call("POST", "/api/actions", { id, value, action, message }),
+  press: (id, value, action, message, form = {}) => call("POST", "/api/actions", { id, value, action, message, form }),
   commands: () => call("GET", "/api/commands"),
 };

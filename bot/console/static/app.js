@@ -41,12 +41,15 @@ async function write(id, text) {
   }
 }
 
-async function press(value, action, message) {
+/** Press a button, or send a form; returns the kind of what was said to it. */
+async function press(value, action, message, form) {
   try {
-    const { toast: said } = await api.press(newId(), value, action, message);
+    const { toast: said } = await api.press(newId(), value, action, message, form);
     if (said.text) toast(said.kind, said.text);
+    return said.kind;
   } catch (error) {
     refused(error);
+    return "error";
   }
 }
 

@@ -18,10 +18,10 @@ export function ownBubble(text, at, status, retry) {
   return el("article", { class: `message own ${status}`, "aria-label": word("you"), title: clock(at) }, bubble, trouble);
 }
 
-/** What the bot said. live: {progress, text} of a running job; doors: {press(value, action, message), enlarge(pictures, index)}. */
+/** What the bot said. live: {progress, text} of a running job; doors: {press(value, action, message, form), enlarge(pictures, index)}. */
 export function botMessage(message, live, doors) {
   const body = message.body;
-  const card = Boolean(body.title || body.state || body.pictures.length || body.buttons.length);
+  const card = Boolean(body.title || body.state || body.pictures.length || body.buttons.length || body.form);
   const node = el(
     "article",
     { class: `message bot ${card ? "card" : "plain"} ${body.state}`, "aria-label": word("bot"), title: clock(message.at), "aria-busy": body.streaming ? "true" : null },
@@ -31,7 +31,7 @@ export function botMessage(message, live, doors) {
     fields(body.fields),
     sources(body.sources),
     buttons(message, doors),
-    body.note ? el("p", { class: "note" }, body.note) : null,
+    foot(message, doors),
   );
   showLive(node, body, live);
   return node;
@@ -138,18 +138,78 @@ function sources(list) {
 }
 
 function buttons(message, doors) {
-  const list = message.body.buttons;
-  if (!list.length) return null;
-  const made = list.map((one) => {
-    const button = el("button", { type: "button", class: `action ${one.style}`, "data-action": one.action }, one.label);
-    button.addEventListener("click", async () => {
-      button.disabled = true; // one press at a time; a second one is a new press with its own id
-      await doors.press(one.value, one.action, message.id);
-      button.disabled = false;
-    });
+  const list = message.body.buttons.filter((one) => !one.quiet);
+  const form = message.body.form;
+  if (!list.length && !form) return null;
+  const row = el("div", { class: "actions" }, ...list.map((one) => pressable(one, `action ${one.style}`, message, doors)));
+  if (form) row.append(opener(form, message, doors, row));
+  return row;
+}
+
+/** The small print, and what people think beside it. */
+function foot(message, doors) {
+  const marks = message.body.buttons.filter((one) => one.quiet);
+  const note = message.body.note ? el("p", { class: "note" }, message.body.note) : null;
+  if (!marks.length) return note;
+  const names = { vote_up: word("like"), vote_down: word("dislike") };
+  const made = marks.map((one) => {
+    const button = pressable(one, "mark-button", message, doors);
+    if (!names[one.action]) return button;
+    button.replaceChildren(icon("thumb")); // not every machine has a font with these
+    button.setAttribute("aria-label", names[one.action]);
+    button.title = names[one.action];
     return button;
   });
-  return el("div", { class: "actions" }, ...made);
+  return el("div", { class: "foot" }, note ?? el("span"), el("div", { class: "marks" }, ...made));
+}
+
+function pressable(one, classes, message, doors) {
+  const button = el("button", { type: "button", class: classes, "data-action": one.action }, one.label);
+  button.addEventListener("click", () => once(button, () => doors.press(one.value, one.action, message.id)));
+  return button;
+}
+
+/** One press at a time; a second one is a new press with its own id. */
+async function once(button, press) {
+  button.disabled = true;
+  const said = await press();
+  button.disabled = false;
+  return said;
+}
+
+/** The button that opens a form below the others. What was filled in stays until it was taken. */
+function opener(form, message, doors, row) {
+  const button = el("button", { type: "button", class: "action", "aria-expanded": "false" }, form.label);
+  let sheet = null;
+  const show = (open) => {
+    if (open && !sheet) row.after((sheet = sheetOf(form, message, doors, () => show(false))));
+    if (sheet) sheet.hidden = !open;
+    button.setAttribute("aria-expanded", String(open));
+    if (open) sheet.querySelector("textarea, input")?.focus({ preventScroll: true });
+    else button.focus({ preventScroll: true });
+  };
+  button.addEventListener("click", () => show(button.getAttribute("aria-expanded") === "false"));
+  return button;
+}
+
+function sheetOf(form, message, doors, close) {
+  const send = el("button", { type: "submit", class: "action primary" }, form.send);
+  const shut = el("button", { type: "button", class: "action", onclick: close }, form.close);
+  const sheet = el("form", { class: "sheet", "data-action": form.action }, ...form.fields.map(line), el("div", { class: "actions" }, send, shut));
+  sheet.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const filled = Object.fromEntries(new FormData(sheet));
+    const kind = await once(send, () => doors.press(form.value, form.action, message.id, filled));
+    if (kind === "success") close();
+  });
+  return sheet;
+}
+
+function line(one) {
+  const common = { name: one.name, maxlength: one.max, autocomplete: "off" };
+  const field = one.kind === "lines" ? el("textarea", { ...common, rows: 3 }) : el("input", { ...common, type: "text", inputmode: one.kind === "number" ? "numeric" : null });
+  field.value = one.value;
+  return el("label", { class: `line ${one.kind}` }, el("span", {}, one.label), field);
 }
 
 function clock(at) {

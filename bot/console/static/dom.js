@@ -4,6 +4,14 @@ const boot = JSON.parse(document.getElementById("boot").textContent);
 
 export const title = boot.title;
 
+/** Whether whoever comes may take a free name. */
+export const names = boot.names;
+
+/** Whether the page knows this word: what stands in an address may be anything. */
+export function hasWord(key) {
+  return Object.hasOwn(boot.words, key);
+}
+
 /** The words of the page, with `{name}` filled in. */
 export function word(key, values = {}) {
   return boot.words[key].replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
@@ -27,6 +35,7 @@ export function el(tag, attributes = {}, ...children) {
 
 const SVG = "http://www.w3.org/2000/svg";
 const PATHS = {
+  thumb: "M7 10.5v9H4.5a1 1 0 0 1-1-1v-7a1 1 0 0 1 1-1Zm0 0l3.6-6.8c1.6 0 2.6 1.2 2.4 2.8l-.4 2.8h5.2c1.4 0 2.4 1.2 2.1 2.6l-1.2 6c-.2 1-1 1.6-2 1.6H7",
   auto: "M12 3a9 9 0 1 0 0 18a9 9 0 0 0 0-18Zm0 0v18M12 7.5h6M12 12h8.6M12 16.5h6",
   light: "M12 8a4 4 0 1 0 0 8a4 4 0 0 0 0-8ZM12 2.5v2M12 19.5v2M2.5 12h2M19.5 12h2M5.3 5.3l1.4 1.4M17.3 17.3l1.4 1.4M18.7 5.3l-1.4 1.4M6.7 17.3l-1.4 1.4",
   dark: "M20 14.2A8.2 8.2 0 0 1 9.8 4a8.2 8.2 0 1 0 10.2 10.2Z",

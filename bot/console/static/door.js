@@ -1,7 +1,7 @@
-// Signing in: a name to choose, or a login code to come back with.
+// Signing in: an account of the team's chat, a name to choose, or a login code to come back with.
 
 import { api } from "./api.js";
-import { byId, word } from "./dom.js";
+import { byId, hasWord, names, word } from "./dom.js";
 
 export class Door {
   #code = false;
@@ -16,14 +16,29 @@ export class Door {
       this.#code = !this.#code;
       this.#label();
       byId("door-input").value = "";
-      byId("door-input").focus();
+      if (this.#asks) byId("door-input").focus();
     });
+    this.#returned();
+  }
+
+  /** Whether there is something to type: where names are not given out, only a login code. */
+  get #asks() {
+    return names || this.#code;
+  }
+
+  /** Back from another page without being signed in: say why, and keep it out of a reload and of bookmarks. */
+  #returned() {
+    const code = new URLSearchParams(location.search).get("login");
+    if (code === null) return;
+    history.replaceState(null, "", location.pathname);
+    const key = `error_${code}`;
+    byId("door-error").textContent = word(hasWord(key) ? key : "error_login_misconfigured");
   }
 
   show() {
     byId("door").hidden = false;
     byId("room").hidden = true;
-    byId("door-input").focus();
+    if (this.#asks) byId("door-input").focus();
   }
 
   async #try(enter) {
@@ -42,8 +57,9 @@ export class Door {
   #label() {
     byId("door-label").textContent = word(this.#code ? "code_label" : "name_label");
     byId("door-input").placeholder = word(this.#code ? "code_placeholder" : "name_placeholder");
-    byId("door-switch").textContent = word(this.#code ? "have_name" : "have_code");
-    byId("door-hint").hidden = this.#code;
+    byId("door-switch").textContent = word(this.#code ? (names ? "have_name" : "have_neither") : "have_code");
+    byId("door-hint").hidden = this.#code || !names;
+    byId("door-own").hidden = !this.#asks;
     this.#complain("");
   }
 

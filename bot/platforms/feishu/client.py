@@ -1,4 +1,4 @@
-"""Calls to Feishu's API: one pooled client, one tenant token, two rate budgets, every failure translated.
+"""Calls to Feishu's API: one pooled client, one tenant token, rate budgets, every failure translated.
 
 Nothing is tried twice in here but a call refused for its token: when to try again is the delivery loop's to decide.
 A lost connection, a timeout, a page of HTML leave open whether Feishu acted; such a call raises Retry and is safe to
@@ -54,8 +54,11 @@ class FeishuClient:
         self._http = http or pooled(settings)
         self._clock = clock
         self._sleep = sleep
-        self._app = Budget(50, _WINDOW)
-        self._targets = Budget(5, _WINDOW)  # a chat for new messages, a message for its changes
+        self._app = Budget(50, _WINDOW, passing=30)
+        self._minute = Budget(1000, 60 * _WINDOW, passing=600)
+        # A chat for new messages, a message for its changes; of those one a second may be progress.
+        self._targets = Budget(5, _WINDOW, passing=1)
+        self._cards = Budget(10, _WINDOW, passing=5)  # what is typed in by CardKit
         self._token = ""
         self._token_until = 0.0
         self._renewing = asyncio.Lock()
@@ -66,15 +69,20 @@ class FeishuClient:
         params = {"receive_id_type": receiver_type}
         return _named(await self.call("POST", "/im/v1/messages", receiver, json=body, params=params), "message_id")
 
-    async def reply(self, message_id: str, chat: str, msg_type: str, content: str, uuid: str) -> str:
-        """An answer to a message, in its topic if it is in one; returns the new message's id."""
-        body = {"msg_type": msg_type, "content": content, "uuid": uuid}
-        path = f"/im/v1/messages/{quote(message_id)}/reply"
+    async def reply(
+        self, message_id: str, chat: str, msg_type: str, content: str, uuid: str, *, in_thread: bool = False
+    ) -> str:
+        """An answer to a message, `in_thread` in its topic; returns the new message's id."""
+        body: dict[str, Any] = {"msg_type": msg_type, "content": content, "uuid": uuid}
+        if in_thread:
+            body["reply_in_thread"] = True
+        path = f"/im/v1/messages/{quote(message_id, safe='')}/reply"
         return _named(await self.call("POST", path, chat, json=body), "message_id")
 
-    async def patch(self, message_id: str, content: str) -> None:
-        """Replace a card."""
-        await self.call("PATCH", f"/im/v1/messages/{quote(message_id)}", message_id, json={"content": content})
+    async def patch(self, message_id: str, content: str, *, passing: bool = False) -> None:
+        """Replace a card; `passing` for progress, which is dropped (Busy) rather than kept waiting."""
+        path, body = f"/im/v1/messages/{quote(message_id, safe='')}", {"content": content}
+        await self.call("PATCH", path, message_id, json=body, passing=passing)
 
     async def upload_image(self, data: bytes) -> str:
         """Give Feishu a picture to show in messages; returns its image key."""
@@ -101,9 +109,16 @@ class FeishuClient:
         params: Mapping[str, str] | None = None,
         data: Mapping[str, str] | None = None,
         files: Files | None = None,
+        passing: bool = False,
+        card: bool = False,
     ) -> Answer:
-        """One call within the budgets, with a valid token, tried once more when the token is refused."""
-        await self._pace(target)
+        """One call within the budgets, with a valid token, tried once more when the token is refused.
+
+        `target` is what has a limit of its own: a chat, a message, with `card` a card of CardKit; empty for none.
+        A `passing` call uses a part of each budget only and raises Busy at once when that is used up.
+        """
+        budgets = self._budgets(target, card)
+        await self._pace(budgets, passing)
         token = await self._tenant_token()
         for last in (False, True):
             headers = {"Authorization": f"Bearer {token}"}
@@ -115,12 +130,13 @@ class FeishuClient:
             token = await self._tenant_token(refused=token)
         error = error_of(answer)
         if isinstance(error, Busy):
-            self._slow_down(answer, target)
+            self._slow_down(answer, budgets)
         raise error
 
     async def download(self, path: str, target: str, *, limit: int) -> bytes | None:
         """The bytes of a file, within the budgets as `call`; None when they are more than `limit`."""
-        await self._pace(target)
+        budgets = self._budgets(target, card=False)
+        await self._pace(budgets, passing=False)
         token = await self._tenant_token()
         got = await self._bytes(path, token, limit)
         if isinstance(got, Answer) and got.verdict is Verdict.RENEW:
@@ -129,7 +145,7 @@ class FeishuClient:
             return got
         error = error_of(got)
         if isinstance(error, Busy):
-            self._slow_down(got, target)
+            self._slow_down(got, budgets)
         raise error
 
     async def _bytes(self, path: str, token: str, limit: int) -> bytes | Answer | None:
@@ -157,19 +173,25 @@ class FeishuClient:
             raise Retry(f"Feishu did not answer {method} {path.split('/')[3]}: {type(error).__name__}") from error
         return _read(response)
 
-    async def _pace(self, target: str) -> None:
+    def _budgets(self, target: str, card: bool) -> list[tuple[Budget, str]]:
+        """What counts a call, the app's budgets first."""
+        own = [(self._cards if card else self._targets, target)] if target else []
+        return [(self._app, ""), (self._minute, ""), *own]
+
+    async def _pace(self, budgets: list[tuple[Budget, str]], passing: bool) -> None:
         now = self._clock()
-        wait = max(self._app.wait("", now), self._targets.wait(target, now) if target else 0.0)
+        wait = max(budget.wait(key, now) for budget, key in budgets)
+        if passing and not all(budget.room(key, now) for budget, key in budgets):
+            raise Busy("the part of the calls that progress may use is used up", after=max(wait, 0.1))
         if wait > PATIENCE:
             raise Busy(f"as many calls as Feishu allows are already waiting, {wait:.1f} s of them", after=wait)
-        self._app.take("", now + wait)
-        if target:
-            self._targets.take(target, now + wait)
+        for budget, key in budgets:
+            budget.take(key, now + wait)
         if wait > 0:
             await self._sleep(wait)
 
-    def _slow_down(self, answer: Answer, target: str) -> None:
-        budget, key = (self._targets, target) if answer.code == 230020 and target else (self._app, "")
+    def _slow_down(self, answer: Answer, budgets: list[tuple[Budget, str]]) -> None:
+        budget, key = budgets[-1] if answer.code == 230020 else budgets[0]
         budget.hold(key, self._clock() + answer.wait)
 
     async def _tenant_token(self, refused: str = "") -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from bot.platforms.base import PlatformError, Retry, Unconfigured, Undelivered
+from bot.platforms.base import Blocked, PlatformError, Retry, Unconfigured, Undelivered
 
 
 class MessageGone(Undelivered):
@@ -21,6 +21,18 @@ class Busy(Retry):
     """Too many calls; nothing was done."""
 
 
+class CardRefused(Undelivered):
+    """CardKit does not take this card (any more): the message itself may still be changed."""
+
+
+class StreamClosed(CardRefused):
+    """Nobody may type in the card now: open it again."""
+
+
+class Stale(CardRefused):
+    """An operation with a higher sequence was there before."""
+
+
 class Verdict(StrEnum):
     """What to do about a code."""
 
@@ -29,12 +41,18 @@ class Verdict(StrEnum):
     AGAIN = "again"  # the same again later
     GONE = "gone"  # that message cannot be answered or changed any more
     NEVER = "never"  # this message will never arrive there
+    BLOCKED = "blocked"  # what it says is not allowed: tell the person
+    REFUSED = "refused"  # not by CardKit: change the message instead
+    REOPEN = "reopen"  # switch the typing on again, then the same
+    STALE = "stale"  # the same with a higher sequence
     OPERATOR = "operator"  # nothing will work until somebody sets it right
 
 
 CODES: Final[Mapping[int, tuple[Verdict, str]]] = {
     99991661: (Verdict.RENEW, "the tenant token is missing"),
     99991663: (Verdict.RENEW, "the tenant token is not valid"),
+    99991664: (Verdict.RENEW, "the token is of another kind"),
+    99991665: (Verdict.RENEW, "the token is of another kind"),
     99991668: (Verdict.RENEW, "the access token is not valid"),
     99991671: (Verdict.RENEW, "the tenant token has a wrong form"),
     99991677: (Verdict.RENEW, "the tenant token is expired"),
@@ -53,9 +71,9 @@ CODES: Final[Mapping[int, tuple[Verdict, str]]] = {
     230001: (Verdict.NEVER, "a parameter is wrong"),
     230002: (Verdict.NEVER, "the bot is not in this group: add it again"),
     230013: (Verdict.NEVER, "the person is outside the app's availability range: widen it in the console"),
-    230022: (Verdict.NEVER, "Feishu's content audit blocked it"),
+    230022: (Verdict.BLOCKED, "Feishu's content audit blocked it"),
     230025: (Verdict.NEVER, "the content is too long"),
-    230028: (Verdict.NEVER, "the company's data-loss rules blocked it"),
+    230028: (Verdict.BLOCKED, "the company's data-loss rules blocked it"),
     230029: (Verdict.NEVER, "the person has left the company"),
     230034: (Verdict.NEVER, "the receiver does not exist"),
     230035: (Verdict.NEVER, "the bot may not write there"),
@@ -70,6 +88,21 @@ CODES: Final[Mapping[int, tuple[Verdict, str]]] = {
     234010: (Verdict.NEVER, "the picture is empty"),
     234011: (Verdict.NEVER, "the picture's format is not known to Feishu"),
     234039: (Verdict.NEVER, "the picture has too many pixels"),
+    200220: (Verdict.REFUSED, "CardKit could not write the text"),
+    200740: (Verdict.REFUSED, "CardKit does not know the card"),
+    200750: (Verdict.REFUSED, "the card is older than 14 days"),
+    200770: (Verdict.REFUSED, "CardKit has seen this uuid before"),
+    200810: (Verdict.AGAIN, "somebody is pressing a button of the card"),
+    200850: (Verdict.REOPEN, "nobody has typed in the card for too long"),
+    200860: (Verdict.NEVER, "the card is longer than 30 KB"),
+    300301: (Verdict.NEVER, "two elements of the card have the same id"),
+    300302: (Verdict.NEVER, "the card's update_multi is not true"),
+    300303: (Verdict.NEVER, "the card's schema is not 2.0"),
+    300305: (Verdict.NEVER, "the card has more than 200 elements"),
+    300307: (Verdict.NEVER, "the card is empty"),
+    300309: (Verdict.REOPEN, "the card's typing has closed after ten minutes"),
+    300311: (Verdict.REFUSED, "the card belongs to another app"),
+    300317: (Verdict.STALE, "the card has seen a higher sequence"),
     99992361: (Verdict.NEVER, "the person's open_id belongs to another app"),
     99992402: (Verdict.NEVER, "a field is wrong"),
     131001: (Verdict.AGAIN, "the wiki could not reach its own parts"),
@@ -91,6 +124,7 @@ CODES: Final[Mapping[int, tuple[Verdict, str]]] = {
     99991672: (Verdict.OPERATOR, "a scope is missing: grant it in the console and publish a version"),
 }
 _DEFAULT_WAIT: Final = 1.0  # seconds; the limits are per second
+_LONGER: Final = {11232: 5.0, 11233: 5.0}  # when all apps send on the hour, a second later is as bad
 _LONGEST_WAIT: Final = 300.0
 
 
@@ -125,8 +159,10 @@ class Answer:
         try:
             asked = float(self.reset)
         except ValueError:
-            return _DEFAULT_WAIT
-        return min(max(asked, 0.1), _LONGEST_WAIT) if asked == asked else _DEFAULT_WAIT
+            asked = float("nan")
+        if asked != asked:
+            return _LONGER.get(self.code or 0, _DEFAULT_WAIT)
+        return min(max(asked, 0.1), _LONGEST_WAIT)
 
 
 def error_of(answer: Answer) -> PlatformError:
@@ -147,6 +183,14 @@ def _error(answer: Answer) -> PlatformError:
             return MessageGone(text)
         case Verdict.NEVER:
             return Undelivered(text)
+        case Verdict.BLOCKED:
+            return Blocked(text)
+        case Verdict.REFUSED:
+            return CardRefused(text)
+        case Verdict.REOPEN:
+            return StreamClosed(text)
+        case Verdict.STALE:
+            return Stale(text)
         case Verdict.OPERATOR:
             return Unconfigured(text)
         case Verdict.RENEW:  # a fresh token was refused as well

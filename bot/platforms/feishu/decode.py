@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from bot.events import ChatEvent, Mention
 from storage.records import ChatType, Identity, Origin
 
-PLATFORM = "feishu"
+PLATFORM = "feishu"  # the main app; further ones are feishu-<name>
+_OURS = ("action", "chat", "form")  # of a button's value: what is read from elsewhere, or has its own place
 NOBODY = "nobody"  # the sender of a recall: Feishu does not say who took the message back
 
 _PLACEHOLDER = re.compile(r"@_user_[0-9]+")
@@ -47,6 +48,7 @@ class _Context:
     event_id: str
     at: datetime  # when it happened, else when it arrived
     bot: str  # the bot's own open_id; empty while unknown
+    platform: str  # feishu, or feishu-<name>
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,7 +70,7 @@ class _Content:
     ignored: str = ""
 
 
-def decode(envelope: Json, bot: str, now: datetime) -> ChatEvent | Ignored:
+def decode(envelope: Json, bot: str, now: datetime, platform: str = PLATFORM) -> ChatEvent | Ignored:
     """Decode a v2 envelope (and acknowledge an old v1 one); `bot` is the bot's open_id, empty while unknown."""
     header, event = _object(envelope.get("header")), _object(envelope.get("event"))
     kind = _line(header.get("event_type")) or f"v1:{_line(event.get('type'))}"
@@ -76,11 +78,17 @@ def decode(envelope: Json, bot: str, now: datetime) -> ChatEvent | Ignored:
     decoder = _DECODERS.get(kind)
     if decoder is None:
         return Ignored(event_type=kind, key=key, reason="nobody listens to this event")
-    context = _Context(event_id=key, at=instant(header.get("create_time")) or now, bot=bot)
+    context = _Context(event_id=key, at=instant(header.get("create_time")) or now, bot=bot, platform=platform)
     try:
-        return decoder(event, context)
+        return replace(decoder(event, context), tenant=_tenant(event), home=_line(header.get("tenant_key")))
     except _NotForUs as why:
         return Ignored(event_type=kind, key=key, reason=str(why))
+
+
+def _tenant(event: Json) -> str:
+    """The organisation of whoever caused an event: in a group with outsiders it may be another one than ours."""
+    found = _object(event.get("sender")).get("tenant_key") or _object(event.get("operator")).get("tenant_key")
+    return _line(found or event.get("operator_tenant_key"))
 
 
 def instant(raw: object) -> datetime | None:
@@ -105,18 +113,18 @@ def _message(event: Json, context: _Context) -> ChatEvent:
     if sender.get("sender_type") != "user":
         raise _NotForUs("not written by a person")  # two bots answering each other never stop
     key = _needed(message, "message_id")
-    person = Identity(platform=PLATFORM, external_id=_needed(_object(sender.get("sender_id")), "open_id"))
+    person = Identity(platform=context.platform, external_id=_needed(_object(sender.get("sender_id")), "open_id"))
     direct = message.get("chat_type") == "p2p"
     content = _content(_line(message.get("message_type")), message.get("content"))
     named = [_named(item, context.bot) for item in _list(message.get("mentions"))]
     return ChatEvent(
-        platform=PLATFORM,
+        platform=context.platform,
         key=key,  # not event_id: Feishu repeats a message under another event_id
         kind="ignored" if content.ignored else "message",
         sender=person,
         sender_name="",
         origin=Origin(
-            platform=PLATFORM,
+            platform=context.platform,
             chat_id=_needed(message, "chat_id"),
             chat_type=ChatType.DIRECT if direct else ChatType.GROUP,
             message_id=key,
@@ -127,7 +135,7 @@ def _message(event: Json, context: _Context) -> ChatEvent:
         text=content.ignored or _resolve(content.text, named),
         value={"images": list(content.images)} if content.images else {},
         mentions=tuple(
-            Mention(identity=Identity(platform=PLATFORM, external_id=item.open_id), name=item.name)
+            Mention(identity=Identity(platform=context.platform, external_id=item.open_id), name=item.name)
             for item in named
             if item.open_id and not item.own
         ),
@@ -136,44 +144,55 @@ def _message(event: Json, context: _Context) -> ChatEvent:
 
 
 def _action(event: Json, context: _Context) -> ChatEvent:
-    place, value = _object(event.get("context")), _object(_object(event.get("action")).get("value"))
-    if not context.event_id:
+    place, action = _object(event.get("context")), _object(event.get("action"))
+    value = _object(action.get("value"))  # a text as value, which other tools make, is none of our buttons
+    key = context.event_id or _line(event.get("token"))
+    if not key:
         raise _NotForUs("a press without an id")
     # Who pressed is the operator, never what the button's value says; anyone in the group can press.
-    person = Identity(platform=PLATFORM, external_id=_needed(_object(event.get("operator")), "open_id"))
-    action = _needed(value, "action")
+    person = Identity(platform=context.platform, external_id=_needed(_object(event.get("operator")), "open_id"))
     # The callback does not tell a direct chat from a group: our buttons carry it. Unknown counts as read by all.
     direct = value.get("chat") == ChatType.DIRECT.value
     return ChatEvent(
-        platform=PLATFORM,
-        key=f"press:{context.event_id}",
+        platform=context.platform,
+        key=f"press:{key}",
         kind="action",
         sender=person,
         sender_name="",
         origin=Origin(
-            platform=PLATFORM,
+            platform=context.platform,
             chat_id=_line(place.get("open_chat_id")),
             chat_type=ChatType.DIRECT if direct else ChatType.GROUP,
             message_id=_line(place.get("open_message_id")),
             sender=person.external_id,
         ),
         at=context.at,
-        action=action,
-        value={name: _plain(item) for name, item in value.items() if name not in ("action", "chat")},
+        action=_line(value.get("action")),  # empty: a button of nobody's, which is said in the toast
+        value={
+            **{name: _plain(item) for name, item in value.items() if name not in _OURS},
+            **_filled(action.get("form_value")),
+        },
         mentioned=True,
     )
+
+
+def _filled(form: object) -> dict[str, Any]:
+    """What was filled in where the button sends a form, by the names of its fields."""
+    if not isinstance(form, dict):
+        return {}
+    return {"form": {_line(name): _clean(text) for name, text in form.items() if isinstance(text, str)}}
 
 
 def _recall(event: Json, context: _Context) -> ChatEvent:
     message_id = _needed(event, "message_id")
     return ChatEvent(
-        platform=PLATFORM,
+        platform=context.platform,
         key=f"recall:{message_id}",
         kind="recall",
-        sender=Identity(platform=PLATFORM, external_id=NOBODY),
+        sender=Identity(platform=context.platform, external_id=NOBODY),
         sender_name="",
         origin=Origin(
-            platform=PLATFORM,
+            platform=context.platform,
             chat_id=_line(event.get("chat_id")),
             chat_type=ChatType.GROUP,
             message_id=message_id,
@@ -184,10 +203,73 @@ def _recall(event: Json, context: _Context) -> ChatEvent:
     )
 
 
+def _menu(event: Json, context: _Context) -> ChatEvent:
+    """An item of the bot's menu: its key is a command, answered in the chat with whoever chose it."""
+    operator = _object(event.get("operator"))
+    person = Identity(platform=PLATFORM, external_id=_needed(_object(operator.get("operator_id")), "open_id"))
+    if not context.event_id:
+        raise _NotForUs("a choice without an id")
+    return ChatEvent(
+        platform=PLATFORM,
+        key=f"menu:{context.event_id}",
+        kind="message",
+        sender=person,
+        sender_name=_line(operator.get("operator_name")),
+        origin=Origin(
+            platform=PLATFORM, chat_id="", chat_type=ChatType.DIRECT, message_id="", sender=person.external_id
+        ),
+        at=instant(event.get("timestamp")) or context.at,
+        text=command_of(_needed(event, "event_key")),
+        mentioned=True,
+    )
+
+
+def command_of(event_key: str) -> str:
+    """The command a menu item stands for: `/quota` and `quota` alike; `draw_help` is `/help draw`."""
+    if event_key.startswith(("/", "／")):
+        return event_key
+    topic = event_key.removesuffix("_help")
+    return f"/help {topic}" if topic != event_key else f"/{event_key}"
+
+
+def _chat(action: str, direct: bool = False) -> Callable[[Json, _Context], ChatEvent]:
+    """The bot came into a chat or is out of it, or somebody opened theirs."""
+
+    def decoder(event: Json, context: _Context) -> ChatEvent:
+        chat_id = _needed(event, "chat_id")
+        open_id = _line(_object(event.get("operator_id")).get("open_id")) or NOBODY
+        if not context.event_id:
+            raise _NotForUs("an event without an id")
+        return ChatEvent(
+            platform=PLATFORM,
+            key=f"chat:{context.event_id}",
+            kind="chat",
+            sender=Identity(platform=PLATFORM, external_id=open_id),
+            sender_name="",
+            origin=Origin(
+                platform=PLATFORM,
+                chat_id=chat_id,
+                chat_type=ChatType.DIRECT if direct else ChatType.GROUP,
+                message_id="",
+                sender=open_id,
+            ),
+            at=context.at,
+            action=action,
+            value={"name": name} if (name := _line(event.get("name"))) else {},
+        )
+
+    return decoder
+
+
 _DECODERS: Mapping[str, Callable[[Json, _Context], ChatEvent]] = {
     "im.message.receive_v1": _message,
     "im.message.recalled_v1": _recall,
     "card.action.trigger": _action,
+    "application.bot.menu_v6": _menu,
+    "im.chat.member.bot.added_v1": _chat("joined"),
+    "im.chat.access_event.bot_p2p_chat_entered_v1": _chat("entered", direct=True),
+    "im.chat.member.bot.deleted_v1": _chat("left"),
+    "im.chat.disbanded_v1": _chat("disbanded"),
 }
 
 

@@ -1,21 +1,28 @@
-"""Feishu as a ChatPlatform: requests of the webhook in, cards and texts out."""
+"""Feishu as a ChatPlatform: events of the webhook or the long connection in, cards and texts out."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from bot.context import Pressed
 from bot.events import ChatEvent
-from bot.platforms.base import Outgoing, PlatformError, Undelivered
+from bot.platforms.base import PROBLEM, Blocked, Outgoing, PlatformError, Unconfigured, Undelivered
 from bot.platforms.feishu import render, wire
+from bot.platforms.feishu.cardkit import CardKit, content_of
 from bot.platforms.feishu.client import FeishuClient
 from bot.platforms.feishu.codes import MessageGone
 from bot.platforms.feishu.decode import PLATFORM, Ignored
-from bot.platforms.feishu.settings import FeishuSettings
+from bot.platforms.feishu.presses import Presses
+from bot.platforms.feishu.rules import check_card
+from bot.platforms.feishu.settings import FeishuSettings, Mode
+from bot.platforms.feishu.streaming import Streams
+from bot.reply import Reply
 from storage.records import ChatType, Origin, utcnow
 
 log = logging.getLogger(__name__)
@@ -24,15 +31,16 @@ MAX_IMAGE_BYTES: Final = 10_000_000  # Feishu takes 10 MB
 _IDENTITY_PATIENCE: Final = 1.0  # seconds an event may wait for the bot's own id; Feishu waits 3 s for the answer
 _IDENTITY_PAUSE: Final = timedelta(seconds=30)  # until asking again after a failure
 
+_KEPT: Final = ("card_id", "since", "images", "parts")  # of a receipt, when a later step fails
+
 Accept = Callable[[ChatEvent], Awaitable[object]]  # keeps the event for good; when it raises, Feishu comes again
-Act = Callable[[ChatEvent], Awaitable[tuple[str, str]]]  # (info|success|warning|error, words) for the presser
+Act = Callable[[ChatEvent], Awaitable[Pressed]]  # does what a button says; in time, and without raising
 Images = Mapping[int, bytes]
 
 
 class FeishuPlatform:
-    """One Feishu app. Implements ChatPlatform; `handle` is the whole of POST /feishu/events."""
+    """One Feishu app. Implements ChatPlatform; `handle` is the whole of POST /feishu/events, `take` of a frame."""
 
-    name = PLATFORM
     progress_interval = 1.0  # a card may change 5 times a second, the app 1000 times a minute
 
     def __init__(
@@ -42,15 +50,34 @@ class FeishuPlatform:
         *,
         now: Callable[[], datetime] = utcnow,
         cut: str = render.CUT,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        name: str = PLATFORM,
     ) -> None:
-        """`cut` is the word that ends a text which was too long for a card."""
+        """`cut` ends a text which was too long for a card; `name` is the platform of its people and chats.
+
+        The clocks (s) are for cards typed in.
+        """
+        self.name = name
         self._settings = settings
         self._client = client or FeishuClient(settings)
         self._now = now
         self._cut = cut
+        self._presses = Presses()
+        self._streams = Streams(CardKit(self._client), clock=clock, wall=wall)
         self._bot = ""  # our own open_id
         self._identifying: asyncio.Task[None] | None = None
         self._ask_after = now()
+
+    @property
+    def settings(self) -> FeishuSettings:
+        """What the operator set for this app."""
+        return self._settings
+
+    @property
+    def client(self) -> FeishuClient:
+        """The app's one door to Feishu's API, with its token and its budgets."""
+        return self._client
 
     async def handle(
         self, headers: Mapping[str, str], body: bytes, accept: Accept, act: Act
@@ -60,20 +87,55 @@ class FeishuPlatform:
         200 is only said after `accept` returned. What it raises is the caller's 500, and Feishu sends again.
         """
         try:
-            received = await self._receive(headers, body)
+            received = await self._known(
+                lambda: wire.receive(headers, body, self._settings, self._now(), self._bot, self.name)
+            )
         except wire.WireError as error:
-            log.warning("refused a request to /feishu/events: %s: %s", type(error).__name__, error)
+            log.warning("refused a request to %s: %s: %s", self.path, type(error).__name__, error)
             return error.status, {"code": error.status, "msg": "not accepted"}
-        match received:
-            case wire.Challenge(text=text):
-                return 200, {"challenge": text}
-            case wire.Event(event=event) if event.kind == "action":
-                return 200, wire.answer_toast(*await act(event))
-            case wire.Event(event=event):
-                await accept(event)
-            case Ignored(event_type=event_type, reason=reason):
-                log.debug("acknowledged and ignored %s: %s", event_type, reason)
-        return 200, {}
+        if isinstance(received, wire.Challenge):
+            return 200, {"challenge": received.text}
+        return 200, await self._deal(received, accept, act) or {}
+
+    async def take(self, payload: bytes, accept: Accept, act: Act) -> dict[str, Any] | None:
+        """Deal with one event of the long connection; returns the answer to a button press, None for the rest.
+
+        When it returns, the event is kept for good. What `accept` raises comes out: then Feishu is to send it again.
+        """
+        try:
+            received = await self._known(
+                lambda: wire.unwrap(payload, self._settings, self._now(), self._bot, self.name)
+            )
+        except wire.WireError as error:  # sent again it would be the same: acknowledged, and the operator hears of it
+            log.warning("%s: acknowledged and dropped an event: %s: %s", self.name, type(error).__name__, error)
+            return None
+        return await self._deal(received, accept, act)
+
+    @property
+    def path(self) -> str:
+        """Where the webhook of this app stands."""
+        suffix = self.name.removeprefix(PLATFORM).removeprefix("-")
+        return f"/feishu/{suffix}/events" if suffix else "/feishu/events"
+
+    @property
+    def dials(self) -> bool:
+        """Whether events come over a long connection that we open."""
+        return self._settings.mode is Mode.LONG_CONNECTION
+
+    @property
+    def bot(self) -> str:
+        """The bot's own open_id; empty while unknown."""
+        return self._bot
+
+    async def answer(self, event: ChatEvent, act: Act) -> dict[str, Any]:
+        """Do what a pressed button says; the JSON that answers it, a toast and perhaps the card anew."""
+        async with self._presses.answering(event.origin.message_id):
+            kind, text, shown = await act(event)
+            card = None
+            if shown is not None:
+                keys = {int(asset): key for asset, key in shown.receipt.get("images", {}).items()}
+                card = render.card(shown.reply, keys, event.origin.chat_type, self._cut)
+            return wire.answer_toast(kind, text, card)
 
     async def identify(self) -> None:
         """Learn the bot's own open_id, by which it recognises its mention; after a failure not again for a while."""
@@ -82,7 +144,7 @@ class FeishuPlatform:
 
     async def post(self, message: Outgoing, images: Images) -> dict[str, Any]:
         """Answer `message.origin`; repeating it under the same key within an hour shows nothing twice."""
-        return await self._post(message, images, _uuid(message.key, message.origin), _joined(message.receipt))
+        return await self._post(message, images, message.key, _joined(message.receipt))
 
     async def update(self, receipt: Mapping[str, Any], message: Outgoing, images: Images) -> dict[str, Any]:
         """Change the card of `receipt`; where that is gone, too old or a text, say an outcome in a new message."""
@@ -91,32 +153,48 @@ class FeishuPlatform:
         if known.get("type") == "interactive":
             try:
                 async with _Keeping(known):
-                    _, content = await self._content(message, images, known, card=True)
-                    await self._client.patch(known["message_id"], content)
+                    await self._change(message, images, known, passing)
                 return known
-            except MessageGone as gone:
-                if passing:
+            except Undelivered as gone:
+                # A card that was typed in and takes neither CardKit's nor an ordinary change has to be followed too.
+                lost = isinstance(gone, MessageGone) or ("card_id" in known and not isinstance(gone, Blocked))
+                if passing or not lost:
                     raise
                 log.info("a card cannot be changed any more, a new message follows: %s", gone)
         elif passing:
             raise Undelivered("a text cannot show progress")
-        return await self._post(message, images, _uuid(f"{message.key}-n", message.origin), known)
+        known = {name: value for name, value in known.items() if name not in ("card_id", "since")}
+        return await self._post(message, images, f"{message.key}-n", known)
 
     async def close(self) -> None:
         if self._identifying is not None:
             self._identifying.cancel()
             await asyncio.gather(self._identifying, return_exceptions=True)
+        await self._streams.close()
         await self._client.close()
 
-    async def _receive(self, headers: Mapping[str, str], body: bytes) -> wire.Received:
-        received = wire.receive(headers, body, self._settings, self._now(), self._bot)
+    async def _deal(self, received: wire.Received, accept: Accept, act: Act) -> dict[str, Any] | None:
+        match received:
+            case wire.Event(event=event) if event.kind == "action":
+                return await self.answer(event, act)
+            case wire.Event(event=event):
+                await accept(event)
+            case Ignored(event_type=event_type, reason=reason):
+                log.debug("acknowledged and ignored %s: %s", event_type, reason)
+                if event_type == "card.action.trigger":
+                    return {}  # unanswered, Feishu shows an error to whoever pressed
+        return None
+
+    async def _known(self, receive: Callable[[], wire.Received]) -> wire.Received:
+        """What `receive` decodes; in a group once more when the bot's own id has become known meanwhile."""
+        received = receive()
         if self._bot or not isinstance(received, wire.Event):
             return received
         asking = self._start_identifying()
         if asking is None or received.event.origin.chat_type is ChatType.DIRECT:
             return received
         await asyncio.wait({asking}, timeout=_IDENTITY_PATIENCE)  # in a group it matters who was mentioned
-        return wire.receive(headers, body, self._settings, self._now(), self._bot)
+        return receive()
 
     def _start_identifying(self) -> asyncio.Task[None] | None:
         """The task that asks for our id, started when it is due; None when we know it or asked just now."""
@@ -134,29 +212,107 @@ class FeishuPlatform:
         except PlatformError as error:
             log.warning("Feishu did not tell who the bot is, mentions go by their kind meanwhile: %s", error)
 
-    async def _post(self, message: Outgoing, images: Images, uuid: str, receipt: dict[str, Any]) -> dict[str, Any]:
+    async def _post(self, message: Outgoing, images: Images, key: str, receipt: dict[str, Any]) -> dict[str, Any]:
+        origin = message.origin
         async with _Keeping(receipt):
-            msg_type, content = await self._content(message, images, receipt)
-            message_id = await self._deliver(message.origin, msg_type, content, uuid)
-            receipt.update(message_id=message_id, type=msg_type)
+            first, *rest = await self._parts(message, images, receipt)
+            uuid = _uuid(key, origin)
+            if not (message.reply.grows and await self._post_typed(message, uuid, receipt)):
+                msg_type, content = self._rendered(first, origin, receipt)
+                message_id = await self._deliver(origin, msg_type, content, uuid)
+                receipt.update(message_id=message_id, type=msg_type)
+            await self._go_on(rest, key, origin, receipt)
         return receipt
+
+    async def _post_typed(self, message: Outgoing, uuid: str, receipt: dict[str, Any]) -> bool:
+        """Send a card that will be typed in; False when CardKit does not play along and it must be an ordinary one."""
+        card = self._card(message.reply, message.origin, receipt)
+        if check_card(card):
+            return False
+        if "card_id" not in receipt:
+            try:
+                card_id, since = await self._streams.create(card)
+            except PlatformError as error:
+                log.info("an answer gets an ordinary card: %s", error)
+                self._note_problem(receipt)
+                return False
+            receipt.update(card_id=card_id, since=since)
+            # Sent, then lost in a crash, it must be this card that is sent again: of two, only one would be visible.
+            await message.keep(receipt)
+        try:
+            content = content_of(receipt["card_id"])
+            message_id = await self._deliver(message.origin, "interactive", content, uuid)
+        except Blocked:
+            raise
+        except Undelivered as error:
+            log.info("CardKit's card is not taken, an ordinary one follows: %s", error)
+            del receipt["card_id"], receipt["since"]
+            return False
+        receipt.update(message_id=message_id, type="interactive")
+        return True
+
+    async def _change(self, message: Outgoing, images: Images, receipt: dict[str, Any], passing: bool) -> None:
+        """Show a reply on the card it has: by CardKit where it is one of its cards, else by replacing the message."""
+        first, *rest = [message.reply] if passing else await self._parts(message, images, receipt)
+        card = self._card(first, message.origin, receipt)
+        await self._presses.over(receipt["message_id"])
+        if not await self._type(message.reply, card, receipt, passing):
+            await self._client.patch(receipt["message_id"], render.dumps(card), passing=passing)
+        await self._go_on(rest, message.key, message.origin, receipt)
+
+    async def _type(self, reply: Reply, card: render.Card, receipt: dict[str, Any], passing: bool) -> bool:
+        """Show it by CardKit; False when that does not take the card and the message must be replaced."""
+        if "card_id" not in receipt:
+            return False
+        card_id, since = receipt["card_id"], receipt["since"]
+        try:
+            if passing and reply.streaming:
+                await self._streams.type(card_id, since, card)
+            else:
+                await self._streams.show(card_id, since, card, passing=passing)
+        except (Blocked, MessageGone):
+            raise
+        except (Undelivered, Unconfigured) as error:
+            log.info("CardKit does not change the card, its message is replaced: %s", error)
+            self._note_problem(receipt)
+            return False
+        return True
+
+    def _note_problem(self, receipt: dict[str, Any]) -> None:
+        """The message arrives, but somebody should know why not as it is meant to."""
+        if self._streams.problem:
+            receipt[PROBLEM] = self._streams.problem
+
+    async def _go_on(self, rest: list[Reply], key: str, origin: Origin, receipt: dict[str, Any]) -> None:
+        """Send the rest of a text that was too long for one message, each part once."""
+        sent: dict[str, str] = receipt.setdefault("parts", {}) if rest else {}
+        for number, part in enumerate(rest, 2):
+            if str(number) not in sent:
+                msg_type, content = self._rendered(part, origin, receipt)
+                sent[str(number)] = await self._deliver(origin, msg_type, content, _uuid(f"{key}-{number}", origin))
 
     async def _deliver(self, origin: Origin, msg_type: str, content: str, uuid: str) -> str:
         """Answer the message; if that is gone, or there was none, write into the chat or to the person."""
         receiver, kind = (origin.chat_id, "chat_id") if origin.chat_id else (origin.sender, "open_id")
         if origin.message_id:
+            in_thread = bool(origin.thread_id)
             try:
-                return await self._client.reply(origin.message_id, receiver, msg_type, content, uuid)
+                return await self._client.reply(
+                    origin.message_id, receiver, msg_type, content, uuid, in_thread=in_thread
+                )
             except MessageGone as gone:
                 log.info("the message to answer is gone, the answer goes into its chat: %s", gone)
         return await self._client.send(receiver, kind, msg_type, content, uuid)
 
-    async def _content(
-        self, message: Outgoing, images: Images, receipt: dict[str, Any], card: bool = False
-    ) -> tuple[str, str]:
-        """(msg_type, content) with its pictures uploaded; their keys stand in `receipt` as soon as they are known."""
+    async def _parts(self, message: Outgoing, images: Images, receipt: dict[str, Any]) -> list[Reply]:
+        """What it takes to say the reply, its pictures uploaded."""
+        await self._upload(message.reply, images, receipt)
+        return render.parts(message.reply, _keys(receipt), message.origin.chat_type, self._cut)
+
+    async def _upload(self, reply: Reply, images: Images, receipt: dict[str, Any]) -> None:
+        """Upload a reply's pictures; their keys stand in `receipt` as soon as they are known."""
         keys: dict[str, str] = receipt["images"]
-        for picture in message.reply.pictures:
+        for picture in reply.pictures:
             if str(picture.asset) in keys:
                 continue
             try:
@@ -164,14 +320,16 @@ class FeishuPlatform:
             except KeyError as error:
                 raise Undelivered(f"picture {picture.asset} has no file to send") from error
             keys[str(picture.asset)] = await self._client.upload_image(await _within_limit(data))
-        known = {int(asset): key for asset, key in keys.items()}
-        if card:
-            return "interactive", render.dumps(render.card(message.reply, known, message.origin.chat_type, self._cut))
-        return render.message(message.reply, known, message.origin.chat_type, self._cut)
+
+    def _card(self, reply: Reply, origin: Origin, receipt: Mapping[str, Any]) -> render.Card:
+        return render.card(reply, _keys(receipt), origin.chat_type, self._cut)
+
+    def _rendered(self, reply: Reply, origin: Origin, receipt: Mapping[str, Any]) -> tuple[str, str]:
+        return render.message(reply, _keys(receipt), origin.chat_type, self._cut)
 
 
 class _Keeping:
-    """Puts the pictures uploaded so far into a PlatformError that leaves the block: they need no second upload."""
+    """Puts what was achieved into a PlatformError that leaves the block: it is not done a second time."""
 
     def __init__(self, receipt: dict[str, Any]) -> None:
         self._receipt = receipt
@@ -181,14 +339,19 @@ class _Keeping:
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, PlatformError):
-            error.receipt = {"images": dict(self._receipt["images"])}
+            error.receipt = {name: self._receipt[name] for name in _KEPT if name in self._receipt}
+
+
+def _keys(receipt: Mapping[str, Any]) -> dict[int, str]:
+    return {int(asset): key for asset, key in receipt["images"].items()}
 
 
 def _joined(*receipts: Mapping[str, Any]) -> dict[str, Any]:
     """One receipt of several, later ones winning, with all their image keys; the originals stay as they are."""
     joined = {name: value for receipt in receipts for name, value in receipt.items()}
     images = {asset: key for receipt in receipts for asset, key in receipt.get("images", {}).items()}
-    return {**joined, "images": images}
+    parts = {"parts": dict(receipts[0]["parts"])} if "parts" in receipts[0] else {}  # of this message, not of the other
+    return {**joined, "images": images, **parts}
 
 
 async def _within_limit(data: bytes) -> bytes:

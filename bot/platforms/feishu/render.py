@@ -8,17 +8,28 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
 
-from bot.platforms.feishu.rules import MAX_CARD_BYTES, check_card, size_of
-from bot.reply import Button, Picture, Reply, SourceLink
+from bot.platforms.feishu.rules import MAX_CARD_BYTES, MAX_INPUT, check_card, size_of
+from bot.reply import FORM_CLOSE, FORM_OPEN, Button, Form, FormField, Picture, Reply, SourceLink
 from storage.records import ChatType
 
 CUT = "…"  # follows a text that was too long, unless the caller has a better word
 SHORT = 300  # characters up to which a bare text goes as a text message
 MAX_TEXT_BYTES = 100_000  # a text message may have 150 KB
+MAX_PARTS: Final = 5  # messages that one reply may become
+TEXT: Final = "text"  # the id of the element that an answer is typed into
 
-_TEMPLATES = {"queued": "wathet", "running": "blue", "done": "green", "failed": "red", "cancelled": "grey"}
+_TEMPLATES = {
+    "queued": "wathet",
+    "running": "blue",
+    "done": "green",
+    "failed": "red",
+    "cancelled": "grey",
+    "hello": "indigo",
+}
 _STYLES = {"default": "default", "primary": "primary_filled", "danger": "danger"}
 _SPECIAL = str.maketrans({c: f"&#{ord(c)};" for c in "&<>*~[]()`_$#!|\\"})
 _LINE_START = re.compile(r"(?m)^([ \t]*)([-+])(?=\s)")  # would begin a list
@@ -58,10 +69,52 @@ def card(reply: Reply, image_keys: Mapping[int, str], chat_type: ChatType = Chat
     return _card(reply, image_keys, chat_type, f"{reply.text[:fits]}{cut}")
 
 
+def parts(
+    reply: Reply, image_keys: Mapping[int, str], chat_type: ChatType = ChatType.GROUP, cut: str = CUT
+) -> list[Reply]:
+    """The reply as replies of which each fits a card: a text beyond the limit goes on in the next message.
+
+    The first keeps headline, pictures and buttons, the last has sources and small print. What would need more than
+    MAX_PARTS ends in `cut`.
+    """
+    if size_of(_card(reply, image_keys, chat_type, reply.text)) <= MAX_CARD_BYTES:
+        return [reply]
+    room = MAX_CARD_BYTES - size_of(_card(reply, image_keys, chat_type, "")) - 100
+    pieces = list(_pieces(reply.text, room)) if room >= MAX_CARD_BYTES // 4 else [reply.text]
+    if len(pieces) == 1:
+        return [reply]
+    if len(pieces) > MAX_PARTS:
+        pieces = [*pieces[: MAX_PARTS - 1], f"{pieces[MAX_PARTS - 1][: -len(cut)]}{cut}"]
+    first, *middle, last = pieces
+    go_on = Reply(job=reply.job, state=reply.state)
+    return [
+        replace(reply, text=first, sources=(), note=""),
+        *(replace(go_on, text=piece) for piece in middle),
+        replace(go_on, text=last, sources=reply.sources, note=reply.note),
+    ]
+
+
+def _pieces(text: str, room: int) -> Iterator[str]:
+    """The text in pieces that take at most `room` bytes of a card, cut between lines where there are some."""
+    while _room_of(text) > room:
+        fits, beyond = 1, len(text)
+        while beyond - fits > 1:
+            middle = (fits + beyond) // 2
+            fits, beyond = (middle, beyond) if _room_of(text[:middle]) <= room else (fits, middle)
+        line = text.rfind("\n", fits // 2, fits)
+        end = line if line > 0 else fits
+        yield text[:end]
+        text = text[end:].lstrip("\n")
+    yield text
+
+
+def _room_of(text: str) -> int:
+    return len(dumps({"": markdown(text)}).encode())
+
+
 def text_message(text: str, cut: str = CUT) -> str:
     """The content of a text message; `**` and backquotes are taken off, tags and links are defused."""
-    plain = _SPANS.sub(lambda found: found["bold"] or found["code"], text)
-    safe = _LINK.sub("]\u200b", _TAG.sub("<\u200b", plain))
+    safe = _LINK.sub("]\u200b", _TAG.sub("<\u200b", _bare(text)))
     if len(safe.encode()) > MAX_TEXT_BYTES:
         safe = safe.encode()[:MAX_TEXT_BYTES].decode("utf-8", "ignore") + cut
     return dumps({"text": safe})
@@ -87,6 +140,11 @@ def markdown(text: str) -> str:
     return "".join([*parts, escape(text[last:])])
 
 
+def _bare(text: str) -> str:
+    """A reply's text without its markup."""
+    return _SPANS.sub(lambda found: found["bold"] or found["code"], text)
+
+
 def _is_plain(reply: Reply) -> bool:
     shaped = reply.title or reply.state or reply.fields or reply.pictures or reply.sources or reply.buttons
     # A text message can be edited 20 times at most, so whatever will change is a card from the start.
@@ -103,8 +161,9 @@ def _card(reply: Reply, image_keys: Mapping[int, str], chat_type: ChatType, text
         "schema": "2.0",
         "config": {
             "update_multi": True,
-            "enable_forward": not reply.buttons,  # a forwarded button would be pressed by strangers elsewhere
-            "summary": {"content": _clip(reply.title or reply.text, 60) or CUT},
+            # A forwarded button would be pressed by strangers elsewhere; an opinion of theirs does no harm.
+            "enable_forward": not reply.form and all(button.quiet for button in reply.buttons),
+            "summary": {"content": _clip(_bare(reply.title or reply.text), 60) or CUT},
         },
         "body": {"elements": list(_elements(reply, image_keys, chat_type, text))},
     }
@@ -117,20 +176,25 @@ def _card(reply: Reply, image_keys: Mapping[int, str], chat_type: ChatType, text
 def _elements(reply: Reply, image_keys: Mapping[int, str], chat_type: ChatType, text: str) -> Iterator[Element]:
     shown = [picture for picture in reply.pictures if picture.asset in image_keys]
     if text.strip():
-        yield _markdown("text", markdown(text))
+        yield _markdown(TEXT, markdown(text))
     elif not shown and not reply.progress and not reply.fields:
-        yield _markdown("text", CUT)  # a card without a body is refused; a streamed answer begins so
+        yield _markdown(TEXT, CUT)  # a card without a body is refused; a streamed answer begins so
     if reply.progress:
         yield _markdown("progress", _bar(*reply.progress))
-    if reply.fields:
-        yield _markdown("fields", "\n".join(_field(label, value) for label, value in reply.fields[:12]))
     yield from _pictures(shown, image_keys)
+    yield from _fields(reply)
     if reply.sources:
+        yield {"tag": "hr"}
         yield _markdown("sources", "\n".join(map(_source, reply.sources[:10])), small=True)
-    if reply.buttons:
-        yield _buttons(reply.buttons[:8], chat_type)
-    if reply.note:
-        yield _markdown("note", f"<font color='grey'>{escape(_clip(reply.note, 200))}</font>", small=True)
+    form = _fitting(reply.form)
+    buttons = [button for button in reply.buttons if not button.quiet][:8]
+    if form is not None and not form.open:
+        buttons.append(Button(action=FORM_OPEN, label=form.label, value=form.value))
+    if buttons and not (form is not None and form.open):
+        yield _buttons(buttons, chat_type)
+    if form is not None and form.open:
+        yield _form(form, chat_type)
+    yield from _foot(reply, chat_type)
 
 
 def _markdown(element_id: str, content: str, small: bool = False) -> Element:
@@ -143,14 +207,38 @@ def _bar(done: int, total: int) -> str:
     return f"{'▰' * filled}{'▱' * (_BAR - filled)} {done}/{total}"
 
 
+def _fields(reply: Reply) -> Iterator[Element]:
+    """A job's recipe takes a line or two of small print; what somebody asked for has a line for each."""
+    fields = [_field(label, value) for label, value in reply.fields[:12]]
+    if fields and reply.job is not None:
+        yield _markdown("fields", " · ".join(fields), small=True)
+    elif fields:
+        yield _markdown("fields", "\n".join(fields))
+
+
 def _field(label: str, value: str) -> str:
     return f"**{escape(_clip(label, 16))}** {escape(_clip(value, 160))}"
 
 
 def _source(source: SourceLink) -> str:
-    where = " › ".join(_clip(part, 60) for part in (source.document, source.heading) if part)
-    name = f"[{escape(where)}]({source.link})" if source.link else escape(where)
-    return f"**&#91;{source.mark}&#93; {name}** {escape(_clip(source.quote, 100))}"
+    # The first heading of a document is often its name: said once is enough.
+    name = source.document.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    heading = "" if source.heading == name else source.heading.removeprefix(f"{name} › ")
+    where = " › ".join(_clip(part, 60) for part in (source.document, heading) if part)
+    mark, said = f"&#91;{source.mark}&#93;", escape(_clip(source.quote, 100))
+    url = link_of(source.url)
+    return f"**{mark}** [{escape(where)}]({url}) {said}" if url else f"**{mark} {escape(where)}** {said}"
+
+
+def link_of(url: str) -> str:
+    """The address as it may stand in a link; empty when it is not plain http(s)."""
+    try:
+        split = urlsplit(url)
+        known = split.scheme in ("http", "https") and bool(split.hostname) and len(url) <= 1000
+    except ValueError:
+        return ""
+    # Whatever could end the link, or begin a tag, is written as %xx.
+    return quote(url, safe="/:?#@!$&+,;=%-._~") if known else ""
 
 
 def _pictures(pictures: list[Picture], image_keys: Mapping[int, str]) -> Iterator[Element]:
@@ -175,14 +263,90 @@ def _buttons(buttons: Iterable[Button], chat_type: ChatType) -> Element:
 
 
 def _button(number: int, button: Button, chat_type: ChatType) -> Element:
-    value = {**button.value, "action": button.action, "chat": chat_type.value}  # decode.py takes them out again
     return {
         "tag": "button",
         "element_id": f"button_{number}",
         "text": _plain(_clip(button.label, 30)),
         "type": _STYLES.get(button.style, "default"),
-        "behaviors": [{"type": "callback", "value": value}],
+        "behaviors": [_callback(button.action, button.value, chat_type)],
     }
+
+
+def _callback(action: str, value: Mapping[str, Any], chat_type: ChatType) -> Element:
+    """decode.py takes action and chat out again."""
+    return {"type": "callback", "value": {**value, "action": action, "chat": chat_type.value}}
+
+
+def _foot(reply: Reply, chat_type: ChatType) -> Iterator[Element]:
+    """The small print, and beside it on the right what people think."""
+    note = f"<font color='grey'>{escape(_clip(reply.note, 200))}</font>" if reply.note else ""
+    marks = [button for button in reply.buttons if button.quiet][:4]
+    if not marks:
+        if note:
+            yield _markdown("note", note, small=True)
+        return
+    columns = [{"tag": "column", "width": "weighted", "weight": 1, "vertical_align": "center"}]
+    columns[0]["elements"] = [_markdown("note", note or " ", small=True)]
+    for number, button in enumerate(marks):
+        mark = {**_button(number, button, chat_type), "element_id": f"mark_{number}", "type": "text", "size": "small"}
+        columns.append({"tag": "column", "width": "auto", "vertical_align": "center", "elements": [mark]})
+    yield {
+        "tag": "column_set",
+        "element_id": "foot",
+        "flex_mode": "none",
+        "horizontal_spacing": "small",
+        "columns": columns,
+    }
+
+
+def _fitting(form: Form | None) -> Form | None:
+    """A form that Feishu can show: an input takes 1000 characters. For more there is the command."""
+    return form if form and all(len(one.value) <= MAX_INPUT for one in form.fields) else None
+
+
+def _form(form: Form, chat_type: ChatType) -> Element:
+    """The open form: long fields on lines of their own, short ones two beside each other, then send and close."""
+    value = {name: item for name, item in form.value.items() if name != "form"}
+    send = {
+        "tag": "button",
+        "name": "send",
+        "text": _plain(form.send),
+        "type": "primary_filled",
+        "width": "fill",
+        "form_action_type": "submit",
+        "behaviors": [_callback(form.action, value, chat_type)],
+    }
+    close = {
+        "tag": "button",
+        "name": "close",
+        "text": _plain(form.close),
+        "width": "fill",
+        "form_action_type": "reset",
+        "behaviors": [_callback(FORM_CLOSE, value, chat_type)],
+    }
+    long = [_input(one) for one in form.fields if one.kind == "lines"]
+    short = [_input(one) for one in form.fields if one.kind != "lines"]
+    rows = [_abreast(short[at : at + 2]) for at in range(0, len(short), 2)]
+    elements = [*long, *rows, _abreast([send, close])]
+    return {"tag": "form", "element_id": "form", "name": form.action, "elements": elements}
+
+
+def _input(one: FormField) -> Element:
+    lines = {"input_type": "multiline_text", "rows": 3, "auto_resize": True, "max_rows": 8}
+    return {
+        "tag": "input",
+        "name": one.name,
+        "label": _plain(one.label),
+        "default_value": one.value,
+        "max_length": min(one.max, MAX_INPUT),
+        "width": "fill",
+        **(lines if one.kind == "lines" else {}),
+    }
+
+
+def _abreast(elements: list[Element]) -> Element:
+    columns = [{"tag": "column", "width": "weighted", "weight": 1, "elements": [element]} for element in elements]
+    return {"tag": "column_set", "flex_mode": "none", "columns": columns}
 
 
 def _code(text: str) -> str:

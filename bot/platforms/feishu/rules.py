@@ -10,6 +10,7 @@ from typing import Any, Final
 MAX_CARD_BYTES: Final = 29_000  # the limit is 30 KB; a margin for what counting differs in
 MAX_ELEMENTS: Final = 200
 MAX_DEPTH: Final = 5
+MAX_INPUT: Final = 1000  # characters an input takes
 
 _ELEMENT_ID = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,19}")
 _TEMPLATES = frozenset(
@@ -27,12 +28,18 @@ _PROPERTIES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
         frozenset({"combination_mode", "img_list"}),
     ),
     "button": (
-        frozenset({"text", "type", "size", "width", "behaviors", "confirm", "disabled"}),
+        frozenset({"text", "type", "size", "width", "behaviors", "confirm", "disabled", "name", "form_action_type"}),
         frozenset({"text", "behaviors"}),
     ),
     "column_set": (frozenset({"flex_mode", "horizontal_spacing", "columns"}), frozenset({"columns"})),
     "column": (frozenset({"width", "weight", "elements", "vertical_align"}), frozenset({"elements"})),
     "hr": (frozenset(), frozenset()),
+    "form": (frozenset({"name", "elements", "vertical_spacing", "padding"}), frozenset({"name", "elements"})),
+    "input": (
+        frozenset({"name", "label", "label_position", "placeholder", "default_value", "max_length", "required"})
+        | frozenset({"input_type", "rows", "auto_resize", "max_rows", "width", "disabled"}),
+        frozenset({"name"}),
+    ),
 }
 _COMBINATIONS = {"double": range(2, 3), "triple": range(3, 4), "bisect": range(2, 7), "trisect": range(3, 10)}
 
@@ -47,7 +54,7 @@ def size_of(card: Json) -> int:
 def check_card(card: Json) -> list[str]:
     """What Feishu would refuse this card for, one sentence each; empty when it is fine."""
     elements = (problem for element, depth in _walk(card) for problem in _one(element, depth))
-    return [*_whole(card), *_ids(card), *elements]
+    return [*_whole(card), *_ids(card), *_forms(card), *elements]
 
 
 def _whole(card: Json) -> Iterator[str]:
@@ -81,6 +88,25 @@ def _ids(card: Json) -> Iterator[str]:
         seen.add(element_id)
 
 
+def _forms(card: Json) -> Iterator[str]:
+    """A form stands at the root, has a button that sends it, and all that is pressed or filled in there has a name."""
+    roots = card.get("body", {}).get("elements", ())
+    if sum(1 for element, _ in _walk(card) if element.get("tag") == "form") > sum(
+        e.get("tag") == "form" for e in roots
+    ):
+        yield "a form stands inside another element"
+    names: list[str] = []
+    for form in (element for element in roots if element.get("tag") == "form"):
+        inner = [element for element, _ in _walk({"body": {"elements": [form]}})]
+        names += [
+            str(element.get("name", "")) for element in inner if element.get("tag") in ("form", "input", "button")
+        ]
+        if not any(element.get("form_action_type") == "submit" for element in inner):
+            yield "a form needs a button whose form_action_type is submit"
+    if "" in names or len(names) != len(set(names)):
+        yield "a form and everything in it that is filled in or pressed needs a name of its own"
+
+
 def _one(element: Json, depth: int) -> Iterator[str]:
     tag = str(element.get("tag"))
     if tag not in _PROPERTIES:
@@ -95,8 +121,20 @@ def _one(element: Json, depth: int) -> Iterator[str]:
         mode, count = str(element.get("combination_mode")), len(element.get("img_list", ()))
         if count not in _COMBINATIONS.get(mode, range(0)):
             yield f"img_combination {mode} cannot show {count} pictures"
+    if tag == "input":
+        yield from _input(element)
     if tag == "button" and not all(_is_callback(item) for item in element.get("behaviors", ())):
         yield "a button needs behaviors of type callback whose value is an object"
+
+
+def _input(element: Json) -> Iterator[str]:
+    most = element.get("max_length", MAX_INPUT)
+    if not 1 <= most <= MAX_INPUT:
+        yield f"input.max_length is {most}, 1 to {MAX_INPUT} is allowed"
+    if len(element.get("default_value", "")) > most:
+        yield f"input.default_value is longer than the {most} that may be filled in"
+    if element.get("input_type", "text") not in ("text", "multiline_text", "password"):
+        yield f"input.input_type {element.get('input_type')!r} does not exist"
 
 
 def _is_callback(behavior: Json) -> bool:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from importlib.util import find_spec
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
@@ -16,11 +16,10 @@ _CONSOLE = {
     "encrypt_key": "Events & Callbacks (事件与回调) > Encryption Strategy (加密策略) > Encrypt Key",
     "verification_token": "Events & Callbacks (事件与回调) > Encryption Strategy (加密策略) > Verification Token",
 }
-_NOT_YET = (
-    "feishu.mode is long_connection, which this version cannot serve yet: set `mode: webhook` in platforms.yaml and "
-    "give the console the request address https://<your host>/feishu/events, for events and for callbacks"
-)
-_NO_PACKAGE = "feishu is enabled but the package cryptography is not installed: pip install 'moqi[feishu]'"
+_INSTALL = "feishu is enabled but the package {} is not installed: pip install 'moqi[feishu]'"
+_LONG_CONNECTION = {"websockets": "websockets", "lark_oapi": "lark-oapi"}  # module: package
+_FEISHU = ("https://open.feishu.cn", "https://accounts.feishu.cn")
+_LARK = ("https://open.larksuite.com", "https://accounts.larksuite.com")
 _ORIGIN = re.compile(r"https://[^/\s]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?")
 
 
@@ -31,6 +30,13 @@ class Mode(StrEnum):
     WEBHOOK = "webhook"  # Feishu posts to /feishu/events
 
 
+class Outsiders(StrEnum):
+    """What becomes of people of other organisations who meet the bot in an external group."""
+
+    REFUSE = "refuse"  # they are told that it is not for them
+    ALLOW = "allow"  # they may use it, never as admins; documents for everyone are not for them
+
+
 class FeishuSettings(BaseModel):
     """The `feishu` section of platforms.yaml."""
 
@@ -38,12 +44,28 @@ class FeishuSettings(BaseModel):
 
     enabled: bool = Field(False, description="Serve Feishu.")
     mode: Mode = Field(Mode.LONG_CONNECTION, description="How events arrive: long_connection or webhook.")
-    domain: str = Field("https://open.feishu.cn", description="The open platform; Lark: https://open.larksuite.com.")
-    accounts_domain: str = Field("https://accounts.feishu.cn", description="Where people log in.")
+    domain: str = Field(_FEISHU[0], description="The open platform; Lark: https://open.larksuite.com.")
+    accounts_domain: str = Field(_FEISHU[1], description="Where people log in; Lark: follows from `domain`.")
     app_id: str = Field("", description="App ID of the self-built app, cli_….")
     app_secret: SecretStr = Field(SecretStr(""), description="App Secret.")
     encrypt_key: SecretStr = Field(SecretStr(""), description="Encrypt Key; signs and encrypts what Feishu posts.")
     verification_token: SecretStr = Field(SecretStr(""), description="Verification Token; stands in every event.")
+    allowed_tenants: tuple[str, ...] = Field(
+        (), description="Other organisations (tenant_key) whose people are treated as our own."
+    )
+    external: Outsiders = Field(
+        Outsiders.REFUSE, description="People of any other organisation: refuse, or allow without any special right."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _follow_domain(cls, given: Any) -> Any:
+        """Lark's people log in at Lark: who set `domain` need not set the other as well."""
+        if not isinstance(given, Mapping) or str(given.get("domain", "")).rstrip("/") != _LARK[0]:
+            return given
+        chosen = given.get("accounts_domain", _FEISHU[1])
+        left = isinstance(chosen, str) and chosen.rstrip("/") == _FEISHU[1]
+        return {**given, "accounts_domain": _LARK[1]} if left else given
 
     @field_validator("domain", "accounts_domain")
     @classmethod
@@ -52,6 +74,16 @@ class FeishuSettings(BaseModel):
         if not _ORIGIN.fullmatch(value):
             raise ValueError("must be https://host without a path (plain http only on this machine)")
         return value
+
+    @model_validator(mode="after")
+    def _is_one_platform(self) -> Self:
+        for ours, other in ((_FEISHU, _LARK), (_LARK, _FEISHU)):
+            if self.domain == ours[0] and self.accounts_domain == other[1]:
+                raise ValueError(
+                    f"domain {self.domain} and accounts_domain {self.accounts_domain} are two platforms: an app "
+                    f"belongs to one of them; write accounts_domain: {ours[1]}, or leave it out"
+                )
+        return self
 
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
@@ -78,5 +110,5 @@ def check(settings: FeishuSettings, find: Callable[[str], object] = find_spec) -
     """What keeps the server from opening Feishu with these settings; empty when nothing does."""
     if not settings.enabled:
         return []
-    problems = [_NOT_YET] if settings.mode is Mode.LONG_CONNECTION else []
-    return problems if find("cryptography") else [*problems, _NO_PACKAGE]
+    needed = {"cryptography": "cryptography"} if settings.mode is Mode.WEBHOOK else _LONG_CONNECTION
+    return [_INSTALL.format(package) for module, package in needed.items() if not find(module)]

@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from bot.events import ChatEvent
-from bot.platforms.feishu.decode import Ignored, decode, instant
+from bot.platforms.feishu.decode import PLATFORM, Ignored, decode, instant
 from bot.platforms.feishu.settings import FeishuSettings
 
 MAX_BODY = 1_000_000  # bytes
@@ -79,7 +79,12 @@ Received = Challenge | Event | Ignored
 
 
 def receive(
-    headers: Mapping[str, str], body: bytes, settings: FeishuSettings, now: datetime, bot: str = ""
+    headers: Mapping[str, str],
+    body: bytes,
+    settings: FeishuSettings,
+    now: datetime,
+    bot: str = "",
+    platform: str = PLATFORM,
 ) -> Received:
     """Verify, decrypt and decode one request; `bot` is the bot's own open_id, empty while unknown.
 
@@ -89,6 +94,8 @@ def receive(
         raise TooLarge(f"{len(body)} bytes")
     names = {name.lower(): value for name, value in headers.items()}  # servers and proxies change the case
     key = settings.encrypt_key.get_secret_value()
+    if not key:  # the long connection needs none, but then nothing proves who posts
+        raise Forged("feishu.encrypt_key is empty: no request can be believed")
     signed = _signed(names, body, key)
     envelope = _envelope(_sealed(body), key, signed)
     header = _mapping(envelope.get("header"))
@@ -101,7 +108,20 @@ def receive(
     _check_fresh(instant(names.get("x-lark-request-timestamp")) or instant(header.get("create_time")), now)
     if header and header.get("app_id") != settings.app_id:
         raise Forged(f"the event is for app {header.get('app_id')!r}, feishu.app_id is {settings.app_id!r}")
-    decoded = decode(envelope, bot, now)
+    return _decoded(envelope, bot, now, platform)
+
+
+def unwrap(payload: bytes, settings: FeishuSettings, now: datetime, bot: str, platform: str) -> Received:
+    """Decode what came over the long connection: plain JSON, proved by the connection itself. Raises WireError."""
+    envelope = _load(payload)
+    header = _mapping(envelope.get("header"))
+    if header and header.get("app_id") != settings.app_id:
+        raise Forged(f"the event is for app {header.get('app_id')!r}, feishu.app_id is {settings.app_id!r}")
+    return _decoded(envelope, bot, now, platform)
+
+
+def _decoded(envelope: Mapping[str, Any], bot: str, now: datetime, platform: str) -> Event | Ignored:
+    decoded = decode(envelope, bot, now, platform)
     return decoded if isinstance(decoded, Ignored) else Event(event=decoded)
 
 

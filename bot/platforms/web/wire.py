@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -57,9 +58,17 @@ def message_event(*, user_id: int, name: str, browser_id: str, text: str, at: da
 
 
 def action_event(
-    *, user_id: int, name: str, browser_id: str, action: str, value: dict[str, int], message: int, at: datetime
+    *,
+    user_id: int,
+    name: str,
+    browser_id: str,
+    action: str,
+    value: dict[str, int],
+    message: int,
+    at: datetime,
+    form: Mapping[str, str] | None = None,
 ) -> ChatEvent:
-    """A button somebody pressed under message `message`."""
+    """A button somebody pressed under message `message`, perhaps with the form it sends."""
     return ChatEvent(
         platform=PLATFORM,
         key=own_key(user_id, browser_id),
@@ -69,7 +78,7 @@ def action_event(
         origin=_origin(user_id, name, str(message)),
         at=at,
         action=action,
-        value=dict(value),
+        value={**value, "form": dict(form)} if form else dict(value),
         mentioned=True,
     )
 

@@ -95,6 +95,18 @@ def _create_tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_head")),
     )
     op.create_table(
+        "chats",
+        sa.Column("platform", sa.Text(), nullable=False),
+        sa.Column("chat_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("changed_at", sa.Text(), nullable=False),
+        sa.Column("greeted_at", sa.Text()),
+        sa.Column("removed_at", sa.Text()),
+        sa.CheckConstraint("state in ('member', 'removed', 'disbanded')", name=op.f("ck_chats_state")),
+        sa.PrimaryKeyConstraint("platform", "chat_id", name=op.f("pk_chats")),
+    )
+    op.create_table(
         "classes",
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("priority", sa.Integer(), nullable=False),
@@ -173,6 +185,14 @@ def _create_tables() -> None:
         sa.PrimaryKeyConstraint("kind", name=op.f("pk_lanes")),
     )
     op.create_table(
+        "leases",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("until", sa.Text(), nullable=False),
+        sa.Column("seen", sa.Text()),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_leases")),
+    )
+    op.create_table(
         "stretches",
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("priority", sa.Integer(), nullable=False),
@@ -189,6 +209,7 @@ def _create_tables() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("role", sa.Text(), nullable=False),
         sa.Column("department", sa.Text(), nullable=False),
+        sa.Column("department_set", sa.Boolean(), nullable=False),
         sa.Column("banned", sa.Boolean(), nullable=False),
         sa.Column("ban_reason", sa.Text(), nullable=False),
         sa.Column("banned_until", sa.Text()),
@@ -196,6 +217,41 @@ def _create_tables() -> None:
         sa.CheckConstraint("role in ('user', 'reviewer', 'admin')", name=op.f("ck_users_role")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
     )
+    op.create_table(
+        "profiles",
+        sa.Column("platform", sa.Text(), nullable=False),
+        sa.Column("external_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("departments", sa.Text(), nullable=False),
+        sa.Column("union_id", sa.Text(), nullable=False),
+        sa.Column("tenant_key", sa.Text(), nullable=False),
+        sa.Column("guest", sa.Boolean(), nullable=False),
+        sa.Column("fetched_at", sa.Text()),
+        sa.Column("refused_at", sa.Text()),
+        sa.PrimaryKeyConstraint("platform", "external_id", name=op.f("pk_profiles")),
+    )
+    op.create_table(
+        "tenants",
+        sa.Column("platform", sa.Text(), nullable=False),
+        sa.Column("tenant_key", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("platform", name=op.f("pk_tenants")),
+    )
+    op.create_table(
+        "external_chats",
+        sa.Column("platform", sa.Text(), nullable=False),
+        sa.Column("chat_id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("platform", "chat_id", name=op.f("pk_external_chats")),
+    )
+    op.create_table(
+        "logins",
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("browser", sa.Text(), nullable=False),
+        sa.Column("platform", sa.Text(), nullable=False),
+        sa.Column("redirect_uri", sa.Text(), nullable=False),
+        sa.Column("expires_at", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("state", name=op.f("pk_logins")),
+    )
+    op.create_index(op.f("ix_logins_expires_at"), "logins", ["expires_at"])
     op.create_table(
         "document_access",
         sa.Column("principal", sa.Text(), nullable=False),
@@ -340,6 +396,17 @@ def _create_tables() -> None:
     )
     op.create_index(op.f("ix_assets_sha256"), "assets", ["sha256"])
     op.create_table(
+        "feedback",
+        sa.Column("job_id", sa.Integer(), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("value", sa.Integer(), nullable=False),
+        sa.Column("at", sa.Text(), nullable=False),
+        sa.CheckConstraint("value in (1, -1)", name=op.f("ck_feedback_value")),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_feedback_job_id_jobs")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_feedback_user_id_users")),
+        sa.PrimaryKeyConstraint("job_id", "user_id", name=op.f("pk_feedback")),
+    )
+    op.create_table(
         "ledger",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("account", sa.Text(), nullable=False),
@@ -443,6 +510,7 @@ def _drop_tables() -> None:
     op.drop_table("reservations")
     op.drop_table("outbox")
     op.drop_table("ledger")
+    op.drop_table("feedback")
     op.drop_table("assets")
     op.drop_table("turns")
     op.drop_table("tokens")
@@ -451,14 +519,20 @@ def _drop_tables() -> None:
     op.drop_table("jobs")
     op.drop_table("identities")
     op.drop_table("document_access")
+    op.drop_table("logins")
+    op.drop_table("external_chats")
+    op.drop_table("tenants")
+    op.drop_table("profiles")
     op.drop_table("users")
     op.drop_table("stretches")
+    op.drop_table("leases")
     op.drop_table("lanes")
     op.drop_table("inbox")
     op.drop_table("syncs")
     op.drop_table("documents")
     op.drop_table("conversations")
     op.drop_table("classes")
+    op.drop_table("chats")
     op.drop_table("audit_head")
     op.drop_table("audit")
     op.drop_table("allowances")

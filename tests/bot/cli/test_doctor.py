@@ -186,15 +186,6 @@ def test_a_database_that_cannot_be_reached(moqi: Installation, monkeypatch: pyte
 # --- Feishu -----------------------------------------------------------------------------------------------------
 
 
-def test_feishu_that_is_well_says_what_to_subscribe_to(moqi: Installation) -> None:
-    with FeishuSimulator() as feishu:
-        write(moqi, "platforms", {"feishu": feishu.settings})
-        checks = examined(moqi)
-    assert broken(checks) == {}
-    for word in ("im.message.receive_v1", "im.message.recalled_v1", "card.action.trigger", "/feishu/events"):
-        assert word in checks["feishu events"]["next_step"]
-
-
 def test_feishu_with_a_wrong_secret(moqi: Installation) -> None:
     with FeishuSimulator() as feishu:
         write(moqi, "platforms", {"feishu": {**feishu.settings, "app_secret": "not-that-one"}})
@@ -220,13 +211,6 @@ def test_feishu_that_nobody_answers_for(moqi: Installation) -> None:
 def test_feishu_with_settings_that_are_not_complete(moqi: Installation) -> None:
     write(moqi, "platforms", {"feishu": {"enabled": True, "mode": "webhook", "app_id": "cli_1"}})
     assert "app_secret is empty" in broken(examined(moqi))["settings"]
-
-
-def test_feishu_in_a_mode_that_cannot_be_served(moqi: Installation) -> None:
-    section = {"enabled": True, "mode": "long_connection", "app_id": "cli_1", "app_secret": "s"}
-    write(moqi, "platforms", {"feishu": section})
-    found = broken(examined(moqi))
-    assert "mode: webhook" in (found.get("feishu") or found["settings"])
 
 
 def write(moqi: Installation, name: str, values: dict[str, Any]) -> None:

@@ -13,8 +13,8 @@ from sqlalchemy import Connection
 from bot.cli.common import Exit
 from bot.cli.report import span
 from scheduler import quota
-from storage import jobs, tokens, users
-from storage.records import Identity, JobState, Role, utcnow
+from storage import jobs, profiles, tokens, users
+from storage.records import Department, Identity, JobState, Profile, Role, utcnow
 from tests.bot.cli.installation import Installation
 
 ALICE = Identity(platform="web", external_id="alice")
@@ -93,6 +93,20 @@ def test_a_person_of_a_department_sees_its_quota_too(moqi: Installation) -> None
     moqi("dept", "set", "web:alice", "")
     assert "dept:" not in moqi("quota", "show", "web:alice").out
     assert moqi("audit", "list", "--action", "dept.set", "--json").json[0]["detail"] == {"department": ""}
+
+
+def test_a_department_is_given_back_to_the_platform(moqi: Installation) -> None:
+    who = Identity(platform="feishu", external_id="ou_1")
+    told = Profile(
+        identity=who, name="王小墨", departments=(Department(id="od-1", name="设计部"),), fetched_at=utcnow()
+    )
+    moqi("dept", "set", "feishu:ou_1", "外包")
+    with moqi.database() as db:
+        db.run_sync(profiles.keep, [told])
+    assert moqi("dept", "list", "--json").json == [{"department": "外包", "people": 1}]
+    assert moqi("dept", "set", "feishu:ou_1", "--auto").out == "王小墨 belongs to 设计部\n"
+    assert moqi("dept", "set", "feishu:ou_1").code == Exit.USAGE
+    assert moqi("dept", "set", "feishu:ou_1", "外包", "--auto").code == Exit.USAGE
 
 
 def test_quota_show_without_a_name_is_the_one_of_the_terminal(moqi: Installation) -> None:

@@ -225,7 +225,7 @@ def test_init_asks_until_an_answer_can_be_used(
 ) -> None:
     config = tmp_path / "new"
     monkeypatch.setenv("MOQI_CONFIG", str(config))
-    weights, feishu = str(tmp_path / "weights"), ("y", "cli_123")
+    weights, feishu = str(tmp_path / "weights"), ("y", "cli_123", "n")  # no webhook
     answer(
         monkeypatch,
         "画室 ${X}: #1",
@@ -246,13 +246,27 @@ def test_init_asks_until_an_answer_can_be_used(
     assert "language: must be 'zh', 'en'" in ran.out
     assert "is no time zone" in ran.out
     assert "export FEISHU_APP_SECRET=" in ran.out
+    assert "FEISHU_ENCRYPT_KEY" not in ran.out
     assert "${FEISHU_APP_SECRET}" in (config / "platforms.yaml").read_text(encoding="utf-8")
     assert "FEISHU_APP_SECRET is not set" in moqi("config", "check").err
     found = load(config, dict.fromkeys(setup.FEISHU_SECRETS, "s"))
     assert (found.interface.title, found.interface.language, found.policy.timezone) == ("画室 ${X}: #1", "en", "UTC")
     assert (found.platforms.web.enabled, found.platforms.feishu.app_id) == (False, "cli_123")
+    assert found.platforms.feishu.mode == "long_connection"
     assert (found.model.image.path, found.knowledge.sources) == (weights, ())
     assert (found.policy.quotas.user.draw[0].amount, found.policy.quotas.user.ask[0].period) == (9, "week")
+
+
+def test_init_asks_for_the_keys_of_a_webhook(
+    moqi: Installation, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MOQI_CONFIG", str(tmp_path / "new"))
+    answer(monkeypatch, "", "", "", "", "y", "cli_123", "y", "", "", "", "")
+    ran = moqi("init")
+    assert ran.code == Exit.DONE, ran
+    assert all(f"export {name}=" in ran.out for name in {**setup.FEISHU_SECRETS, **setup.WEBHOOK_SECRETS})
+    found = load(tmp_path / "new", dict.fromkeys({**setup.FEISHU_SECRETS, **setup.WEBHOOK_SECRETS}, "s"))
+    assert found.platforms.feishu.mode == "webhook"
 
 
 def test_init_that_is_interrupted_or_not_confirmed_writes_nothing(

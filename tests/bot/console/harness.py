@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from socket import socket
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -25,13 +26,14 @@ from bot.console import words
 from bot.console.console import CommandHint, Console, Look
 from bot.console.routes import build_router
 from bot.console.security import SecurityHeaders
+from bot.context import Pressed
 from bot.events import ChatEvent
 from bot.naming import Naming, name
 from bot.platforms.base import Outgoing
 from bot.platforms.web.feed import Feed
 from bot.platforms.web.platform import WebPlatform
 from bot.platforms.web.settings import WebSettings
-from bot.reply import Button, Picture, Reply, SourceLink
+from bot.reply import Button, Form, FormField, Picture, Reply, SourceLink
 from storage import assets, documents, jobs
 from storage.database import Database
 from storage.files import Files
@@ -45,6 +47,7 @@ HANDBOOK = (
     "申请年假须至少提前三个工作日在系统中提交，由直属主管批准。连续休假超过五天的，还须部门负责人批准。",
     "当年未休完的年假可以顺延到次年三月三十一日，逾期作废。离职时未休的年假按日工资折算。",
 )
+MARKS = (("up", "👍"), ("down", "👎"))
 COMMANDS = (
     CommandHint(name="/draw", zh="/画", help="画一幅画：/draw 一只猫 --size 512x512"),
     CommandHint(name="/ask", zh="/问", help="从知识库里找答案，附出处"),
@@ -56,6 +59,25 @@ COMMANDS = (
     CommandHint(name="/new", zh="/新对话", help="开始新的对话"),
     CommandHint(name="/status", zh="/状态", help="模型和队列的状态"),
 )
+
+
+VOTES = tuple(Button(action=f"vote_{way}", label=mark, value={"job": 1}, quiet=True) for way, mark in MARKS)
+
+
+def redo_form(job: int, prompt: str) -> Form:
+    """The form of a finished picture."""
+    return Form(
+        action="redo_form",
+        label="改词重画",
+        send="按这个画",
+        close="收起",
+        fields=(
+            FormField(name="prompt", label="描述", kind="lines", value=prompt, max=2000),
+            FormField(name="size", label="尺寸", value="512x512", max=20),
+            FormField(name="seed", label="种子", kind="number", value="7", max=12),
+        ),
+        value={"job": job},
+    )
 
 
 @dataclass
@@ -80,12 +102,17 @@ class Script:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    async def act(self, event: ChatEvent) -> tuple[str, str]:
+    async def act(self, event: ChatEvent) -> Pressed:
         self.pressed.append(event)
         if event.action == "cancel":
-            return "info", "正在取消"
-        await self.accept(replace(event, kind="message", text="/draw 重画的熊猫"))
-        return "success", "已加入队列"
+            return Pressed("info", "正在取消")
+        if event.action.startswith("vote"):
+            return Pressed("success", "谢谢")
+        form = event.value.get("form", {})
+        if form.get("size") == "7":
+            return Pressed("warning", "尺寸没看懂")
+        await self.accept(replace(event, kind="message", text=f"/draw {form.get('prompt', '重画的熊猫')}"))
+        return Pressed("success", "已加入队列")
 
     async def settled(self) -> None:
         while self.tasks:
@@ -129,7 +156,8 @@ class Script:
             job=job,
             fields=(("种子", "7"), ("尺寸", "512×512"), ("步数", "8"), ("用时", "1.9 秒")),
             pictures=(Picture(asset=asset, width=512, height=512, alt=prompt),),
-            buttons=(redo, reseed),
+            buttons=(redo, reseed, *VOTES),
+            form=redo_form(job, prompt),
             note="内容由 AI 生成 · 内置小模型（演示用）",
         )
         await self._update(event, receipt, done_card)
@@ -191,8 +219,10 @@ class Stage:
 
 
 @contextmanager
-def stage(folder: Path, *, language: str = "zh", step: float = 0.0, practice: bool = False) -> Iterator[Stage]:
-    """The application on a fresh database in `folder`."""
+def stage(
+    folder: Path, *, language: str = "zh", step: float = 0.0, practice: bool = False, **doors: Any
+) -> Iterator[Stage]:
+    """The application on a fresh database in `folder`. `doors`: who may come in, as fields of Console."""
     migrate(f"sqlite:///{folder / 'moqi.db'}")
     with Database.open(data=folder) as db:
         feed = Feed()
@@ -202,7 +232,6 @@ def stage(folder: Path, *, language: str = "zh", step: float = 0.0, practice: bo
             files=script.files,
             feed=feed,
             look=Look(title="墨契", language=language),
-            web=WebSettings(),
             words=words.of(language, practice=practice),
             commands=COMMANDS,
             accept=script.accept,
@@ -210,6 +239,7 @@ def stage(folder: Path, *, language: str = "zh", step: float = 0.0, practice: bo
             principals=_principals,
             name=lambda asset, job, ending: name(Naming(project="墨契"), asset, job, ending),
             thumbnail=_thumbnail,
+            **{"web": WebSettings(), **doors},
         )
         app = FastAPI(openapi_url=None)
         app.add_middleware(SecurityHeaders)

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from bot.platforms.base import PlatformError, Retry, Unconfigured, Undelivered
-from bot.platforms.feishu.budget import Budget
-from bot.platforms.feishu.codes import Answer, Busy, MessageGone, error_of
+from bot.platforms.base import Blocked, PlatformError, Retry, Unconfigured, Undelivered
+from bot.platforms.feishu.codes import (
+    CODES,
+    Answer,
+    Busy,
+    CardRefused,
+    MessageGone,
+    Stale,
+    StreamClosed,
+    Verdict,
+    error_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -29,8 +38,8 @@ from bot.platforms.feishu.codes import Answer, Busy, MessageGone, error_of
         (400, 230011, MessageGone),
         (400, 230110, MessageGone),
         (400, 230031, MessageGone),  # trap 21
-        (400, 230022, Undelivered),  # trap 26
-        (400, 230028, Undelivered),
+        (400, 230022, Blocked),  # trap 26
+        (400, 230028, Blocked),
         (400, 230002, Undelivered),  # trap 27
         (400, 230029, Undelivered),
         (400, 230053, Undelivered),
@@ -74,23 +83,48 @@ def test_sentence_has_code_meaning_and_the_platforms_words() -> None:
     )
 
 
-def test_budget_lets_five_through_and_the_sixth_wait_out_the_window() -> None:
-    budget = Budget(5, 1.0)
-    for number in range(5):
-        assert budget.wait("a", 10.0 + number / 10) == 0.0
-        budget.take("a", 10.0 + number / 10)
-    assert budget.wait("a", 10.5) == pytest.approx(0.5)
-    assert budget.wait("b", 10.5) == 0.0
-    budget.take("a", 11.0)
-    assert budget.wait("a", 11.0) == pytest.approx(0.1)
+RETRY, REFRESH, TELL_USER, TELL_ADMIN, GIVE_UP = "retry", "refresh", "tell the user", "tell the admin", "give up"
+NEW_MESSAGE, OTHER_WAY = "say it in a new message", "change the message instead"
+#: Every code of the facts we keep (sections 2.2 and 2.4, and the pictures of 2.1), and what is done about it.
+WHAT_TO_DO: dict[str, tuple[type[PlatformError], list[int]]] = {
+    RETRY: (Retry, [99991400, 230020, 11232, 11233, 230049, 200810]),
+    REFRESH: (Unconfigured, [99991661, 99991663, 99991664, 99991665, 99991668, 99991671, 99991677]),
+    TELL_USER: (Blocked, [230022, 230028]),
+    TELL_ADMIN: (Unconfigured, [10003, 10014, 10015, 230006, 230027, 99991401, 99991672]),
+    NEW_MESSAGE: (MessageGone, [230011, 230019, 230031, 230050, 230071, 230072, 230110]),
+    OTHER_WAY: (CardRefused, [200220, 200740, 200750, 200770, 200850, 300309, 300311, 300317]),
+    GIVE_UP: (
+        Undelivered,
+        [
+            *(230001, 230002, 230013, 230025, 230029, 230034, 230035, 230038, 230053, 230054, 230055, 230099, 232009),
+            *(200860, 300301, 300302, 300303, 300305, 300307, 99992361, 99992402),
+            *(234001, 234006, 234010, 234011, 234039),
+        ],
+    ),
+}
 
 
-def test_budget_holds_when_told_and_forgets_old_keys() -> None:
-    budget = Budget(5, 1.0)
-    budget.hold("a", 20.0)
-    budget.hold("a", 15.0)  # a shorter hold does not shorten a longer one
-    assert budget.wait("a", 12.0) == 8.0
-    assert budget.wait("a", 21.0) == 0.0
-    for number in range(3000):
-        budget.take(str(number), float(number))
-    assert len(budget._calls) < 1100
+@pytest.mark.parametrize(("what", "code"), [(what, code) for what, (_, codes) in WHAT_TO_DO.items() for code in codes])
+def test_every_known_code_says_what_to_do(what: str, code: int) -> None:
+    error = error_of(Answer(status=400, code=code, body={}))
+    kind = WHAT_TO_DO[what][0]
+    assert isinstance(error, kind)
+    if kind is Undelivered:
+        assert type(error) is Undelivered
+    assert f"Feishu {code} (HTTP 400): {CODES[code][1]}" in str(error)
+    renewed = Answer(status=400, code=code, body={}).verdict is Verdict.RENEW
+    assert renewed is (what == REFRESH)
+
+
+def test_no_code_of_the_table_is_left_out_of_its_test() -> None:
+    assert {code for _, codes in WHAT_TO_DO.values() for code in codes} == set(CODES)
+
+
+@pytest.mark.parametrize(("code", "kind"), [(300309, StreamClosed), (200850, StreamClosed), (300317, Stale)])
+def test_what_can_be_set_right_in_a_card_has_a_name_of_its_own(code: int, kind: type[PlatformError]) -> None:
+    assert type(error_of(Answer(status=400, code=code, body={}))) is kind
+
+
+def test_settings_that_cannot_be_changed_are_given_up_and_a_server_error_is_not() -> None:
+    assert type(error_of(Answer(status=400, code=2200, body={}))) is Undelivered
+    assert type(error_of(Answer(status=500, code=2200, body={}))) is Retry

@@ -55,7 +55,7 @@ def test_payload(case: dict[str, Any]) -> None:
 
 
 def test_all_files_are_read() -> None:
-    assert {file.stem for file in DATA.glob("*.json")} >= {"text", "post", "ignored", "action"}
+    assert {file.stem for file in DATA.glob("*.json")} >= {"text", "post", "ignored", "action", "around"}
     assert len(CASES) > 50
 
 

@@ -13,8 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
+from bot.context import Pressed
 from bot.events import ChatEvent
-from bot.platforms.base import ChatPlatform, Outgoing, PlatformError, Retry, Unconfigured, Undelivered
+from bot.platforms.base import Blocked, ChatPlatform, Outgoing, PlatformError, Retry, Unconfigured, Undelivered
 from bot.platforms.feishu.client import FeishuClient, pooled
 from bot.platforms.feishu.codes import Busy
 from bot.platforms.feishu.platform import FeishuPlatform
@@ -100,6 +101,48 @@ async def test_work_without_a_message_is_sent_to_the_chat_or_the_person(
     assert [(sent.chat_id, sent.parent_id) for sent in feishu.visible()] == [(receiver, "")]
 
 
+async def test_in_a_topic_the_answer_is_given_in_the_topic(feishu: FeishuSimulator, platform: FeishuPlatform) -> None:
+    message = outgoing(feishu, thread_id="omt_1")
+    feishu.remember("om_asked", "oc_1", "omt_1")
+    await platform.post(message, {})
+    (sent,) = feishu.visible()
+    assert (sent.parent_id, sent.thread_id) == ("om_asked", "omt_1")
+
+
+@pytest.mark.parametrize("count", range(1, 10))
+async def test_all_pictures_come_in_one_message(feishu: FeishuSimulator, platform: FeishuPlatform, count: int) -> None:
+    feishu.limits = False
+    pictures = tuple(Picture(asset=asset, width=64, height=64, alt="猫") for asset in range(count))
+    reply = Reply(title="画好了", state="done", job=1, pictures=pictures)
+    await platform.post(outgoing(feishu, reply), dict.fromkeys(range(count), PNG))
+    (sent,) = feishu.visible()
+    assert all(key in sent.text for key in feishu.images)
+    assert len(feishu.images) == count
+
+
+@pytest.mark.parametrize("code", [230002, 230013, 230029, 230038, 230053, 232009])
+async def test_trap_27_who_can_never_be_reached_is_not_tried_again(
+    feishu: FeishuSimulator, platform: FeishuPlatform, code: int
+) -> None:
+    feishu.refusing["ou_alice"] = code
+    with pytest.raises(Undelivered, match=str(code)):
+        await platform.post(outgoing(feishu, message_id="", chat_id=""), {})
+    assert sum("/im/v1/messages" in call for call in feishu.calls) == 1
+
+
+@pytest.mark.parametrize("word", ["banned", "leaks"])
+async def test_trap_26_the_audit_says_so_for_cards_texts_and_changes(
+    feishu: FeishuSimulator, platform: FeishuPlatform, word: str
+) -> None:
+    receipt = await platform.post(outgoing(feishu), {})
+    getattr(feishu, word).update({"好的", "完成"})
+    with pytest.raises(Blocked):
+        await platform.post(outgoing(feishu, TEXT, "event-1"), {})
+    with pytest.raises(Blocked):
+        await platform.update(receipt, outgoing(feishu, DONE, "job-1-outcome"), {7: PNG})
+    assert len(feishu.visible()) == 1, "no new message takes the place of a card that may not say it"
+
+
 async def test_recalled_question_is_answered_in_the_chat(feishu: FeishuSimulator, platform: FeishuPlatform) -> None:
     feishu.recalled.add("om_asked")
     await platform.post(outgoing(feishu), {})
@@ -127,6 +170,7 @@ async def test_trap_21_card_gone_or_too_old_becomes_a_new_message(
 
 FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("429", {"seconds": 3.0}),
+    ("400", {"seconds": 3.0}),
     ("limit", {"seconds": 3.0}),
     ("500", {}),
     ("html", {}),
@@ -134,7 +178,9 @@ FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("empty", {}),
     ("close", {}),
     ("cut", {}),
+    ("torn", {}),
     ("code", {"code": 230020}),
+    ("code", {"code": 11232}),
     ("code", {"code": 230049}),
 ]
 
@@ -153,7 +199,7 @@ async def test_trap_15_every_fault_leaves_one_visible_message(
     feishu.fail(kind, times=2, on="/messages", **more)
     receipt, errors = await until_sent(platform, outgoing(feishu, DONE, **origin), {7: PNG})
     assert len(errors) == 2
-    if kind in ("429", "limit"):
+    if kind in ("429", "400", "limit"):
         assert [error.after for error in errors] == [3.0, 3.0]
     (sent,) = feishu.visible()
     assert receipt["message_id"] == sent.message_id
@@ -405,7 +451,7 @@ async def refuse(event: ChatEvent) -> None:
     raise AssertionError(event)
 
 
-async def never(event: ChatEvent) -> tuple[str, str]:
+async def never(event: ChatEvent) -> Pressed:
     raise AssertionError(event)
 
 
@@ -423,9 +469,9 @@ class Bot:
             raise OSError("no space left on device")
         self.kept.append(event)
 
-    async def act(self, event: ChatEvent) -> tuple[str, str]:
+    async def act(self, event: ChatEvent) -> Pressed:
         self.pressed.append(event)
-        return "success", "已重画"
+        return Pressed("success", "已重画")
 
     async def get(self, envelope: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         return await self.platform.handle(*events.signed(self.app, envelope), self.accept, self.act)
@@ -451,7 +497,8 @@ async def test_trap_2_the_same_message_has_the_same_key_whatever_its_event_id(bo
 
 
 async def test_trap_4_unknown_events_and_every_message_type_get_200(bot: Bot) -> None:
-    assert await bot.get(events.envelope(bot.app, "im.message.message_read_v1", {})) == (200, {})
+    for kind in ("im.message.message_read_v1", "im.message.reaction.created_v1", "im.chat.updated_v1", "some.day_v9"):
+        assert await bot.get(events.envelope(bot.app, kind, {"chat_id": "oc_1"})) == (200, {})
     assert bot.kept == []
     assert await bot.get(events.message(bot.app, {"image_key": "x"}, kind="image")) == (200, {})
     assert [(event.kind, event.text) for event in bot.kept] == [("ignored", "message type image")]
@@ -472,7 +519,8 @@ async def test_trap_23_press_is_answered_with_a_toast(bot: Bot) -> None:
     (event,) = bot.pressed
     assert (event.action, event.value, event.sender.external_id) == ("redo", {"job": 17}, "ou_bob")
     assert bot.kept == []
-    assert await bot.get(events.click(bot.app, "redo")) == (200, {})
+    assert (await bot.get(events.click(bot.app, "redo")))[0] == 200
+    assert (bot.pressed[-1].action, bot.pressed[-1].value) == ("", {})  # a text as value: somebody says that in words
 
 
 async def test_challenge(bot: Bot, platform: FeishuPlatform) -> None:

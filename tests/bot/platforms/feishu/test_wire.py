@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -79,6 +80,23 @@ def altered(app: App = APP, envelope: dict[str, Any] | None = None, **header: An
 def bare(envelope: dict[str, Any], sign: bool = True) -> Request:
     body = json.dumps(envelope).encode()
     return (events.headers(APP, body, STAMP) if sign else {}, body)
+
+
+def test_trap_6_without_an_encrypt_key_nobody_gets_in() -> None:
+    """A long connection needs no key; with an empty one anybody could encrypt and sign."""
+    bare = App(encrypt_key="", verification_token="")
+    settings = FeishuSettings.model_validate({"enabled": True, "app_id": APP.app_id, "app_secret": "s"})
+    body = json.dumps({"encrypt": _sealed_with_an_empty_key(events.message(bare, "/draw 猫"))}).encode()
+    with pytest.raises(wire.Forged, match="encrypt_key is empty"):
+        wire.receive(events.headers(bare, body, STAMP), body, settings, NOW)
+
+
+def _sealed_with_an_empty_key(envelope: dict[str, Any]) -> str:
+    from Crypto.Cipher import AES
+    from Crypto.Util.Padding import pad
+
+    cipher = AES.new(hashlib.sha256(b"").digest(), AES.MODE_CBC, bytes(16))
+    return base64.b64encode(bytes(16) + cipher.encrypt(pad(json.dumps(envelope).encode(), 16))).decode()
 
 
 def test_trap_6_everything_forged_is_refused() -> None:

@@ -1,0 +1,78 @@
+"""Admins hear of a platform's problem once an hour and cause, through what still works."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, select
+
+from bot.alerts import tell_admins
+from bot.replies import Words
+from storage import users
+from storage.database import Database
+from storage.migrations import migrate
+from storage.records import Identity, Role, utcnow
+from storage.tables import identities, outbox
+
+SCOPE = "Feishu 99991672 (HTTP 400): a scope is missing: grant it in the console; it said: log 1"
+SECRET = "Feishu 10014 (HTTP 400): feishu.app_secret is wrong"
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Database]:
+    url = f"sqlite:///{tmp_path / 'moqi.db'}"
+    migrate(url)
+    with Database.open(url) as db:
+        yield db
+
+
+def staff(conn: Connection) -> None:
+    """An admin on the web and in Feishu, and somebody else."""
+    now = utcnow()
+    boss = users.resolve(conn, Identity(platform="web", external_id="boss"), "boss", now)
+    users.resolve(conn, Identity(platform="web", external_id="anna"), "anna", now)
+    users.set_role(conn, boss.id, Role.ADMIN)
+    conn.execute(identities.insert(), {"user_id": boss.id, "platform": "feishu", "external_id": "ou_boss"})
+
+
+def told(conn: Connection) -> list[tuple[str, str, str]]:
+    return [
+        (row.origin["platform"], row.origin["chat_id"], row.origin["sender"]) for row in conn.execute(select(outbox))
+    ]
+
+
+def test_every_admin_once_an_hour_and_cause(db: Database) -> None:
+    def tell(conn: Connection) -> None:
+        for problem in (SCOPE, SCOPE.replace("log 1", "log 2"), SCOPE):
+            tell_admins(conn, Words("zh"), "feishu", problem, working=True, through=("web", "feishu"))
+
+    db.run_sync(staff)
+    db.run_sync(tell)
+    assert sorted(db.read_sync(told)) == [("feishu", "", "ou_boss"), ("web", "1", "boss")]
+    db.run_sync(lambda conn: tell_admins(conn, Words("en"), "feishu", SECRET, working=False, through=("web",)))
+    assert len(db.read_sync(told)) == 3
+
+
+@pytest.mark.parametrize(
+    ("language", "working", "says"),
+    [
+        ("zh", True, "消息照常送达"),
+        ("zh", False, "发不出去"),
+        ("en", True, "Messages arrive"),
+        ("en", False, "cannot be sent"),
+    ],
+)
+def test_it_says_what_is_wrong_and_what_to_do(db: Database, language: str, working: bool, says: str) -> None:
+    db.run_sync(staff)
+    db.run_sync(lambda conn: tell_admins(conn, Words(language), "feishu", SCOPE, working=working, through=("web",)))
+    (body,) = db.read_sync(lambda conn: [row.body for row in conn.execute(select(outbox))])
+    assert says in body["text"]
+    assert SCOPE in body["text"]
+    assert "moqi doctor" in body["text"]
+
+
+def test_without_anybody_to_tell_nothing_is_written(db: Database) -> None:
+    db.run_sync(lambda conn: tell_admins(conn, Words("zh"), "feishu", SCOPE, working=True, through=("web",)))
+    assert db.read_sync(told) == []

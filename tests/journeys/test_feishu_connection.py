@@ -1,0 +1,142 @@
+"""The whole program over Feishu's long connection: no address of our own, and nothing lost on a bad day."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import create_engine, make_url
+
+from tests.journeys.moqi import Moqi, until
+from tests.journeys.test_feishu import Member, buttons, pictures
+from tests.simulators.feishu import FeishuSimulator, Pushed
+from tests.simulators.feishu_events import App, click, message, signed
+
+NUMBERS = itertools.count(1)
+
+
+class Light(Moqi):
+    """The real program with a stand-in for the picture model: this is about who is told what, not about pictures."""
+
+    program = "tests.chaos.serve"
+
+    def environment(self, **more: str) -> dict[str, str]:
+        orders = self.data.parent / "orders"
+        orders.touch()
+        return super().environment(CHAOS_ORDERS=str(orders), **more)
+
+
+@pytest.fixture
+def platform() -> Iterator[FeishuSimulator]:
+    with FeishuSimulator(limits=False) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def house(tmp_path: Path, platform: FeishuSimulator) -> Iterator[Moqi]:
+    """A server that dials out; the sums are right in the end."""
+    house = Light(tmp_path, settings={"platforms": {"web": {"enabled": True}, "feishu": platform.dialled}})
+    house.start()
+    platform.gateway.connected(seconds=60)
+    yield house
+    assert house.stop() == 0
+    assert platform.gateway.strange == []
+
+
+def test_a_picture_without_any_address_of_our_own(house: Moqi, platform: FeishuSimulator) -> None:
+    house.ready()
+    alice = Member(platform, next(NUMBERS))
+    platform.gateway.pieces = 3
+    card = alice.drawn("/draw 一只戴红围巾的熊猫 --size 64x64 --seed 7")
+    (key,) = pictures(card)
+    assert platform.images[key].startswith(b"\x89PNG")
+    assert [value["action"] for value in buttons(card)] == ["redo", "reseed"]
+    assert alice.press("redo", card)["type"] == "success"
+    until(lambda: [sent for sent in platform.visible() if sent is not card and "画好了" in sent.text], "the next one")
+    event = platform.push(click(platform.app, {"action": "redo", "job": 1}, presser=alice.open_id))
+    again = platform.push(event.envelope)
+    assert again.answer["toast"]["type"] == "info"  # trap 24: done already
+    # Nothing is posted to us, so there is no door for strangers: without an Encrypt Key anybody could forge.
+    for app in (platform.app, App(encrypt_key="", verification_token="")):
+        given, body = signed(app, message(app, "/draw 猫"))
+        assert httpx.post(f"{house.url}/feishu/events", content=body, headers=given).status_code in (404, 405)
+    assert 'moqi_feishu_connected{platform="feishu"} 1.0' in httpx.get(f"{house.url}/metrics").text
+    assert httpx.get(f"{house.url}/readyz").json() == {"ready": True, "reasons": [], "degraded": []}
+    # An outage of Feishu: said, and the rest stays at work.
+    platform.fail("code", times=9, on="/callback/", code=1000040351, status=200)
+    platform.gateway.cut()
+    until(lambda: 'connected{platform="feishu"} 0.0' in httpx.get(f"{house.url}/metrics").text, "the metric to fall")
+    assert httpx.get(f"{house.url}/readyz").json()["ready"] is True
+    until(lambda: "set feishu.domain to https://open.larksuite.com" in house.log.read_text(), "the operator's hint")
+    log = house.log.read_text()
+    assert "ticket" not in log
+    assert platform.app.app_secret not in log
+
+
+def test_cuts_kicks_and_a_kill_lose_nothing_and_double_nothing(house: Moqi, platform: FeishuSimulator) -> None:
+    people = [Member(platform, next(NUMBERS)) for _ in range(8)]
+    pushed: list[Pushed] = []
+
+    def talk(count: int) -> None:
+        for number in range(count):
+            person = people[number % len(people)]
+            pushed.append(person.push("/help", message_id=f"om_{secrets.token_hex(16)}"))
+
+    for end in (platform.gateway.cut, platform.gateway.kick, platform.gateway.cut):
+        talking = threading.Thread(target=talk, args=(16,))
+        talking.start()
+        end()
+        talking.join()
+        platform.gateway.connected(seconds=60)
+    platform.gateway.doubled = True
+    talk(8)
+    platform.advance(15 + 300, new_event_id=True)
+    house.kill()
+    platform.gateway.connected(0)
+    missed = message(platform.app, "/help", sender=people[0].open_id, chat_id=people[0].chat_id)
+    platform.write(missed)  # no event of it will ever come: it is found in the chat
+    talk(4)
+    house.start()
+    platform.gateway.connected(seconds=60)
+    platform.advance(15 + 300 + 3600)
+    assert all(item.acknowledged for item in pushed)
+    names = [item.envelope["event"]["message"]["message_id"] for item in pushed]
+    names.append(missed["event"]["message"]["message_id"])
+    until(lambda: all(people[0].answers(name) for name in names), "an answer to each")
+    assert [len(people[0].answers(name)) for name in names] == [1] * len(names)
+    house.verify()
+
+
+@pytest.fixture
+def url(postgres_url: str) -> Iterator[str]:
+    """An empty database of our own."""
+    name = f"lease_{next(NUMBERS)}"
+    engine = create_engine(postgres_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    yield make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+    engine.dispose()
+
+
+def test_trap_9_of_two_processes_one_connects_and_the_other_takes_over(
+    tmp_path: Path, platform: FeishuSimulator, url: str
+) -> None:
+    settings = {"platforms": {"web": {"enabled": True}, "feishu": platform.dialled}}
+    first, second = (Light(tmp_path / name, settings=settings, database_url=url) for name in ("one", "two"))
+    alice = Member(platform, next(NUMBERS))
+    first.start()
+    platform.gateway.connected(seconds=60)
+    second.start()
+    alice.told("/help")
+    assert platform.gateway.opened == 1
+    first.kill()
+    platform.gateway.wait(lambda gateway: gateway.opened == 2)  # before 15 s are over; within 20 here
+    alice.told("/help")
+    assert second.stop() == 0
