@@ -79,7 +79,7 @@ def _whole(seen: Seen) -> None:
 
 
 def _bad_day(platform: Platform, size: Size) -> list[Figure]:
-    seen = platform.drive(Drive(count=size.events, rate=50, cuts=size.bad))
+    seen = platform.drive(Drive(count=size.events, rate=25, cuts=size.bad))  # a cut every two seconds
     name = f"{size.events} events with {size.bad} cuts"
     return [
         figure(f"{name}: sent again", [seen.again], "events"),

@@ -98,7 +98,7 @@ class Services:
             Kind.DRAW: self._worker(self.drawing),
             Kind.ASK: self._worker(self.asking),
         }
-        self._pressing: set[asyncio.Task[Pressed]] = set()  # presses that took longer than their answer
+        self._pressing: set[asyncio.Task[Pressed]] = set()  # under way, some of them longer than their answer
         self.live = Live(db, self.feed, self.web, self.platforms, render.job, cards)
         self.clock = Clock(self._chores())
         self.alarms = Alarms(
@@ -153,10 +153,10 @@ class Services:
     async def act(self, event: ChatEvent) -> Pressed:
         """A pressed button: done at once, answered by a toast. Whatever happens its presser hears of it, in time."""
         press = asyncio.create_task(self._press(event), name=f"press {event.key}")
+        self._pressing.add(press)
+        press.add_done_callback(self._pressing.discard)
         done, _ = await asyncio.wait({press}, timeout=PRESS_PATIENCE)
-        if not done:  # it goes on; nobody is told twice, because a toast is all that it would have said
-            self._pressing.add(press)
-            press.add_done_callback(self._pressing.discard)
+        if not done:  # it goes on
             return Pressed("info", self.house().words.say("press.slow"))
         return press.result()
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from bot.doctor import Check
 
-_ADDRESS = r"https?://\S*[\w/]"
+_ADDRESS = r"https?://[^\s<>]+[\w/]"
+_NAMED = r"(?m)^  \S+(?= — )"
 
 
 def add(app: typer.Typer) -> None:
@@ -73,7 +74,8 @@ def _table(checks: Sequence[Check]) -> Table:
     for check in checks:
         said = Text(check.detail or check.problem)
         if check.next_step:
-            said.append(f"\n→ {check.next_step}", style="cyan" if check.ok else "bold yellow")
+            said.append(f"\n→ {check.next_step}", style="cyan" if check.ok else "yellow")
+            said.highlight_regex(_NAMED, "bold")
             said.highlight_regex(_ADDRESS, lambda address: f"link {address}")  # whole, also where a line breaks it
         mark = Text("✓", style="green") if check.ok else Text("✗", style="bold red")
         table.add_row(mark, Text(check.name, style="bold"), said)

@@ -117,4 +117,5 @@ def _what_next(answers: Answers) -> None:
         print("\nPut these into the environment of Moqi, for example in a file .env that only you can read:")
         for name, where in answers.secrets.items():
             print(f"  export {name}=…   # developer console: {where}")
+        print("\nThe app's scopes, ready for the console's batch import: moqi feishu scopes")
     print("\nNext: moqi doctor, then moqi serve")

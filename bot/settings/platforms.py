@@ -82,6 +82,7 @@ class Platforms(Section):
             return not (self.feishu.enabled and self.web.public_url)
         return self.web.login is not SignIn.FEISHU
 
+    @model_validator(mode="after")
     def _are_different_apps(self) -> Self:
         counted = Counter(app.app_id for app in self.feishu_by_name().values() if app.enabled)
         if twice := [app_id for app_id, count in counted.items() if count > 1]:

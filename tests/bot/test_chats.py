@@ -16,7 +16,7 @@ from bot.context import Handled
 from bot.reply import Reply
 from scheduler import queue
 from scheduler.verify import verify
-from storage import chats, jobs, outbox, reservations
+from storage import chats, jobs, outbox
 from storage.chats import ChatState
 from storage.database import Database
 from storage.files import Files
@@ -187,12 +187,3 @@ def test_a_booked_picture_that_already_waits_goes_to_its_owner(chat: Chat) -> No
     assert found is not None
     assert found.state is JobState.QUEUED
     assert told(chat) == []
-
-
-@pytest.mark.parametrize("room", ["oc_te%m", "oc_te_m", 'oc_"team', "OC_TEAM"])
-def test_chats_are_told_apart_to_the_letter(chat: Chat, room: str) -> None:
-    chat.say("/draw 一只猫")
-    states = (JobState.QUEUED,)
-    assert chat.db.read_sync(jobs.in_chat, "feishu", room, states) == []
-    assert len(chat.db.read_sync(jobs.in_chat, "feishu", "oc_team", states)) == 1
-    assert chat.db.read_sync(reservations.in_chat, "feishu", "oc_team", tuple(ReservationState)) == []

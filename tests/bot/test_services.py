@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from bot import kb_wiki, services, sources
+from bot.context import Pressed
+from bot.events import ChatEvent
+from bot.replies import Words
 from scheduler.progress import Signal
 from storage.errors import Unreachable
-from storage.records import Kind
+from storage.records import ChatType, Identity, Kind, Origin
 
 
 async def test_a_database_that_is_away_at_the_start_does_not_end_the_reading_of_the_knowledge_base(
@@ -41,3 +46,52 @@ async def test_a_database_that_is_away_at_the_start_does_not_end_the_reading_of_
     await services._sync_knowledge(started)
     assert started.asking.indexed
     assert caplog.text.count("knowledge not read yet; trying again") == 2
+
+
+PRESS = ChatEvent(
+    platform="feishu",
+    key="press:1",
+    kind="action",
+    sender=Identity(platform="feishu", external_id="ou_1"),
+    sender_name="",
+    origin=Origin(platform="feishu", chat_id="oc_1", chat_type=ChatType.GROUP, message_id="om_1", sender="ou_1"),
+    at=datetime(2026, 11, 21, 12, tzinfo=UTC),
+    action="redo",
+    value={"job": 1},
+)
+
+
+def house() -> Any:
+    return SimpleNamespace(words=Words("zh"))
+
+
+async def test_trap_23_a_press_that_takes_too_long_is_answered_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = asyncio.Event()
+    until = asyncio.Event()
+
+    async def press(event: ChatEvent) -> Pressed:
+        await until.wait()
+        done.set()
+        return Pressed("success", "已排队")
+
+    monkeypatch.setattr(services, "PRESS_PATIENCE", 0.01)
+    slow: Any = SimpleNamespace(_press=press, _pressing=set(), house=house)
+    kind, text, shown = await services.Services.act(slow, PRESS)
+    assert (kind, "还在处理" in text, shown) == ("info", True, None)
+    until.set()
+    await asyncio.wait_for(done.wait(), 5)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "said"), [(Unreachable(), "warning", "再按一次"), (ValueError("a defect"), "error", "原因已记录")]
+)
+async def test_trap_23_a_press_that_fails_is_answered_in_words(
+    caplog: pytest.LogCaptureFixture, error: Exception, kind: str, said: str
+) -> None:
+    async def run(*given: Any) -> None:
+        raise error
+
+    broken: Any = SimpleNamespace(db=SimpleNamespace(run=run), house=house)
+    answer = await services.Services._press(broken, PRESS)
+    assert (answer.kind, said in answer.text) == (kind, True)
+    assert "press press:1" in caplog.text

@@ -136,7 +136,8 @@ class Site(Moqi):
                     event = click(
                         self.feishu.app, pressed, presser=f"ou_{who}", chat_id=f"oc_{who}", message_id=sent.message_id
                     )
-                    if self.feishu.push(event).acknowledged:
+                    heard = self.feishu.push(event)
+                    if heard.acknowledged and "再按一次" not in str(heard.answer):
                         self.pressed.add(sent.message_id)
 
     def listen(self) -> None:

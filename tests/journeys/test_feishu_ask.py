@@ -221,7 +221,6 @@ def test_trap_26_what_the_audit_refuses_is_said_in_other_words_and_costs_nothing
     feishu.banned.add(ANSWER)
     asked = ask()
     until(lambda: asked.answers, "the card")
-    calls = sum("cardkit" in call for call in feishu.calls)
     house.write_all()
     until(lambda: asked.answers and "这里不能显示" in asked.card.text, "the person to be told")
     assert ANSWER not in asked.card.text
@@ -229,7 +228,7 @@ def test_trap_26_what_the_audit_refuses_is_said_in_other_words_and_costs_nothing
     assert not asked.card.generating
     with Database.open(data=house.data) as db:
         assert any(ANSWER in answer for answer in db.read_sync(kept)), "the job keeps its result"
-    assert sum("cardkit" in call for call in feishu.calls) == calls + 2, "refused once, said in other words once"
+    assert len(feishu.audited) <= 2, "refused as an outcome once, and perhaps while it was typed"
 
 
 def kept(conn: Connection) -> list[str]:

@@ -101,6 +101,7 @@ class FeishuSimulator:
         self.unknown_chats: set[str] = set()  # the bot is not in these
         self.refusing: dict[str, int] = {}  # chats and people that take nothing, and the code that says why
         self.banned: set[str] = set()  # words the content audit refuses (230022)
+        self.audited: list[int] = []  # the codes with which the audit refused something
         self.leaks: set[str] = set()  # words the company's data-loss rules refuse (230028)
         self.recalled: set[str] = set()
         self.wiki = WikiSide(self)
@@ -446,10 +447,13 @@ class FeishuSimulator:
             sent.updates.append(card)
 
     def _audit(self, text: str) -> None:
-        if any(word in text for word in self.banned):
-            raise ApiError(230022, "The content of the message contains sensitive information")
-        if any(word in text for word in self.leaks):
-            raise ApiError(230028, "The messages do NOT pass the audit")
+        for words, code, why in (
+            (self.banned, 230022, "The content of the message contains sensitive information"),
+            (self.leaks, 230028, "The messages do NOT pass the audit"),
+        ):
+            if any(word in text for word in words):
+                self.audited.append(code)
+                raise ApiError(code, why)
 
     def _edit(self, call: Call, message_id: str) -> dict[str, Any]:
         sent, body = self._existing(message_id), call.json()

@@ -30,6 +30,7 @@ class Entity:
     created: float
     message_id: str = ""  # the message that shows it; an entity can be sent once
     sequence: int = 0  # of the last operation
+    stale: int = 0  # operations refused because their sequence was too low
     opened: float | None = None  # when streaming was switched on
     operations: list[tuple[str, int]] = field(default_factory=list)  # (what, sequence) of every one that counted
     at: list[float] = field(default_factory=list)  # when (monotonic)
@@ -146,6 +147,7 @@ class CardKit:
         if uuid and uuid in entity.uuids:
             raise ApiError(200770, "uuid conflict")
         if sequence <= entity.sequence:
+            entity.stale += 1
             raise ApiError(300317, f"sequence number compare failed: {sequence} <= {entity.sequence}")
         entity.recent.append(moment)
         entity.at.append(moment)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import random
 import secrets
 import socket
@@ -89,7 +90,11 @@ class Gateway:
         self._waiting: dict[tuple[str, int], Sending] = {}
         self._lock = threading.RLock()
         self._moved = threading.Condition(self._lock)
-        self._server: Server = serve(self._talk, "127.0.0.1", 0, process_request=self._door, ping_interval=None)
+        quiet = logging.getLogger(f"tests.simulators.{name}")
+        quiet.setLevel(logging.CRITICAL + 1)  # the library complains loudly of the cuts we make
+        self._server: Server = serve(
+            self._talk, "127.0.0.1", 0, process_request=self._door, ping_interval=None, logger=quiet
+        )
         self._thread = threading.Thread(target=self._server.serve_forever, name=name, daemon=True)
 
     def start(self) -> None:

@@ -206,17 +206,17 @@ def _recall(event: Json, context: _Context) -> ChatEvent:
 def _menu(event: Json, context: _Context) -> ChatEvent:
     """An item of the bot's menu: its key is a command, answered in the chat with whoever chose it."""
     operator = _object(event.get("operator"))
-    person = Identity(platform=PLATFORM, external_id=_needed(_object(operator.get("operator_id")), "open_id"))
+    person = Identity(platform=context.platform, external_id=_needed(_object(operator.get("operator_id")), "open_id"))
     if not context.event_id:
         raise _NotForUs("a choice without an id")
     return ChatEvent(
-        platform=PLATFORM,
+        platform=context.platform,
         key=f"menu:{context.event_id}",
         kind="message",
         sender=person,
         sender_name=_line(operator.get("operator_name")),
         origin=Origin(
-            platform=PLATFORM, chat_id="", chat_type=ChatType.DIRECT, message_id="", sender=person.external_id
+            platform=context.platform, chat_id="", chat_type=ChatType.DIRECT, message_id="", sender=person.external_id
         ),
         at=instant(event.get("timestamp")) or context.at,
         text=command_of(_needed(event, "event_key")),
@@ -241,13 +241,13 @@ def _chat(action: str, direct: bool = False) -> Callable[[Json, _Context], ChatE
         if not context.event_id:
             raise _NotForUs("an event without an id")
         return ChatEvent(
-            platform=PLATFORM,
+            platform=context.platform,
             key=f"chat:{context.event_id}",
             kind="chat",
-            sender=Identity(platform=PLATFORM, external_id=open_id),
+            sender=Identity(platform=context.platform, external_id=open_id),
             sender_name="",
             origin=Origin(
-                platform=PLATFORM,
+                platform=context.platform,
                 chat_id=chat_id,
                 chat_type=ChatType.DIRECT if direct else ChatType.GROUP,
                 message_id="",

@@ -348,7 +348,7 @@ def _keys(receipt: Mapping[str, Any]) -> dict[int, str]:
 
 def _joined(*receipts: Mapping[str, Any]) -> dict[str, Any]:
     """One receipt of several, later ones winning, with all their image keys; the originals stay as they are."""
-    joined = {name: value for receipt in receipts for name, value in receipt.items()}
+    joined = {name: value for receipt in receipts for name, value in receipt.items() if name != PROBLEM}
     images = {asset: key for receipt in receipts for asset, key in receipt.get("images", {}).items()}
     parts = {"parts": dict(receipts[0]["parts"])} if "parts" in receipts[0] else {}  # of this message, not of the other
     return {**joined, "images": images, **parts}

@@ -19,7 +19,7 @@ BOT_PAGE: Final = "Add Features (添加应用能力) > Bot (机器人)"
 RELEASE_PAGE: Final = "Version Management & Release (版本管理与发布) > Create a version (创建版本)"
 REDIRECT_PAGE: Final = "Security Settings (安全设置) > Redirect URLs (重定向 URL)"
 RANGE_PAGE: Final = "Permissions & Scopes (权限管理) > Data permissions (数据权限) > Contacts (通讯录)"
-RELEASE: Final = f"Then publish a version, before that nothing changes: {RELEASE_PAGE}."
+RELEASE: Final = f"Then publish a version, nothing changes before: {RELEASE_PAGE}."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,9 +89,7 @@ SCOPES: Final = (
         why="documents for a department reach those below it",
         instead=("contact:contact:readonly_as_app",),
     ),
-    Need(
-        name="tenant:tenant:readonly", why="tell our own people from those of other organisations, at the web login too"
-    ),
+    Need(name="tenant:tenant:readonly", why="tell our own people from those of other organisations"),
     Need(
         name="application:application:self_manage",
         why="let moqi doctor see events, callbacks and versions",
@@ -112,7 +110,7 @@ EVENTS: Final = (
     Need(name="im.message.receive_v1", why="messages to the bot", vital=True),
     Need(name="im.message.recalled_v1", why="a message taken back cancels what it ordered"),
     Need(name="im.chat.member.bot.added_v1", why="greet a group"),
-    Need(name="im.chat.member.bot.deleted_v1", why="reservations of a group that the bot has left go to their owners"),
+    Need(name="im.chat.member.bot.deleted_v1", why="reservations of a group it left go to their owners"),
     Need(name="im.chat.disbanded_v1", why="the same for a group that is dissolved"),
     Need(name="im.chat.access_event.bot_p2p_chat_entered_v1", why="greet who opens the chat for the first time"),
     Need(name="application.bot.menu_v6", why="the menu below the input of the chat"),

@@ -17,7 +17,7 @@ from tests.bot.cli.installation import ROOT, Installation
 WORDS = {
     "serve", "init", "doctor", "config", "models", "kb", "draw", "ask", "jobs", "quota", "dept", "role", "token",
     "audit", "backup", "restore", "migrate", "verify", "reservations",
-    "ban",
+    "ban", "feishu",
 }  # fmt: skip
 GROUPS = {
     "kb": {"add", "list", "remove", "sync", "search", "ask", "eval"},
@@ -31,6 +31,7 @@ GROUPS = {
     "audit": {"list", "verify"},
     "models": {"list", "verify"},
     "config": {"check", "schema"},
+    "feishu": {"scopes"},
 }
 
 

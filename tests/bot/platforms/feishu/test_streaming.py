@@ -112,6 +112,11 @@ class Asked:
         (entity,) = self.feishu.cardkit.entities.values()
         return entity
 
+    @property
+    def replaced(self) -> int:
+        """How often the message was replaced, without CardKit."""
+        return sum("PATCH /open-apis/im" in call for call in self.feishu.calls)
+
     def check_end(self) -> None:
         """One message, the whole answer, and the chat list says it."""
         assert text_of(self.shown.shown) == "满一年五天。"
@@ -145,7 +150,7 @@ async def test_trap_22_an_answer_types_along_and_is_closed(asked: Asked) -> None
     sequences = [sequence for _, sequence in asked.entity.operations]
     assert sequences == sorted(set(sequences))
     assert asked.receipt["card_id"] == asked.entity.card_id
-    assert not any("PATCH /open-apis/im" in call for call in asked.feishu.calls)
+    assert asked.replaced == 0
 
 
 async def test_the_same_text_again_says_nothing_and_a_new_frame_everything(asked: Asked) -> None:
@@ -181,6 +186,7 @@ async def test_trap_22_a_restart_counts_on_and_closes_the_card(asked: Asked) -> 
     asked.check_end()
     sequences = [sequence for _, sequence in asked.entity.operations]
     assert sequences == sorted(set(sequences))
+    assert (asked.entity.stale, asked.replaced) == (0, 0)
 
 
 async def test_a_requeued_question_stops_typing(asked: Asked) -> None:
@@ -199,9 +205,12 @@ async def test_trap_22_a_sequence_that_is_too_low_leaps_ahead(asked: Asked, ahea
     asked.entity.sequence += 10 + ahead  # another process was faster, or its clock is
     await asked.type("满一")
     assert asked.texts[-1] == "满一"
+    asked.restart()
     asked.clock.now -= 1_000_000  # the clock was set right
     await asked.end()
     asked.check_end()
+    assert 1 <= asked.entity.stale <= 3
+    assert asked.replaced == 0
 
 
 async def test_a_card_that_will_have_no_sequence_is_replaced(asked: Asked) -> None:
@@ -218,7 +227,7 @@ async def test_trap_22_an_answer_slower_than_ten_minutes_goes_on(asked: Asked) -
     asked.feishu.advance(OPEN + 1)
     await asked.type("满一", pause=OPEN + 1)  # switched on anew in time
     asked.feishu.advance(OPEN)
-    await asked.type("满一年", pause=OPEN - 1)
+    await asked.type("满一年", pause=OPEN / 2)
     asked.feishu.advance(601)  # and where the platform's ten minutes are over before ours
     await asked.type("满一年五")
     assert asked.texts[-1] == "满一年五"
@@ -226,6 +235,7 @@ async def test_trap_22_an_answer_slower_than_ten_minutes_goes_on(asked: Asked) -
     asked.feishu.advance(601)
     await asked.end()
     asked.check_end()
+    assert asked.replaced == 0
 
 
 async def test_cardkit_refused_altogether_gives_an_ordinary_card_that_is_changed(asked: Asked) -> None:
@@ -393,13 +403,13 @@ async def test_progress_never_waits_and_the_outcome_finds_room(asked: Asked) -> 
     asked.check_end()
 
 
-async def test_one_writer_at_a_time(asked: Asked) -> None:
+async def test_trap_22_one_writer_at_a_time_so_that_no_older_text_comes_last(asked: Asked) -> None:
     await asked.post()
-    texts = ["满" * length for length in range(1, 5)]
-    await asyncio.gather(*(asked.type(text, pause=0.0) for text in texts))
-    sequences = [sequence for _, sequence in asked.entity.operations]
-    assert sequences == sorted(set(sequences))
-    assert len(sequences) == len(texts)
+    await asked.type("满")
+    asked.feishu.fail("slow", seconds=0.2, on="/elements/")
+    await asyncio.gather(*(asked.type(text, pause=0.0) for text in ("满一", "满一年", "满一年五")))
+    assert asked.texts == ["满", "满一", "满一年", "满一年五"]
+    assert asked.entity.stale == 0
 
 
 async def test_real_pace_stays_within_the_platforms_limits(feishu: FeishuSimulator, settings: FeishuSettings) -> None:
