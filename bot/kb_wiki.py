@@ -196,9 +196,8 @@ class _Reading:
     async def _held(self) -> dict[str, Holding]:
         holdings = await kb.overview(self._db)
         mine = {one.ref: one for one in holdings if one.source == self._source.name}
-        for holding in mine.values():  # before anything is asked: who may not read it any more waits for no network
-            if holding.principals != self._source.readers:
-                await self._write(_grant, holding.document.name, self._source.readers)
+        if any(holding.principals != self._source.readers for holding in mine.values()):
+            await self._write(documents.grant, self._source.readers)  # waits for no answer of Feishu
         return mine
 
     async def _write(self, act: Callable[..., Any], *given: Any) -> Any:
@@ -239,10 +238,6 @@ def _follow(conn: Connection, source: str, page: Page, revision: str) -> None:
 
 def _drop(conn: Connection, source: str, ref: str) -> None:
     documents.delete_ref(conn, source, ref)
-
-
-def _grant(conn: Connection, source: str, name: str, readers: frozenset[str]) -> None:
-    documents.set_access(conn, name, readers)
 
 
 def _place(holding: Holding) -> str:
@@ -335,14 +330,12 @@ async def confine(db: Database, sources: Sequence[WikiSource]) -> None:
     Needs no network: access that was taken away must not wait for Feishu to answer.
     """
     wanted = {source.name: source.readers for source in sources}
-    for holding in await kb.overview(db):
-        if not holding.source.startswith(PREFIX):
-            continue
-        readers = wanted.get(holding.source)
-        if readers is None:
+    held = [one for one in await kb.overview(db) if one.source.startswith(PREFIX)]
+    for name in {one.source for one in held if wanted.get(one.source) != one.principals} & wanted.keys():
+        await db.run(documents.grant, name, wanted[name])
+    for holding in held:
+        if holding.source not in wanted:
             await db.run(documents.delete_ref, holding.source, holding.ref)
-        elif readers != holding.principals:
-            await db.run(documents.set_access, holding.document.name, readers)
     await db.run(syncs.keep_only, [kb.SYNCED, *wanted])
 
 

@@ -41,7 +41,7 @@ def wikis(settings: Settings) -> list[WikiSource]:
 
 def app(settings: Settings, name: str) -> FeishuSettings:
     """The settings of the app that reads a wiki. Raises `NoApp`."""
-    known = {"feishu": settings.platforms.feishu}
+    known = settings.platforms.feishu_by_name()
     if name not in known or not known[name].enabled:
         raise NoApp(name)
     return known[name]

@@ -24,6 +24,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal,
     select,
     text,
     update,
@@ -157,6 +158,15 @@ def set_access(conn: Connection, name: str, principals: Iterable[str]) -> bool:
     if rows:
         conn.execute(insert(document_access), rows)
     return True
+
+
+def grant(conn: Connection, source: str, principals: Iterable[str]) -> None:
+    """Say who may read whatever a source keeps, from the next query on: those, and nobody else."""
+    mine = select(documents.c.id).where(documents.c.source == source)
+    conn.execute(delete(document_access).where(document_access.c.document_id.in_(mine)))
+    for principal in sorted(set(principals)):
+        rows = select(literal(principal), documents.c.id).where(documents.c.source == source)
+        conn.execute(insert(document_access).from_select(["principal", "document_id"], rows))
 
 
 # --- reading ----------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ _ADDRESS = re.compile(
     r"https?://(?P<host>[^/\s]+)/wiki/(?:(?:space|settings)/(?P<space>\d+)|(?P<node>\w+))/?(?:[?#].*)?"
 )
 _TOKEN = re.compile(r"[A-Za-z][A-Za-z0-9]{9,}")
-_READER = re.compile(r"everyone|dept:\S.*|user:[a-z]\w*:\S+|group:[a-z]\w*:\S+")
+_READER = re.compile(r"everyone|dept:\S.*|user:[a-z][\w-]*:\S+|group:[a-z][\w-]*:\S+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,7 +103,7 @@ Readers = Annotated[tuple[Reader, ...], AfterValidator(_alone)]
 class FeishuWiki(Section):
     """Pages of Feishu's wiki that the app may read."""
 
-    app: str = Field(default="feishu", min_length=1, description="Platform of platforms.yaml whose app reads it.")
+    app: str = Field(default="feishu", min_length=1, description="Platform whose app reads it: feishu, feishu-<name>.")
     spaces: tuple[Annotated[str, AfterValidator(_named)], ...] = Field(
         min_length=1,
         description="Ids of spaces, or addresses of pages: each with everything beneath it.",

@@ -452,14 +452,14 @@ def test_a_source_in_the_wiki(tmp_path: Path) -> None:
     readers: ["dept:设计部 "]
   - feishu_wiki:
       spaces: [7034502641455497244, https://acme.feishu.cn/wiki/wikcnKQ1k3]
-      readers: [dept:人事部, user:feishu:ou_1, group:feishu:oc_1]
+      readers: [dept:人事部, user:feishu:ou_1, group:feishu-lark:oc_1]
       every: 2h
 """
     (tmp_path / "knowledge.yaml").write_text(text, encoding="utf-8")
     found = load(tmp_path, {}).knowledge
     assert [(one.path, one.readers) for one in found.folders] == [("../knowledge", ("dept:设计部",))]
     assert [(one.app, one.every, one.readers) for one in found.wikis] == [
-        ("feishu", timedelta(hours=2), ("dept:人事部", "user:feishu:ou_1", "group:feishu:oc_1"))
+        ("feishu", timedelta(hours=2), ("dept:人事部", "user:feishu:ou_1", "group:feishu-lark:oc_1"))
     ]
     assert [one.key for one in found.wikis[0].parts] == ["7034502641455497244", "wikcnKQ1k3"]
 
