@@ -102,6 +102,8 @@ WIKI_SCOPES: Final = (
     Need(name="wiki:wiki:readonly", why="list the pages of a space", instead=("wiki:wiki",)),
     Need(name="docx:document:readonly", why="read documents", instead=("docx:document",)),
     Need(name="docs:document.content:read", why="read documents as Markdown"),
+    Need(name="drive:drive.metadata:readonly", why="notice at once which pages were locked", instead=("drive:drive",)),
+    Need(name="drive:file:readonly", why="read files in the wiki", instead=("drive:drive", "drive:drive:readonly")),
 )
 
 EVENTS: Final = (
