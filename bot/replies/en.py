@@ -622,7 +622,7 @@ TABLE: dict[str, str] = {
     "help.kb.use": "/kb",
     "help.kb.more": "Lists the documents. Add one: reply to a file with `/kb add`, with another name behind it if you "
     "like. Take one out: `/kb remove handbook.md`. Everybody can ask about what is added. "
-    "`/kb sources`: when each source was read last, how much is in, what was left out and why; in a group only numbers.",
+    "`/kb sources`: when each source was read last, how much is in, what was left out and why; in groups only numbers.",
     "help.size": "`--size 1024x768`: {text} (sides {low}–{high}, default {default})",
     "help.size.choices": "`--size {default}`: {text} (one of {choices}, default {default})",
     "help.count": "`--n 2`: {text} ({range}, default {default})",
