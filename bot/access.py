@@ -18,6 +18,7 @@ from bot.commands import (
     QuotaShow,
     Resume,
     SetRole,
+    Sources,
     Unban,
 )
 from scheduler.policy import Refusal, shut_out
@@ -28,6 +29,7 @@ NEEDED: dict[type, tuple[Role, str]] = {
     QuotaSet: (Role.ADMIN, "/quota set"),
     QuotaClear: (Role.ADMIN, "/quota set"),
     QuotaGrant: (Role.ADMIN, "/quota grant"),
+    Sources: (Role.ADMIN, "/kb"),
     SetRole: (Role.ADMIN, "/role"),
     Pause: (Role.ADMIN, "/pause"),
     Resume: (Role.ADMIN, "/resume"),

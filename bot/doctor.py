@@ -52,6 +52,7 @@ def failed(name: str, problem: str, next_step: str) -> Check:
 def examine(environment: Environment, environ: Mapping[str, str], host: str, port: int) -> Iterator[Check]:
     """Every check, one after another. Without settings that can be read, only what does not depend on them."""
     from bot.feishu_doctor import feishu
+    from bot.wiki_doctor import wiki
 
     yield python(sys.version_info[:2])
     try:
@@ -68,6 +69,7 @@ def examine(environment: Environment, environ: Mapping[str, str], host: str, por
         yield text_model(settings)
         yield knowledge_sources(settings)
         yield from feishu(settings)
+        yield from wiki(settings)
     yield data_folder(environment.data)
     yield files_folder(environment.data / "files")
     yield from database(environment)
@@ -254,7 +256,7 @@ def text_model(settings: Settings) -> Check:
 
 def knowledge_sources(settings: Settings) -> Check:
     """The folders that knowledge.yaml names are there."""
-    paths = [settings.path(source.path) for source in settings.knowledge.sources]
+    paths = [settings.path(source.path) for source in settings.knowledge.folders]
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
         step = "Create it, or correct sources in knowledge.yaml."

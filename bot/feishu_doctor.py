@@ -13,11 +13,12 @@ import httpx
 
 from bot.doctor import PATIENCE, Check, failed, packages
 from bot.platforms.base import PlatformError, Retry
-from bot.platforms.feishu import inspection
+from bot.platforms.feishu import endpoint, inspection
 from bot.platforms.feishu import requirements as console
 from bot.platforms.feishu.client import FeishuClient, pooled
+from bot.platforms.feishu.endpoint import NotConnected, Wishes
 from bot.platforms.feishu.requirements import Need
-from bot.platforms.feishu.settings import FeishuSettings, Mode, check
+from bot.platforms.feishu.settings import FeishuSettings, Mode, check, webhook_path
 from bot.settings import Settings
 from bot.settings.platforms import Platforms
 
@@ -25,17 +26,23 @@ T = TypeVar("T")
 
 
 def feishu(settings: Settings) -> Iterator[Check]:
-    """Every check of Feishu, or one that says that it is not enabled."""
-    wanted = settings.platforms.feishu
-    if not wanted.enabled:
+    """Every check of every Feishu app, or one that says that none is enabled."""
+    apps = {name: app for name, app in settings.platforms.feishu_by_name().items() if app.enabled}
+    if not apps:
         yield Check(name="feishu", detail="not enabled in platforms.yaml")
         return
     yield packages("feishu")
-    problems = check(wanted)
-    if problems:
-        yield failed("feishu", " ".join(problems), "Correct the feishu section of platforms.yaml.")
-        return
-    yield from asyncio.run(examine(settings.platforms, wanted))
+    for name, app in apps.items():
+        problems = check(app)
+        if problems:
+            yield failed(name, " ".join(problems), f"Correct {section(name)} in platforms.yaml.")
+        else:
+            yield from asyncio.run(examine(settings.platforms, app, name))
+
+
+def section(name: str) -> str:
+    """Where the settings of the app with this platform name stand in platforms.yaml."""
+    return name.replace("-", "_apps.", 1)
 
 
 async def examine(platforms: Platforms, wanted: FeishuSettings, name: str = "feishu") -> list[Check]:
@@ -57,12 +64,12 @@ async def _credentials(client: FeishuClient, wanted: FeishuSettings, name: str) 
         bot = await _soon(inspection.bot(client))
     except (Retry, TimeoutError) as error:
         problem = f"{wanted.domain} gives no usable answer: {str(error) or 'it took too long'}."
-        step = "Check the network and any proxy of this machine, and feishu.domain in platforms.yaml."
+        step = f"Check the network and any proxy of this machine, and {section(name)}.domain in platforms.yaml."
         return failed(name, problem, step)
     except PlatformError as error:
         step = (
-            "Correct feishu in platforms.yaml from the app's page in the developer console; an app of Lark needs "
-            "domain: https://open.larksuite.com, one of Feishu domain: https://open.feishu.cn."
+            f"Correct {section(name)} in platforms.yaml from the app's page in the developer console; an app of Lark "
+            "needs domain: https://open.larksuite.com, one of Feishu domain: https://open.feishu.cn."
         )
         return failed(name, f"{error}.", step)
     if not bot.open_id:
@@ -88,8 +95,8 @@ async def _console_page(client: FeishuClient, wanted: FeishuSettings, name: str)
         checks.append(_compared(f"{name} events", "events", console.EVENTS, page.events, console.EVENTS_PAGE))
     callbacks = _compared(f"{name} callbacks", "callbacks", console.CALLBACKS, page.callbacks, console.CALLBACKS_PAGE)
     if callbacks.ok and page.mode and page.mode != wanted.mode.value:
-        problem = f"The console delivers callbacks by {page.mode}, feishu.mode is {wanted.mode.value}."
-        step = f"Make them the same, for events and for callbacks, which have a page each: {_delivery(wanted)}"
+        problem = f"The console delivers callbacks by {page.mode}, {section(name)}.mode is {wanted.mode.value}."
+        step = f"Make them the same, for events and for callbacks, which have a page each: {_delivery(wanted, name)}"
         callbacks = failed(f"{name} callbacks", problem, step)
     return [*checks, callbacks]
 
@@ -139,19 +146,22 @@ def _unseen(error: PlatformError | TimeoutError, name: str) -> Check:
 async def _reach(wanted: FeishuSettings, http: httpx.AsyncClient, name: str) -> Check:
     if wanted.mode is Mode.WEBHOOK:
         detail = "by webhook; encrypt_key and verification_token are set"
-        return Check(name=f"{name} delivery", detail=detail, next_step=_delivery(wanted))
-    reached = await inspection.endpoint(wanted, http)
-    if reached.problem:
-        return failed(f"{name} delivery", reached.problem, reached.next_step)
-    return Check(
-        name=f"{name} delivery", detail="by long connection, which Feishu would open", next_step=_delivery(wanted)
-    )
+        return Check(name=f"{name} delivery", detail=detail, next_step=_delivery(wanted, name))
+    try:
+        # Only the address, which is not looked at: a connection would take events from the server that runs.
+        await endpoint.ask(http, wanted, Wishes(), section(name))
+    except NotConnected as error:
+        step = f"Correct that; the server tries again by itself. {_delivery(wanted, name)}"
+        return failed(f"{name} delivery", f"Feishu opens no long connection: {error}.", step)
+    detail = "by long connection, which Feishu would open"
+    return Check(name=f"{name} delivery", detail=detail, next_step=_delivery(wanted, name))
 
 
-def _delivery(wanted: FeishuSettings) -> str:
+def _delivery(wanted: FeishuSettings, name: str) -> str:
     pages = "Event Configuration (事件配置) and Callback Configuration (回调配置)"
     if wanted.mode is Mode.WEBHOOK:
-        return f"{pages} both need: send to developer's server (发送至开发者服务器), https://<your host>/feishu/events"
+        address = f"https://<your host>{webhook_path(name)}"
+        return f"{pages} both need: send to developer's server (发送至开发者服务器), {address}"
     return f"{pages} both need: long connection (使用长连接接收); it can be saved while `moqi serve` runs."
 
 

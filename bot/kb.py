@@ -14,9 +14,10 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from sqlalchemy import Connection
 
@@ -69,9 +70,9 @@ class Outcome:
     """What became of one document."""
 
     name: str
-    status: str  # added | updated | unchanged | removed | failed
+    status: str  # added | updated | unchanged | removed | skipped | failed
     passages: int = 0
-    problem: str = ""  # failed: what is wrong and what to do
+    problem: str = ""  # skipped, failed, sometimes removed: why, and what to do
     code: str = ""  # failed, of a document that was sent: unsupported | too_large | unreadable | synced
 
 
@@ -84,7 +85,7 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Prepared:
+class Prepared:
     """A document read and cut, ready to be kept."""
 
     name: str
@@ -98,7 +99,7 @@ class Given:
     """A document that somebody sent, as it was read; or why it could not be."""
 
     name: str
-    prepared: _Prepared | None = None
+    prepared: Prepared | None = None
     problem: str = ""
     code: str = ""
 
@@ -135,7 +136,7 @@ def read_given(name: str, data: bytes) -> Given:
     """
     name = given_name(name)
     try:
-        prepared = _prepare(data, name, hashlib.sha256(data).hexdigest(), parse.kind_of(data, name))
+        prepared = prepare(data, name, hashlib.sha256(data).hexdigest(), kind=parse.kind_of(data, name))
     except ParseError as error:
         return Given(name=name, problem=str(error), code=_CODES[type(error)])
     return Given(name=name, prepared=prepared)
@@ -144,14 +145,14 @@ def read_given(name: str, data: bytes) -> Given:
 def keep_given(conn: Connection, given: Given, principals: frozenset[str] = PUBLIC) -> Outcome:
     """Put a document that was sent into the knowledge base, within the caller's transaction.
 
-    One that is kept in step with a folder is left alone: the next start would bring the folder's back.
+    One that is kept in step with a source is left alone: the next round would bring the source's back.
     """
     found = given.prepared
     if found is None:
         return Outcome(name=given.name, status="failed", problem=given.problem, code=given.code)
     held = next((one for one in documents.holdings(conn) if one.document.name == given.name), None)
     if held is not None and held.source:
-        problem = f"{given.name} is kept in step with a folder."
+        problem = f"{given.name} is kept in step with a source."
         return Outcome(name=given.name, status="failed", problem=problem, code="synced")
     if held is not None and (held.document.sha256, held.recipe) == (found.sha256, RECIPE):
         return Outcome(name=given.name, status="unchanged", passages=held.passages)
@@ -173,18 +174,23 @@ async def remove(db: Database, name: str) -> bool:
 
 
 async def sync(
-    db: Database, *sources: Path, principals: frozenset[str] = PUBLIC, report: Report = _silent
+    db: Database,
+    *sources: Path,
+    principals: frozenset[str] = PUBLIC,
+    readers: Mapping[Path, frozenset[str]] = MappingProxyType({}),
+    report: Report = _silent,
 ) -> list[Outcome]:
     """Make the synced documents equal to the files of all the sources (folders or files) together.
 
     Pass every source in one call: what none of them holds is taken out. Documents added by hand stay as they are. A
-    file that cannot be read any more keeps the version that is in, and its outcome says what is wrong. Raises
-    `NoFolder`.
+    file that cannot be read any more keeps the version that is in, and its outcome says what is wrong. `readers` says
+    whose a source is where that is not `principals`. Raises `NoFolder`.
     """
     for source in sources:
         if not await asyncio.to_thread(source.exists):
             raise NoFolder(source)
     held = await _held(db)
+    whose = {source: readers.get(source, principals) for source in sources}
     files, outcomes = _distinct(await asyncio.to_thread(lambda: list(_named(sources))))
     for outcome in outcomes:
         report(outcome)
@@ -194,9 +200,14 @@ async def sync(
         outcomes.append(Outcome(name=name, status="removed"))
         report(outcomes[-1])
     for name, path in files.items():
-        outcomes.append(await _put(db, name, path, held.get(name), principals, source=SYNCED))
+        outcomes.append(await _put(db, name, path, held.get(name), whose[_innermost(path, whose)], source=SYNCED))
         report(outcomes[-1])
     return outcomes
+
+
+def _innermost(path: Path, sources: Iterable[Path]) -> Path:
+    """The source a file belongs to: of a folder within a folder it is the inner one that says who may read it."""
+    return max((one for one in sources if one == path or one in path.parents), key=lambda one: len(one.parts))
 
 
 def _distinct(named: Iterable[tuple[str, Path]]) -> tuple[dict[str, Path], list[Outcome]]:
@@ -229,14 +240,14 @@ async def _put(
             if held.principals != principals:
                 await db.run(documents.set_access, name, principals)
             return Outcome(name=name, status="unchanged", passages=held.passages)
-        prepared = await asyncio.to_thread(_prepare, data, name, sha256)
+        prepared = await asyncio.to_thread(prepare, data, name, sha256)
     except (ParseError, OSError) as error:
         return Outcome(name=name, status="failed", problem=str(error))
     await db.run(_keep, prepared, principals, source)
     return Outcome(name=name, status="updated" if held else "added", passages=len(prepared.pieces))
 
 
-def _keep(conn: Connection, prepared: _Prepared, principals: frozenset[str], source: str) -> None:
+def _keep(conn: Connection, prepared: Prepared, principals: frozenset[str], source: str) -> None:
     documents.put_document(
         conn,
         name=prepared.name,
@@ -261,9 +272,10 @@ def _read(path: Path, name: str) -> bytes:
     return path.read_bytes()
 
 
-def _prepare(data: bytes, name: str, sha256: str, kind: str = "") -> _Prepared:
+def prepare(data: bytes, name: str, sha256: str, *, kind: str = "", title: str = "") -> Prepared:
+    """Read and cut a document; blocks. `kind` is its ending where `name` has none. Raises `ParseError`."""
     parsed = parse.parse(data, name, kind)
-    title = parsed.title or chunk.title(parsed.markdown, Path(name).stem)
+    title = title or parsed.title or chunk.title(parsed.markdown, Path(name).stem)
     pieces = tuple(
         NewPassage(
             heading=piece.heading,
@@ -274,7 +286,7 @@ def _prepare(data: bytes, name: str, sha256: str, kind: str = "") -> _Prepared:
         )
         for piece in chunk.chunk(parsed.markdown)
     )
-    return _Prepared(name=name, title=title, sha256=sha256, pieces=pieces)
+    return Prepared(name=name, title=title, sha256=sha256, pieces=pieces)
 
 
 def _indexed(title: str, piece: chunk.Chunk) -> str:

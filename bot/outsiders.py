@@ -37,7 +37,14 @@ def look(conn: Connection, house: House, event: ChatEvent) -> Standing:
     if rules is None:
         return Standing.MEMBER
     known = profiles.get(conn, event.sender)
-    return standing(event.tenant or (known.tenant_key if known else ""), event.home, rules)
+    home = event.home or rules.own or profiles.tenant(conn, event.platform)  # what was missed does not tell it
+    return standing(event.tenant or (known.tenant_key if known else ""), home, rules)
+
+
+def enter(conn: Connection, event: ChatEvent) -> None:
+    """The bot came into a chat: remember when it is told that outsiders read along there."""
+    if event.value.get("external") is True:
+        profiles.note_external(conn, event.platform, event.origin.chat_id)
 
 
 def refuse(conn: Connection, house: House, event: ChatEvent, now: datetime) -> Handled:

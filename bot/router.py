@@ -109,6 +109,7 @@ def _deal(conn: Connection, house: House, event: ChatEvent, now: datetime) -> Ha
     if event.kind == "recall":
         return _recall(conn, event, now)
     if event.kind == "chat":
+        outsiders.enter(conn, event)
         return chats.deal(conn, house, event, now)
     if event.kind == "message" and inbox.find(conn, event.platform, f"recall:{event.key}"):
         return Handled(outcome="ignored:taken back before it came")

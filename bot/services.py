@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from bot import alerts, bans, kb, router
+from bot import alerts, bans, kb, kb_wiki, router, sources
 from bot.booking import Booker
 from bot.context import Handled, House, Pressed
 from bot.current import Current
@@ -23,11 +23,13 @@ from bot.enclosures import Enclosures
 from bot.engine import Engine
 from bot.events import ChatEvent
 from bot.inbox import Inbox
+from bot.kb_plan import WikiSource
 from bot.live import Live
 from bot.opening import image_choice
 from bot.platforms.feishu.directory import Directory
 from bot.platforms.feishu.login import FeishuLogin
 from bot.platforms.feishu.platform import FeishuPlatform
+from bot.platforms.feishu.wiki import Wiki
 from bot.platforms.registry import open_listeners, open_platforms
 from bot.platforms.web.feed import Feed
 from bot.render import Renderer
@@ -357,10 +359,11 @@ def _set_aside() -> None:
 
 async def _sync_knowledge(services: Services) -> None:
     settings = services.current.settings
-    sources = [settings.path(source.path) for source in settings.knowledge.sources]
+    wikis = sources.wikis(settings)
     while True:  # until then no question is answered: what is unchanged costs nothing the second time
         try:
-            outcomes = await kb.sync(services.db, *sources, report=_log_document)
+            await kb_wiki.confine(services.db, wikis)
+            outcomes = await sources.sync_folders(services.db, sources.folders(settings), report=_log_document)
         except StorageError as error:
             if not error.transient:
                 raise
@@ -374,6 +377,21 @@ async def _sync_knowledge(services: Services) -> None:
         break
     services.asking.indexed = True
     services.workers[Kind.ASK].wake.give()
+    by_app = {one.app: [each for each in wikis if each.app == one.app] for one in wikis}
+    await asyncio.gather(*(_follow_wiki(services, app, parts) for app, parts in by_app.items()))
+
+
+async def _follow_wiki(services: Services, app: str, parts: Sequence[WikiSource]) -> None:
+    """Keep in step with the wiki for as long as the program runs."""
+    try:
+        wiki = Wiki(sources.app(services.current.settings, app))
+    except sources.NoApp as error:
+        log.error("%s", error, extra={"action": "knowledge-missing"})
+        return
+    try:
+        await kb_wiki.follow(services.db, wiki, parts)
+    finally:
+        await wiki.close()
 
 
 def _log_document(outcome: kb.Outcome) -> None:

@@ -26,6 +26,7 @@ class Citation:
     passage: int  # passage id
     heading: str
     quote: str
+    url: str = ""  # where people open the document's original
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

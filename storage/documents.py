@@ -1,7 +1,8 @@
 """The knowledge base: documents, who may read them, their passages, and finding passages by words.
 
 Everything that returns text of a document takes the `principals` the reader has ("everyone", "user:12",
-"chat:feishu:oc_1", "role:admin"); no principals, no text. `holdings` is the operator's list and is not filtered.
+"user:feishu:ou_1", "dept:设计部", "group:feishu:oc_1"); no principals, no text. `holdings` is the operator's list and
+is not filtered.
 """
 
 from __future__ import annotations
@@ -13,7 +14,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, RowMapping, Select, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    RowMapping,
+    Select,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+    update,
+)
 
 from storage.records import Document, NewPassage, Passage, ScoredPassage, SearchTerms, utcnow
 from storage.tables import document_access, documents, passages
@@ -38,7 +53,9 @@ class Holding:
 
     document: Document
     recipe: str
-    source: str  # the folder it is kept in step with; empty when added by hand
+    source: str  # what it is kept in step with; empty when added by hand
+    ref: str  # its id in that source; empty where its name is its id
+    revision: str  # which version of it that source had
     passages: int
     principals: frozenset[str]
 
@@ -65,13 +82,28 @@ def put_document(
     pieces: Sequence[NewPassage],
     principals: Iterable[str],
     source: str = "",
+    ref: str = "",
+    revision: str = "",
+    url: str = "",
     now: datetime | None = None,
 ) -> int:
-    """Put a document in, or a new version in the old one's place, with its index and its readers. Returns its id."""
-    values = {"title": title, "sha256": sha256, "recipe": recipe, "source": source, "updated_at": now or utcnow()}
-    document = conn.execute(select(documents.c.id).where(documents.c.name == name)).scalar_one_or_none()
+    """Put a document in, or a new version in the old one's place, with its index and its readers. Returns its id.
+
+    The old one is that of the same `ref`, else of the same name. A name that another document has is refused.
+    """
+    values: dict[str, Any] = {
+        "name": name,
+        "title": title,
+        "sha256": sha256,
+        "recipe": recipe,
+        "source": source,
+        "ref": ref,
+    }
+    values |= {"revision": revision, "url": url, "updated_at": now or utcnow()}
+    same = documents.c.ref == ref if ref else documents.c.name == name
+    document = conn.execute(select(documents.c.id).where(same)).scalar_one_or_none()
     if document is None:
-        document = conn.execute(insert(documents).values(name=name, **values).returning(documents.c.id)).scalar_one()
+        document = conn.execute(insert(documents).values(**values).returning(documents.c.id)).scalar_one()
     else:
         conn.execute(update(documents).where(documents.c.id == document).values(**values))
         _forget_passages(conn, document)
@@ -80,9 +112,34 @@ def put_document(
     return int(document)
 
 
+def relabel(conn: Connection, ref: str, *, name: str, revision: str, url: str) -> None:
+    """Follow what changed around a document whose text is the same: its name, its version, its address."""
+    conn.execute(update(documents).where(documents.c.ref == ref).values(name=name, revision=revision, url=url))
+
+
+def free_name(conn: Connection, wanted: str, ref: str) -> str:
+    """The name for the document `ref`: as wanted, else, where another one has that, with the end of its id."""
+    other = conn.execute(select(documents.c.id).where(documents.c.name == wanted, documents.c.ref != ref)).first()
+    return f"{wanted} ({ref.rpartition(':')[2]})" if other else wanted
+
+
 def delete_document(conn: Connection, name: str) -> bool:
     """Take a document out, with its passages and its index. False when there is none of this name."""
-    document = conn.execute(select(documents.c.id).where(documents.c.name == name)).scalar_one_or_none()
+    return _delete(conn, documents.c.name == name)
+
+
+def delete_ref(conn: Connection, source: str, ref: str) -> bool:
+    """Take out what a source calls `ref`. False when that source holds no such document."""
+    return _delete(conn, (documents.c.source == source) & (documents.c.ref == ref))
+
+
+def source_of(conn: Connection, ref: str) -> str | None:
+    """The source that keeps the document `ref`; None when nobody does."""
+    return conn.execute(select(documents.c.source).where(documents.c.ref == ref)).scalar_one_or_none()
+
+
+def _delete(conn: Connection, which: ColumnElement[bool]) -> bool:
+    document = conn.execute(select(documents.c.id).where(which)).scalar_one_or_none()
     if document is None:
         return False
     _forget_passages(conn, document)
@@ -103,6 +160,15 @@ def set_access(conn: Connection, name: str, principals: Iterable[str]) -> bool:
     return True
 
 
+def grant(conn: Connection, source: str, principals: Iterable[str]) -> None:
+    """Say who may read whatever a source keeps, from the next query on: those, and nobody else."""
+    mine = select(documents.c.id).where(documents.c.source == source)
+    conn.execute(delete(document_access).where(document_access.c.document_id.in_(mine)))
+    for principal in sorted(set(principals)):
+        rows = select(literal(principal), documents.c.id).where(documents.c.source == source)
+        conn.execute(insert(document_access).from_select(["principal", "document_id"], rows))
+
+
 # --- reading ----------------------------------------------------------------------------------------------------
 
 
@@ -118,6 +184,13 @@ def get_passage(conn: Connection, passage_id: int, principals: frozenset[str]) -
     """One passage, if the principals may read it."""
     row = conn.execute(_readable(principals).where(passages.c.id == passage_id)).one_or_none()
     return None if row is None else _passage(row._mapping)
+
+
+def readable(conn: Connection, passage_ids: Iterable[int], principals: frozenset[str]) -> bool:
+    """Whether the principals may read every one of these passages; one that is gone nobody may."""
+    wanted = set(passage_ids)
+    found = conn.execute(_readable(principals).where(passages.c.id.in_(wanted)).with_only_columns(passages.c.id))
+    return wanted == set(found.scalars())
 
 
 def list_documents(conn: Connection, principals: frozenset[str]) -> list[Document]:
@@ -138,6 +211,8 @@ def holdings(conn: Connection) -> list[Holding]:
             document=_document(row),
             recipe=row.recipe,
             source=row.source,
+            ref=row.ref,
+            revision=row.revision,
             passages=counted.get(row.id, 0),
             principals=frozenset(readers.get(row.id, ())),
         )
@@ -166,21 +241,23 @@ def _pairs(conn: Connection, statement: Select[Any]) -> list[tuple[Any, Any]]:
 
 
 def _document(row: Row[Any]) -> Document:
-    return Document(id=row.id, name=row.name, title=row.title, sha256=row.sha256, updated_at=row.updated_at)
+    return Document(
+        id=row.id, name=row.name, title=row.title, sha256=row.sha256, updated_at=row.updated_at, url=row.url
+    )
 
 
 def _readable(principals: frozenset[str]) -> Select[Any]:
-    """The passages the principals may read, with their document's name."""
+    """The passages the principals may read, with their document's name and address."""
     visible = select(document_access.c.document_id).where(document_access.c.principal.in_(principals))
     return (
-        select(passages, documents.c.name.label("document"))
+        select(passages, documents.c.name.label("document"), documents.c.url)
         .join(documents, documents.c.id == passages.c.document_id)
         .where(passages.c.document_id.in_(visible))
     )
 
 
 def _passage(row: RowMapping) -> Passage:
-    names = ("id", "document_id", "document", "heading", "ordinal", "start", "end", "text")
+    names = ("id", "document_id", "document", "heading", "ordinal", "start", "end", "text", "url")
     return Passage(**{name: row[name] for name in names})
 
 
@@ -252,7 +329,7 @@ def _index_sqlite(conn: Connection, ids: Sequence[int], pieces: Sequence[NewPass
 def _search_sqlite(conn: Connection, terms: SearchTerms, principals: frozenset[str], k: int) -> list[ScoredPassage]:
     """`order by bm25(…)` and not `order by rank`: it scores only what the readers' filter leaves."""
     statement = text(
-        """select p.id, p.document_id, d.name as document, p.heading, p.ordinal, p.start, p."end", p.text,
+        """select p.id, p.document_id, d.name as document, d.url, p.heading, p.ordinal, p.start, p."end", p.text,
                 f.w, f.b, best.score
             from (select f.rowid as id, -bm25(passages_fts, 1.0, :bigram) as score
                   from passages_fts f join passages p on p.id = f.rowid
@@ -326,7 +403,7 @@ def _search_postgresql(conn: Connection, terms: SearchTerms, principals: frozens
     weights = _idf(frequencies, terms, count)
     rare = [term for term, n in frequencies.items() if n <= max(COMMON * count, k)] or list(frequencies)
     statement = text(
-        """select p.id, p.document_id, d.name as document, p.heading, p.ordinal, p.start, p."end", p.text,
+        """select p.id, p.document_id, d.name as document, d.url, p.heading, p.ordinal, p.start, p."end", p.text,
                 tsvector_to_array(f.ts) as lexemes,
                 (select sum(q.idf * ts_rank(cast(:labels as real[]), f.ts, cast(q.lexeme as tsquery)))
                  from unnest(cast(:lexemes as text[]), cast(:idfs as double precision[])) as q (lexeme, idf)) as score

@@ -358,6 +358,7 @@ class Document:
     title: str
     sha256: str
     updated_at: datetime
+    url: str = ""  # where people open the original; empty = nowhere but here
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -372,6 +373,7 @@ class Passage:
     start: int  # character offset in the document's text
     end: int
     text: str
+    url: str = ""  # where people open the document's original; empty = nowhere but here
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -477,14 +477,29 @@ documents = Table(
     Column("title", Text, nullable=False),
     Column("sha256", Text, nullable=False),
     Column("recipe", Text, nullable=False),  # versions of parser, chunker, tokenizer: another recipe = index again
-    Column("source", Text, nullable=False, default=""),  # the folder it is kept in step with; empty = added by hand
+    Column("source", Text, nullable=False, default=""),  # what it is kept in step with; empty = added by hand
+    Column("ref", Text, nullable=False, default=""),  # its id where it came from; names change, this does not
+    Column("revision", Text, nullable=False, default=""),  # which version of it that source had
+    Column("url", Text, nullable=False, default=""),  # where people open the original
     Column("updated_at", Utc, nullable=False),
+    Index("ix_documents_ref", "ref", unique=True, sqlite_where=text("ref <> ''"), postgresql_where=text("ref <> ''")),
+)
+
+# How the last reading of each source went, and who reads it now: see storage/syncs.py.
+syncs = Table(
+    "syncs",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("owner", Text, nullable=False, default=""),  # the process that reads it now
+    Column("claimed_until", Utc),
+    Column("finished_at", Utc),
+    Column("report", Json),
 )
 
 document_access = Table(
     "document_access",
     metadata,
-    Column("principal", Text, primary_key=True),  # everyone, user:12, chat:feishu:oc_1, role:admin
+    Column("principal", Text, primary_key=True),  # everyone, user:12, user:feishu:ou_1, dept:设计部, group:feishu:oc_1
     Column("document_id", ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True),
 )
 

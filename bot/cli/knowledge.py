@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +18,10 @@ from bot.cli.common import Exit, Failed
 
 if TYPE_CHECKING:
     from bot.kb import Outcome
+    from bot.kb_plan import Tally, WikiSource
+    from bot.platforms.feishu.settings import FeishuSettings
+    from bot.settings import Settings
+    from storage.database import Database
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result for a program.")]
 
@@ -27,6 +33,7 @@ def add(app: typer.Typer) -> None:
     group.command("list")(list_documents)
     group.command("remove")(remove)
     group.command("sync")(sync)
+    group.command("sources")(list_sources)
     group.command("search")(search)
     group.command("ask")(work.ask)
     group.command("eval")(evaluate)
@@ -54,28 +61,31 @@ def sync(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make the knowledge base equal to a folder: new files in, gone ones out.
+    """Make the knowledge base equal to a folder, or to all the sources: new documents in, gone ones out.
 
-    What was added by hand stays. A server follows the sources in knowledge.yaml when it starts: name a folder there
-    too if it is to stay.
+    What was added by hand stays. A server follows the sources in knowledge.yaml by itself: name a folder there too if
+    it is to stay.
     """
-    from bot import kb
-
-    folders = [folder] if folder else _sources()
-    with common.database() as db, common.progress("reading", _count(folders), quiet=as_json) as done:
-        try:
-            outcomes = asyncio.run(kb.sync(db, *folders, report=lambda one: done(_line(one))))
-        except kb.NoFolder as error:
-            raise Failed(str(error), Exit.USAGE) from error
-    _finish(outcomes, as_json)
+    settings = None if folder else _settings()
+    tallies: list[Tally] = []
+    with common.database() as db:
+        if settings is None:
+            assert folder is not None
+            outcomes = _sync_folders(db, {folder: None}, as_json)
+        else:
+            asyncio.run(_confine(db, settings))
+            outcomes = _sync_folders(db, _folders(settings), as_json)
+            found, tallies = _sync_wikis(db, settings, as_json)
+            outcomes += found
+    _finish(outcomes, as_json, tallies)
 
 
 def list_documents(as_json: AsJson = False) -> None:
-    """List the documents with their passages and readers."""
-    from bot import kb
+    """List the documents with their passages, sources and readers, and how each source was read last."""
+    from bot import kb, kb_wiki
 
     with common.database() as db:
-        held = asyncio.run(kb.overview(db))
+        held, tallies = asyncio.run(kb.overview(db)), asyncio.run(kb_wiki.reports(db))
     if as_json:
         common.show_json(
             [
@@ -85,6 +95,8 @@ def list_documents(as_json: AsJson = False) -> None:
                     "passages": one.passages,
                     "readers": sorted(one.principals),
                     "synced": bool(one.source),
+                    "source": one.source,
+                    "url": one.document.url,
                     "updated_at": common.iso(one.document.updated_at),
                 }
                 for one in held
@@ -97,6 +109,31 @@ def list_documents(as_json: AsJson = False) -> None:
     ]
     empty = "The knowledge base is empty. `moqi kb add PATH` adds documents."
     common.show_table(("document", "title", "passages", "readers", "kept"), rows, empty)
+    for tally in tallies:
+        print(f"{tally.source}, {common.moment(tally.at)}: {tally}", file=sys.stderr)
+
+
+def list_sources(as_json: AsJson = False) -> None:
+    """List the sources with who gets answers from each, and how each was read last."""
+    from bot import kb_wiki
+
+    settings = common.settings()
+    with common.database() as db:
+        tallies = {one.source: one for one in asyncio.run(kb_wiki.reports(db))}
+    readers = _source_readers(settings)
+    if as_json:
+        listed = [
+            {"source": name, "readers": sorted(who), "last": tallies[name].to_json() if name in tallies else None}
+            for name, who in readers
+        ]
+        common.show_json(listed)
+        return
+    read = {name: common.moment(tally.at) for name, tally in tallies.items()}
+    rows = [(name, ", ".join(sorted(who)), read.get(name, ""), tallies.get(name, "")) for name, who in readers]
+    common.show_table(("source", "readers", "read", "result"), rows, "knowledge.yaml names no sources.")
+    for name, _ in readers:
+        for page, why in tallies[name].why if name in tallies else ():
+            print(f"  {page}: {why}")
 
 
 def remove(
@@ -155,11 +192,85 @@ def evaluate(
         common.show_table(("measure", "value"), list(metrics.items()), "")
 
 
-def _sources() -> list[Path]:
+def _settings() -> Settings:
     settings = common.settings()
     if not settings.knowledge.sources:
         raise Failed("knowledge.yaml names no sources. Name a folder: moqi kb sync FOLDER", Exit.USAGE)
-    return [settings.path(source.path) for source in settings.knowledge.sources]
+    return settings
+
+
+def _folders(settings: Settings) -> dict[Path, frozenset[str] | None]:
+    from bot import sources
+
+    return dict(sources.folders(settings))
+
+
+def _source_readers(settings: Settings) -> list[tuple[str, frozenset[str]]]:
+    """The sources by the name of their report; all folders together are one."""
+    from bot import kb, sources
+
+    folders = sources.folders(settings)
+    shared = [(kb.SYNCED, frozenset[str]().union(*folders.values()))] if folders else []
+    return [*shared, *((one.name, one.readers) for one in sources.wikis(settings))]
+
+
+def _sync_folders(db: Database, folders: Mapping[Path, frozenset[str] | None], quiet: bool) -> list[Outcome]:
+    from bot import kb, sources
+
+    wanted = {path: readers or kb.PUBLIC for path, readers in folders.items()}
+    with common.progress("reading", _count(list(wanted)), quiet=quiet) as done:
+        try:
+            return asyncio.run(sources.sync_folders(db, wanted, report=lambda one: done(_line(one))))
+        except kb.NoFolder as error:
+            raise Failed(str(error), Exit.USAGE) from error
+
+
+async def _confine(db: Database, settings: Settings) -> None:
+    from bot import kb_wiki, sources
+
+    await kb_wiki.confine(db, sources.wikis(settings))
+
+
+def _sync_wikis(db: Database, settings: Settings, quiet: bool) -> tuple[list[Outcome], list[Tally]]:
+    from bot import sources
+
+    outcomes: list[Outcome] = []
+    tallies = []
+    for source in sources.wikis(settings):
+        try:
+            app = sources.app(settings, source.app)
+        except sources.NoApp as error:
+            raise Failed(str(error), Exit.USAGE) from error
+        found = asyncio.run(_sync_wiki(db, app, source, outcomes, quiet))
+        if found is None:
+            print(f"{source.name}: another process reads it now; `moqi kb sources` shows the result", file=sys.stderr)
+        else:
+            tallies.append(found)
+    return outcomes, tallies
+
+
+async def _sync_wiki(
+    db: Database, app: FeishuSettings, source: WikiSource, outcomes: list[Outcome], quiet: bool
+) -> Tally | None:
+    from bot import kb_wiki
+    from bot.platforms.feishu.wiki import Wiki
+
+    wiki = Wiki(app)
+    with ExitStack() as stack:
+        tell: list[Callable[[str], None]] = []  # the bar, once it is known how much there is
+
+        def heard(outcome: Outcome) -> None:
+            outcomes.append(outcome)
+            for done in tell:
+                done(_line(outcome))
+
+        def begin(pages: int) -> None:
+            tell.append(stack.enter_context(common.progress(source.name, pages, quiet=quiet)))
+
+        try:
+            return await kb_wiki.sync(db, wiki, source, report=heard, total=begin)
+        finally:
+            await wiki.close()
 
 
 def _readable(path: Path) -> None:
@@ -179,9 +290,9 @@ def _count(paths: Sequence[Path]) -> int:
     return sum(found.suffix.lower() in endings for found in inside) + sum(path.is_file() for path in paths)
 
 
-def _finish(outcomes: Sequence[Outcome], as_json: bool) -> None:
-    """Say what became of the documents; exit 1 when one could not be read."""
-    failed = [one for one in outcomes if one.problem]
+def _finish(outcomes: Sequence[Outcome], as_json: bool, tallies: Sequence[Tally] = ()) -> None:
+    """Say what became of the documents; exit 1 when one could not be read, or a source not to its end."""
+    said = [one for one in outcomes if one.problem]
     if as_json:
         listed = [
             {"document": one.name, "status": one.status, "passages": one.passages, "problem": one.problem}
@@ -191,9 +302,11 @@ def _finish(outcomes: Sequence[Outcome], as_json: bool) -> None:
     else:
         counts = Counter(one.status for one in outcomes)
         print(", ".join(f"{count} {status}" for status, count in counts.items()) or "no documents found")
-        for one in failed:
+        for one in said:
             print(f"  {one.name}: {one.problem}")
-    if failed:
+        for tally in tallies:
+            print(f"{tally.source}: {tally}")
+    if any(one.status == "failed" for one in outcomes) or any(tally.problem for tally in tallies):
         raise typer.Exit(Exit.BROKEN)
 
 
@@ -202,7 +315,7 @@ def _line(outcome: Outcome) -> str:
 
 
 def _kept(source: str) -> str:
-    return "with its folder" if source else "by hand"
+    return "with its folder" if source == "folder" else source or "by hand"
 
 
 def _excerpt(text: str, limit: int = 100) -> str:

@@ -16,12 +16,12 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "new": ("新对话",),
     "status": ("状态",),
     "help": ("帮助",),
+    "kb": ("知识库",),
     "role": ("角色",),
     "pause": ("暂停",),
     "resume": ("恢复", "继续"),
     "ban": ("封禁", "禁用", "停用"),
     "unban": ("解封", "解禁"),
-    "kb": ("知识库",),
 }
 
 #: Only admins may use these at all.

@@ -226,6 +226,11 @@ class Status:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Sources:
+    """Show where the knowledge base comes from, and how each source was read last."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SetRole:
     """Make somebody an admin, a reviewer or a user."""
 
@@ -304,6 +309,7 @@ Command = (
     | Help
     | New
     | Status
+    | Sources
     | SetRole
     | Ban
     | Unban

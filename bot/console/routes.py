@@ -42,7 +42,8 @@ def build_router(console: Console) -> APIRouter:
 
 def _add_page(router: APIRouter, console: Console, pages: Environment) -> None:
     boot = {"words": dict(console.words), "title": console.look.title, "names": console.names}
-    doors = [f"/login/{platform}/start" for platform in console.logins]
+    # With several apps their names tell them apart: feishu, feishu-design.
+    doors = [(f"/login/{platform}/start", platform.partition("-")[2]) for platform in console.logins]
     page = pages.get_template("chat.html").render(
         look=console.look, words=console.words, boot=boot, doors=doors, names=console.names
     )

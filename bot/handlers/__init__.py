@@ -29,6 +29,7 @@ TABLE: dict[type, Callable[[Context, Any], Handled]] = {
     commands.QuotaShow: inform.quota_show,
     commands.Help: inform.help_,
     commands.Status: inform.status,
+    commands.Sources: inform.sources,
     commands.QuotaSet: manage.quota_set,
     commands.QuotaClear: manage.quota_clear,
     commands.QuotaGrant: manage.quota_grant,

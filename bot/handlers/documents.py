@@ -34,7 +34,7 @@ def kb_list(ctx: Context, command: KbList) -> Handled:
 
 
 def kb_remove(ctx: Context, command: KbRemove) -> Handled:
-    """Take a document out, unless a folder would bring it back."""
+    """Take a document out, unless its source would bring it back."""
     held = next((one for one in documents.holdings(ctx.conn) if one.document.name == command.name), None)
     if held is None:
         return refused(ctx, Refusal(code="unknown_document", detail={"name": command.name}))

@@ -1,20 +1,22 @@
-"""/help, /quota and /status: what the platform offers, what is left, how it is doing."""
+"""/help, /quota, /status and /kb: what the platform offers, what is left, how it is doing, what it knows."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from bot import manage
-from bot.commands import Help, QuotaShow, Status
+from bot.commands import Help, QuotaShow, Sources, Status
 from bot.context import Context, Handled
 from bot.handlers.draw import refused
 from bot.handlers.people import holder, one_person
+from bot.kb_plan import Tally
 from bot.manage import Holder
 from bot.replies.operate import Condition, LaneStatus
 from scheduler import quota
 from scheduler.policy import Refusal
-from storage import jobs, line, reservations
-from storage.records import Allowance, JobState, Kind, Payer, ReservationState, Role, Unit
+from storage import documents, jobs, line, reservations, syncs
+from storage.records import Allowance, ChatType, JobState, Kind, Payer, ReservationState, Role, Unit
 
 #: Further ahead than anything is booked for.
 YEARS = timedelta(days=3660)
@@ -63,6 +65,16 @@ def status(ctx: Context, command: Status) -> Handled:
             uptime=(ctx.now - ctx.house.started_at).total_seconds(),
         )
     )
+    return Handled(outcome="reply", reply=reply)
+
+
+def sources(ctx: Context, command: Sources) -> Handled:
+    """Where the knowledge base comes from. A group hears numbers only: the pages' names are not for everybody."""
+    read = [Tally.from_json(one.report) for one in syncs.all_syncs(ctx.conn) if one.report is not None]
+    zone = ctx.house.policy.timezone
+    local = [replace(one, at=one.at.astimezone(zone)) for one in read]
+    held = documents.stats(ctx.conn).documents
+    reply = ctx.house.words.sources(local, held, named=ctx.event.origin.chat_type is ChatType.DIRECT)
     return Handled(outcome="reply", reply=reply)
 
 

@@ -30,7 +30,8 @@ class PlatformError(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.receipt: dict[str, Any] = {}  # what was achieved before it failed: to be kept before the next try
-        self.code: int | None = None  # the platform's own number for it
+        self.code: int | None = None  # the platform's own code, where it said one
+        self.status = 0  # HTTP status of its answer; 0 = none came
 
 
 class Retry(PlatformError):

@@ -1,4 +1,4 @@
-"""How the house is doing and what admins did to it: /status, /pause, /resume, /ban and /unban. Pure."""
+"""How the house is doing and what admins did to it: /status, /kb, /pause, /resume, /ban and /unban. Pure."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from storage.records import Kind, User
 
 if TYPE_CHECKING:  # for their names only
     from bot.engine import Engine
+    from bot.kb_plan import Tally
     from scheduler.pausing import Hold
 
 
@@ -56,6 +57,32 @@ def status(words: Language, now: Condition) -> Reply:
         fields.append((words.say("status.reservations"), coming + first))
     fields.append((words.say("status.uptime"), words.duration(now.uptime)))
     return Reply(title=words.say("status.title"), fields=tuple(fields))
+
+
+def sources(words: Language, read: Sequence[Tally], documents: int, *, named: bool) -> Reply:
+    """Where the knowledge base comes from, and how each source was read last."""
+    fields = tuple((_source(words, one.source), _read(words, one)) for one in read)
+    found = [pair for one in read for pair in one.why] if named else []
+    why = [words.say("sources.left", name=short(name, 60), why=short(reason, 160)) for name, reason in found]
+    left_out = "\n".join((words.say("sources.why"), *why[:WHY])) if why else ""
+    text = "\n".join(filter(None, (words.say("sources.held", n=documents), left_out)))
+    return Reply(title=words.say("sources.title"), text=text, fields=fields)
+
+
+def _source(words: Language, name: str) -> str:
+    kind, _, place = name.partition(":")
+    return words.say(f"sources.{kind}", place=place.rpartition(":")[2][-6:])
+
+
+def _read(words: Language, one: Tally) -> str:
+    counts = [words.say(f"sources.{name}", n=value) for name in _COUNTED if (value := getattr(one, name))]
+    said = words.say("sources.read", at=words.moment(one.at), counts=" · ".join(counts) or words.say("sources.nothing"))
+    problem = " ".join(filter(None, (one.problem, one.note)))
+    return said + (words.say("sources.problem", problem=short(problem, 200)) if problem else "")
+
+
+WHY = 5  # pages that /kb names
+_COUNTED = ("seen", "added", "changed", "unchanged", "deleted", "skipped", "failed")
 
 
 def _lane(words: Language, lane: LaneStatus) -> str:

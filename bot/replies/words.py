@@ -35,6 +35,7 @@ from storage.records import (
 
 if TYPE_CHECKING:  # for their names only
     from bot.kb import Outcome
+    from bot.kb_plan import Tally
     from bot.manage import Holder
     from scheduler.pausing import Hold
     from scheduler.queue import Preview
@@ -284,6 +285,10 @@ class Words(Language):
     def status(self, now: Condition) -> Reply:
         """Models, queues, reservations, and how long the program has been up."""
         return operate.status(self, now)
+
+    def sources(self, read: Sequence[Tally], documents: int, *, named: bool) -> Reply:
+        """Where the knowledge base comes from; `named`: pages that were left out are named."""
+        return operate.sources(self, read, documents, named=named)
 
     def unit(self, unit: Unit) -> str:
         return self.say(f"quota.{unit.value}")

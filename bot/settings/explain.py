@@ -34,6 +34,7 @@ _BOUNDS = {
     "greater_than": ("gt", "must be more than {}"),
     "less_than_equal": ("le", "must be {} or less"),
     "less_than": ("lt", "must be less than {}"),
+    "too_short": ("min_length", "must name {} or more"),
     "string_too_short": ("min_length", "must have {} characters or more"),
     "string_too_long": ("max_length", "must have {} characters or fewer"),
 }

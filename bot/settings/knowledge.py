@@ -2,17 +2,148 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from bot.settings.base import LATER, Section, later
 
+#: The principal that every reader has.
+EVERYONE = "everyone"
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_SPAN = re.compile(r"([1-9][0-9]{0,5})([smhd])")
+_ADDRESS = re.compile(
+    r"https?://(?P<host>[^/\s]+)/wiki/(?:(?:space|settings)/(?P<space>\d+)|(?P<node>\w+))/?(?:[?#].*)?"
+)
+_TOKEN = re.compile(r"[A-Za-z][A-Za-z0-9]{9,}")
+_READER = re.compile(r"everyone|dept:\S.*|user:[a-z][\w-]*:\S+|group:[a-z][\w-]*:\S+")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """A part of Feishu's wiki: a whole space, or a page with everything beneath it."""
+
+    space: str = ""  # id of the space; empty when `node` says which
+    node: str = ""  # token of the page to begin with; empty = the whole space
+    host: str = ""  # where people open its pages, as far as the settings tell
+
+    @property
+    def key(self) -> str:
+        """What it is known by in the database."""
+        return self.node or self.space
+
+
+def part(written: str) -> Part:
+    """What `spaces` means by an id, a token or an address. Raises ValueError."""
+    if written.isascii() and written.isdigit():
+        return Part(space=written)
+    if _TOKEN.fullmatch(written):
+        return Part(node=written)
+    if found := _ADDRESS.fullmatch(written):
+        return Part(space=found["space"] or "", node=found["node"] or "", host=found["host"])
+    raise ValueError(
+        "write the id of a space (digits), the address of a page https://….feishu.cn/wiki/… for it and everything "
+        "beneath it, or the token at the end of that address"
+    )
+
+
+def _named(written: str) -> str:
+    part(written)
+    return written
+
+
+def _span(value: Any) -> Any:
+    found = _SPAN.fullmatch(value) if isinstance(value, str) else None
+    if isinstance(value, timedelta):
+        return value
+    if found is None:
+        raise ValueError("write a time such as 90s, 15m, 2h or 1d")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+def _written(value: timedelta) -> str:
+    return f"{int(value.total_seconds())}s"
+
+
+Span = Annotated[
+    timedelta,
+    BeforeValidator(_span),
+    PlainSerializer(_written),
+    WithJsonSchema({"type": "string", "pattern": f"^{_SPAN.pattern}$", "examples": ["15m", "2h"]}),
+]
+
+
+def _reader(value: str) -> str:
+    value = " ".join(value.split())
+    if not _READER.fullmatch(value):
+        raise ValueError("write everyone, dept:<department>, user:feishu:<open_id> or group:feishu:<chat_id>")
+    return value
+
+
+def _alone(values: tuple[str, ...]) -> tuple[str, ...]:
+    if EVERYONE in values and len(set(values)) > 1:
+        raise ValueError("everyone already holds the others: write either everyone or the others")
+    return values
+
+
+Reader = Annotated[
+    str,
+    AfterValidator(_reader),
+    WithJsonSchema(
+        {"type": "string", "examples": ["everyone", "dept:人事部", "user:feishu:ou_…", "group:feishu:oc_…"]}
+    ),
+]
+Readers = Annotated[tuple[Reader, ...], AfterValidator(_alone)]
+
+
+class FeishuWiki(Section):
+    """Pages of Feishu's wiki that the app may read."""
+
+    app: str = Field(default="feishu", min_length=1, description="Platform whose app reads it: feishu, feishu-<name>.")
+    spaces: tuple[Annotated[str, AfterValidator(_named)], ...] = Field(
+        min_length=1,
+        description="Ids of spaces, or addresses of pages: each with everything beneath it.",
+    )
+    readers: Readers = Field(
+        min_length=1,
+        description="Who gets answers from it, whoever may read it in Feishu: everyone, dept:…, user:feishu:ou_…, "
+        "group:feishu:oc_….",
+    )
+    every: Span = Field(
+        default=timedelta(minutes=15), validate_default=True, description="How often it is looked through for changes."
+    )
+
+    @model_validator(mode="after")
+    def _says_which(self) -> Self:
+        found = [part(written) for written in self.spaces]
+        if len({one.key for one in found}) < len(found):
+            raise ValueError("spaces names the same one twice")
+        return self
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What is to be read."""
+        return tuple(part(written) for written in self.spaces)
+
 
 class Source(Section):
-    """A folder or file of documents."""
+    """A folder or file of documents, or a part of Feishu's wiki."""
 
-    path: str = Field(min_length=1, description="Folder or file, relative to the settings folder.")
+    path: str = Field(default="", description="Folder or file, relative to the settings folder.")
+    readers: Readers = Field(default=(), description="Who gets answers from the folder. Default: access.default.")
+    feishu_wiki: FeishuWiki | None = Field(default=None, description="Pages of Feishu's wiki, instead of a folder.")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if bool(self.path) == bool(self.feishu_wiki):
+            raise ValueError("needs either path (a folder or file) or feishu_wiki")
+        if self.feishu_wiki and self.readers:
+            raise ValueError("readers belong below feishu_wiki here")
+        return self
 
 
 class Chunking(Section):
@@ -58,3 +189,20 @@ class Knowledge(Section):
     chunking: Chunking = Field(default=Chunking(), description="How documents are cut.")
     retrieval: Retrieval = Field(default=Retrieval(), description="What is looked up.")
     access: Access = Field(default=Access(), description="Who may read what.")
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        keys = [(one.app, found.key) for one in self.wikis for found in one.parts]
+        if len(set(keys)) < len(keys):
+            raise ValueError("two sources name the same part of the wiki: it can have one list of readers only")
+        return self
+
+    @property
+    def folders(self) -> tuple[Source, ...]:
+        """The sources that are folders or files."""
+        return tuple(source for source in self.sources if source.path)
+
+    @property
+    def wikis(self) -> tuple[FeishuWiki, ...]:
+        """The sources in Feishu's wiki."""
+        return tuple(source.feishu_wiki for source in self.sources if source.feishu_wiki)

@@ -66,21 +66,25 @@ class Platforms(Section):
 
     @model_validator(mode="after")
     def _somebody_can_come_in(self) -> Self:
-        if self.web.enabled and self.web.login is SignIn.FEISHU and not self.feishu.enabled:
+        if self.web.enabled and self.web.login is SignIn.FEISHU and not self._has_feishu:
             raise ValueError("web.login is feishu, but feishu is not enabled: nobody could come in; write login: name")
         return self
 
     @property
     def takes_accounts(self) -> bool:
         """Whether Feishu accounts open the web page."""
-        return self.feishu.enabled and self.web.login is not SignIn.NAME
+        return self._has_feishu and self.web.login is not SignIn.NAME
 
     @property
     def takes_names(self) -> bool:
         """Whether whoever comes to the web page may take a free name."""
         if self.web.login is SignIn.AUTO:
-            return not (self.feishu.enabled and self.web.public_url)
+            return not (self._has_feishu and self.web.public_url)
         return self.web.login is not SignIn.FEISHU
+
+    @property
+    def _has_feishu(self) -> bool:
+        return any(app.enabled for app in self.feishu_by_name().values())
 
     @model_validator(mode="after")
     def _are_different_apps(self) -> Self:

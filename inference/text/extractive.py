@@ -92,7 +92,14 @@ def compose(request: AnswerRequest) -> Answer:
         excerpt, quote = _excerpt(passage.text, weights, length)
         blocks.append(f"**[{mark}] {_label(passage)}**\n{excerpt}")
         citations.append(
-            Citation(mark=mark, document=passage.document, passage=passage.id, heading=passage.heading, quote=quote)
+            Citation(
+                mark=mark,
+                document=passage.document,
+                passage=passage.id,
+                heading=passage.heading,
+                quote=quote,
+                url=passage.url,
+            )
         )
     return Answer(text="\n\n".join(blocks), grounded=True, citations=tuple(citations), engine="extractive")
 

@@ -100,8 +100,7 @@ class AskRunner:
     async def _request(self, job: Job) -> AnswerRequest:
         question = str(job.params["question"])
         # The first search loads the word segmenter: not on the event loop.
-        passages = await self._db.read(_find, question, job)
-        turns = await self._db.read(conversations.turns, job.user_id, conversations.key(job.origin), TURNS)
+        passages, turns = await self._db.read(_find, question, job)
         history = tuple(Turn(question=str(t.params["question"]), answer=str((t.result or {})["text"])) for t in turns)
         return AnswerRequest(question=question, passages=tuple(passages), history=history, language=self._language())
 
@@ -119,8 +118,17 @@ class AskRunner:
         raise RuntimeError(f"text engine {self._model.card.name!r} ended without an answer")
 
 
-def _find(conn: Connection, question: str, job: Job) -> list[ScoredPassage]:
-    return documents.search(conn, terms(question), readers(conn, job.user_id, job.origin), PASSAGES)
+def _find(conn: Connection, question: str, job: Job) -> tuple[list[ScoredPassage], list[Job]]:
+    """What may be read for a question: passages, and the turns before it as far as their sources still may."""
+    principals = readers(conn, job.user_id, job.origin)
+    turns = conversations.turns(conn, job.user_id, conversations.key(job.origin), TURNS)
+    open_turns = [turn for turn in turns if documents.readable(conn, _cited(turn), principals)]
+    return documents.search(conn, terms(question), principals, PASSAGES), open_turns
+
+
+def _cited(turn: Job) -> list[int]:
+    """The passages an earlier answer quotes."""
+    return [int(citation["passage"]) for citation in (turn.result or {}).get("citations", ())]
 
 
 def _kept(answer: Answer) -> dict[str, Any]:

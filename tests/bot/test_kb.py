@@ -265,3 +265,12 @@ def test_which_office_format_an_archive_is(folder: str, kind: str) -> None:
         return
     with pytest.raises(parse.Unsupported):
         parse.kind_of(buffer.getvalue(), "a.docx")
+
+
+async def test_a_folder_within_a_folder_has_readers_of_its_own(db: Database, folder: Path) -> None:
+    staff = frozenset({"dept:人事部"})
+    await kb.sync(db, folder, folder / "hr", readers={folder / "hr": staff})
+    held = {holding.document.name: holding.principals for holding in await kb.overview(db)}
+    assert held == {"hr/年假.md": staff, "年假.md": staff, "报销.txt": kb.PUBLIC}
+    await kb.sync(db, folder)
+    assert {holding.principals for holding in await kb.overview(db)} == {kb.PUBLIC}

@@ -102,6 +102,19 @@ def test_a_guest_may_draw_and_is_never_an_admin(chat: Chat) -> None:
     assert not chat.db.read_sync(profiles.membership, person.id).guest
 
 
+def test_a_group_that_the_bot_joins_may_be_external_from_the_start(chat: Chat) -> None:
+    event = chat.event("chat", "anna", action="joined", value={"external": True})
+    chat.tell(replace(event, mentioned=False))
+    assert chat.db.read_sync(profiles.is_external, "feishu", "oc_team")
+
+
+def test_a_message_that_was_missed_tells_no_home(chat: Chat) -> None:
+    """What is read later from the list of messages names the sender's organisation only."""
+    chat.db.run_sync(profiles.keep_tenant, "feishu", OURS)
+    assert chat.say("/draw 猫", "guest", tenant=THEIRS).outcome == "refused:outsider"
+    assert chat.say("/draw 猫", "anna", tenant=OURS).outcome.startswith("job:")
+
+
 def test_our_own_people_notice_nothing(chat: Chat) -> None:
     assert chat.say("/draw 猫", "anna", tenant=OURS, home=OURS).outcome.startswith("job:")
     assert not chat.db.read_sync(profiles.is_external, "feishu", "oc_team")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bot import kb, services
+from bot import kb_wiki, services, sources
 from bot.context import Pressed
 from bot.events import ChatEvent
 from bot.replies import Words
@@ -29,9 +29,13 @@ async def test_a_database_that_is_away_at_the_start_does_not_end_the_reading_of_
             raise away.pop()
         return []
 
-    monkeypatch.setattr(kb, "sync", sync)
+    async def confine(*given: Any) -> None:
+        """There is no database."""
+
+    monkeypatch.setattr(sources, "sync_folders", sync)
+    monkeypatch.setattr(kb_wiki, "confine", confine)
     monkeypatch.setattr(services, "KNOWLEDGE_AGAIN", 0.01)
-    settings: Any = SimpleNamespace(knowledge=SimpleNamespace(sources=()))
+    settings: Any = SimpleNamespace(knowledge=SimpleNamespace(folders=(), wikis=()))
     worker: Any = SimpleNamespace(wake=Signal())
     started: Any = SimpleNamespace(
         current=SimpleNamespace(settings=settings),

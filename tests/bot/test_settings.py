@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from bot.settings import Environment, Platforms, Settings, SettingsError, json_schema, load
+from bot.settings.knowledge import Part, part
 from bot.settings.source import read
 from storage.records import Allowance, Role, Unit
 
@@ -209,11 +210,51 @@ def test_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
             "hours:\n  reserved: [night]",
             "policy.yaml:2: hours.reserved.0: must look like 22:00-07:00 or mon-fri 09:00-18:00 (now: night)",
         ),
-        ("knowledge", "sources:\n  - path: a\n  - name: b", "knowledge.yaml:3: sources.1.path: is missing: add it"),
+        ("knowledge", "sources:\n  - path: a\n  - name: b", "knowledge.yaml:3: sources.1.name: unknown key; allowed"),
+        (
+            "knowledge",
+            "sources:\n  - readers: [everyone]",
+            "knowledge.yaml:2: sources.0: needs either path (a folder or file) or feishu_wiki",
+        ),
+        (
+            "knowledge",
+            "sources:\n  - feishu_wiki:\n      spaces: ['70']",
+            "knowledge.yaml:2: sources.0.feishu_wiki.readers: is missing: add it",
+        ),
+        (
+            "knowledge",
+            "sources:\n  - feishu_wiki:\n      spaces: ['70']\n      readers: []",
+            "knowledge.yaml:4: sources.0.feishu_wiki.readers: must name 1 or more",
+        ),
+        (
+            "knowledge",
+            "sources:\n  - feishu_wiki:\n      spaces: ['70']\n      readers: [staff]",
+            "knowledge.yaml:4: sources.0.feishu_wiki.readers.0: write everyone, dept:<department>, user:",
+        ),
+        (
+            "knowledge",
+            "sources:\n  - feishu_wiki:\n      spaces: ['70']\n      readers: [everyone, dept:x]",
+            "knowledge.yaml:4: sources.0.feishu_wiki.readers: everyone already holds the others",
+        ),
+        (
+            "knowledge",
+            "sources:\n  - feishu_wiki:\n      spaces: [the handbook]\n      readers: [everyone]",
+            "knowledge.yaml:3: sources.0.feishu_wiki.spaces.0: write the id of a space (digits), the address of a page",
+        ),
+        (
+            "knowledge",
+            "sources:\n  - feishu_wiki:\n      spaces: ['70']\n      readers: [everyone]\n      every: soon",
+            "knowledge.yaml:5: sources.0.feishu_wiki.every: write a time such as 90s, 15m, 2h or 1d (now: soon)",
+        ),
+        (
+            "knowledge",
+            "sources:\n  - feishu_wiki: &same {spaces: ['70'], readers: [everyone]}\n  - feishu_wiki: *same",
+            "knowledge.yaml:1: two sources name the same part of the wiki",
+        ),
         (
             "knowledge",
             "sources:\n  - path: a\n    nam: b",
-            "knowledge.yaml:3: sources.0.nam: unknown key; allowed: path",
+            "knowledge.yaml:3: sources.0.nam: unknown key; allowed: path, readers, feishu_wiki",
         ),
         (
             "knowledge",
@@ -392,6 +433,38 @@ def test_the_environment() -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("7034502641455497244", Part(space="7034502641455497244")),
+        ("wikcnKQ1k3pcuo5uSK4t8VN6kVf", Part(node="wikcnKQ1k3pcuo5uSK4t8VN6kVf")),
+        ("https://acme.feishu.cn/wiki/wikcnKQ1?from=x#y", Part(node="wikcnKQ1", host="acme.feishu.cn")),
+        ("https://acme.larksuite.com/wiki/space/7034502641/", Part(space="7034502641", host="acme.larksuite.com")),
+        ("https://acme.feishu.cn/wiki/settings/7034502641", Part(space="7034502641", host="acme.feishu.cn")),
+    ],
+)
+def test_what_is_meant_by_a_part_of_the_wiki(written: str, expected: Part) -> None:
+    assert part(written) == expected
+
+
+def test_a_source_in_the_wiki(tmp_path: Path) -> None:
+    text = """sources:
+  - path: ../knowledge
+    readers: ["dept:设计部 "]
+  - feishu_wiki:
+      spaces: [7034502641455497244, https://acme.feishu.cn/wiki/wikcnKQ1k3]
+      readers: [dept:人事部, user:feishu:ou_1, group:feishu-lark:oc_1]
+      every: 2h
+"""
+    (tmp_path / "knowledge.yaml").write_text(text, encoding="utf-8")
+    found = load(tmp_path, {}).knowledge
+    assert [(one.path, one.readers) for one in found.folders] == [("../knowledge", ("dept:设计部",))]
+    assert [(one.app, one.every, one.readers) for one in found.wikis] == [
+        ("feishu", timedelta(hours=2), ("dept:人事部", "user:feishu:ou_1", "group:feishu-lark:oc_1"))
+    ]
+    assert [one.key for one in found.wikis[0].parts] == ["7034502641455497244", "wikcnKQ1k3"]
+
+
+@pytest.mark.parametrize(
     ("web", "enabled", "names", "accounts"),
     [
         ({}, False, True, False),
@@ -408,6 +481,15 @@ def test_who_may_come_in_at_the_web_page(web: dict[str, str], enabled: bool, nam
     feishu = {"enabled": enabled, "app_id": "cli_1", "app_secret": "s"}
     found = Platforms.model_validate({"web": web, "feishu": feishu})
     assert (found.takes_names, found.takes_accounts) == (names, accounts)
+
+
+def test_one_app_stands_once() -> None:
+    app = {"enabled": True, "app_id": "cli_1", "app_secret": "s"}
+    with pytest.raises(ValidationError, match="name the app cli_1 twice"):
+        Platforms.model_validate({"feishu": app, "feishu_apps": {"other": app}})
+    further = Platforms.model_validate({"web": {"login": "feishu"}, "feishu_apps": {"other": app}})
+    assert further.takes_accounts
+    assert not further.takes_names
 
 
 def test_a_web_page_that_nobody_could_enter_is_refused() -> None:

@@ -168,7 +168,7 @@ async def test_leaving_leads_to_the_door_and_leaves_nothing_on_the_page(opened: 
 async def test_markup_is_text(opened: Opened, made: Stage) -> None:
     chat = await opened("小墨")
     for number, probe in enumerate(PROBES):
-        source = SourceLink(mark=1, document=probe, heading=probe, passage=1, quote=probe)
+        source = SourceLink(mark=1, document=probe, heading=probe, passage=1, quote=probe, url=f"javascript:{probe}")
         reply = Reply(text=probe, title=probe, fields=((probe, probe),), sources=(source,), note=probe)
         await tell(made, f"probe-{number}", reply)
         await expect(chat.cards).to_have_count(number + 1)
@@ -179,7 +179,19 @@ async def test_markup_is_text(opened: Opened, made: Stage) -> None:
             await expect(chat.cards.nth(number).locator(place)).to_have_text(probe)
     # Only what our own renderer makes stands in the conversation, above all nothing that came from a probe.
     assert await chat.page.locator("#log :is(script, img, b, i, svg)").count() == 0
+    assert await chat.page.locator("#log a.original").count() == 0
     assert await chat.page.title() == "墨契"
+
+
+async def test_a_source_with_an_original_on_the_web_leads_there(opened: Opened, made: Stage) -> None:
+    chat = await opened("小墨")
+    address = "https://acme.feishu.cn/wiki/wikcn1?from=a&b"
+    source = SourceLink(mark=1, document="制度/年假", heading="", passage=1, quote="年假十天", url=address)
+    await tell(made, "linked", Reply(text="十天。", title="答", sources=(source,)))
+    link = chat.cards.first.locator("a.original")
+    await expect(link).to_have_text("打开原文")
+    await expect(link).to_have_attribute("href", address)
+    await expect(link).to_have_attribute("rel", "noopener noreferrer")
 
 
 async def test_the_keyboard(opened: Opened, made: Stage) -> None:

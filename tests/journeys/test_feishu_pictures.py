@@ -247,7 +247,7 @@ def test_an_admin_adds_a_file_and_everybody_can_ask(
     assert "咖啡机.md" in boss.told("/kb").text
     assert "已从知识库移除" in boss.told("/kb remove 咖啡机.md").text
     assert "没有文档" in boss.told("/kb remove 咖啡机.md").text
-    assert "同步的文件夹" in boss.told("/kb remove 请假与年假制度.md").text
+    assert "是同步来的" in boss.told("/kb remove 请假与年假制度.md").text
 
 
 def test_a_file_that_cannot_be_read_is_said_in_plain_words(

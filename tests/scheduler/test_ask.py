@@ -5,24 +5,37 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 
 from inference.requests import AnswerRequest
-from inference.results import Answer, Delta
+from inference.results import Answer, Citation, Delta
 from inference.text.model import TextCard
 from scheduler import queue
 from scheduler.policy import Policy
 from scheduler.progress import ProgressFeed
 from scheduler.queue import Submission
-from scheduler.runners.ask import AskRunner
+from scheduler.runners.ask import AskRunner, audience
 from scheduler.worker import Worker
-from storage import jobs, ledger, users
+from storage import documents, jobs, ledger, users
 from storage.database import Database
 from storage.migrations import migrate
-from storage.records import Allowance, ChatType, Identity, Job, JobState, Kind, Origin, Unit, utcnow
+from storage.records import (
+    Allowance,
+    ChatType,
+    Identity,
+    Job,
+    JobState,
+    Kind,
+    NewPassage,
+    Origin,
+    SearchTerms,
+    Unit,
+    utcnow,
+)
 
 POLICY = Policy(timezone=UTC, allowances={unit: (Allowance(amount=9, period="day"),) for unit in Unit})
 
@@ -43,11 +56,26 @@ class WritingModel:
         """Nothing is held."""
 
 
-def asked(conn: Connection) -> Job:
+@pytest.mark.parametrize(
+    ("chat", "department", "expected"),
+    [
+        (ChatType.DIRECT, "", {"everyone", "user:3", "user:feishu:ou_1", "user:web:anna"}),
+        (ChatType.DIRECT, "设计部", {"everyone", "user:3", "user:feishu:ou_1", "user:web:anna", "dept:设计部"}),
+        (ChatType.GROUP, "设计部", {"everyone", "group:feishu:oc_1"}),
+    ],
+)
+def test_who_will_read_an_answer(chat: ChatType, department: str, expected: set[str]) -> None:
+    """What somebody may read alone is nothing for a group."""
+    origin = Origin(platform="feishu", chat_id="oc_1", chat_type=chat, message_id="m", sender="ou_1")
+    names = (Identity(platform="feishu", external_id="ou_1"), Identity(platform="web", external_id="anna"))
+    assert audience(3, origin, department, names) == expected
+
+
+def asked(conn: Connection, key: str = "q") -> Job:
     user = users.resolve(conn, Identity(platform="web", external_id="anna"), "anna", utcnow())
     origin = Origin(platform="web", chat_id="1", chat_type=ChatType.DIRECT, message_id="m", sender="anna")
     wanted = Submission(
-        key="q", kind=Kind.ASK, user=user, origin=origin, params={"question": "年假?"}, cost=1, work=1.0
+        key=key, kind=Kind.ASK, user=user, origin=origin, params={"question": "年假?"}, cost=1, work=1.0
     )
     job = queue.submit(conn, wanted, POLICY, utcnow())
     assert isinstance(job, Job)
@@ -104,3 +132,55 @@ async def test_a_defect_in_a_claim_does_not_end_the_lane(
         await worker.stop(5)
         await serving
     assert "nobody foresaw this" in caplog.text
+
+
+class Listener(WritingModel):
+    """Writes an answer that cites what it was given, and remembers what it was told before."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.heard: list[AnswerRequest] = []
+
+    async def stream(self, request: AnswerRequest) -> AsyncIterator[Delta | Answer]:
+        self.heard.append(request)
+        cited = tuple(
+            Citation(mark=n, document=one.passage.document, passage=one.passage.id, heading="", quote="年假十天")
+            for n, one in enumerate(request.passages, 1)
+        )
+        yield Answer(text="十天", grounded=True, citations=cited, engine="scripted")
+
+
+def handbook(conn: Connection) -> None:
+    terms = SearchTerms(words=("年假",), bigrams=("年假",))
+    piece = NewPassage(heading="", start=0, end=5, text="年假十天。", terms=terms)
+    documents.put_document(
+        conn, name="手册", title="", sha256="", recipe="", pieces=[piece], principals={"user:web:anna"}
+    )
+
+
+async def test_what_may_not_be_read_any_more_is_not_told_again(tmp_path: Path) -> None:
+    """An earlier answer of the same conversation would hand on what its source no longer may."""
+    url = f"sqlite:///{tmp_path / 'moqi.db'}"
+    await asyncio.to_thread(migrate, url)
+    model, feed = Listener(), ProgressFeed()
+    with Database.open(url) as db:
+        runner = AskRunner(db, model, feed, lambda: "zh")
+        runner.indexed = True
+        worker = Worker(db, runner, lambda: POLICY, feed, lambda conn, key: lambda: None)
+        serving = asyncio.create_task(worker.run())
+        await db.run(handbook)
+
+        async def told(key: str) -> AnswerRequest:
+            job = await db.run(asked, key)
+            worker.wake.give()
+            while await asyncio.to_thread(answered, db, job.id) is None:
+                await asyncio.sleep(0.01)
+            return model.heard[-1]
+
+        assert ([one.passage.document for one in (await told("q1")).passages], model.heard[0].history) == (["手册"], ())
+        assert [turn.answer for turn in (await told("q2")).history] == ["十天"]
+        await db.run(documents.set_access, "手册", {"user:99"})
+        last = await told("q3")
+        assert (last.passages, last.history) == ((), ())
+        await worker.stop(5)
+        await serving

@@ -27,6 +27,7 @@ from tests.simulators.feishu_events import App, Envelope, headers, sealed
 from tests.simulators.feishu_gateway import Gateway
 from tests.simulators.feishu_http import ApiError, Call, Download, Fault, Server
 from tests.simulators.feishu_resources import Resources
+from tests.simulators.feishu_wiki import WikiSide
 
 LADDER = (15.0, 300.0, 3600.0, 21600.0)  # seconds between the pushes of one event
 _UUID_WINDOW = 3600.0
@@ -105,6 +106,7 @@ class FeishuSimulator:
         self.audited: list[int] = []  # the codes with which the audit refused something
         self.leaks: set[str] = set()  # words the company's data-loss rules refuse (230028)
         self.recalled: set[str] = set()
+        self.wiki = WikiSide(self)
         self._clock, self._offset = clock, 0.0
         self.console = ConsolePage(self.app)
         self.directory = Directory(self.console.has)
@@ -285,7 +287,8 @@ class FeishuSimulator:
                 return first
             self._authorise(call)
             self._count_app()
-            told = self.directory.answer(call) or self.console.answer(call)
+            sides = (self.directory, self.console, self.wiki)
+            told = next((found for side in sides if (found := side.answer(call)) is not None), None)
             if (given := told or self.resources.answer(call, self.recalled, self.unknown_chats)) is not None:
                 return given
             match call.method, call.path.removeprefix("/open-apis/").split("/"):

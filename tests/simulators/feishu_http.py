@@ -124,14 +124,15 @@ class Handler(BaseHTTPRequestHandler):
             return
         self._say(*self._result(call))
 
-    def _result(self, call: Call) -> tuple[int, bytes, dict[str, str]]:
+    def _result(self, call: Call) -> tuple[int, bytes, dict[str, str], str]:
         try:
             answer = self.server.platform.answer(call)
-            if isinstance(answer, Download):
-                return 200, answer.data, answer.headers
-            return 200, json.dumps({"code": 0, "msg": "success", **answer}).encode(), {}
         except ApiError as error:
-            return error.status, json.dumps({"code": error.code, "msg": str(error)}).encode(), error.extra
+            said = json.dumps({"code": error.code, "msg": str(error)}).encode()
+            return error.status, said, error.extra, "application/json"
+        if isinstance(answer, Download):
+            return 200, answer.data, answer.headers, "application/octet-stream"
+        return 200, json.dumps({"code": 0, "msg": "success", **answer}).encode(), {}, "application/json"
 
     def _misbehave(self, fault: Fault, call: Call) -> bool:
         """Do what the fault says; True when the call is then answered as usual."""
@@ -154,7 +155,6 @@ class Handler(BaseHTTPRequestHandler):
     def _say(
         self, status: int, body: bytes, more: Mapping[str, str], kind: str = "application/json", torn: bool = False
     ) -> None:
-        kind = "application/octet-stream" if "Content-Disposition" in more else kind
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))

@@ -238,3 +238,54 @@ def test_deleted_words_do_not_stay_in_the_file(tmp_path: Path) -> None:
     engine.dispose()
     assert b"secretcanary" not in file.read_bytes()
     assert b"canaryaaa" in file.read_bytes()
+
+
+PIGEON = NewPassage(heading="", start=0, end=6, text="暗号是白鸽。", terms=index_terms("暗号是白鸽。"))
+
+
+def kept(conn: Connection, name: str, ref: str, *, source: str = "wiki") -> int:
+    return documents.put_document(
+        conn, name=name, title="", sha256="", recipe="", pieces=[PIGEON], principals=EVERYONE,
+        source=source, ref=ref, revision="1", url=f"https://a.cn/wiki/{ref}",
+    )  # fmt: skip
+
+
+def test_a_document_with_an_id_keeps_it_through_names(db: Database) -> None:
+    first = db.run_sync(kept, "旧名", "app:x")
+    assert db.run_sync(kept, "新名", "app:x") == first
+    db.run_sync(put, "别的", "暗号是白鸽。")
+    assert db.run_sync(documents.free_name, "别的", "app:x") == "别的 (x)"
+    assert db.run_sync(documents.free_name, "新名", "app:x") == "新名"
+    db.run_sync(documents.relabel, "app:x", name="第三名", revision="2", url="https://a.cn/3")
+    assert db.read_sync(found, "暗号") == ["第三名", "别的"]
+    [holding] = [one for one in db.read_sync(documents.holdings) if one.ref]
+    assert (holding.revision, holding.document.url, holding.source) == ("2", "https://a.cn/3", "wiki")
+    assert db.read_sync(documents.source_of, "app:x") == "wiki"
+    assert not db.run_sync(documents.delete_ref, "another", "app:x")
+    assert db.run_sync(documents.delete_ref, "wiki", "app:x")
+    assert db.read_sync(documents.source_of, "app:x") is None
+
+
+def test_a_whole_source_is_given_to_others_at_once(db: Database) -> None:
+    for ref in ("a", "b"):
+        db.run_sync(kept, ref, ref)
+    db.run_sync(put, "own", "暗号是白鸽。")
+    db.run_sync(documents.grant, "wiki", {"dept:人事部", "user:3"})
+    assert db.read_sync(found, "暗号") == ["own"]
+    for principal in ("dept:人事部", "user:3"):
+        assert db.read_sync(found, "暗号", frozenset({principal})) == ["a", "b"]
+    db.run_sync(documents.grant, "wiki", frozenset())
+    assert db.read_sync(found, "暗号", frozenset({"user:3"})) == []
+
+
+def test_passages_are_readable_all_or_not(db: Database) -> None:
+    db.run_sync(put, "a", "一", "二")
+    db.run_sync(put, "b", "三", principals=frozenset({"user:3"}))
+    seen = (db.read_sync(documents.get_passage, number, EVERYONE) for number in range(1, 4))
+    mine = [passage.id for passage in seen if passage is not None]
+    assert len(mine) == 2
+    assert db.read_sync(documents.readable, mine, EVERYONE)
+    assert db.read_sync(documents.readable, [], frozenset())
+    assert not db.read_sync(documents.readable, [*mine, 999], EVERYONE)
+    assert not db.read_sync(documents.readable, range(1, 4), EVERYONE)
+    assert db.read_sync(documents.readable, range(1, 4), EVERYONE | {"user:3"})

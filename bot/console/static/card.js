@@ -1,7 +1,7 @@
 // One message as an element: the person's own bubble, the bot's plain text, or a card about a job.
 
 import { el, icon, word } from "./dom.js";
-import { rendered, sourceLink } from "./markup.js";
+import { originalLink, rendered, sourceLink } from "./markup.js";
 
 /** A job's message that may still change. */
 export function isOpen(body) {
@@ -132,6 +132,7 @@ function sources(list) {
         el("span", { class: "where" }, one.document, one.heading ? el("span", { class: "heading" }, one.heading) : null),
         one.quote ? el("q", {}, one.quote) : null,
       ),
+      originalLink(one, word("original")),
     ),
   );
   return el("section", { class: "sources", "aria-label": word("sources") }, el("h4", {}, word("sources")), el("ol", {}, ...items));

@@ -25,6 +25,12 @@ function token([, bold, code, mark], sources) {
   return source ? sourceLink(source, { class: "mark", title: source.document }, mark) : null;
 }
 
+/** Where a source's original stands, if that is an address on the web. */
+export function originalLink(source, label) {
+  if (!/^https?:\/\//.test(source.url ?? "")) return null;
+  return el("a", { class: "original", href: source.url, target: "_blank", rel: "noopener noreferrer" }, label);
+}
+
 export function sourceLink(source, attributes, ...children) {
   const href = `/passages/${Number(source.passage)}`;
   return el("a", { href, target: "_blank", rel: "noopener", ...attributes }, ...children);

@@ -91,9 +91,9 @@ class FeishuClient:
         fields = {"image_type": "message"}
         return _named(await self.call("POST", "/im/v1/images", "", data=fields, files=files), "image_key")
 
-    async def download(self, path: str, params: Mapping[str, str], limit: int) -> bytes:
+    async def download(self, path: str, params: Mapping[str, str], limit: int, target: str = "") -> bytes:
         """A file, read as it comes. Raises as `call` does; Undelivered with TOO_LARGE beyond `limit` bytes."""
-        budgets = self._budgets("", card=False)
+        budgets = self._budgets(target, card=False)
         await self._pace(budgets, passing=False)
         token = await self._tenant_token()
         found = await self._stream(path, params, token, limit)

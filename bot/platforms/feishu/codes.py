@@ -110,6 +110,16 @@ CODES: Final[Mapping[int, tuple[Verdict, str]]] = {
     300317: (Verdict.STALE, "the card has seen a higher sequence"),
     99992361: (Verdict.NEVER, "the person's open_id belongs to another app"),
     99992402: (Verdict.NEVER, "a field is wrong"),
+    131001: (Verdict.AGAIN, "the wiki could not reach its own parts"),
+    131005: (Verdict.NEVER, "this page or space of the wiki does not exist"),
+    131006: (Verdict.NEVER, "the app may not read this part of the wiki: add the app to the space as a member"),
+    131007: (Verdict.AGAIN, "the wiki has an internal error"),
+    1069704: (Verdict.AGAIN, "the drive has an internal error"),
+    1770002: (Verdict.NEVER, "the page does not exist"),
+    1770003: (Verdict.NEVER, "the page was deleted"),
+    1770032: (Verdict.NEVER, "the app may not read this page"),
+    1770033: (Verdict.NEVER, "the page is too large"),
+    2889925: (Verdict.NEVER, "the page is too large"),
     10003: (Verdict.OPERATOR, "feishu.app_id is wrong"),
     10014: (Verdict.OPERATOR, "feishu.app_secret is wrong: copy it again from the developer console"),
     10015: (Verdict.OPERATOR, "feishu.app_secret is wrong: copy it again from the developer console"),
@@ -162,12 +172,13 @@ class Answer:
 
 def error_of(answer: Answer) -> PlatformError:
     """The error that says what to do about an answer that is not a success."""
-    error = _error(answer, _sentence(answer))
-    error.code = answer.code
+    error = _error(answer)
+    error.code, error.status = answer.code, answer.status
     return error
 
 
-def _error(answer: Answer, text: str) -> PlatformError:
+def _error(answer: Answer) -> PlatformError:
+    text = _sentence(answer)
     match answer.verdict:
         case Verdict.BUSY:
             return Busy(text, after=answer.wait)

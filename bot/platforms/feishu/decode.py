@@ -256,7 +256,10 @@ def _chat(action: str, direct: bool = False) -> Callable[[Json, _Context], ChatE
             ),
             at=context.at,
             action=action,
-            value={"name": name} if (name := _line(event.get("name"))) else {},
+            value={
+                **({"name": name} if (name := _line(event.get("name"))) else {}),
+                **({"external": True} if event.get("external") is True else {}),
+            },
         )
 
     return decoder

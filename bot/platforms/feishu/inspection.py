@@ -1,4 +1,4 @@
-"""Asks Feishu what our app has in the developer console. Reads only, and opens no connection that takes events."""
+"""Asks Feishu what our app has in the developer console. Reads only."""
 
 from __future__ import annotations
 
@@ -6,11 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import httpx
-
-from bot.platforms.base import PlatformError
 from bot.platforms.feishu.client import FeishuClient
-from bot.platforms.feishu.settings import FeishuSettings
 
 #: The states of an app in which its bot does not answer, by the number that Feishu gives.
 STATES: Final[Mapping[int, str]] = {
@@ -24,22 +20,6 @@ STATES: Final[Mapping[int, str]] = {
 _PUBLISHED: Final = 1
 _GRANTED: Final = 1
 _MODES: Final = {"webhook": "webhook", "websocket": "long_connection"}
-
-#: Codes of the long connection's endpoint: what is wrong, and the next step.
-_ENDPOINT: Final[Mapping[int, tuple[str, str]]] = {
-    403: ("The app may not use the long connection.", "Only self-built apps may: create one, or use mode: webhook."),
-    514: ("Feishu refuses the credentials.", "Copy feishu.app_id and app_secret again from the developer console."),
-    1000040344: ("Feishu misses the credentials.", "Copy feishu.app_id and app_secret again from the console."),
-    1000040345: ("Feishu refuses the credentials.", "Copy feishu.app_id and app_secret again from the console."),
-    1000040350: (
-        "The app has as many long connections as Feishu allows (50).",
-        "Stop other programs that use the same app: each takes a part of the events.",
-    ),
-    1000040351: (
-        "The app belongs to the other platform.",
-        "Feishu: domain: https://open.feishu.cn; Lark: domain: https://open.larksuite.com, in platforms.yaml.",
-    ),
-}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,14 +38,6 @@ class Page:
     callbacks: frozenset[str]
     mode: str  # of the callbacks: webhook | long_connection; empty when not told
     request_url: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reached:
-    """How a question to the long connection's endpoint ended."""
-
-    problem: str = ""
-    next_step: str = ""
 
 
 async def bot(client: FeishuClient) -> Bot:
@@ -105,28 +77,6 @@ async def sees_people(client: FeishuClient) -> bool:
     answer = await client.call("GET", "/contact/v3/scopes?user_id_type=open_id", "")
     told = _object(answer.body.get("data"))
     return any(told.get(name) for name in ("department_ids", "user_ids", "group_ids"))
-
-
-async def endpoint(settings: FeishuSettings, http: httpx.AsyncClient) -> Reached:
-    """Ask where the long connection would go. The address is a secret and not looked at: nothing is opened."""
-    asked = {"AppID": settings.app_id, "AppSecret": settings.app_secret.get_secret_value()}
-    network = "Check the network and any proxy of this machine, and feishu.domain in platforms.yaml."
-    try:
-        response = await http.post("/callback/ws/endpoint", json=asked, headers={"locale": "zh"})
-        code = response.json().get("code")
-    except (httpx.HTTPError, ValueError, AttributeError) as error:
-        return Reached(
-            problem=f"No usable answer about the long connection: {type(error).__name__}.", next_step=network
-        )
-    if code == 0:
-        return Reached()
-    problem, step = _ENDPOINT.get(code, (f"Feishu answers {code} about the long connection.", "Try again in a moment."))
-    return Reached(problem=f"{problem} ({code})", next_step=step)
-
-
-def refusal(error: PlatformError) -> str:
-    """What Feishu said, as a part of a sentence."""
-    return str(error) or type(error).__name__
 
 
 async def _list(client: FeishuClient, path: str, name: str) -> list[Mapping[str, Any]]:

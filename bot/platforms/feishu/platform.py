@@ -20,7 +20,7 @@ from bot.platforms.feishu.codes import MessageGone
 from bot.platforms.feishu.decode import PLATFORM, Ignored
 from bot.platforms.feishu.presses import Presses
 from bot.platforms.feishu.rules import check_card
-from bot.platforms.feishu.settings import FeishuSettings, Mode
+from bot.platforms.feishu.settings import FeishuSettings, Mode, webhook_path
 from bot.platforms.feishu.streaming import Streams
 from bot.reply import Reply
 from storage.records import ChatType, Origin, utcnow
@@ -114,8 +114,7 @@ class FeishuPlatform:
     @property
     def path(self) -> str:
         """Where the webhook of this app stands."""
-        suffix = self.name.removeprefix(PLATFORM).removeprefix("-")
-        return f"/feishu/{suffix}/events" if suffix else "/feishu/events"
+        return webhook_path(self.name)
 
     @property
     def dials(self) -> bool:
@@ -131,10 +130,7 @@ class FeishuPlatform:
         """Do what a pressed button says; the JSON that answers it, a toast and perhaps the card anew."""
         async with self._presses.answering(event.origin.message_id):
             kind, text, shown = await act(event)
-            card = None
-            if shown is not None:
-                keys = {int(asset): key for asset, key in shown.receipt.get("images", {}).items()}
-                card = render.card(shown.reply, keys, event.origin.chat_type, self._cut)
+            card = None if shown is None else self._card(shown.reply, event.origin, shown.receipt)
             return wire.answer_toast(kind, text, card)
 
     async def identify(self) -> None:

@@ -102,13 +102,15 @@ WIKI_SCOPES: Final = (
     Need(name="wiki:wiki:readonly", why="list the pages of a space", instead=("wiki:wiki",)),
     Need(name="docx:document:readonly", why="read documents", instead=("docx:document",)),
     Need(name="docs:document.content:read", why="read documents as Markdown"),
+    Need(name="drive:drive.metadata:readonly", why="notice at once which pages were locked", instead=("drive:drive",)),
+    Need(name="drive:file:readonly", why="read files in the wiki", instead=("drive:drive", "drive:drive:readonly")),
 )
 
 EVENTS: Final = (
     Need(name="im.message.receive_v1", why="messages to the bot", vital=True),
     Need(name="im.message.recalled_v1", why="a message taken back cancels what it ordered"),
     Need(name="im.chat.member.bot.added_v1", why="greet a group"),
-    Need(name="im.chat.member.bot.deleted_v1", why="reservations of a group it left go to their owners"),
+    Need(name="im.chat.member.bot.deleted_v1", why="stop what is planned in a group it left, and tell whose it was"),
     Need(name="im.chat.disbanded_v1", why="the same for a group that is dissolved"),
     Need(name="im.chat.access_event.bot_p2p_chat_entered_v1", why="greet who opens the chat for the first time"),
     Need(name="application.bot.menu_v6", why="the menu below the input of the chat"),

@@ -106,6 +106,12 @@ class FeishuSettings(BaseModel):
         return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
+def webhook_path(name: str) -> str:
+    """Where Feishu posts the events of the app with this platform name: feishu, feishu-<name>."""
+    further = name.partition("-")[2]
+    return f"/feishu/{further}/events" if further else "/feishu/events"
+
+
 def check(settings: FeishuSettings, find: Callable[[str], object] = find_spec) -> list[str]:
     """What keeps the server from opening Feishu with these settings; empty when nothing does."""
     if not settings.enabled:

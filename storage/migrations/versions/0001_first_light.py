@@ -127,9 +127,29 @@ def _create_tables() -> None:
         sa.Column("sha256", sa.Text(), nullable=False),
         sa.Column("recipe", sa.Text(), nullable=False),
         sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("ref", sa.Text(), nullable=False),
+        sa.Column("revision", sa.Text(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
         sa.Column("updated_at", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_documents")),
         sa.UniqueConstraint("name", name=op.f("uq_documents_name")),
+    )
+    op.create_index(
+        "ix_documents_ref",
+        "documents",
+        ["ref"],
+        unique=True,
+        sqlite_where=sa.text("ref <> ''"),
+        postgresql_where=sa.text("ref <> ''"),
+    )
+    op.create_table(
+        "syncs",
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("claimed_until", sa.Text(), nullable=True),
+        sa.Column("finished_at", sa.Text(), nullable=True),
+        sa.Column("report", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("source", name=op.f("pk_syncs")),
     )
     op.create_table(
         "inbox",
@@ -519,6 +539,7 @@ def _drop_tables() -> None:
     op.drop_table("leases")
     op.drop_table("lanes")
     op.drop_table("inbox")
+    op.drop_table("syncs")
     op.drop_table("documents")
     op.drop_table("conversations")
     op.drop_table("classes")

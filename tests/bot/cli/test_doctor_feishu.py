@@ -204,9 +204,8 @@ async def test_the_long_connection_could_be_opened_and_is_not(
         (1000040351, "https://open.larksuite.com"),
         (1000040350, "50"),
         (1000040345, "app_secret"),
-        (514, "app_secret"),
         (403, "self-built"),
-        (1, "Try again"),
+        (1, "tries again"),
     ],
 )
 async def test_why_it_could_not_be_opened(feishu: FeishuSimulator, code: int, said: str) -> None:
@@ -219,7 +218,18 @@ async def test_why_it_could_not_be_opened(feishu: FeishuSimulator, code: int, sa
 
 async def test_an_endpoint_that_does_not_answer(feishu: FeishuSimulator) -> None:
     feishu.fail("html", on="/callback/ws/endpoint")
-    assert "No usable answer" in (await delivery(feishu))["feishu delivery"]
+    assert "an outage, or a proxy" in (await delivery(feishu))["feishu delivery"]
+
+
+async def test_further_apps_have_checks_of_their_own(feishu: FeishuSimulator) -> None:
+    apps = Platforms.model_validate({"feishu_apps": {"design": feishu.settings}})
+    found = {one.name: one for one in await examine(apps, apps.feishu_by_name()["feishu-design"], "feishu-design")}
+    assert {"feishu-design", "feishu-design scopes", "feishu-design events"} < set(found)
+    assert "https://<your host>/feishu/design/events" in found["feishu-design delivery"].next_step
+    assert "https://<your host>/login/feishu-design" in found["feishu-design login"].next_step
+    feishu.secret = "another"
+    (check,) = await examine(apps, apps.feishu_by_name()["feishu-design"], "feishu-design")
+    assert "feishu_apps.design" in check.next_step
 
 
 # --- what to paste ----------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import pytest
 from bot.cli.common import Exit
 from inference.images.registry import BUILTIN
 from tests.bot.cli.installation import Installation
+from tests.simulators.feishu import FeishuSimulator
 
 HANDBOOK = "请假与年假制度.md"
 
@@ -40,7 +41,7 @@ def test_add_list_remove(moqi: Installation, folder: Path) -> None:
     assert moqi("kb", "remove", "年假.md").code == Exit.DONE
     assert documents(moqi) == ["hr/年假.md", "报销.txt"]
     assert set(moqi("kb", "list", "--json").json[0]) == {
-        "document", "title", "passages", "readers", "synced", "updated_at",
+        "document", "title", "passages", "readers", "synced", "source", "url", "updated_at",
     }  # fmt: skip
     assert moqi("kb", "remove", "hr/年假.md").out == "removed hr/年假.md\n"
     assert documents(moqi) == ["报销.txt"]
@@ -151,3 +152,57 @@ def test_models_verify_the_one_in_use_or_a_folder(moqi: Installation, tmp_path: 
 
 def configure(moqi: Installation, path: Path) -> None:
     (moqi.config / "model.yaml").write_text(f"image:\n  path: {path}\n", encoding="utf-8")
+
+
+WIKI = """sources:
+  - path: ../knowledge
+    readers: [dept:设计部]
+  - feishu_wiki:
+      spaces: ["{space}"]
+      readers: [dept:人事部]
+"""
+
+
+def test_sync_reads_the_wiki_too_and_says_what_it_found(moqi: Installation) -> None:
+    with FeishuSimulator(limits=False) as feishu:
+        space = feishu.wiki.space("制度")
+        feishu.wiki.add(space, "年假", "工龄满十年的，年假十五天。")
+        feishu.wiki.add(space, "台账", kind="sheet")
+        (moqi.config / "platforms.yaml").write_text(json.dumps({"feishu": feishu.settings}), encoding="utf-8")
+        (moqi.config / "knowledge.yaml").write_text(WIKI.format(space=space), encoding="utf-8")
+        name = f"feishu_wiki:feishu:{space}"
+
+        ran = moqi("kb", "sync")
+        assert ran.code == Exit.DONE, ran.err
+        assert "added     制度/年假 (1 passages)" in ran.out
+        assert "制度/台账: spreadsheets are not read" in ran.out
+        assert ran.out.splitlines()[-1] == f"{name}: 2 seen, 1 added, 1 skipped"
+
+        listed = {one["document"]: one for one in moqi("kb", "list", "--json").json}
+        assert listed["制度/年假"]["readers"] == ["dept:人事部"]
+        assert listed["制度/年假"]["source"] == name
+        assert listed[HANDBOOK]["readers"] == ["dept:设计部"]
+        told = moqi("kb", "list")
+        assert f"\t{name}" in told.out
+        assert f"{name}, " in told.err
+        by_name = {one["source"]: one for one in moqi("kb", "sources", "--json").json}
+        assert by_name[name]["last"]["skipped"] == 1
+        assert by_name["folder"]["readers"] == ["dept:设计部"]
+        assert "制度/台账: spreadsheets are not read" in moqi("kb", "sources").out
+
+        feishu.wiki.strangers.add(space)
+        ran = moqi("kb", "sync")
+        assert ran.code == Exit.BROKEN
+        assert "1 deleted" in ran.out.splitlines()[-1]
+        assert "131006" in ran.out.splitlines()[-1]
+        check = next(one for one in moqi("doctor", "--json").json["checks"] if one["name"] == name)
+        assert (check["ok"], "add the app to the space" in check["next_step"]) == (False, True)
+        feishu.wiki.strangers.clear()
+        check = next(one for one in moqi("doctor", "--json").json["checks"] if one["name"] == name)
+        assert check["detail"] == "制度: for dept:人事部"
+
+
+def test_a_wiki_needs_its_app(moqi: Installation) -> None:
+    (moqi.config / "knowledge.yaml").write_text(WIKI.format(space="70"), encoding="utf-8")
+    ran = moqi("kb", "sync")
+    assert (ran.code, "platforms.yaml does not enable" in ran.err) == (Exit.USAGE, True)

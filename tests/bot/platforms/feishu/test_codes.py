@@ -87,7 +87,7 @@ RETRY, REFRESH, TELL_USER, TELL_ADMIN, GIVE_UP = "retry", "refresh", "tell the u
 NEW_MESSAGE, OTHER_WAY = "say it in a new message", "change the message instead"
 #: Every code of the facts we keep (sections 2.2 and 2.4, and the pictures of 2.1), and what is done about it.
 WHAT_TO_DO: dict[str, tuple[type[PlatformError], list[int]]] = {
-    RETRY: (Retry, [99991400, 230020, 11232, 11233, 230049, 200810]),
+    RETRY: (Retry, [99991400, 230020, 11232, 11233, 230049, 200810, 131001, 131007, 1069704]),
     REFRESH: (Unconfigured, [99991661, 99991663, 99991664, 99991665, 99991668, 99991671, 99991677]),
     TELL_USER: (Blocked, [230022, 230028]),
     TELL_ADMIN: (Unconfigured, [10003, 10014, 10015, 230006, 230027, 99991401, 99991672]),
@@ -100,6 +100,7 @@ WHAT_TO_DO: dict[str, tuple[type[PlatformError], list[int]]] = {
             *(200860, 300301, 300302, 300303, 300305, 300307, 99992361, 99992402),
             *(234001, 234006, 234010, 234011, 234039),
             *(234003, 234004, 234037, 234038, 234043),
+            *(131005, 131006, 1770002, 1770003, 1770032, 1770033, 2889925),  # of the wiki
         ],
     ),
 }

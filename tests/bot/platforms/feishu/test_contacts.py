@@ -13,6 +13,7 @@ import pytest
 from bot.events import ChatEvent
 from bot.platforms.feishu import contacts
 from bot.platforms.feishu.client import FeishuClient
+from bot.platforms.feishu.codes import Busy
 from bot.platforms.feishu.directory import CALLS, Directory
 from bot.platforms.feishu.settings import FeishuSettings
 from storage import profiles, users
@@ -251,6 +252,13 @@ async def test_a_bad_day_of_the_directory_ends(
     person = await looked_up(db, directory, "ou_alice")
     assert (person.name, person.department) == ("王小墨", "设计部")
     assert min(pauses.slept) >= 30
+
+
+async def test_looking_people_up_leaves_room_for_messages(client: FeishuClient, company: FeishuSimulator) -> None:
+    company.directory.join("ou_alice", "王小墨")
+    asking = [contacts.people(client, ["ou_alice"]) for _ in range(60)]
+    assert any(isinstance(one, Busy) for one in await asyncio.gather(*asking, return_exceptions=True))
+    assert await client.send("oc_1", "chat_id", "text", '{"text":"好"}', "u1")
 
 
 async def test_our_organisation_is_asked_for_and_outlives_a_restart(
