@@ -32,7 +32,7 @@ from bot.platforms.feishu.codes import (
         (500, 2200, Retry),
         (502, None, Retry),
         (200, None, Retry),
-        (200, 424242, Retry),
+        (200, 424242, Retry),  # trap 33: a success is HTTP and code, never the one without the other
         (404, None, Undelivered),
         (400, 424242, Undelivered),
         (400, 230011, MessageGone),
