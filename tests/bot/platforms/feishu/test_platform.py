@@ -373,7 +373,8 @@ async def test_trap_19_each_app_has_a_token_of_its_own(feishu: FeishuSimulator, 
         await second.close()
         assert len(other.visible()) == 1
         assert not set(other._tokens) & set(feishu._tokens)
-        assert sum("tenant_access_token" in call for call in other.calls) == 1
+        paths = [call.rpartition("/")[2] for call in other.calls]
+        assert paths == ["internal", "reply"], "nothing was refused"
 
 
 async def test_trap_19_token_is_renewed_before_its_end(
