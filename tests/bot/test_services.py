@@ -76,7 +76,7 @@ async def test_trap_23_a_press_that_takes_too_long_is_answered_and_goes_on(monke
 
     monkeypatch.setattr(services, "PRESS_PATIENCE", 0.01)
     slow: Any = SimpleNamespace(_press=press, _pressing=set(), house=house)
-    kind, text, shown = await services.Services.act(slow, PRESS)
+    kind, text, shown = await asyncio.wait_for(services.Services.act(slow, PRESS), 5)
     assert (kind, "还在处理" in text, shown) == ("info", True, None)
     until.set()
     await asyncio.wait_for(done.wait(), 5)

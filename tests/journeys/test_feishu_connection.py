@@ -12,6 +12,9 @@ import httpx
 import pytest
 from sqlalchemy import create_engine, make_url
 
+from storage.database import Database
+from storage.records import utcnow
+from storage.tables import leases
 from tests.journeys.moqi import Moqi, until
 from tests.journeys.test_feishu import Member, buttons, pictures
 from tests.simulators.feishu import FeishuSimulator, Pushed
@@ -34,6 +37,7 @@ class Light(Moqi):
 @pytest.fixture
 def platform() -> Iterator[FeishuSimulator]:
     with FeishuSimulator(limits=False) as simulator:
+        simulator.gateway.config |= {"ReconnectInterval": 1, "ReconnectNonce": 0}
         yield simulator
 
 
@@ -55,6 +59,11 @@ def house(tmp_path: Path, platform: FeishuSimulator, design: FeishuSimulator) ->
     yield house
     assert house.stop() == 0
     assert platform.gateway.strange == []
+
+
+def outlive(db: Database) -> None:
+    """Time goes by until the lease of whoever was killed has ended."""
+    db.run_sync(lambda conn: conn.execute(leases.update().values(until=utcnow())))
 
 
 def test_a_picture_without_any_address_of_our_own(house: Moqi, platform: FeishuSimulator) -> None:
@@ -126,6 +135,8 @@ def test_cuts_kicks_and_a_kill_lose_nothing_and_double_nothing(house: Moqi, plat
     missed = message(platform.app, "/help", sender=people[0].open_id, chat_id=people[0].chat_id)
     platform.write(missed)  # no event of it will ever come: it is found in the chat
     talk(4)
+    with Database.open(data=house.data) as db:
+        outlive(db)
     house.start()
     platform.gateway.connected(seconds=60)
     platform.advance(15 + 300 + 3600)
@@ -162,6 +173,9 @@ def test_trap_9_of_two_processes_one_connects_and_the_other_takes_over(
     alice.told("/help")
     assert platform.gateway.opened == 1
     first.kill()
-    platform.gateway.wait(lambda gateway: gateway.opened == 2)  # before 15 s are over; within 20 here
+    platform.gateway.connected(0)
+    with Database.open(url) as db:
+        outlive(db)
+    platform.gateway.wait(lambda gateway: gateway.opened == 2)
     alice.told("/help")
     assert second.stop() == 0
