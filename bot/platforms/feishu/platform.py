@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,6 +18,7 @@ from bot.platforms.feishu.client import FeishuClient
 from bot.platforms.feishu.codes import MessageGone
 from bot.platforms.feishu.decode import PLATFORM, Ignored
 from bot.platforms.feishu.presses import Presses
+from bot.platforms.feishu.receipts import Keeping, joined, uuid_of, within_limit
 from bot.platforms.feishu.rules import check_card
 from bot.platforms.feishu.settings import FeishuSettings, Mode, webhook_path
 from bot.platforms.feishu.streaming import Streams
@@ -27,11 +27,8 @@ from storage.records import ChatType, Origin, utcnow
 
 log = logging.getLogger(__name__)
 
-MAX_IMAGE_BYTES: Final = 10_000_000  # Feishu takes 10 MB
 _IDENTITY_PATIENCE: Final = 1.0  # seconds an event may wait for the bot's own id; Feishu waits 3 s for the answer
 _IDENTITY_PAUSE: Final = timedelta(seconds=30)  # until asking again after a failure
-
-_KEPT: Final = ("card_id", "since", "images", "parts")  # of a receipt, when a later step fails
 
 Accept = Callable[[ChatEvent], Awaitable[object]]  # keeps the event for good; when it raises, Feishu comes again
 Act = Callable[[ChatEvent], Awaitable[Pressed]]  # does what a button says; in time, and without raising
@@ -140,15 +137,15 @@ class FeishuPlatform:
 
     async def post(self, message: Outgoing, images: Images) -> dict[str, Any]:
         """Answer `message.origin`; repeating it under the same key within an hour shows nothing twice."""
-        return await self._post(message, images, message.key, _joined(message.receipt))
+        return await self._post(message, images, message.key, joined(message.receipt))
 
     async def update(self, receipt: Mapping[str, Any], message: Outgoing, images: Images) -> dict[str, Any]:
         """Change the card of `receipt`; where that is gone, too old or a text, say an outcome in a new message."""
-        known = _joined(message.receipt, receipt)
+        known = joined(message.receipt, receipt)
         passing = message.reply.state in ("queued", "running")  # not worth a message of its own
         if known.get("type") == "interactive":
             try:
-                async with _Keeping(known):
+                async with Keeping(known):
                     await self._change(message, images, known, passing)
                 return known
             except Undelivered as gone:
@@ -217,9 +214,9 @@ class FeishuPlatform:
 
     async def _post(self, message: Outgoing, images: Images, key: str, receipt: dict[str, Any]) -> dict[str, Any]:
         origin = message.origin
-        async with _Keeping(receipt):
+        async with Keeping(receipt):
             first, *rest = await self._parts(message, images, receipt)
-            uuid = _uuid(key, origin)
+            uuid = uuid_of(key, origin)
             if not (message.reply.grows and await self._post_typed(message, uuid, receipt)):
                 msg_type, content = self._rendered(first, origin, receipt)
                 message_id = await self._deliver(origin, msg_type, content, uuid)
@@ -292,7 +289,7 @@ class FeishuPlatform:
         for number, part in enumerate(rest, 2):
             if str(number) not in sent:
                 msg_type, content = self._rendered(part, origin, receipt)
-                sent[str(number)] = await self._deliver(origin, msg_type, content, _uuid(f"{key}-{number}", origin))
+                sent[str(number)] = await self._deliver(origin, msg_type, content, uuid_of(f"{key}-{number}", origin))
 
     async def _deliver(self, origin: Origin, msg_type: str, content: str, uuid: str) -> str:
         """Answer the message; if that is gone, or there was none, write into the chat or to the person."""
@@ -322,7 +319,7 @@ class FeishuPlatform:
                 data = images[picture.asset]
             except KeyError as error:
                 raise Undelivered(f"picture {picture.asset} has no file to send") from error
-            keys[str(picture.asset)] = await self._client.upload_image(await _within_limit(data))
+            keys[str(picture.asset)] = await self._client.upload_image(await within_limit(data))
 
     def _card(self, reply: Reply, origin: Origin, receipt: Mapping[str, Any]) -> render.Card:
         return render.card(reply, _keys(receipt), origin.chat_type, self._cut)
@@ -331,45 +328,5 @@ class FeishuPlatform:
         return render.message(reply, _keys(receipt), origin.chat_type, self._cut)
 
 
-class _Keeping:
-    """Puts what was achieved into a PlatformError that leaves the block: it is not done a second time."""
-
-    def __init__(self, receipt: dict[str, Any]) -> None:
-        self._receipt = receipt
-
-    async def __aenter__(self) -> None:
-        return None
-
-    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, PlatformError):
-            error.receipt = {name: self._receipt[name] for name in _KEPT if name in self._receipt}
-
-
 def _keys(receipt: Mapping[str, Any]) -> dict[int, str]:
     return {int(asset): key for asset, key in receipt["images"].items()}
-
-
-def _joined(*receipts: Mapping[str, Any]) -> dict[str, Any]:
-    """One receipt of several, later ones winning, with all their image keys; the originals stay as they are."""
-    joined = {name: value for receipt in receipts for name, value in receipt.items() if name != PROBLEM}
-    images = {asset: key for receipt in receipts for asset, key in receipt.get("images", {}).items()}
-    parts = {"parts": dict(receipts[0]["parts"])} if "parts" in receipts[0] else {}  # of this message, not of the other
-    return {**joined, "images": images, **parts}
-
-
-async def _within_limit(data: bytes) -> bytes:
-    if len(data) <= MAX_IMAGE_BYTES:
-        return data
-    from inference.images.finish import to_chat_jpeg
-
-    return await asyncio.to_thread(to_chat_jpeg, data, MAX_IMAGE_BYTES)
-
-
-def _uuid(key: str, origin: Origin) -> str:
-    """The idempotency key as Feishu takes it: at most 50 characters, the same at every try.
-
-    Our keys count from 1 in every new data folder, and Feishu remembers an hour: without the message that is answered,
-    a fresh installation would repeat the keys of the one before and its first answers would be swallowed.
-    """
-    whole = "/".join((key, origin.chat_id, origin.message_id, origin.sender))
-    return f"{key[:33]}-{hashlib.sha256(whole.encode()).hexdigest()[:16]}"
