@@ -12,13 +12,12 @@ from typing import Any, Final
 from bot.context import Pressed
 from bot.events import ChatEvent
 from bot.platforms.base import PROBLEM, Blocked, Enclosed, Outgoing, PlatformError, Unconfigured, Undelivered
-from bot.platforms.feishu import render, resources, wire
+from bot.platforms.feishu import receipts, render, resources, wire
 from bot.platforms.feishu.cardkit import CardKit, content_of
 from bot.platforms.feishu.client import FeishuClient
 from bot.platforms.feishu.codes import MessageGone
 from bot.platforms.feishu.decode import PLATFORM, Ignored
 from bot.platforms.feishu.presses import Presses
-from bot.platforms.feishu.receipts import Keeping, joined, uuid_of, within_limit
 from bot.platforms.feishu.rules import check_card
 from bot.platforms.feishu.settings import FeishuSettings, Mode, webhook_path
 from bot.platforms.feishu.streaming import Streams
@@ -137,15 +136,15 @@ class FeishuPlatform:
 
     async def post(self, message: Outgoing, images: Images) -> dict[str, Any]:
         """Answer `message.origin`; repeating it under the same key within an hour shows nothing twice."""
-        return await self._post(message, images, message.key, joined(message.receipt))
+        return await self._post(message, images, message.key, receipts.joined(message.receipt))
 
     async def update(self, receipt: Mapping[str, Any], message: Outgoing, images: Images) -> dict[str, Any]:
         """Change the card of `receipt`; where that is gone, too old or a text, say an outcome in a new message."""
-        known = joined(message.receipt, receipt)
+        known = receipts.joined(message.receipt, receipt)
         passing = message.reply.state in ("queued", "running")  # not worth a message of its own
         if known.get("type") == "interactive":
             try:
-                async with Keeping(known):
+                async with receipts.Keeping(known):
                     await self._change(message, images, known, passing)
                 return known
             except Undelivered as gone:
@@ -214,9 +213,9 @@ class FeishuPlatform:
 
     async def _post(self, message: Outgoing, images: Images, key: str, receipt: dict[str, Any]) -> dict[str, Any]:
         origin = message.origin
-        async with Keeping(receipt):
+        async with receipts.Keeping(receipt):
             first, *rest = await self._parts(message, images, receipt)
-            uuid = uuid_of(key, origin)
+            uuid = receipts.uuid_of(key, origin)
             if not (message.reply.grows and await self._post_typed(message, uuid, receipt)):
                 msg_type, content = self._rendered(first, origin, receipt)
                 message_id = await self._deliver(origin, msg_type, content, uuid)
@@ -289,7 +288,9 @@ class FeishuPlatform:
         for number, part in enumerate(rest, 2):
             if str(number) not in sent:
                 msg_type, content = self._rendered(part, origin, receipt)
-                sent[str(number)] = await self._deliver(origin, msg_type, content, uuid_of(f"{key}-{number}", origin))
+                sent[str(number)] = await self._deliver(
+                    origin, msg_type, content, receipts.uuid_of(f"{key}-{number}", origin)
+                )
 
     async def _deliver(self, origin: Origin, msg_type: str, content: str, uuid: str) -> str:
         """Answer the message; if that is gone, or there was none, write into the chat or to the person."""
@@ -319,7 +320,7 @@ class FeishuPlatform:
                 data = images[picture.asset]
             except KeyError as error:
                 raise Undelivered(f"picture {picture.asset} has no file to send") from error
-            keys[str(picture.asset)] = await self._client.upload_image(await within_limit(data))
+            keys[str(picture.asset)] = await self._client.upload_image(await receipts.within_limit(data))
 
     def _card(self, reply: Reply, origin: Origin, receipt: Mapping[str, Any]) -> render.Card:
         return render.card(reply, _keys(receipt), origin.chat_type, self._cut)
