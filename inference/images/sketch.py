@@ -22,6 +22,7 @@ SIDE = 128  # pixels of a preview's longer side
 QUALITY = 75  # of its JPEG: 2 to 6 KB
 _FIELD = 256  # pixels a side of what the map is fitted to
 _GRIDS = (1, 2, 3, 4, 6, 8, 12, 16)  # colours a side; the coarse ones with edges between them
+_GREYS = 4  # plain fields from black to white: pictures have more of them than chance makes
 
 
 def due(done: int, total: int) -> bool:
@@ -92,6 +93,7 @@ def _fields() -> Any:
     for side in _GRIDS:
         grid = torch.rand(2, 3, side, side, generator=chance)
         made.append(interpolate(grid, size=(_FIELD, _FIELD), mode="nearest" if side <= 4 else "bilinear"))
+    made += [torch.full((1, 3, _FIELD, _FIELD), grey / (_GREYS - 1)) for grey in range(_GREYS)]
     return torch.cat(made)
 
 
