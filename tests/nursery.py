@@ -40,6 +40,9 @@ class Child:
         self.returncode: int | None = None
         self.pid = self._number()
 
+    def __del__(self) -> None:
+        self._line.close()
+
     def poll(self) -> int | None:
         """The exit status as Popen has it, None while it runs."""
         if self.returncode is None and select.select([self._line], [], [], 0)[0]:

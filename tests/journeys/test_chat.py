@@ -84,7 +84,7 @@ def test_a_picture_from_the_order_to_the_wall(admin: Person, person: Guest) -> N
     assert done["title"] == "画好了"
     assert fields(done) == fields(done) | {"种子": "7", "尺寸": "256x256", "步数": "8", "模型": "builtin"}
     assert re.fullmatch(r"[\d.]+ 秒", fields(done)["用时"])
-    assert [button["label"] for button in done["buttons"]] == ["重画", "换种子"]
+    assert [button["label"] for button in done["buttons"]] == ["重画", "换种子", "变体", "放大", "👍", "👎"]
     assert "内容由 AI 生成" in done["note"]
     assert "内置练习模型" in done["note"]
     assert Image.open(io.BytesIO(anna.picture(done))).size == (256, 256)
@@ -488,7 +488,7 @@ def test_changed_settings_are_taken_whole_or_not_at_all(house: Moqi, person: Gue
         assert "left" in str(anna.told("/quota")["fields"])
         card = anna.drawn("draw a cat --size 64x64")
         assert fields(card)["Seed"]
-        assert [button["label"] for button in card["buttons"]] == ["Redo", "New seed"]
+        assert [button["label"] for button in card["buttons"]] == ["Redo", "New seed", "Vary", "Enlarge", "👍", "👎"]
         answer = anna.finished(anna.ordered("/ask 年假怎么休?"))
         assert "以下" not in answer["text"]
 

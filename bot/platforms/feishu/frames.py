@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -188,7 +189,9 @@ def _module() -> Any:
             stand_in.__path__ = [path]
             sys.modules[name] = stand_in
         try:
-            return import_module(_MODULE)
+            with warnings.catch_warnings():  # its bundled protobuf asks older setuptools for what is deprecated there
+                warnings.filterwarnings("ignore", "pkg_resources is deprecated|Deprecated call to `pkg_resources")
+                return import_module(_MODULE)
         finally:
             for name in parents:
                 del sys.modules[name]

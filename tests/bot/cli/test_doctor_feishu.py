@@ -28,7 +28,7 @@ RELEASE = "Version Management & Release (版本管理与发布)"
 
 @pytest.fixture
 def feishu() -> Iterator[FeishuSimulator]:
-    with FeishuSimulator() as simulator:
+    with FeishuSimulator(limits=False) as simulator:
         yield simulator
 
 
