@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -126,7 +126,8 @@ class Booker:
 
     def over(self, reservation: Reservation, now: datetime) -> dict[str, Any]:
         """What the card of a reservation that will not fire again says from now on."""
-        return self._house.words.reservation(reservation, Shown(now=now, cost=None)).to_json()
+        said = self._house.words.reservation(reservation, Shown(now=now, cost=None))
+        return replace(said, tidies=True).to_json()
 
 
 def _booked(reservation: Reservation, due: firing.Firing) -> dict[str, Any]:

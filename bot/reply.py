@@ -89,6 +89,7 @@ class Reply:
     progress: tuple[int, int] | None = None  # done, total
     note: str = ""  # small print (内容由 AI 生成, which model)
     streaming: bool = False  # more text will follow in this message
+    tidies: bool = False  # takes away what a card offers no longer; where the card is gone, nobody need be told
     grows: bool = False  # an answer will be written into it, piece by piece: a platform may prepare for that
 
     def to_json(self) -> dict[str, Any]:

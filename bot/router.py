@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeGuard
 
@@ -38,6 +38,7 @@ from storage.records import ChatType, Delivery, JobState, Origin
 from storage.tables import inbox as inbox_table
 
 PICTURES_MAX = 100  # of one job; more are never drawn
+LATE = timedelta(minutes=15)  # a message that was under way for longer is done all the same, and that is said
 JOB_MAX = 2**31 - 1  # the largest id both databases can hold; what comes back with a button is not to be trusted
 
 #: What a button orders: its action and the job it stands under.
@@ -65,6 +66,8 @@ def handle(conn: Connection, house: House, entry_id: int, event: ChatEvent, now:
     handled = _deal(conn, house, event, now)
     if not inbox.handled(conn, entry_id, handled.outcome, now):
         raise AlreadyHandled(entry_id)
+    if event.kind == "message" and now - event.at > LATE and not handled.outcome.startswith("ignored:"):
+        reply_row(conn, f"late-{entry_id}", event.origin, house.words.came_late(now - event.at), now)
     if handled.reply is not None:
         reply_row(conn, f"event-{entry_id}", event.origin, handled.reply, now)
     return handled

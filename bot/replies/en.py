@@ -347,6 +347,7 @@ TABLE: dict[str, str] = {
     "vote.up": "Thank you, 👍 noted",
     "vote.down": "Thank you, 👎 noted. To get another result, press “Edit and redraw” or ask in other words.",
     "vote.back": "Taken back.",
+    "came_late": "This message reached me {late} late; I deal with it now. No longer needed? /cancel",
     "press.slow": "Got it, still working on it; the result follows.",
     "press.again": "That could not be done just now. Please press again in a moment.",
     "cancel.done": "Job #{job} is cancelled, nothing was charged.",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from bot.commands import COMMANDS, UsageError
 from bot.commands.rules import Rules
 from bot.commands.when import Problem
-from bot.replies import booked, manual, operate
+from bot.replies import booked, manual, operate, rhythm
 from bot.replies.booked import Shown
 from bot.replies.cards import queued_title, what
 from bot.replies.language import Language, short
@@ -178,6 +178,10 @@ class Words(Language):
         """Whose quota: as a sentence about it begins."""
         kind = "this_group" if holder.payer is Payer.GROUP and not holder.name else holder.payer.value
         return self.say(f"whose.{kind}", name=short(holder.name, 40), people=holder.people)
+
+    def came_late(self, late: timedelta) -> Reply:
+        """A message was under way for so long that its writer may have given up on it."""
+        return Reply(text=self.say("came_late", late=rhythm.lateness(self, late)))
 
     def already_done(self) -> str:
         return self.say("already_done")

@@ -317,6 +317,7 @@ TABLE: dict[str, str] = {
     "vote.up": "谢谢，已记下 👍",
     "vote.down": "谢谢，已记下 👎。想换个样子，可以点“改词重画”或换个说法再问。",
     "vote.back": "已收回评价。",
+    "came_late": "这条消息晚了 {late}才送到我这里，现在开始处理；不需要了可以发 /cancel。",
     "press.slow": "收到了，还在处理，稍后看结果。",
     "press.again": "暂时没能处理，请稍后再按一次。",
     "cancel.done": "已取消任务 #{job}，没有计额度。",

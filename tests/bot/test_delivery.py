@@ -432,6 +432,38 @@ async def test_otherwise_it_is_given_up_with_its_reason(url: str, booked: bool, 
         assert (outcome.state, outcome.reason, wall.posted) == ("failed", reason, [])
 
 
+@pytest.mark.parametrize(
+    ("minutes", "error", "state"),
+    [(49, Retry, "pending"), (51, Retry, "failed"), (600, Unconfigured, "pending")],
+    ids=["within the hour", "after it", "never taken"],
+)
+async def test_trap_15_nothing_is_repeated_once_the_platform_has_forgotten_its_key(
+    url: str, minutes: int, error: type[Retry | Unconfigured], state: str
+) -> None:
+    """Feishu knows a uuid for an hour; a later repetition of what may have arrived would show it twice."""
+
+    class Silent(Wall):
+        async def post(self, message: Outgoing, images: Mapping[int, bytes]) -> dict[str, Any]:
+            self.posted.append(message.key)
+            raise error("no answer")
+
+    first = (utcnow() - timedelta(minutes=minutes)).isoformat()
+    with Database.open(url) as db:
+        await db.run(reply_row, "event-1", ORIGIN, Reply(text="好"), utcnow())
+        row = await db.run(row_of)
+        await db.run(outbox_rows.postpone, row.id, utcnow(), "cut", {"first_try": first})
+        wall = Silent()
+        sender = sender_of(db, wall)
+        running = asyncio.create_task(sender.run())
+        async with asyncio.timeout(20):
+            while (row := await db.run(row_of)).reason == "cut":
+                await asyncio.sleep(0.01)
+        await sender.stop(20)
+        await running
+    assert (row.state, wall.posted) == (state, ["event-1"])
+    assert "no answer" in row.reason
+
+
 class Audited(Wall):
     """A platform whose audit refuses a word, or everything."""
 

@@ -578,3 +578,21 @@ def test_a_flagged_order_goes_ahead_and_is_noted(chat: Chat) -> None:
     screening(chat, refuses=False)
     order(chat, text="/draw 某牌的海报")
     assert noted(chat) == [("moderation.flag", {"rule": "竞品"})]
+
+
+@pytest.mark.parametrize(("minutes", "said"), [(14, ""), (16, "晚了 16 分钟"), (366, "晚了 6 小时 6 分钟")])
+def test_trap_3_what_comes_late_is_done_and_its_writer_is_told(chat: Chat, minutes: int, said: str) -> None:
+    """Dropping it would lose what a platform brings again after an outage."""
+    event = chat.event("message", "anna", text="/draw 猫")
+    chat.now += timedelta(minutes=minutes)
+    assert chat.tell(event).outcome.startswith("job:")
+    told = [Reply.from_json(one.body).text for one in chat.sent() if one.key.startswith("late-")]
+    assert len(told) == bool(said)
+    assert not told or said in told[0]
+
+
+def test_what_comes_late_and_is_not_for_us_is_left_alone(chat: Chat) -> None:
+    event = replace(chat.event("message", "anna", text="吃了吗"), mentioned=False)
+    chat.now += timedelta(hours=6)
+    assert chat.tell(event).outcome == "ignored:not addressed to us"
+    assert [one for one in chat.sent() if one.key.startswith("late-")] == []

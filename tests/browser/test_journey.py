@@ -61,9 +61,7 @@ async def test_draw_watch_reseed_ask_and_come_back(visit: Visit, house: Moqi) ->
     await expect(card).to_contain_text("种子7")
     await expect(card).to_contain_text("512x512")
     await expect(card).to_contain_text("内容由 AI 生成")
-    await expect(card.get_by_role("button")).to_have_count(
-        8
-    )  # the picture, and seven buttons
+    await expect(card.get_by_role("button")).to_have_count(8)  # the picture, and seven buttons
 
     await chat.say("/draw 一只猫 --size 256x256 --seed 7")
     await chat.shown(chat.finished(1).locator("img"))

@@ -277,6 +277,7 @@ def test_a_group_pays_beside_its_people_when_an_admin_says_so(admin: Person, mem
 
 
 def test_buttons_answer_with_a_toast_and_do_what_they_say(admin: Person, member: Guest) -> None:
+    """Trap 23: who pressed counts, not whom the button names; others may look, and change nothing."""
     alice, bob = member(), member()
     card = alice.drawn("/draw 猫 --size 64x64 --seed 7")
     toast = alice.press("redo", card)
@@ -338,7 +339,8 @@ def test_a_recall_that_overtakes_its_message_still_counts(platform: FeishuSimula
 # --- events that must not count ---------------------------------------------------------------------------------
 
 
-def test_the_same_event_again_and_again_is_one_reply(platform: FeishuSimulator, member: Guest) -> None:
+def test_trap_2_the_same_event_again_and_again_is_one_reply(platform: FeishuSimulator, member: Guest) -> None:
+    """Also under another event id, and long after it was dealt with."""
     alice = member()
     event = message(platform.app, "/draw 猫 --size 64x64", sender=alice.open_id, chat_id=alice.chat_id)
     for round_ in range(5):
@@ -350,7 +352,9 @@ def test_the_same_event_again_and_again_is_one_reply(platform: FeishuSimulator, 
     assert len(alice.answers(event["event"]["message"]["message_id"])) == 1
 
 
-def test_a_request_that_is_not_feishus_makes_nothing(house: Moqi, platform: FeishuSimulator, member: Guest) -> None:
+def test_trap_6_a_request_that_is_not_feishus_makes_nothing(
+    house: Moqi, platform: FeishuSimulator, member: Guest
+) -> None:
     alice, app = member(), platform.app
     alice.told("/quota")
     before, shown = count(house), len(platform.visible())
@@ -428,13 +432,13 @@ def only(member: Member, message_id: str) -> Sent:
     return card
 
 
-def test_an_expired_token_is_renewed(platform: FeishuSimulator, member: Guest) -> None:
+def test_trap_19_an_expired_token_is_renewed(platform: FeishuSimulator, member: Guest) -> None:
     alice = member()
     platform.expire_tokens()
     assert "还剩 50" in alice.told("/quota").text
 
 
-def test_a_card_that_is_gone_is_followed_by_a_new_message(
+def test_trap_21_a_card_that_is_gone_is_followed_by_a_new_message(
     admin: Person, platform: FeishuSimulator, member: Guest
 ) -> None:
     alice = member()
@@ -445,7 +449,7 @@ def test_a_card_that_is_gone_is_followed_by_a_new_message(
     assert ["画好了" in sent.text for sent in alice.answers(card.parent_id)] == [False, True]
 
 
-def test_what_can_never_be_delivered_has_its_reason_and_costs_nothing(
+def test_trap_27_what_can_never_be_delivered_has_its_reason_and_costs_nothing(
     house: Moqi, platform: FeishuSimulator, member: Guest
 ) -> None:
     alice = member()
@@ -460,7 +464,7 @@ def test_what_can_never_be_delivered_has_its_reason_and_costs_nothing(
     house.verify()
 
 
-def test_a_reservation_comes_into_its_group_and_when_that_is_gone_to_its_owner(
+def test_trap_27_a_reservation_comes_into_its_group_and_when_that_is_gone_to_its_owner(
     platform: FeishuSimulator, member: Guest
 ) -> None:
     alice, bob = member(), member()

@@ -154,6 +154,9 @@ class FeishuPlatform:
                     await self._change(message, images, known, passing)
                 return known
             except Undelivered as gone:
+                if message.reply.tidies:  # a card of long ago: of what has ended, its picture tells
+                    log.info("a card that cannot be changed any more stays as it is: %s", gone)
+                    return known
                 # A card that was typed in and takes neither CardKit's nor an ordinary change has to be followed too.
                 lost = isinstance(gone, MessageGone) or ("card_id" in known and not isinstance(gone, Blocked))
                 if passing or not lost:

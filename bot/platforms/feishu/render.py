@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-from bot.platforms.feishu.rules import MAX_CARD_BYTES, MAX_INPUT, check_card, size_of
-from bot.reply import FORM_CLOSE, FORM_OPEN, Button, Form, FormField, Picture, Reply, SourceLink
+from bot.platforms.feishu.controls import fitting, foot, form_element, row_of
+from bot.platforms.feishu.rules import MAX_CARD_BYTES, check_card, size_of
+from bot.platforms.feishu.texts import Element, bare, clip, escape, markdown, markdown_element, plain_text
+from bot.reply import FORM_OPEN, Button, Picture, Reply, SourceLink
 from storage.records import ChatType
 
 CUT = "…"  # follows a text that was too long, unless the caller has a better word
@@ -30,15 +32,10 @@ _TEMPLATES = {
     "cancelled": "grey",
     "hello": "indigo",
 }
-_STYLES = {"default": "default", "primary": "primary_filled", "danger": "danger"}
-_SPECIAL = str.maketrans({c: f"&#{ord(c)};" for c in "&<>*~[]()`_$#!|\\"})
-_LINE_START = re.compile(r"(?m)^([ \t]*)([-+])(?=\s)")  # would begin a list
-_SPANS = re.compile(r"\*\*(?P<bold>[^*\n]+)\*\*|`(?P<code>[^`\n]+)`")
 _TAG = re.compile(r"<(?=[A-Za-z/])")
 _LINK = re.compile(r"\](?=\()")
 _BAR = 12  # cells of the progress bar
 
-Element = dict[str, Any]
 Card = dict[str, Any]
 
 
@@ -114,7 +111,7 @@ def _room_of(text: str) -> int:
 
 def text_message(text: str, cut: str = CUT) -> str:
     """The content of a text message; `**` and backquotes are taken off, tags and links are defused."""
-    safe = _LINK.sub("]\u200b", _TAG.sub("<\u200b", _bare(text)))
+    safe = _LINK.sub("]\u200b", _TAG.sub("<\u200b", bare(text)))
     if len(safe.encode()) > MAX_TEXT_BYTES:
         safe = safe.encode()[:MAX_TEXT_BYTES].decode("utf-8", "ignore") + cut
     return dumps({"text": safe})
@@ -123,26 +120,6 @@ def text_message(text: str, cut: str = CUT) -> str:
 def dumps(value: Mapping[str, Any]) -> str:
     """Compact JSON, characters as they are: Feishu counts bytes."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def escape(text: str) -> str:
-    """Text that a card's markdown shows exactly as it stands."""
-    return _LINE_START.sub(lambda found: f"{found[1]}&#{ord(found[2])};", text.translate(_SPECIAL))
-
-
-def markdown(text: str) -> str:
-    """A reply's text, whose only markup is `**bold**` and backquoted code, as a card's markdown."""
-    parts, last = [], 0
-    for found in _SPANS.finditer(text):
-        parts.append(escape(text[last : found.start()]))
-        parts.append(f"**{escape(found['bold'])}**" if found["bold"] else _code(found["code"]))
-        last = found.end()
-    return "".join([*parts, escape(text[last:])])
-
-
-def _bare(text: str) -> str:
-    """A reply's text without its markup."""
-    return _SPANS.sub(lambda found: found["bold"] or found["code"], text)
 
 
 def _is_plain(reply: Reply) -> bool:
@@ -163,43 +140,38 @@ def _card(reply: Reply, image_keys: Mapping[int, str], chat_type: ChatType, text
             "update_multi": True,
             # A forwarded button would be pressed by strangers elsewhere; an opinion of theirs does no harm.
             "enable_forward": not reply.form and all(button.quiet for button in reply.buttons),
-            "summary": {"content": _clip(_bare(reply.title or reply.text), 60) or CUT},
+            "summary": {"content": clip(bare(reply.title or reply.text), 60) or CUT},
         },
         "body": {"elements": list(_elements(reply, image_keys, chat_type, text))},
     }
     if reply.title:
         template = _TEMPLATES.get(reply.state, "default")
-        built["header"] = {"title": _plain(_clip(reply.title, 100)), "template": template}
+        built["header"] = {"title": plain_text(clip(reply.title, 100)), "template": template}
     return built
 
 
 def _elements(reply: Reply, image_keys: Mapping[int, str], chat_type: ChatType, text: str) -> Iterator[Element]:
     shown = [picture for picture in reply.pictures if picture.asset in image_keys]
     if text.strip():
-        yield _markdown(TEXT, markdown(text))
+        yield markdown_element(TEXT, markdown(text))
     elif not shown and not reply.progress and not reply.fields:
-        yield _markdown(TEXT, CUT)  # a card without a body is refused; a streamed answer begins so
+        yield markdown_element(TEXT, CUT)  # a card without a body is refused; a streamed answer begins so
     if reply.progress:
-        yield _markdown("progress", _bar(*reply.progress))
+        yield markdown_element("progress", _bar(*reply.progress))
     yield from _pictures(shown, image_keys)
     yield from _fields(reply)
     if reply.sources:
         yield {"tag": "hr"}
-        yield _markdown("sources", "\n".join(map(_source, reply.sources[:10])), small=True)
-    form = _fitting(reply.form)
+        yield markdown_element("sources", "\n".join(map(_source, reply.sources[:10])), small=True)
+    form = fitting(reply.form)
     buttons = [button for button in reply.buttons if not button.quiet][:12]
     if form is not None and not form.open:
         buttons.append(Button(action=FORM_OPEN, label=form.label, value=form.value))
     if buttons and not (form is not None and form.open):
-        yield _buttons(buttons, chat_type)
+        yield row_of(buttons, chat_type)
     if form is not None and form.open:
-        yield _form(form, chat_type)
-    yield from _foot(reply, chat_type)
-
-
-def _markdown(element_id: str, content: str, small: bool = False) -> Element:
-    size = {"text_size": "notation"} if small else {}
-    return {"tag": "markdown", "element_id": element_id, "content": content, **size}
+        yield form_element(form, chat_type)
+    yield from foot(reply, chat_type)
 
 
 def _bar(done: int, total: int) -> str:
@@ -211,21 +183,21 @@ def _fields(reply: Reply) -> Iterator[Element]:
     """A job's recipe takes a line or two of small print; what somebody asked for has a line for each."""
     fields = [_field(label, value) for label, value in reply.fields[:12]]
     if fields and reply.job is not None:
-        yield _markdown("fields", " · ".join(fields), small=True)
+        yield markdown_element("fields", " · ".join(fields), small=True)
     elif fields:
-        yield _markdown("fields", "\n".join(fields))
+        yield markdown_element("fields", "\n".join(fields))
 
 
 def _field(label: str, value: str) -> str:
-    return f"**{escape(_clip(label, 16))}** {escape(_clip(value, 160))}"
+    return f"**{escape(clip(label, 16))}** {escape(clip(value, 160))}"
 
 
 def _source(source: SourceLink) -> str:
     # The first heading of a document is often its name: said once is enough.
     name = source.document.rsplit("/", 1)[-1].rsplit(".", 1)[0]
     heading = "" if source.heading == name else source.heading.removeprefix(f"{name} › ")
-    where = " › ".join(_clip(part, 60) for part in (source.document, heading) if part)
-    mark, said = f"&#91;{source.mark}&#93;", escape(_clip(source.quote, 100))
+    where = " › ".join(clip(part, 60) for part in (source.document, heading) if part)
+    mark, said = f"&#91;{source.mark}&#93;", escape(clip(source.quote, 100))
     url = link_of(source.url)
     return f"**{mark}** [{escape(where)}]({url}) {said}" if url else f"**{mark} {escape(where)}** {said}"
 
@@ -246,122 +218,12 @@ def _pictures(pictures: list[Picture], image_keys: Mapping[int, str]) -> Iterato
         element_id = f"pictures_{number}"
         keys = [image_keys[picture.asset] for picture in row]
         if len(row) == 1:
-            alt = _plain(_clip(row[0].alt, 100))
+            alt = plain_text(clip(row[0].alt, 100))
             yield {"tag": "img", "element_id": element_id, "img_key": keys[0], "alt": alt, "preview": True}
         else:
             mode = {2: "double", 3: "triple", 4: "bisect", 6: "bisect"}.get(len(row), "trisect")
             images = [{"img_key": key} for key in keys]
             yield {"tag": "img_combination", "element_id": element_id, "combination_mode": mode, "img_list": images}
-
-
-def _buttons(buttons: Iterable[Button], chat_type: ChatType) -> Element:
-    columns = [
-        {"tag": "column", "width": "auto", "elements": [_button(number, button, chat_type)]}
-        for number, button in enumerate(buttons)
-    ]
-    return {"tag": "column_set", "element_id": "buttons", "flex_mode": "flow", "columns": columns}
-
-
-def _button(number: int, button: Button, chat_type: ChatType) -> Element:
-    return {
-        "tag": "button",
-        "element_id": f"button_{number}",
-        "text": _plain(_clip(button.label, 30)),
-        "type": _STYLES.get(button.style, "default"),
-        "behaviors": [_callback(button.action, button.value, chat_type)],
-    }
-
-
-def _callback(action: str, value: Mapping[str, Any], chat_type: ChatType) -> Element:
-    """decode.py takes action and chat out again."""
-    return {"type": "callback", "value": {**value, "action": action, "chat": chat_type.value}}
-
-
-def _foot(reply: Reply, chat_type: ChatType) -> Iterator[Element]:
-    """The small print, and beside it on the right what people think."""
-    note = f"<font color='grey'>{escape(_clip(reply.note, 200))}</font>" if reply.note else ""
-    marks = [button for button in reply.buttons if button.quiet][:4]
-    if not marks:
-        if note:
-            yield _markdown("note", note, small=True)
-        return
-    columns = [{"tag": "column", "width": "weighted", "weight": 1, "vertical_align": "center"}]
-    columns[0]["elements"] = [_markdown("note", note or " ", small=True)]
-    for number, button in enumerate(marks):
-        mark = {**_button(number, button, chat_type), "element_id": f"mark_{number}", "type": "text", "size": "small"}
-        columns.append({"tag": "column", "width": "auto", "vertical_align": "center", "elements": [mark]})
-    yield {
-        "tag": "column_set",
-        "element_id": "foot",
-        "flex_mode": "none",
-        "horizontal_spacing": "small",
-        "columns": columns,
-    }
-
-
-def _fitting(form: Form | None) -> Form | None:
-    """A form that Feishu can show: an input takes 1000 characters. For more there is the command."""
-    return form if form and all(len(one.value) <= MAX_INPUT for one in form.fields) else None
-
-
-def _form(form: Form, chat_type: ChatType) -> Element:
-    """The open form: long fields on lines of their own, short ones two beside each other, then send and close."""
-    value = {name: item for name, item in form.value.items() if name != "form"}
-    send = {
-        "tag": "button",
-        "name": "send",
-        "text": _plain(form.send),
-        "type": "primary_filled",
-        "width": "fill",
-        "form_action_type": "submit",
-        "behaviors": [_callback(form.action, value, chat_type)],
-    }
-    close = {
-        "tag": "button",
-        "name": "close",
-        "text": _plain(form.close),
-        "width": "fill",
-        "form_action_type": "reset",
-        "behaviors": [_callback(FORM_CLOSE, value, chat_type)],
-    }
-    long = [_input(one) for one in form.fields if one.kind == "lines"]
-    short = [_input(one) for one in form.fields if one.kind != "lines"]
-    rows = [_abreast(short[at : at + 2]) for at in range(0, len(short), 2)]
-    elements = [*long, *rows, _abreast([send, close])]
-    return {"tag": "form", "element_id": "form", "name": form.action, "elements": elements}
-
-
-def _input(one: FormField) -> Element:
-    lines = {"input_type": "multiline_text", "rows": 3, "auto_resize": True, "max_rows": 8}
-    return {
-        "tag": "input",
-        "name": one.name,
-        "label": _plain(one.label),
-        "default_value": one.value,
-        "max_length": min(one.max, MAX_INPUT),
-        "width": "fill",
-        **(lines if one.kind == "lines" else {}),
-    }
-
-
-def _abreast(elements: list[Element]) -> Element:
-    columns = [{"tag": "column", "width": "weighted", "weight": 1, "elements": [element]} for element in elements]
-    return {"tag": "column_set", "flex_mode": "none", "columns": columns}
-
-
-def _code(text: str) -> str:
-    escaped = escape(text)
-    return f"`{text}`" if escaped == text else escaped  # inside code nothing can be escaped
-
-
-def _plain(text: str) -> Element:
-    return {"tag": "plain_text", "content": text}
-
-
-def _clip(text: str, limit: int) -> str:
-    """One line of at most `limit` characters."""
-    line = " ".join(text.split())
-    return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
 def _chunks(pictures: list[Picture], size: int) -> Iterator[list[Picture]]:

@@ -14,7 +14,7 @@ from bot.events import ChatEvent
 from bot.platforms.base import Enclosed
 from bot.platforms.feishu.client import FeishuClient
 from bot.platforms.feishu.codes import MessageGone
-from bot.platforms.feishu.decode import enclosures
+from bot.platforms.feishu.contents import enclosures
 
 Found = tuple[str, str, str]  # type for the address, key, name
 

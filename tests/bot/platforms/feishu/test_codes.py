@@ -32,7 +32,8 @@ from bot.platforms.feishu.codes import (
         (500, 2200, Retry),
         (502, None, Retry),
         (200, None, Retry),
-        (200, 424242, Retry),
+        (200, 424242, Retry),  # trap 33: a success is HTTP and code, neither without the other
+        (500, 0, Retry),
         (404, None, Undelivered),
         (400, 424242, Undelivered),
         (400, 230011, MessageGone),
@@ -51,7 +52,9 @@ from bot.platforms.feishu.codes import (
     ],
 )
 def test_meaning(status: int, code: int | None, kind: type[PlatformError]) -> None:
-    error = error_of(Answer(status=status, code=code, body={"msg": "as Feishu says it"}))
+    answer = Answer(status=status, code=code, body={"msg": "as Feishu says it"})
+    assert not answer.ok
+    error = error_of(answer)
     expected = Retry if (status, code) == (404, None) else kind  # no JSON: some proxy spoke, not Feishu
     assert type(error) is expected
 

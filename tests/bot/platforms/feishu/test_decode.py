@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from bot.commands import Draw, Rules, parse
 from bot.events import ChatEvent
 from bot.platforms.feishu.decode import Ignored, decode, instant
+from bot.router import talk_of_others
 from tests.simulators.feishu_events import BOT_OPEN_ID, App, mention, message
 
 NOW = datetime(2026, 11, 21, 12, 0, 5, tzinfo=UTC)
@@ -59,7 +61,7 @@ def test_all_files_are_read() -> None:
     assert len(CASES) > 50
 
 
-def test_key_is_the_message_id_because_feishu_changes_event_ids() -> None:
+def test_trap_2_key_is_the_message_id_because_feishu_changes_event_ids() -> None:
     first = decode(message(App(), "x", message_id="om_1", event_id="a"), "", NOW)
     second = decode(message(App(), "x", message_id="om_1", event_id="b"), "", NOW)
     assert isinstance(first, ChatEvent)
@@ -72,6 +74,30 @@ def test_until_its_id_is_known_a_mentioned_bot_is_taken_for_the_bot() -> None:
     decoded = decode(message(App(), "@_user_1 hi @_user_2", group=True, mentions=mentions), "", NOW)
     assert isinstance(decoded, ChatEvent)
     assert (decoded.text, decoded.mentioned) == ("hi @李雷", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "for_us"),
+    [
+        ("/draw 猫", True),
+        ("／draw 猫", True),
+        ("\u3000／draw　猫", True),
+        ("\u200b\u00a0/draw 猫", True),
+        ("@_user_1 /draw 猫", True),
+        ("@_user_1\u3000／draw　猫", True),
+        ("画一只猫", False),
+        ("@_user_2 /draw 猫", False),
+        ("@_all 开会了", False),
+        ("1/2 好了", False),
+    ],
+)
+def test_trap_13_in_a_group_a_command_is_for_us_however_it_was_typed(text: str, for_us: bool) -> None:
+    mentions = [mention(1, BOT_OPEN_ID, "墨契", "bot"), mention(2, "ou_li", "李雷")]
+    said = message(App(), text, group=True, mentions=[one for one in mentions if one["key"] in text])
+    decoded = decode(said, BOT_OPEN_ID, NOW)
+    assert isinstance(decoded, ChatEvent)
+    assert talk_of_others(decoded) is not for_us
+    assert not for_us or isinstance(parse(decoded.text, Rules()), Draw)
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,13 @@ import json
 import logging
 import random
 from collections.abc import Mapping
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
 import pytest
 
+from bot import app
 from bot.context import Pressed
 from bot.events import ChatEvent
 from bot.platforms.base import Blocked, ChatPlatform, Outgoing, PlatformError, Retry, Unconfigured, Undelivered
@@ -21,6 +23,7 @@ from bot.platforms.feishu.codes import Busy
 from bot.platforms.feishu.platform import FeishuPlatform
 from bot.platforms.feishu.settings import FeishuSettings
 from bot.reply import Button, Picture, Reply
+from storage.errors import DiskFull
 from storage.records import ChatType, Origin
 from tests.simulators import feishu_events as events
 from tests.simulators.feishu import FeishuSimulator
@@ -195,6 +198,7 @@ async def test_trap_15_every_fault_leaves_one_visible_message(
     more: dict[str, Any],
     origin: dict[str, Any],
 ) -> None:
+    """Limits in their three forms, 502 as HTML, cut and torn answers: whether it acted is not known, the uuid is."""
     platform = FeishuPlatform(settings, patient(settings, http))
     feishu.fail(kind, times=2, on="/messages", **more)
     receipt, errors = await until_sent(platform, outgoing(feishu, DONE, **origin), {7: PNG})
@@ -209,6 +213,7 @@ async def test_trap_15_every_fault_leaves_one_visible_message(
 async def test_trap_15_answers_that_come_too_late_leave_one_visible_message(
     feishu: FeishuSimulator, settings: FeishuSettings
 ) -> None:
+    """Slow ones: it did act, only nobody waited for its answer."""
     async with pooled(settings, timeout=0.3) as hasty:
         platform = FeishuPlatform(settings, patient(settings, hasty))
         feishu.fail("slow", times=2, on="/messages", seconds=0.5)
@@ -257,6 +262,15 @@ async def test_trap_16_failed_upload_is_repeated_with_its_bytes(
     assert len(errors) == 1
     assert feishu.images[receipt["images"]["7"]] == PNG
     assert len(feishu.visible()) == 1
+
+
+async def test_trap_16_an_upload_that_meets_an_expired_token_is_repeated_with_its_bytes(
+    feishu: FeishuSimulator, platform: FeishuPlatform
+) -> None:
+    await platform.post(outgoing(feishu), {})
+    feishu.expire_tokens()
+    receipt = await platform.post(outgoing(feishu, DONE, "job-2-outcome"), {7: PNG})
+    assert feishu.images == {receipt["images"]["7"]: PNG}
 
 
 async def test_pictures_uploaded_before_a_failure_are_kept(feishu: FeishuSimulator, platform: FeishuPlatform) -> None:
@@ -350,7 +364,20 @@ async def test_trap_19_token_refused_is_renewed_once_and_shared(
     assert len(feishu.visible()) == 16
 
 
-async def test_token_is_renewed_before_its_end(
+async def test_trap_19_each_app_has_a_token_of_its_own(feishu: FeishuSimulator, platform: FeishuPlatform) -> None:
+    """The SDK keeps tokens by app id for the whole process: another platform, or another secret, was refused."""
+    await platform.post(outgoing(feishu), {})
+    with FeishuSimulator() as other:
+        second = FeishuPlatform(FeishuSettings.model_validate(other.settings))
+        await second.post(outgoing(other), {})
+        await second.close()
+        assert len(other.visible()) == 1
+        assert not set(other._tokens) & set(feishu._tokens)
+        paths = [call.rpartition("/")[2] for call in other.calls]
+        assert paths == ["internal", "reply"], "nothing was refused"
+
+
+async def test_trap_19_token_is_renewed_before_its_end(
     feishu: FeishuSimulator, settings: FeishuSettings, http: httpx.AsyncClient
 ) -> None:
     now = [0.0]
@@ -359,10 +386,10 @@ async def test_token_is_renewed_before_its_end(
         now[0] = moment
         await client.bot_info()
         assert sum("tenant_access_token" in call for call in feishu.calls) == renewals
-        feishu.expire_tokens() if moment == 6899.0 else None
+    assert sum("/bot/v3/info" in call for call in feishu.calls) == 3, "none was refused"
 
 
-async def test_wrong_secret_is_the_operators_and_a_new_one_works(
+async def test_trap_19_a_reset_secret_is_the_operators_and_the_message_waits(
     feishu: FeishuSimulator, platform: FeishuPlatform
 ) -> None:
     feishu.secret = "rotated"
@@ -513,6 +540,19 @@ async def test_trap_8_failures_are_said_by_the_http_status(bot: Bot, platform: F
     assert await platform.handle(*stale, refuse, never) == (401, {"code": 401, **refused})
 
 
+async def test_trap_8_an_event_that_cannot_be_kept_is_no_success(bot: Bot, platform: FeishuPlatform) -> None:
+    async def full(event: ChatEvent) -> None:
+        raise DiskFull
+
+    nothing: Any = None
+    web, services = app.build(nothing, nothing), SimpleNamespace(keep=full, act=never)
+    app._add_feishu(web, cast(Any, services), platform)
+    headers, body = events.signed(bot.app, events.message(bot.app, "/draw 猫"))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(web), base_url="http://moqi") as feishu:
+        answer = await feishu.post(platform.path, content=body, headers=headers)
+    assert answer.status_code == 503  # Feishu comes again
+
+
 async def test_trap_23_press_is_answered_with_a_toast(bot: Bot) -> None:
     answer = await bot.get(events.click(bot.app, {"action": "redo", "job": 17, "chat": "group"}, presser="ou_bob"))
     assert answer == (200, {"toast": {"type": "success", "content": "已重画"}})
@@ -521,6 +561,14 @@ async def test_trap_23_press_is_answered_with_a_toast(bot: Bot) -> None:
     assert bot.kept == []
     assert (await bot.get(events.click(bot.app, "redo")))[0] == 200
     assert (bot.pressed[-1].action, bot.pressed[-1].value) == ("", {})  # a text as value: somebody says that in words
+
+
+async def test_trap_23_a_press_that_cannot_be_read_is_answered_all_the_same(bot: Bot, platform: FeishuPlatform) -> None:
+    """Unanswered, Feishu shows an error to whoever pressed."""
+    press = events.click(bot.app, {"action": "redo", "job": 17})
+    del press["event"]["operator"]
+    assert await bot.get(press) == (200, {})
+    assert await platform.take(json.dumps(press).encode(), refuse, never) == {}
 
 
 async def test_challenge(bot: Bot, platform: FeishuPlatform) -> None:

@@ -211,16 +211,6 @@ def test_trap_14_what_a_user_wrote_does_nothing_in_a_text(text: str) -> None:
     assert content.replace("\u200b", "") == text
 
 
-def test_escaped_text_reads_as_written() -> None:
-    text = "a < b & c > d *e* [f](g) `h` ~i~ _j_ $k$ #l !m |n \\o\n- p\n1. q \"r\" 's'"
-    shown = re.sub(r"&#(\d+);", lambda found: chr(int(found[1])), render.escape(text))
-    assert shown == text
-
-
-def test_code_with_special_characters_is_shown_as_plain_text() -> None:
-    assert render.markdown("用 `/draw <词>` 和 `/help`") == "用 /draw &#60;词&#62; 和 `/help`"
-
-
 def test_long_text_is_cut_with_a_word() -> None:
     card = render.card(Reply(title="x", text="猫" * 20_000), {}, cut="……（未完）")
     content = element(card, "text")["content"]

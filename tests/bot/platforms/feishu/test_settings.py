@@ -12,6 +12,7 @@ from bot.platforms.feishu.platform import FeishuPlatform
 from bot.platforms.feishu.settings import FeishuSettings, Mode, Outsiders, check
 from bot.platforms.registry import problems
 from bot.settings import Platforms
+from bot.settings.parameters import Size
 
 FULL: dict[str, Any] = {
     "enabled": True,
@@ -21,6 +22,11 @@ FULL: dict[str, Any] = {
     "encrypt_key": "s3cret-key",
     "verification_token": "s3cret-token",
 }
+
+
+def test_trap_25_no_size_that_may_be_set_is_more_than_feishu_takes() -> None:
+    """It refuses a picture of more than 12,000 pixels a side."""
+    assert Size.model_json_schema()["properties"]["max"]["maximum"] <= 12_000
 
 
 def test_defaults_are_the_contract() -> None:
