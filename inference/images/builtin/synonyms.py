@@ -1,7 +1,7 @@
 """More ways to say it, heard in training beside the usual words: what shows which part of a word carries its meaning.
 
-部 in 底部 says nothing of the bottom, and 型 in 中型 nothing of the size: only 左边部分 and 大号型 tell. No held-out word
-or frame stands here; the tokenizer does not learn from these.
+部 in 底部 says nothing of the bottom, and 型 in 中型 nothing of the size: only 左边部分 and 大号型 tell. No held-out
+word or frame stands here; the tokenizer does not learn from these.
 """
 
 from __future__ import annotations
