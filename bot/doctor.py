@@ -28,7 +28,7 @@ PATIENCE = 5.0  # seconds for each question asked of another program
 #: Packages by the extra that brings them.
 PACKAGES = {
     "image": ("torch", "diffusers", "transformers", "accelerate", "safetensors"),
-    "feishu": ("cryptography",),
+    "feishu": ("cryptography", "lark_oapi", "websockets"),
     "postgres": ("psycopg",),
 }
 

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from bot.delivery import Cards
-from bot.platforms.base import ChatPlatform, Outgoing, PlatformError, Retry
+from bot.platforms.base import ChatPlatform, Outgoing, PlatformError, Previewing, Retry
 from bot.platforms.web.feed import Feed
 from bot.reply import Reply
 from scheduler import estimate, places
@@ -70,6 +70,7 @@ class Live:
         self._writing: set[int] = set()  # jobs whose card is being updated: one slow platform holds nobody else up
         self._shown: dict[int, tuple[Place, Hold | None]] = {}
         self._written: dict[int, int] = {}  # characters of an answer the page has
+        self._previewed: dict[int, bytes] = {}  # the preview the page has
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -83,6 +84,7 @@ class Live:
             self._pending.pop(item.job, None)
             self._rest.pop(item.job, None)
             self._written.pop(item.job, None)
+            self._previewed.pop(item.job, None)
         else:
             self._to_page(item)
             if self._moving:
@@ -95,6 +97,9 @@ class Live:
             self._web.delta(item.user_id, job=item.job, text=piece)
         else:
             self._web.progress(item.user_id, job=item.job, state="running", done=item.done, total=item.total)
+            if item.preview and item.preview is not self._previewed.get(item.job):
+                self._previewed[item.job] = item.preview
+                self._web.preview(item.user_id, job=item.job, jpeg=item.preview)
 
     async def _update_cards(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -132,6 +137,8 @@ class Live:
         message = Outgoing(
             key=card.delivery.key, origin=card.delivery.origin, reply=reply, receipt=card.delivery.receipt
         )
+        if item and item.preview and isinstance(platform, Previewing):
+            await platform.preview(card.delivery.receipt, item.preview)
         async with self._cards.progress(job_id) as wanted:
             return not wanted or await self._show(platform, job_id, card.delivery.receipt, message)
 

@@ -60,9 +60,12 @@ class SourceLink:
     url: str = ""  # where the document can be read; empty = not known
 
 
+PREVIEW = 0  # in place of an asset's id: a picture that is not finished, whose bytes come with the update
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Picture:
-    """A picture of a reply, by asset id. `alt` describes it."""
+    """A picture of a reply, by asset id (or PREVIEW). `alt` describes it."""
 
     asset: int
     width: int

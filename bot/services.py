@@ -94,7 +94,9 @@ class Services:
         self.sender = Sender(
             db, self.platforms, render.delivery, self._read_image, cards, self.inbox.rush, self._tell_admins
         )
-        self.drawing = DrawRunner(self.device, self.files, self.feed)
+        self.drawing = DrawRunner(
+            self.device, self.files, self.feed, lambda: self.current.settings.interface.features.previews
+        )
         self.asking = AskRunner(db, self.text, self.feed, lambda: self.current.settings.interface.language)
         self.workers = {
             Kind.DRAW: self._worker(self.drawing),

@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from enum import StrEnum
 
 from inference.errors import DeviceClosed, InferenceError, ModelUnavailable
-from inference.images.model import ImageModel, ModelCard, Watch
+from inference.images.model import ImageModel, ModelCard, Taker, Watch
 from inference.images.registry import Choice, LoadOptions, expected_card, load
 from inference.requests import ImageRequest
 from inference.results import ImageResult
@@ -164,3 +164,6 @@ class _StoppableWatch:
 
     def step(self, index: int, done: int, total: int) -> None:
         self._watch.step(index, done, total)
+
+    def preview(self, index: int) -> Taker | None:
+        return self._watch.preview(index)

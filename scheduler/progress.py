@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,6 +20,7 @@ class Progress:
     done: int = 0  # steps finished
     total: int = 0
     text: str = ""  # the answer so far (all of it, so a late watcher misses nothing)
+    preview: bytes = field(default=b"", repr=False)  # a small JPEG of the unfinished picture, the latest
     ended: bool = False  # the job reached its outcome; the rest is in its row
 
 

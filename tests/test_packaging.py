@@ -42,6 +42,7 @@ PLACES = {
     "sqlcipher3": ["storage/"],
     "torch": [
         "inference/images/zimage.py",
+        "inference/images/sketch.py",
         "inference/images/placement.py",
         "inference/images/builtin/",
         "inference/device.py",

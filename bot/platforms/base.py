@@ -89,6 +89,17 @@ class Enclosing(Protocol):
         """
 
 
+@runtime_checkable
+class Previewing(Protocol):
+    """A platform that must be given a picture before a card can show it."""
+
+    async def preview(self, receipt: Mapping[str, Any], jpeg: bytes) -> None:
+        """Give it one to show on the card of `receipt` until its outcome. Best effort: it never raises PlatformError.
+
+        Called before a passing update, and outside the card's turn: no outcome waits for it.
+        """
+
+
 class ChatPlatform(Protocol):
     """A place where people talk to Moqi."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bot.commands.forms import prefilled
 from bot.replies import operate, rhythm
 from bot.replies.language import Language, short
-from bot.reply import Button, Form, FormField, Picture, Reply, SourceLink
+from bot.reply import PREVIEW, Button, Form, FormField, Picture, Reply, SourceLink
 from inference.images.builtin.world import known
 from inference.images.model import ModelCard
 from inference.requests import passes
@@ -96,12 +96,21 @@ def _running(job: Job, words: Language, progress: Progress | None, card: ModelCa
         job=job.id,
         text=said or what(job, PROMPT_SHOWN),
         fields=_recipe(job, words),
+        pictures=_preview(job, words, progress),
         progress=steps,
         buttons=() if job.cancel_requested else (_button("cancel", job, words, "danger"),),
         note=_note(job, words, card),
         streaming=bool(said),
         grows=job.kind is Kind.ASK,
     )
+
+
+def _preview(job: Job, words: Language, progress: Progress | None) -> tuple[Picture, ...]:
+    """What the picture looks like so far, in its final shape."""
+    if progress is None or not progress.preview:
+        return ()
+    alt = words.say("preview.alt", what=what(job, ALT_SHOWN))
+    return (Picture(asset=PREVIEW, width=job.params["width"], height=job.params["height"], alt=alt),)
 
 
 def _running_title(job: Job, words: Language, steps: tuple[int, int] | None) -> str:

@@ -22,6 +22,7 @@ TABLE: dict[str, str] = {
     "hold.resting": "the model failed repeatedly, next try {until}",
     "hold.later": "starts from {until}",
     "running.draw": "Drawing",
+    "preview.alt": "Preview, not finished yet: {what}",
     "running.draw.step": "Drawing · step {done}/{total}",
     "running.ask": "Looking it up",
     "stopping": "Stopping",

@@ -22,6 +22,7 @@ TABLE: dict[str, str] = {
     "hold.resting": "模型连续出错，{until} 再试",
     "hold.later": "{until} 起开始",
     "running.draw": "正在画",
+    "preview.alt": "还没画完的预览：{what}",
     "running.draw.step": "正在画 · 第 {done}/{total} 步",
     "running.ask": "正在查找和回答",
     "stopping": "正在取消",

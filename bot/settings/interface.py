@@ -13,6 +13,7 @@ class Features(Section):
     """What may be switched on and off."""
 
     streaming: bool = Field(default=True, description="Answers appear while they are written.", json_schema_extra=LATER)
+    previews: bool = Field(default=False, description="Show pictures that take seconds while they are drawn.")
     enhancement: bool = Field(default=False, description="Enlarge pictures.", json_schema_extra=LATER)
     black_fix: bool = Field(default=False, description="Draw black pictures again.", json_schema_extra=LATER)
     prompt_optimize: bool = Field(default=False, description="Improve prompts first.", json_schema_extra=LATER)

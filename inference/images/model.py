@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +11,8 @@ from inference.results import ImageResult
 
 NATIVE_SIZE = (1024, 1024)  # what Z-Image-Turbo was made for
 BUILTIN_SIZE = (256, 256)  # what the practice model was made for
+
+Taker = Callable[[bytes], None]  # of a small JPEG that shows where a picture stands
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +47,9 @@ class Watch(Protocol):
 
     def step(self, index: int, done: int, total: int) -> None:
         """Member `index` has finished `done` of `total` denoising steps."""
+
+    def preview(self, index: int) -> Taker | None:
+        """Who takes a small picture of where member `index` stands now; None, and none is made. Asked after step()."""
 
 
 class ImageModel(Protocol):

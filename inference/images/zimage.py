@@ -19,7 +19,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,10 @@ from PIL import Image
 from inference.errors import BadImageRequest, ImageError, ModelUnavailable, NotFinite, OutOfMemory, PromptTooLong
 from inference.images.batching import block_of
 from inference.images.check import check_request, clean_prompt
-from inference.images.model import ModelCard, Watch
+from inference.images.model import ModelCard, Taker, Watch
 from inference.images.placement import pick_device, put
 from inference.images.preflight import preflight
+from inference.images.sketch import Sketches, due
 from inference.requests import ImageRequest
 from inference.results import ImageResult
 
@@ -44,6 +45,7 @@ class ZImageModel:
     def __init__(self, pipeline: Any, card: ModelCard) -> None:
         self.pipeline = pipeline
         self._redrawing = _sharing(pipeline)
+        self._sketches = Sketches(pipeline.vae)
         self.card = card
         self._special_tokens = tuple(pipeline.tokenizer.get_added_vocab())
 
@@ -97,7 +99,7 @@ class ZImageModel:
         """Free the device. The model cannot be used afterwards."""
         import torch
 
-        del self.pipeline, self._redrawing
+        del self.pipeline, self._redrawing, self._sketches
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -128,7 +130,7 @@ class ZImageModel:
         if not members:
             return []
         started = time.perf_counter()
-        running = _Pass(live=members, watch=watch)
+        running = _Pass(live=members, watch=watch, sketches=self._sketches)
         try:
             with self._faults():
                 images = _to_images(self._call(members, running), running)
@@ -218,7 +220,8 @@ class _Pass:
 
     live: list[_Member]
     watch: Watch
-    total: int = field(default=0)
+    sketches: Sketches
+    before: Any = None  # the latents one step ago
 
     def on_step(self, pipeline: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         """Called by the pipeline after every step: report, let cancelled members go, look for NaN at the end."""
@@ -231,6 +234,12 @@ class _Pass:
             self.live = [self.live[place] for place in keep]
             tensors["latents"] = tensors["latents"][keep]
             tensors["prompt_embeds"] = [tensors["prompt_embeds"][place] for place in keep]
+            self.before = None if self.before is None else self.before[keep]
+        if due(step + 1, pipeline.num_timesteps):
+            asked = ((place, self.watch.preview(member.index)) for place, member in enumerate(self.live))
+            takers = {place: take for place, take in asked if take is not None}
+            self.sketches.show(takers, self.before, tensors["latents"], pipeline.scheduler)
+        self.before = tensors["latents"]
         if step + 1 == pipeline.num_timesteps:
             self.require_finite(tensors["latents"])
         return tensors
@@ -252,6 +261,9 @@ class _Nobody:
 
     def step(self, index: int, done: int, total: int) -> None:
         return
+
+    def preview(self, index: int) -> Taker | None:
+        return None
 
 
 def _import_engine() -> None:

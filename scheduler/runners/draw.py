@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from PIL.Image import Image
@@ -27,6 +28,7 @@ from inference.errors import (
 )
 from inference.images.batching import BatchLimit
 from inference.images.finish import finish
+from inference.images.model import Taker
 from inference.images.pricing import weight
 from inference.images.source import fitted
 from inference.requests import ImageRequest
@@ -50,6 +52,9 @@ CODES: dict[type[InferenceError], str] = {
     NotFinite: "not_finite",
     ModelUnavailable: "model_unavailable",
 }
+
+
+LONG = 3.0  # seconds that a forward pass takes, at least, to be worth previews
 
 
 @dataclass(slots=True)
@@ -82,24 +87,61 @@ class NobodyWatches:
     def step(self, index: int, done: int, total: int) -> None:
         """Nobody is told."""
 
+    def preview(self, index: int) -> Taker | None:
+        return None
+
 
 class PassWatch:
-    """Ties the members of one forward pass to their jobs: who left, how far it is."""
+    """Ties the members of one forward pass to their jobs: who left, how far it is, and what it looks like so far."""
 
-    def __init__(self, members: Sequence[Member], feed: ProgressFeed) -> None:
+    def __init__(
+        self,
+        members: Sequence[Member],
+        feed: ProgressFeed,
+        *,
+        previews: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._members = members
         self._feed = feed
+        self._clock = clock
+        self._began = clock()
+        self._done, self._total = 0, 1
+        #: One picture of each job is shown: its first in this pass.
+        self._firsts = {member.task.job.id: place for place, member in reversed(list(enumerate(members)))}
+        self._previews = previews
+        self._latest: dict[int, Progress] = {}  # by job
 
     def cancelled(self, index: int) -> bool:
         return bool(self._members[index].task.stop)
 
     def step(self, index: int, done: int, total: int) -> None:
+        self._done, self._total = done, total
         member = self._members[index]
         job = member.task.job
-        count = pictures(job)
-        self._feed.publish(
-            Progress(job=job.id, user_id=job.user_id, done=member.index * total + done, total=count * total)
+        count, before = pictures(job), self._latest.get(job.id)
+        self._publish(
+            Progress(
+                job=job.id,
+                user_id=job.user_id,
+                done=member.index * total + done,
+                total=count * total,
+                preview=before.preview if before else b"",
+            )
         )
+
+    def preview(self, index: int) -> Taker | None:
+        """For what takes long: a picture that is there in a moment needs none before."""
+        wanted = self._previews and self._firsts[self._members[index].task.job.id] == index
+        seconds = (self._clock() - self._began) * self._total / max(1, self._done)
+        return partial(self._take, index) if wanted and seconds >= LONG else None
+
+    def _take(self, index: int, jpeg: bytes) -> None:
+        self._publish(replace(self._latest[self._members[index].task.job.id], preview=jpeg))
+
+    def _publish(self, item: Progress) -> None:
+        self._latest[item.job] = item
+        self._feed.publish(item)
 
 
 class DrawRunner:
@@ -108,7 +150,11 @@ class DrawRunner:
     kind = Kind.DRAW
     parallel = AT_ONCE[Kind.DRAW]
 
-    def __init__(self, device: ImageDevice, files: Files, feed: ProgressFeed) -> None:
+    def __init__(
+        self, device: ImageDevice, files: Files, feed: ProgressFeed, previews: Callable[[], bool] = lambda: False
+    ) -> None:
+        """`previews` says whether running pictures are to be shown as they are."""
+        self._previews = previews
         self._device = device
         self._files = files
         self._feed = feed
@@ -163,10 +209,9 @@ class DrawRunner:
         members = [member for member in members if not member.task.stop]
         if not members:
             return
+        watch = PassWatch(members, self._feed, previews=self._previews())
         try:
-            results = await self._device.generate(
-                [member.request for member in members], PassWatch(members, self._feed)
-            )
+            results = await self._device.generate([member.request for member in members], watch)
         except OutOfMemory as error:
             await self._smaller(members, error)
         except ImageError as error:  # something in the batch

@@ -16,7 +16,7 @@ from bot import live as live_module
 from bot.delivery import Cards
 from bot.live import Live
 from bot.platforms.base import Outgoing, Retry, Undelivered
-from bot.platforms.web.feed import Feed
+from bot.platforms.web.feed import Feed, News, Subscription
 from bot.reply import Reply
 from scheduler import queue
 from scheduler.policy import Policy
@@ -86,10 +86,12 @@ def asked(conn: Connection, number: int) -> int:
 
 
 @asynccontextmanager
-async def moving(db: Database, wall: Wall) -> AsyncIterator[ProgressFeed]:
+async def moving(
+    db: Database, wall: Wall, web: Feed | None = None, cards: Cards | None = None
+) -> AsyncIterator[ProgressFeed]:
     feed = ProgressFeed()
     feed.attach(asyncio.get_running_loop())
-    running = asyncio.create_task(Live(db, feed, Feed(), {"feishu": wall}, said, Cards()).run())
+    running = asyncio.create_task(Live(db, feed, web or Feed(), {"feishu": wall}, said, cards or Cards()).run())
     await asyncio.sleep(0)
     try:
         yield feed
@@ -152,3 +154,56 @@ async def test_a_card_that_hangs_holds_no_other_up(url: str) -> None:
             feed.publish(Progress(job=slow, user_id=1, text="慢慢"))
             wall.gate.set()
             await until(wall, (slow, "慢慢"))
+
+
+class Gallery(Wall):
+    """A wall that must be given its pictures before; `late` holds the gift up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: list[tuple[str, bytes]] = []
+        self.late: asyncio.Event | None = None
+
+    async def preview(self, receipt: Mapping[str, Any], jpeg: bytes) -> None:
+        self.given.append((receipt["message_id"], jpeg))
+        if self.late is not None:
+            await self.late.wait()
+
+
+async def test_a_preview_is_given_before_the_card_and_told_to_the_page_once(url: str) -> None:
+    with Database.open(url) as db:
+        wall, web, job = Gallery(), Feed(), await db.run(asked, 1)
+        async with moving(db, wall, web) as feed:
+            with web.subscribe(1) as page, web.subscribe(2) as other:
+                for done, preview in ((2, b"one"), (3, b"one"), (4, b"two")):
+                    feed.publish(Progress(job=job, user_id=1, done=done, total=8, preview=preview))
+                async with asyncio.timeout(20):
+                    while ("om_1", b"two") not in wall.given or not wall.shown:
+                        await asyncio.sleep(0.01)
+                page.end()
+                other.end()
+                told = [news.event async for news in _read(page)]
+                assert told.count("preview") == 2
+                assert [news async for news in _read(other)] == []
+
+
+async def test_no_outcome_waits_for_a_preview(url: str) -> None:
+    with Database.open(url) as db:
+        wall, cards, job = Gallery(), Cards(), await db.run(asked, 1)
+        wall.late = asyncio.Event()
+        async with moving(db, wall, cards=cards) as feed:
+            feed.publish(Progress(job=job, user_id=1, done=2, total=8, preview=b"one"))
+            async with asyncio.timeout(20):
+                while not wall.given:
+                    await asyncio.sleep(0.01)
+                async with cards.outcome(job):
+                    """The picture is on its card."""
+            wall.late.set()
+            feed.publish(Progress(job=job, user_id=1, ended=True))
+            await asyncio.sleep(0.1)
+        assert wall.shown == [], "what came late covers nothing"
+
+
+async def _read(page: Subscription) -> AsyncIterator[News]:
+    while (news := await page.get()) is not None:
+        yield news

@@ -20,7 +20,7 @@ from bot.manage import Holder
 from bot.replies import Words, job_reply, practice_remark
 from bot.replies.language import TABLES
 from bot.replies.operate import Condition, LaneStatus
-from bot.reply import Reply
+from bot.reply import PREVIEW, Reply
 from bot.settings import Parameters
 from inference.images.builtin.world import known
 from inference.images.model import ModelCard
@@ -233,6 +233,18 @@ def test_a_running_card_counts_steps() -> None:
     assert (reply.title, reply.progress) == ("正在画 · 第 3/8 步", (3, 8))
     assert [b.action for b in reply.buttons] == ["cancel"]
     assert job_reply(job(JobState.RUNNING), EN).title == "Drawing"
+
+
+def test_a_running_card_shows_what_the_picture_looks_like_so_far() -> None:
+    progress = Progress(job=17, user_id=1, done=4, total=8, preview=b"jpeg")
+    (picture,) = job_reply(job(JobState.RUNNING), ZH, progress=progress).pictures
+    assert (picture.asset, picture.width, picture.height) == (PREVIEW, 256, 512)
+    assert picture.alt == "还没画完的预览：一只戴红围巾的熊猫"
+    (picture,) = job_reply(job(JobState.RUNNING), EN, progress=progress).pictures
+    assert picture.alt == "Preview, not finished yet: 一只戴红围巾的熊猫"
+    assert job_reply(job(JobState.RUNNING), ZH, progress=Progress(job=17, user_id=1, done=4, total=8)).pictures == ()
+    for state in (JobState.DONE, JobState.QUEUED, JobState.CANCELLED, JobState.FAILED):
+        assert job_reply(job(state), ZH, progress=progress).pictures == ()
 
 
 def test_a_job_that_is_being_stopped_has_no_cancel_button() -> None:

@@ -51,6 +51,25 @@ async def tell(made: Stage, key: str, reply: Reply) -> None:
     await made.script.platform.post(Outgoing(key=key, origin=origin, reply=reply, receipt={}), {})
 
 
+async def test_a_running_picture_is_shown_as_it_is_and_gives_way_to_the_finished_one(
+    opened: Opened, made: Stage
+) -> None:
+    made.script.step = 0.3
+    chat = await opened("小墨")
+    await chat.say("/draw 一只猫")
+    preview = chat.page.locator(".card.queued .sketch img")
+    await chat.shown(preview)
+    assert await preview.get_attribute("alt") == "还没画完的预览"
+    before = await preview.get_attribute("src")
+    assert (before or "").startswith("data:image/jpeg;base64,")
+    await expect(preview).not_to_have_attribute("src", before or "")
+    await chat.page.reload()  # who comes meanwhile sees it, too
+    await chat.shown(preview)
+    card = chat.finished()
+    await chat.shown(card.locator("img"))
+    await expect(card.locator(".sketch img")).to_have_count(0)
+
+
 async def test_a_picture_from_the_typed_line_to_the_wall(opened: Opened, made: Stage) -> None:
     chat = await opened("小墨")
     await expect(chat.page.locator("#empty")).to_be_visible()

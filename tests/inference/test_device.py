@@ -14,7 +14,7 @@ from PIL import Image
 
 from inference.device import DeviceState, ImageDevice
 from inference.errors import BadImageRequest, DeviceClosed, ImageError, ModelUnavailable
-from inference.images.model import Watch
+from inference.images.model import Taker, Watch
 from inference.images.registry import LoadOptions, expected_card, resolve
 from inference.requests import ImageRequest
 from inference.results import ImageResult
@@ -46,6 +46,9 @@ class Watcher:
         self.threads.add(threading.current_thread().name)
         self.steps.append(done)
         self.on_step(done)
+
+    def preview(self, index: int) -> Taker | None:
+        return None
 
 
 class FaultyModel:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import io
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 from PIL import Image
 
@@ -18,7 +20,7 @@ from inference.requests import ImageRequest
 from inference.results import ImageResult
 from scheduler.progress import Progress, ProgressFeed
 from scheduler.queue import Failure
-from scheduler.runners.draw import CODES, DrawRunner
+from scheduler.runners.draw import CODES, DrawRunner, PassWatch, _members
 from scheduler.work import Outcome, Stopped, Success, Task
 from storage.files import Files
 from storage.records import ChatType, Job, JobState, Kind, Origin, utcnow
@@ -218,6 +220,76 @@ async def test_steps_are_told_over_all_pictures_of_a_job(bench: Bench) -> None:
         await bench.run(task(1, seed=1, count=2))
         await asyncio.sleep(0)
     assert [(item.done, item.total) for item in heard] == [(8, 16), (16, 16)]
+
+
+class Time:
+    """A clock moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def watched(*tasks: Task, previews: bool, seconds: float, done: int = 2) -> tuple[list[Progress], list[int]]:
+    """What is heard of a pass in which every member is offered a preview after `seconds` and `done` of 8 steps."""
+    feed, heard, time = ProgressFeed(), list[Progress](), Time()
+    feed.attach(asyncio.get_running_loop())
+    members = [member for one in tasks for member in _members(one, None)]
+    watch, takers = PassWatch(members, feed, previews=previews, clock=time), list[int]()
+    with feed.listening(heard.append):
+        time.now += seconds
+        for index in range(len(members)):
+            watch.step(index, done, 8)
+        for index in range(len(members)):
+            if (take := watch.preview(index)) is not None:
+                takers.append(index)
+                take(f"jpeg {index}".encode())
+        watch.step(len(members) - 1, done + 1, 8)
+        await asyncio.sleep(0)
+    return heard, takers
+
+
+async def test_one_preview_of_each_job_is_told_and_goes_on_with_its_progress() -> None:
+    heard, takers = await watched(task(1, seed=1, count=2), task(2, seed=5), previews=True, seconds=1.0)
+    assert takers == [0, 2]
+    told = [(item.job, item.user_id, item.done, item.total, item.preview) for item in heard]
+    assert told == [
+        (1, 1, 2, 16, b""),
+        (1, 1, 10, 16, b""),
+        (2, 2, 2, 8, b""),
+        (1, 1, 10, 16, b"jpeg 0"),  # the bar does not go back
+        (2, 2, 2, 8, b"jpeg 2"),
+        (2, 2, 3, 8, b"jpeg 2"),
+    ]
+    assert "jpeg" not in repr(heard), "pictures are not for logs"
+
+
+@pytest.mark.parametrize(("previews", "seconds"), [(False, 60.0), (True, 0.1)])
+async def test_no_preview_when_nobody_asked_or_the_picture_is_there_in_a_moment(previews: bool, seconds: float) -> None:
+    heard, takers = await watched(task(1, seed=1), previews=previews, seconds=seconds)
+    assert takers == []
+    assert all(item.preview == b"" for item in heard)
+
+
+async def test_the_settings_decide_anew_at_each_pass(tmp_path: Path) -> None:
+    wanted, offered = [False], list[bool]()
+
+    class Offering(ScriptedModel):
+        def generate(self, batch: Sequence[ImageRequest], watch: Watch) -> list[ImageResult | None]:
+            time.sleep(0.01)
+            watch.step(0, 1, 100_000)
+            offered.append(watch.preview(0) is not None)
+            return super().generate(batch, watch)
+
+    device = ImageDevice(lambda: Offering(lambda batch: None), CARD)
+    runner = DrawRunner(device, Files(tmp_path), ProgressFeed(), lambda: wanted[0])
+    for wish in (False, True, False):
+        wanted[0] = wish
+        await runner.run([task(1, seed=1)])
+    await device.close()
+    assert offered == [False, True, False]
 
 
 def test_every_error_of_the_engine_has_its_sentence() -> None:

@@ -21,6 +21,7 @@ const stream = new Stream({
   lost,
   message: (message) => log.upsert(message),
   progress: (news) => log.progress(news),
+  preview: (news) => log.preview(news),
   delta: (news) => log.delta(news),
 });
 const door = new Door(enter);

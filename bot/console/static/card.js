@@ -19,7 +19,7 @@ export function ownBubble({ text, picture }, at, status, retry) {
   return el("article", { class: `message own ${status}`, "aria-label": word("you"), title: clock(at) }, bubble, trouble);
 }
 
-/** What the bot said. live: {progress, text} of a running job; doors: {press(value, action, message, form), enlarge(pictures, index)}. */
+/** What the bot said. live: {progress, preview, text} of a running job; doors: {press(value, action, message, form), enlarge(pictures, index)}. */
 export function botMessage(message, live, doors) {
   const body = message.body;
   const card = Boolean(body.title || body.state || body.pictures.length || body.buttons.length || body.form);
@@ -28,6 +28,7 @@ export function botMessage(message, live, doors) {
     { class: `message bot ${card ? "card" : "plain"} ${body.state}`, "aria-label": word("bot"), title: clock(message.at), "aria-busy": body.streaming ? "true" : null },
     el("header", { class: "head" }),
     el("div", { class: "text" }),
+    el("div", { class: "sketch", hidden: true }),
     pictures(body.pictures, doors),
     fields(body.fields),
     sources(body.sources),
@@ -38,7 +39,7 @@ export function botMessage(message, live, doors) {
   return node;
 }
 
-/** Bring headline, progress and streaming text of a message up to date without touching the rest. */
+/** Bring headline, progress, preview and streaming text of a message up to date without touching the rest. */
 export function showLive(node, body, live) {
   const running = { state: "running", done: 0, total: 0 };
   const progress = isOpen(body) ? (live?.text ? running : live?.progress) : null;
@@ -48,6 +49,15 @@ export function showLive(node, body, live) {
   text.replaceChildren(rendered(typed, body.sources));
   text.classList.toggle("typing", Boolean(isOpen(body) && (body.streaming || live?.text)));
   text.hidden = !typed && !text.classList.contains("typing");
+  showPreview(node.querySelector(".sketch"), isOpen(body) ? live?.preview : "");
+}
+
+/** What the picture looks like so far: one image whose content changes, so that nothing flickers or jumps. */
+function showPreview(place, src) {
+  place.hidden = !src;
+  if (!src) return place.replaceChildren();
+  const image = place.querySelector("img") ?? place.appendChild(el("img", { alt: word("preview") }));
+  if (image.src !== src) image.src = src;
 }
 
 function head(body, progress, writing) {

@@ -8,7 +8,7 @@ const NEAR = 120; // px from the end that still count as "at the end"
 export class Log {
   #rows = new Map(); // id -> {message, node}
   #pending = new Map(); // client id -> {text, picture, at, status, node}
-  #live = new Map(); // job -> {progress, text, length}
+  #live = new Map(); // job -> {progress, preview, text, length}
   #log = byId("log");
   #scroll = byId("scroll");
   #following = true; // the end is in view, and shall stay so when the window or a phone's keyboard changes
@@ -93,6 +93,12 @@ export class Log {
     this.#refresh(news.job);
   }
 
+  /** What a picture looks like so far. */
+  preview({ job, src }) {
+    this.#job(job).preview = src;
+    this.#refresh(job);
+  }
+
   /** The next piece of an answer; `at` says after how many characters it belongs. */
   delta({ job, at, text }) {
     const live = this.#job(job);
@@ -115,7 +121,7 @@ export class Log {
   }
 
   #job(job) {
-    if (!this.#live.has(job)) this.#live.set(job, { progress: null, text: "", length: 0 });
+    if (!this.#live.has(job)) this.#live.set(job, { progress: null, preview: "", text: "", length: 0 });
     return this.#live.get(job);
   }
 

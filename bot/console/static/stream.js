@@ -7,7 +7,7 @@ export class Stream {
   #tries = 0;
   #timer = null;
 
-  /** handlers: {ready, lost, message, progress, delta} */
+  /** handlers: {ready, lost, message, progress, preview, delta} */
   constructor(handlers) {
     this.handlers = handlers;
   }
@@ -20,7 +20,7 @@ export class Stream {
       this.#tries = 0;
       this.handlers.ready();
     });
-    for (const name of ["message", "progress", "delta"]) {
+    for (const name of ["message", "progress", "preview", "delta"]) {
       source.addEventListener(name, (event) => this.handlers[name](JSON.parse(event.data)));
     }
     source.onerror = () => {

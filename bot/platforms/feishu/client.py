@@ -85,11 +85,12 @@ class FeishuClient:
         path, body = f"/im/v1/messages/{quote(message_id, safe='')}", {"content": content}
         await self.call("PATCH", path, message_id, json=body, passing=passing)
 
-    async def upload_image(self, data: bytes) -> str:
-        """Give Feishu a picture to show in messages; returns its image key."""
+    async def upload_image(self, data: bytes, *, passing: bool = False) -> str:
+        """Give Feishu a picture to show in messages; returns its image key. `passing` as for patch()."""
         files = {"image": ("picture", data, "application/octet-stream")}
         fields = {"image_type": "message"}
-        return _named(await self.call("POST", "/im/v1/images", "", data=fields, files=files), "image_key")
+        answer = await self.call("POST", "/im/v1/images", "", data=fields, files=files, passing=passing)
+        return _named(answer, "image_key")
 
     async def download(self, path: str, params: Mapping[str, str], limit: int, target: str = "") -> bytes:
         """A file, read as it comes. Raises as `call` does; Undelivered with TOO_LARGE beyond `limit` bytes."""

@@ -18,10 +18,11 @@ from bot.platforms.feishu.client import FeishuClient
 from bot.platforms.feishu.codes import MessageGone
 from bot.platforms.feishu.decode import PLATFORM, Ignored
 from bot.platforms.feishu.presses import Presses
+from bot.platforms.feishu.previews import Previews
 from bot.platforms.feishu.rules import check_card
 from bot.platforms.feishu.settings import FeishuSettings, Mode, webhook_path
 from bot.platforms.feishu.streaming import Streams
-from bot.reply import Reply
+from bot.reply import PREVIEW, Reply
 from storage.records import ChatType, Origin, utcnow
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class FeishuPlatform:
         self._now = now
         self._cut = cut
         self._presses = Presses()
+        self._previews = Previews(self._client.upload_image, clock=clock)
         self._streams = Streams(CardKit(self._client), clock=clock, wall=wall)
         self._bot = ""  # our own open_id
         self._identifying: asyncio.Task[None] | None = None
@@ -161,6 +163,10 @@ class FeishuPlatform:
         known = {name: value for name, value in known.items() if name not in ("card_id", "since")}
         return await self._post(message, images, f"{message.key}-n", known)
 
+    async def preview(self, receipt: Mapping[str, Any], jpeg: bytes) -> None:
+        """Upload what a running picture looks like so far, for the next passing update of its card."""
+        await self._previews.offer(receipt["message_id"], jpeg)
+
     async def enclosed(self, event: ChatEvent, kind: str, limit: int) -> Enclosed | None:
         """The picture or file that a message carries or answers. Raises PlatformError."""
         return await resources.enclosed(self._client, event, kind, limit)
@@ -253,7 +259,7 @@ class FeishuPlatform:
     async def _change(self, message: Outgoing, images: Images, receipt: dict[str, Any], passing: bool) -> None:
         """Show a reply on the card it has: by CardKit where it is one of its cards, else by replacing the message."""
         first, *rest = [message.reply] if passing else await self._parts(message, images, receipt)
-        card = self._card(first, message.origin, receipt)
+        card = self._card(first, message.origin, self._with_preview(receipt) if passing else receipt)
         await self._presses.over(receipt["message_id"])
         if not await self._type(message.reply, card, receipt, passing):
             await self._client.patch(receipt["message_id"], render.dumps(card), passing=passing)
@@ -324,6 +330,11 @@ class FeishuPlatform:
 
     def _card(self, reply: Reply, origin: Origin, receipt: Mapping[str, Any]) -> render.Card:
         return render.card(reply, _keys(receipt), origin.chat_type, self._cut)
+
+    def _with_preview(self, receipt: Mapping[str, Any]) -> Mapping[str, Any]:
+        """With the key of what a picture looks like so far. It is for this one update: no receipt keeps it."""
+        key = self._previews.key(receipt["message_id"])
+        return {**receipt, "images": {**receipt["images"], str(PREVIEW): key}} if key else receipt
 
     def _rendered(self, reply: Reply, origin: Origin, receipt: Mapping[str, Any]) -> tuple[str, str]:
         return render.message(reply, _keys(receipt), origin.chat_type, self._cut)

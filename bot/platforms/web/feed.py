@@ -6,6 +6,7 @@ A page that reads too slowly is cut off instead of being lied to: it reconnects 
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Any
 from storage.records import Place
 
 QUEUE_LIMIT = 256  # events a page may lag behind
+PREVIEW_LIMIT = 32_000  # bytes of a preview: what every open page gets, and what is remembered of each running job
 LIVE_LIMIT = 512  # running jobs whose present state is remembered for pages that open meanwhile
 
 
@@ -22,7 +24,7 @@ LIVE_LIMIT = 512  # running jobs whose present state is remembered for pages tha
 class News:
     """One event for a page: its SSE name and its JSON data."""
 
-    event: str  # message | progress | delta
+    event: str  # message | progress | preview | delta
     data: dict[str, Any]
 
 
@@ -58,6 +60,7 @@ class _Live:
 
     user_id: int
     progress: dict[str, Any] | None = None
+    preview: dict[str, Any] | None = None
     pieces: list[str] = field(default_factory=list)
     length: int = 0
 
@@ -117,6 +120,13 @@ class Feed:
         self._remember(user_id, data["job"]).progress = data
         self._publish(user_id, News(event="progress", data=data))
 
+    def preview(self, user_id: int, *, job: int, jpeg: bytes) -> None:
+        """What a running picture looks like so far; the latest only. A large one is left out."""
+        if len(jpeg) <= PREVIEW_LIMIT:
+            data = {"job": job, "src": f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"}
+            self._remember(user_id, job).preview = data
+            self._publish(user_id, News(event="preview", data=data))
+
     def delta(self, user_id: int, *, job: int, text: str) -> None:
         """The next piece of an answer. `at` tells a page where the piece belongs, so none is shown twice."""
         live = self._remember(user_id, job)
@@ -157,5 +167,7 @@ class Feed:
                 continue
             if live.progress is not None:
                 yield News(event="progress", data=live.progress)
+            if live.preview is not None:
+                yield News(event="preview", data=live.preview)
             if live.pieces:
                 yield News(event="delta", data={"job": job, "at": 0, "text": "".join(live.pieces)})

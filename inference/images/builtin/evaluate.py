@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from inference.images.model import ImageModel
+from inference.images.model import ImageModel, Taker
 from inference.images.registry import BUILTIN, Choice, LoadOptions, load
 from inference.requests import ImageRequest
 
@@ -158,6 +158,9 @@ class _Patient:
 
     def step(self, index: int, done: int, total: int) -> None:
         pass
+
+    def preview(self, index: int) -> Taker | None:
+        return None
 
 
 def main(arguments: list[str]) -> int:

@@ -147,6 +147,8 @@ class Script:
         await asyncio.sleep(4 * self.step)
         for done in range(8):
             self.feed.progress(user, job=job, state="running", done=done + 1, total=8, seconds=1.6 - done * 0.2)
+            if 2 <= done < 7:
+                self.feed.preview(user, job=job, jpeg=sketch(20 * done))
             await asyncio.sleep(self.step)
         asset = await self._picture(job, prompt)
         redo = Button(action="redo", label="重画", value={"job": job}, style="primary")
@@ -292,6 +294,13 @@ def painting(prompt: str, side: int = 512) -> bytes:
         draw.polygon([(0, side), *ridge, (side, side)], fill=(shade, shade - 2, shade - 8))
     out = io.BytesIO()
     image.save(out, "PNG")
+    return out.getvalue()
+
+
+def sketch(shade: int) -> bytes:
+    """What a picture looks like so far."""
+    out = io.BytesIO()
+    Image.new("RGB", (128, 128), (shade, 60, 120)).save(out, "JPEG")
     return out.getvalue()
 
 

@@ -40,7 +40,8 @@ async def test_a_page_hears_of_everything_in_order_and_nobody_else_does(made: St
                 seen.append((name, data))
                 if name == "message" and data["body"].get("state") == "done":
                     break
-            assert [name for name, _ in seen] == ["message", "message", *["progress"] * 8, "message"]
+            steps = [*["progress"] * 2, *["progress", "preview"] * 5, "progress"]
+            assert [name for name, _ in seen] == ["message", "message", *steps, "message"]
             assert [data["done"] for name, data in seen if name == "progress"] == list(range(1, 9))
             assert seen[1][1]["id"] == seen[-1][1]["id"]
             assert seen[1][1]["version"] < seen[-1][1]["version"]

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from inference.errors import BadImageRequest, ImageError, ModelUnavailable, NotFinite, OutOfMemory
+from inference.images.model import Taker
 from inference.images.registry import BUILTIN
 from inference.images.zimage import MAX_TOKENS, ZImageModel
 from inference.requests import ImageRequest
@@ -36,6 +37,9 @@ class Recorder:
 
     def step(self, index: int, done: int, total: int) -> None:
         self.steps.append((index, done, total))
+
+    def preview(self, index: int) -> Taker | None:
+        return None
 
 
 @contextmanager

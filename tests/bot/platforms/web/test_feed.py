@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.platforms.web.feed import QUEUE_LIMIT, Feed, Subscription
+from bot.platforms.web.feed import PREVIEW_LIMIT, QUEUE_LIMIT, Feed, Subscription
 from storage.records import Place
 
 
@@ -106,3 +106,19 @@ async def test_closing_ends_pages_that_are_open_and_pages_that_come() -> None:
         assert await page.get() is None
     with feed.subscribe(2) as late:
         assert await late.get() is None
+
+
+async def test_the_latest_preview_is_for_its_owner_until_the_picture_comes() -> None:
+    feed = Feed()
+    with feed.subscribe(1) as page, feed.subscribe(2) as other:
+        for jpeg in (b"first", b"second", bytes(PREVIEW_LIMIT + 1)):
+            feed.preview(1, job=7, jpeg=jpeg)
+        sources = ["data:image/jpeg;base64,Zmlyc3Q=", "data:image/jpeg;base64,c2Vjb25k"]
+        assert await everything(page) == [("preview", {"job": 7, "src": src}) for src in sources]
+        assert await everything(other) == []
+    with feed.subscribe(1) as late, feed.subscribe(2) as other:
+        assert await everything(late) == [("preview", {"job": 7, "src": sources[-1]})]
+        assert await everything(other) == []
+    feed.message(1, message(7, "done"))
+    with feed.subscribe(1) as later:
+        assert await everything(later) == []

@@ -14,6 +14,7 @@ from PIL import Image
 
 from inference.images.builtin import second
 from inference.images.builtin.judge import look
+from inference.images.model import Taker
 from inference.images.registry import BUILTIN
 from inference.images.zimage import ZImageModel
 from inference.requests import ImageRequest
@@ -41,6 +42,9 @@ class Watch:
 
     def step(self, index: int, done: int, total: int) -> None:
         self.done = max(self.done, done)
+
+    def preview(self, index: int) -> Taker | None:
+        return None
 
 
 @pytest.fixture(scope="module")
