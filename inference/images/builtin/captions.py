@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from . import synonyms
 from . import vocabulary as words
 from .scene import Figure, Scene
 from .vocabulary import OPPOSITE, RELATION_SIDE, Language, Place, Term
@@ -20,8 +19,6 @@ _T = TypeVar("_T")
 
 #: How often a held-out caption takes a held-out word where there is one.
 HELD_WORDS = 0.3
-#: How often a caption in a wide voice takes what synonyms.py has.
-WIDE_WORDS = 0.35
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +31,11 @@ class _Voice:
     terse: bool
     sep: str  # between the parts of the caption
     joint: str = ""  # between the attributes of a figure; empty for the usual ways
-    wide: bool = False  # more than the usual words
 
     def word(self, term: Term) -> str:
         known, held = (term.zh, term.zh_held) if self.zh else (term.en, term.en_held)
         if self.held and held and self.chance(HELD_WORDS):
             return self.one(held)
-        if self.wide and self.chance(WIDE_WORDS):
-            return self.one(synonyms.WORDS[term.en[0]][0 if self.zh else 1])
         return min(known, key=len) if self.terse else self.one(known)
 
     def chance(self, share: float) -> bool:
@@ -50,9 +44,7 @@ class _Voice:
     def one(self, choices: Sequence[_T]) -> _T:
         return choices[int(self.rng.random() * len(choices))]
 
-    def frame(self, trained: Sequence[_T], held: Sequence[_T], more: Sequence[_T] = ()) -> _T:
-        if self.wide and more and self.chance(WIDE_WORDS):
-            return self.one(more)
+    def frame(self, trained: Sequence[_T], held: Sequence[_T]) -> _T:
         return self.one(held if self.held else trained)
 
 
@@ -67,23 +59,15 @@ def caption(scene: Scene, rng: random.Random, *, language: Language, held_out: b
 
 
 def marked(
-    scene: Scene,
-    rng: random.Random,
-    *,
-    language: Language,
-    held_out: bool = False,
-    wide: bool = False,
-    marks: tuple[str, str] = ("", ""),
+    scene: Scene, rng: random.Random, *, language: Language, held_out: bool = False, marks: tuple[str, str] = ("", "")
 ) -> str:
     """One way to ask for a scene, with ENDS where the words for a figure end: training asks there what was read.
 
-    `marks` stand between the parts of the caption and between the attributes of a figure, instead of the usual ones;
-    a `wide` voice knows the synonyms, too.
+    `marks` stand between the parts of the caption and between the attributes of a figure, instead of the usual ones.
     """
     zh = language == "zh"
     sep, joint = marks
-    terse = not held_out and rng.random() < 0.12
-    voice = _Voice(rng, zh, held_out, terse, sep or _separator(rng, zh, held_out), joint, wide and not terse)
+    voice = _Voice(rng, zh, held_out, not held_out and rng.random() < 0.12, sep or _separator(rng, zh, held_out), joint)
     parts = _pair(voice, scene) if len(scene.figures) == 2 else _single(voice, scene.figures[0])
     text = voice.sep.join(_with_background(voice, parts, scene))
     return _dressed_zh(voice, text) if zh else _dressed_en(voice, text)
@@ -102,11 +86,7 @@ def _with_background(voice: _Voice, parts: list[str], scene: Scene) -> list[str]
     """The background first, last or, if there is a middle, in the middle."""
     if not scene.background:
         return parts
-    frames = (
-        (_GROUND_ZH, _GROUND_ZH_HELD, synonyms.GROUND_ZH)
-        if voice.zh
-        else (_GROUND_EN, _GROUND_EN_HELD, synonyms.GROUND_EN)
-    )
+    frames = (_GROUND_ZH, _GROUND_ZH_HELD) if voice.zh else (_GROUND_EN, _GROUND_EN_HELD)
     clause = "{c}底" if voice.zh and voice.terse else voice.frame(*frames)
     text = clause.format(c=voice.word(words.COLOURS[scene.background]))
     at = voice.one((0, len(parts), len(parts) // 2))
@@ -162,7 +142,7 @@ def _single(voice: _Voice, figure: Figure) -> list[str]:
         return [noun]
     if voice.terse:
         return voice.one(([noun, place], [place, noun]))
-    frame = voice.frame(_PLACED_EN, _PLACED_EN_HELD, synonyms.PLACED_EN)
+    frame = voice.frame(_PLACED_EN, _PLACED_EN_HELD)
     return [part.format(n=noun, p=place) for part in frame]
 
 
@@ -178,7 +158,7 @@ def _single_zh(voice: _Voice, figure: Figure, place: str) -> list[str]:
         return voice.one(([noun, place], [place, noun], [place + noun]))
     if not voice.held and voice.chance(0.2):
         return [_noun_zh(voice, figure, lead=f"{place}的") + ENDS[0]]
-    frame = voice.frame(_PLACED_ZH, _PLACED_ZH_HELD, synonyms.PLACED_ZH)
+    frame = voice.frame(_PLACED_ZH, _PLACED_ZH_HELD)
     noun = _noun_zh(voice, figure, loose=len(frame) == 2) + ENDS[0]
     return [part.format(n=noun, p=place) for part in frame]
 
@@ -261,7 +241,7 @@ def _noun_en(voice: _Voice, figure: Figure, *, loose: bool = False) -> str:
     if not attributes:
         return _amount_en(voice, figure, shape) + shape
     if loose and voice.chance(0.4 if voice.held else 0.15):
-        frame = voice.frame(_TRAILING_EN, _TRAILING_EN_HELD, synonyms.TRAILING_EN)
+        frame = voice.frame(_TRAILING_EN, _TRAILING_EN_HELD)
         noun = _amount_en(voice, figure, shape) + shape
         if voice.joint:
             return voice.joint.join((noun, *attributes))
@@ -299,11 +279,7 @@ def _pair(voice: _Voice, scene: Scene) -> list[str]:
     places = [f.place for f in scene.figures]
     if places[0] and places[1]:
         return _both_placed(voice, first, second, (places[0], places[1]))
-    frames = (
-        (_JOINED_ZH, _JOINED_ZH_HELD, synonyms.JOINED_ZH)
-        if voice.zh
-        else (_JOINED_EN, _JOINED_EN_HELD, synonyms.JOINED_EN)
-    )
+    frames = (_JOINED_ZH, _JOINED_ZH_HELD) if voice.zh else (_JOINED_EN, _JOINED_EN_HELD)
     return [part.format(a=first, b=second) for part in voice.frame(*frames)]
 
 
@@ -319,11 +295,7 @@ def _related(voice: _Voice, scene: Scene, first: str, second: str) -> list[str]:
     far = OPPOSITE[near]
     if voice.chance(0.5):  # as two places: left A, right B
         return _both_placed(voice, first, second, (near, far))
-    frames = (
-        (_RELATED_ZH, _RELATED_ZH_HELD, synonyms.RELATED_ZH)
-        if voice.zh
-        else (_RELATED_EN, _RELATED_EN_HELD, synonyms.RELATED_EN)
-    )
+    frames = (_RELATED_ZH, _RELATED_ZH_HELD) if voice.zh else (_RELATED_EN, _RELATED_EN_HELD)
     slots = {
         "a": first,
         "b": second,
@@ -362,9 +334,9 @@ def _both_placed(voice: _Voice, first: str, second: str, places: tuple[Place, Pl
     if voice.chance(0.3):
         slots.reverse()
     if voice.zh:
-        frame = "{p}{n}" if voice.terse else voice.frame(_EACH_ZH, _EACH_ZH_HELD, synonyms.EACH_ZH)
+        frame = "{p}{n}" if voice.terse else voice.frame(_EACH_ZH, _EACH_ZH_HELD)
     else:
-        frame = "{n} {p}" if voice.terse else voice.frame(_EACH_EN, _EACH_EN_HELD, synonyms.EACH_EN)
+        frame = "{n} {p}" if voice.terse else voice.frame(_EACH_EN, _EACH_EN_HELD)
     parts = [frame.format(n=noun, p=place) for noun, place in slots]
     return [" and ".join(parts)] if not voice.zh and not voice.held and voice.chance(0.4) else parts
 

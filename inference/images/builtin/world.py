@@ -7,15 +7,13 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import cache
 
-from . import synonyms
 from . import vocabulary as words
 from .vocabulary import Term
 
 #: Words of a request that say nothing about the picture.
 _ZH_FILLERS = (
     "一 二 两 三 四 1 2 3 4 个 枚 幅 张 种 的 在 和 与 跟 以及 还有 有 是 为 用 作 要 把 放 到 放在 画 画着 来 位于 "
-    "位置 处 处于 摆 摆在 放着 画上 填 涂成 以 同 加 再加 再加上 另外 就在 "
-    "请 帮我 给我 帮忙 麻烦 能 可以 可不可以 我 我想 我想要 想要 生成 绘制 一起 其 它 它的 吧 吗 好吗 呀 啊 "
+    "位置 处 请 帮我 给我 帮忙 麻烦 能 可以 可不可以 我 我想 我想要 想要 生成 绘制 一起 其 它 它的 吧 吗 好吗 呀 啊 "
     "谢谢 多谢 谢 您 背景 底 底色 打底 颜色 图形 形状 形 图 图片 图案 图画 上 下 左 右 中 里 边 面 方 侧 角 正 最 靠"
 )
 _EN_FILLERS = (
@@ -23,7 +21,7 @@ _EN_FILLERS = (
     "as all against for draw paint make create generate show me i we you us want like would need please could can give "
     "image picture drawing photo painting background backdrop ground colour color colored coloured shape shapes shaped "
     "figure placed located put side corner left right top bottom upper lower middle center centre very far thank "
-    "thanks some just simple by beside next sitting goes comes see plus behind make over using along well being"
+    "thanks some just simple by beside next"
 )
 
 
@@ -57,33 +55,27 @@ def _cut(run: str) -> tuple[str | None, ...]:
 def _subjects() -> frozenset[str]:
     """Words that name a shape or a colour."""
     terms = (*words.SHAPES.values(), *words.COLOURS.values())
-    chinese = {word for term in terms for word in _words(term, 0)}
+    chinese = {word for term in terms for word in (*term.zh, *term.zh_held)}
     nothing = {
         "shape",
         "shapes",
         "figure",
         "figures",
         "of",
+        "sign",
         "bright",
         "block",
         "blocks",
         "pure",
         "dark",
         "vivid",
-        "deep",
-        "symbol",
-        "symbols",
-        "sign",
-        "signs",
-        "tile",
-        "tiles",
     }
     return frozenset(chinese | (_split(terms) - nothing))
 
 
 @cache
 def _chinese() -> frozenset[str]:
-    every = {word for term in _terms() for word in _words(term, 0)}
+    every = {word for term in _terms() for word in (*term.zh, *term.zh_held)}
     measures = {measure for choices in words.MEASURES.values() for measure in choices}
     return frozenset(every | measures | set(_ZH_FILLERS.split()) | set(_spoken(words.ZH_OPENINGS, words.ZH_CLOSINGS)))
 
@@ -103,16 +95,12 @@ def _terms() -> tuple[Term, ...]:
     return tuple(term for group in groups for term in group.values())
 
 
-def _words(term: Term, language: int) -> tuple[str, ...]:
-    """Everything that says `term`: 0 in Chinese, 1 in English."""
-    usual = (term.en, term.en_held) if language else (term.zh, term.zh_held)
-    return (*usual[0], *usual[1], *synonyms.WORDS[term.en[0]][language])
-
-
 def _split(terms: Iterable[Term]) -> set[str]:
     """The single English words of terms, shapes also in the plural."""
-    phrases = {phrase for term in terms for phrase in _words(term, 1)}
-    plurals = {words.shapes_plural(p) for term in words.SHAPES.values() for p in _words(term, 1) if p in phrases}
+    phrases = {phrase for term in terms for phrase in (*term.en, *term.en_held)}
+    plurals = {
+        words.shapes_plural(p) for term in words.SHAPES.values() for p in (*term.en, *term.en_held) if p in phrases
+    }
     return {word for phrase in phrases | plurals for word in re.findall("[a-z]+", phrase)}
 
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 CHINESE = 0.42  # share of the captions; English says one thing in more ways
 NOISY = 0.6  # share of captions that are written badly
-WIDE = 0.6  # of the others, the share that is said in more than the usual words
 PIECES = 0.08  # share of the merges of an English word that are left out
 EMPTY = 0.06  # share without any caption: what guidance compares with
 CORPUS = 20_000
@@ -33,13 +32,13 @@ def corpus(seed: int) -> list[str]:
 def worn(scene: Scene, language: vocabulary.Language, rng: random.Random) -> str:
     """One way to ask for `scene`, marked where figures end, at times written badly."""
     if rng.random() < NOISY:
-        text = marked(scene, rng, language=language, wide=True, marks=_marks(language, rng))
+        text = marked(scene, rng, language=language, marks=_marks(language, rng))
         text = _put_otherwise(text, language, rng)
         for _ in range(rng.choice((0, 0, 1, 1, 2, 3, 4))):
             text = _blurred(text, language, rng)
         text = _misspelt(_opened(text, language, rng), language, rng)
     else:
-        text = marked(scene, rng, language=language, wide=rng.random() < WIDE)
+        text = marked(scene, rng, language=language)
     return _loud(text, rng)
 
 

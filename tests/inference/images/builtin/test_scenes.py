@@ -10,8 +10,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from inference.images.builtin import synonyms
-from inference.images.builtin.captions import caption, marked
+from inference.images.builtin.captions import caption
 from inference.images.builtin.judge import Verdict, judge, look
 from inference.images.builtin.lab import Pixels, contrast
 from inference.images.builtin.painting import paint
@@ -125,24 +124,6 @@ def test_a_held_out_word_is_new_and_can_be_guessed(term: Term) -> None:
         any(word[:3] in known_word for known_word in term.en for word in re.split("[ -]", held))
         for held in term.en_held
     )
-
-
-@pytest.mark.parametrize("term", TERMS, ids=lambda term: term.en[0])
-def test_a_synonym_gives_no_held_out_word_away(term: Term) -> None:
-    held = {word for each in TERMS for word in (*each.zh_held, *each.en_held)}
-    more = [word for language in synonyms.WORDS[term.en[0]] for word in language]
-    assert more
-    assert not [(word, one) for word in held for one in more if word in one]
-    assert not set(more) & {*term.zh, *term.en}
-
-
-def test_a_wide_voice_says_more_and_the_usual_one_what_it_always_said() -> None:
-    scene = Scene(figures=(Figure(shape="circle", colour="red"),), background="blue")
-    usual = {marked(scene, random.Random(seed), language="zh") for seed in range(300)}
-    wide = {marked(scene, random.Random(seed), language="zh", wide=True) for seed in range(300)}
-    said = (*synonyms.WORDS["red"][0], *synonyms.WORDS["circle"][0])
-    assert not [text for text in usual if any(word in text for word in said)]
-    assert all(any(word in text for text in wide) for word in said)
 
 
 def test_training_and_evaluation_share_no_combination_and_no_caption() -> None:
