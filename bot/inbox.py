@@ -111,20 +111,26 @@ class Inbox:
 
     async def _round(self) -> bool:
         """Work on what is open. Whether there was more: whatever comes meanwhile wakes us."""
-        entries = await self._db.read(inbox.waiting, 0, BATCH)
-        # Different chats in parallel, one chat in its order: "/draw" then "/cancel" must not overtake each other.
-        chats: dict[str, list[InboxEntry]] = {}
-        for entry in entries:
-            chats.setdefault(f"{entry.platform}/{entry.event['origin']['chat_id']}", []).append(entry)
-        places = asyncio.Semaphore(PARALLEL)
-        done = await asyncio.gather(*(self._chat(chat, places) for chat in chats.values()))
-        return len(entries) == BATCH and any(done)
+        held: set[str] = set()  # whose events must wait, and chats whose order must be kept
+        after = 0
+        while True:
+            entries = await self._db.read(inbox.waiting, after, BATCH)
+            # Different chats in parallel, one chat in its order: "/draw" then "/cancel" must not overtake each other.
+            chats: dict[str, list[InboxEntry]] = {}
+            for entry in entries:
+                chats.setdefault(f"{entry.platform}/{entry.event['origin']['chat_id']}", []).append(entry)
+            places = asyncio.Semaphore(PARALLEL)
+            done = await asyncio.gather(*(self._chat(name, chat, places, held) for name, chat in chats.items()))
+            if len(entries) < BATCH or any(done) or self._stopping:
+                return len(entries) == BATCH and any(done)
+            after = entries[-1].id  # all of these wait for something: those behind them do not wait for that
 
-    async def _chat(self, entries: list[InboxEntry], places: asyncio.Semaphore) -> int:
+    async def _chat(self, name: str, entries: list[InboxEntry], places: asyncio.Semaphore, held: set[str]) -> int:
+        """Work on a chat's events; how many were dealt with. Whoever must wait with one is held with their later ones."""
         done = 0
-        held: set[str] = set()  # whoever's event must wait: theirs after it wait too, other people's do not
         for entry in entries:
-            if entry.event["origin"]["sender"] in held:
+            who = f"{name}/{entry.event['origin']['sender']}"
+            if name in held or who in held:
                 continue
             async with places:
                 await self.rush.turn()
@@ -133,8 +139,8 @@ class Inbox:
                     await self._handle(entry, ChatEvent.from_json(entry.event))
                     done += 1
                 except NotYet:
-                    held.add(entry.event["origin"]["sender"])
+                    held.add(who)
                 except StorageError:
                     log.exception("event %d stays open", entry.id, extra={"action": "event-failed", "entry": entry.id})
-                    return done  # a full disk: keep the order, try again later
+                    held.add(name)  # a full disk: keep the order, try again later
         return done

@@ -15,14 +15,15 @@ from bot.context import Handled, House
 from bot.events import ChatEvent
 from bot.tenancy import Standing, standing
 from storage import profiles
-from storage.records import ChatType, Role, User
+from storage.records import ChatType, Profile, Role, User
 
 
 def meet(conn: Connection, house: House, event: ChatEvent) -> Standing:
     """What the sender of an event is, and note it."""
     if event.platform not in house.tenancies:
         return Standing.MEMBER
-    known, found = profiles.get(conn, event.sender), look(conn, house, event)
+    known = profiles.get(conn, event.sender)
+    found = _standing(conn, house, event, known)
     guest = found is not Standing.MEMBER
     if guest and event.origin.chat_type is ChatType.GROUP and event.origin.chat_id:
         profiles.note_external(conn, event.platform, event.origin.chat_id)
@@ -33,10 +34,13 @@ def meet(conn: Connection, house: House, event: ChatEvent) -> Standing:
 
 def look(conn: Connection, house: House, event: ChatEvent) -> Standing:
     """What the sender of an event is. Events that do not tell an organisation go by what is known of the sender."""
-    rules = house.tenancies.get(event.platform)
-    if rules is None:
+    if event.platform not in house.tenancies:
         return Standing.MEMBER
-    known = profiles.get(conn, event.sender)
+    return _standing(conn, house, event, profiles.get(conn, event.sender))
+
+
+def _standing(conn: Connection, house: House, event: ChatEvent, known: Profile | None) -> Standing:
+    rules = house.tenancies[event.platform]
     home = event.home or rules.own or profiles.tenant(conn, event.platform)  # what was missed does not tell it
     return standing(event.tenant or (known.tenant_key if known else ""), home, rules)
 

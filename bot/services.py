@@ -76,15 +76,10 @@ class Services:
         self.device = open_device(current)
         self.text = open_text_model(settings.model.text.engine)
         self.platforms = open_platforms(settings.platforms, db, self.web, Words(settings.interface.language).cut())
-        self.directories = {
-            one.name: Directory(one.name, one.settings, one.client, db)
-            for one in self.platforms.values()
-            if isinstance(one, FeishuPlatform)
-        }
+        apps = [one for one in self.platforms.values() if isinstance(one, FeishuPlatform)]
+        self.directories = {one.name: Directory(one.name, one.settings, one.client, db) for one in apps}
         self.logins = {
-            one.name: FeishuLogin(one.name, one.settings, self.directories[one.name].organisation)
-            for one in self.platforms.values()
-            if isinstance(one, FeishuPlatform)
+            one.name: FeishuLogin(one.name, one.settings, self.directories[one.name].organisation) for one in apps
         }
         self.inbox = Inbox(db, self.handle)
         self.enclosures = Enclosures(db, self.files, self.platforms, self.house, self.inbox.wake.give)
@@ -274,8 +269,9 @@ async def serving(
 ) -> AsyncIterator[None]:
     """Run every loop, for the process that owns the data folder, and stop them in reverse.
 
-    With `listen`, events come in over the platforms' long connections. Work that is under way gets `GRACE` seconds,
-    then goes back to its place.
+    With `listen`, events come in over the platforms' long connections, their people are looked up and wikis followed: a
+    server does that, one command of the terminal does not. Work that is under way gets `GRACE` seconds, then goes back
+    to its place.
     """
     await services.db.run(_take_over, services)
     patience = sys.getswitchinterval()
@@ -291,9 +287,10 @@ async def serving(
         _task("sender", services.sender.run()),
         _task("live", services.live.run()),
         *(_task(f"worker {kind}", services.workers[kind].run()) for kind in wanted),
-        _task("knowledge", _sync_knowledge(services)),
-        *(_task(f"people of {name}", directory.run()) for name, directory in services.directories.items()),
+        _task("knowledge", _sync_knowledge(services, follow=listen)),
     ]
+    if listen:
+        tasks += [_task(f"people of {name}", one.run()) for name, one in services.directories.items()]
     firing = []
     if Kind.DRAW in wanted:
         tasks.append(_task("warm-up", _wake_when_ready(services)))
@@ -304,29 +301,40 @@ async def serving(
     try:
         yield
     finally:
-        for each in services.listeners:
-            each.stop()
-        if listening:  # what they have in hand still needs the inbox
-            await asyncio.wait(listening, timeout=GRACE)
-        services.clock.stop()
-        services.alarms.stop()
-        services.inbox.stop()
-        await asyncio.wait({inbox, *firing}, timeout=GRACE)  # what it has taken for the sender must still reach it
-        await services.enclosures.close()
-        await asyncio.gather(*(services.workers[kind].stop(GRACE) for kind in wanted))
-        await services.sender.stop(GRACE)
-        for task in (*listening, *tasks):
-            task.cancel()
-        await asyncio.gather(*listening, *tasks, return_exceptions=True)
-        for login in services.logins.values():
-            await login.close()
-        for platform in services.platforms.values():
-            await platform.close()
-        await services.text.close()
-        gc.unfreeze()  # what the device lets go can be collected again
-        await services.device.close()
-        await services.db.run(audit.seal)
+        await _stop(services, wanted, listening, {inbox, *firing}, tasks)
         sys.setswitchinterval(patience)
+
+
+async def _stop(
+    services: Services,
+    wanted: Iterable[Kind],
+    listening: Sequence[asyncio.Task[None]],
+    last: Iterable[asyncio.Task[None]],
+    tasks: Iterable[asyncio.Task[None]],
+) -> None:
+    """What `serving` started, in reverse; `last` (the inbox, the alarms) end by themselves once they are told to."""
+    for each in services.listeners:
+        each.stop()
+    if listening:  # what they have in hand still needs the inbox
+        await asyncio.wait(listening, timeout=GRACE)
+    services.clock.stop()
+    services.alarms.stop()
+    services.inbox.stop()
+    await asyncio.wait(set(last), timeout=GRACE)  # what it has taken for the sender must still reach it
+    await services.enclosures.close()
+    await asyncio.gather(*(services.workers[kind].stop(GRACE) for kind in wanted))
+    await services.sender.stop(GRACE)
+    for task in (*listening, *tasks):
+        task.cancel()
+    await asyncio.gather(*listening, *tasks, return_exceptions=True)
+    for login in services.logins.values():
+        await login.close()
+    for platform in services.platforms.values():
+        await platform.close()
+    await services.text.close()
+    gc.unfreeze()  # what the device lets go can be collected again
+    await services.device.close()
+    await services.db.run(audit.seal)
 
 
 def _take_over(conn: Connection, services: Services) -> None:
@@ -359,7 +367,8 @@ def _set_aside() -> None:
     gc.freeze()
 
 
-async def _sync_knowledge(services: Services) -> None:
+async def _sync_knowledge(services: Services, *, follow: bool) -> None:
+    """Bring in what the folders hold; with `follow` then keep in step with the wikis, for as long as it runs."""
     settings = services.current.settings
     wikis = sources.wikis(settings)
     while True:  # until then no question is answered: what is unchanged costs nothing the second time
@@ -379,6 +388,8 @@ async def _sync_knowledge(services: Services) -> None:
         break
     services.asking.indexed = True
     services.workers[Kind.ASK].wake.give()
+    if not follow:
+        return
     by_app = {one.app: [each for each in wikis if each.app == one.app] for one in wikis}
     await asyncio.gather(*(_follow_wiki(services, app, parts) for app, parts in by_app.items()))
 

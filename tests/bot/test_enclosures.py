@@ -16,7 +16,7 @@ from bot import enclosures
 from bot.commands import Rules, parse
 from bot.enclosures import REASONS, Enclosures, needed, reason
 from bot.events import ChatEvent
-from bot.inbox import Inbox, NotYet
+from bot.inbox import BATCH, Inbox, NotYet
 from bot.platforms.base import PlatformError, Retry, Unconfigured, Undelivered
 from bot.platforms.feishu.decode import decode
 from bot.platforms.feishu.platform import FeishuPlatform
@@ -301,8 +301,9 @@ async def test_a_full_disk_leaves_the_event_open(desk: Desk, monkeypatch: pytest
 # --- the inbox meanwhile ----------------------------------------------------------------------------------------
 
 
-async def test_only_the_senders_own_messages_wait(db: Database) -> None:
-    """/draw --from, then /cancel: in their order. What others write in the group goes by."""
+@pytest.mark.parametrize("behind", [1, 2 * BATCH])
+async def test_only_the_senders_own_messages_wait(db: Database, behind: int) -> None:
+    """/draw --from, then /cancel: in their order. What others write in the group goes by, however much waits."""
     dealt: list[str] = []
     ready = asyncio.Event()
 
@@ -314,16 +315,18 @@ async def test_only_the_senders_own_messages_wait(db: Database) -> None:
 
     box = Inbox(db, handle)
     running = asyncio.create_task(box.run())
-    for number, (who, text) in enumerate([("anna", "slow"), ("anna", "after"), ("ben", "by the way")]):
+    after = [f"after {number}" for number in range(behind)]
+    mine = [("anna", text) for text in ("slow", *after)]
+    for number, (who, text) in enumerate([*mine, ("ben", "by the way")]):
         await box.accept(said(number, who, text))
     async with asyncio.timeout(10):
         while dealt != ["by the way"]:
             await asyncio.sleep(0.01)
         ready.set()
         box.wake.give()
-        while len(dealt) < 3:
+        while len(dealt) < behind + 2:
             await asyncio.sleep(0.01)
-    assert dealt == ["by the way", "slow", "after"]
+    assert dealt == ["by the way", "slow", *after]
     box.stop()
     await running
 

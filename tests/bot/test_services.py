@@ -43,7 +43,7 @@ async def test_a_database_that_is_away_at_the_start_does_not_end_the_reading_of_
         asking=SimpleNamespace(indexed=False),
         workers={Kind.ASK: worker},
     )
-    await services._sync_knowledge(started)
+    await services._sync_knowledge(started, follow=True)
     assert started.asking.indexed
     assert caplog.text.count("knowledge not read yet; trying again") == 2
 

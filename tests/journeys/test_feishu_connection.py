@@ -179,3 +179,11 @@ def test_trap_9_of_two_processes_one_connects_and_the_other_takes_over(
     platform.gateway.wait(lambda gateway: gateway.opened == 2)
     alice.told("/help")
     assert second.stop() == 0
+
+
+def test_a_command_of_the_terminal_leaves_feishu_alone(tmp_path: Path) -> None:
+    """It neither takes events from the server nor looks people up: nobody wrote."""
+    with FeishuSimulator() as platform:
+        alone = Moqi(tmp_path, settings={"platforms": {"feishu": platform.dialled}})
+        assert alone.command("ask", "年假怎么休?").returncode == 0
+        assert platform.calls == []
