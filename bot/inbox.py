@@ -126,7 +126,7 @@ class Inbox:
             after = entries[-1].id  # all of these wait for something: those behind them do not wait for that
 
     async def _chat(self, name: str, entries: list[InboxEntry], places: asyncio.Semaphore, held: set[str]) -> int:
-        """Work on a chat's events; how many were dealt with. Whoever must wait with one is held with their later ones."""
+        """Work on a chat's events; how many were dealt with. Who must wait with one is held with their later ones."""
         done = 0
         for entry in entries:
             who = f"{name}/{entry.event['origin']['sender']}"
