@@ -26,6 +26,7 @@ from bot.platforms.base import (
     PROBLEM,
     Blocked,
     ChatPlatform,
+    Elsewhere,
     Outgoing,
     PlatformError,
     Retry,
@@ -52,6 +53,7 @@ MARK_AGAIN, MARKING = 1.0, 60.0  # seconds between two tries to keep that it was
 WINDOW = timedelta(minutes=50)  # a platform forgets an idempotency key after an hour: no blind try beyond
 REMEMBERED = 10_000  # ended jobs whose late progress is still kept off
 REDIRECTED = "redirected"  # in a receipt: why the message goes to its owner instead of its chat
+AWAY = timedelta(seconds=1)  # until a message is looked at again whose platform's connection is not here
 TURN = timedelta(milliseconds=50)  # an outcome waits this long for its card's answer, again and again
 
 
@@ -299,6 +301,10 @@ class Sender:
             return
         try:
             receipt = await self._transmit(platform, delivery, reply, earlier)
+        except Elsewhere as error:
+            log.debug("delivery %s waits: %s", delivery.key, error)
+            await self._db.run(outbox.hand_back, delivery.id, utcnow() + AWAY)
+            return
         except PlatformError as error:
             await self._after_error(delivery, error)
             return

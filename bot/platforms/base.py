@@ -4,6 +4,7 @@ Inbound, a platform verifies and decodes what arrives into a ChatEvent and hands
 Outbound it posts and updates replies. Everything else (queue, quotas, words) is the same for all platforms.
 
 PlatformError
+├── Elsewhere    not from this process at this moment: nothing was tried, and that counts for nothing
 ├── Retry        try again after `after` seconds; the outcome may be unknown, so only under the same key
 ├── Undelivered  will never work for this target (gone, forbidden, too old); `reason` is kept and shown to admins
 │   └── Blocked  the platform's audit refuses what it says: tell the person so, in other words
@@ -32,6 +33,10 @@ class PlatformError(Exception):
         self.receipt: dict[str, Any] = {}  # what was achieved before it failed: to be kept before the next try
         self.code: int | None = None  # the platform's own code, where it said one
         self.status = 0  # HTTP status of its answer; 0 = none came
+
+
+class Elsewhere(PlatformError):
+    """Nothing was tried: another process has the connection, or it is down for a moment."""
 
 
 class Retry(PlatformError):

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bot.platforms.base import ChatPlatform
+from bot.platforms.feishu import settings as feishu
 from bot.platforms.feishu.listener import Listener
 from bot.platforms.feishu.platform import Accept, Act, FeishuPlatform
-from bot.platforms.feishu.settings import check
 from bot.platforms.terminal.platform import TerminalPlatform
 from bot.platforms.web.feed import Feed
 from bot.platforms.web.platform import WebPlatform
+from bot.platforms.wecom import settings as wecom
 from bot.settings import Platforms, Problem, SettingsError
 from storage.database import Database
 
 
 def problems(settings: Platforms) -> list[Problem]:
     """What keeps an enabled platform from being served."""
-    return [
-        Problem(file="platforms.yaml", line=1, key=name.replace("-", "_apps.", 1), message=text)
-        for name, app in settings.feishu_by_name().items()
-        for text in check(app)
-    ]
+    feishu_apps = settings.feishu_by_name().items()
+    found = [(name.replace("-", "_apps.", 1), text) for name, app in feishu_apps for text in feishu.check(app)]
+    found += [("wecom", text) for text in wecom.check(settings.wecom)]
+    return [Problem(file="platforms.yaml", line=1, key=key, message=text) for key, text in found]
 
 
 def open_platforms(settings: Platforms, db: Database, web: Feed, cut: str) -> dict[str, ChatPlatform]:

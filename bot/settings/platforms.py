@@ -4,48 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from bot.platforms.feishu.settings import FeishuSettings
 from bot.platforms.web.settings import SignIn, WebSettings
-from bot.settings.base import LATER, Section
-
-
-class WecomApp(Section):
-    """A self-built WeCom app."""
-
-    enabled: bool = Field(default=False, description="Serve the app.", json_schema_extra=LATER)
-    base_url: str = Field(default="https://qyapi.weixin.qq.com", description="Address of the WeCom API.")
-    corp_id: str = Field(default="", description="ID of the organisation.")
-    agent_id: str = Field(default="", description="ID of the app.")
-    secret: SecretStr = Field(default=SecretStr(""), description="Secret of the app.")
-    token: SecretStr = Field(default=SecretStr(""), description="Token of its callbacks.")
-    encoding_aes_key: SecretStr = Field(default=SecretStr(""), description="EncodingAESKey of its callbacks.")
-
-
-class WecomAibot(Section):
-    """A WeCom smart robot."""
-
-    enabled: bool = Field(default=False, description="Serve the robot.", json_schema_extra=LATER)
-    mode: Literal["long_connection", "callback"] = Field(default="long_connection", description="How events arrive.")
-    ws_url: str = Field(default="wss://openws.work.weixin.qq.com", description="Address of the long connection.")
-    bot_id: str = Field(default="", description="ID of the robot.")
-    secret: SecretStr = Field(default=SecretStr(""), description="Secret of the long connection.")
-    name: str = Field(default="", description="Name people mention.")
-    token: SecretStr = Field(default=SecretStr(""), description="Token of its callbacks.")
-    encoding_aes_key: SecretStr = Field(default=SecretStr(""), description="EncodingAESKey of its callbacks.")
-
-
-class Wecom(Section):
-    """WeCom, in its three forms."""
-
-    app: WecomApp = Field(default=WecomApp(), description="A self-built app.")
-    aibot: WecomAibot = Field(default=WecomAibot(), description="A smart robot.")
-    webhooks: dict[str, SecretStr] = Field(
-        default_factory=dict, description="Group robots that only post: name and address.", json_schema_extra=LATER
-    )
+from bot.platforms.wecom.settings import Wecom
+from bot.settings.base import Section
 
 
 def _app_name(name: str) -> str:

@@ -143,9 +143,43 @@ def test_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
         (
             "platforms",
             "wecom:\n  app:\n    enabled: yes",
-            "platforms.yaml:3: wecom.app.enabled: comes with a later version",
+            "platforms.yaml:2: wecom.app: corp_id is empty, find it in the admin console (管理后台) > 我的企业",
         ),
-        ("platforms", "wecom:\n  webhooks: {a: b}", "platforms.yaml:2: wecom.webhooks: comes with a later version"),
+        (
+            "platforms",
+            "wecom:\n  app: {enabled: yes, corp_id: ww1, agent_id: '2', secret: s, token: t}",
+            "platforms.yaml:2: wecom.app: encoding_aes_key is empty, find it in",
+        ),
+        (
+            "platforms",
+            "wecom:\n  app: {enabled: yes, corp_id: ww1, agent_id: mine, secret: s}",
+            "platforms.yaml:2: wecom.app: agent_id is a number, find it in",
+        ),
+        (
+            "platforms",
+            "wecom:\n  aibot: {enabled: yes, bot_id: b}",
+            "platforms.yaml:2: wecom.aibot: secret is empty, find it in the robot's API settings",
+        ),
+        (
+            "platforms",
+            "wecom:\n  aibot: {encoding_aes_key: short}",
+            "platforms.yaml:2: wecom.aibot.encoding_aes_key: an EncodingAESKey has 43 letters and digits",
+        ),
+        (
+            "platforms",
+            "wecom:\n  aibot: {ws_url: 'ws://elsewhere'}",
+            "platforms.yaml:2: wecom.aibot.ws_url: must be wss://host (plain ws only on this machine)",
+        ),
+        (
+            "platforms",
+            "wecom:\n  webhooks: {a b: c}",
+            "platforms.yaml:2: wecom.webhooks.a b: a group robot's name has 1 to 20 letters, digits, _ and -",
+        ),
+        (
+            "platforms",
+            "wecom:\n  webhooks: {a: 'https://h/cgi-bin/webhook/send'}",
+            "platforms.yaml:2: wecom.webhooks.a: has no key: copy the whole webhook address",
+        ),
         (
             "platforms",
             "feishu:\n  mode: off",

@@ -17,7 +17,7 @@ from urllib.parse import quote
 import httpx
 
 from bot.platforms.base import TOO_LARGE, Retry, Unconfigured, Undelivered
-from bot.platforms.feishu.budget import Budget
+from bot.platforms.budget import Budget
 from bot.platforms.feishu.codes import Answer, Busy, Verdict, error_of
 from bot.platforms.feishu.settings import FeishuSettings
 

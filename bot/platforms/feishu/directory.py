@@ -17,8 +17,8 @@ from sqlalchemy import Connection
 
 from bot.events import ChatEvent
 from bot.platforms.base import PlatformError, Retry, Unconfigured, Undelivered
+from bot.platforms.budget import Budget
 from bot.platforms.feishu import contacts
-from bot.platforms.feishu.budget import Budget
 from bot.platforms.feishu.client import FeishuClient
 from bot.platforms.feishu.contacts import AT_ONCE, Person, Place
 from bot.platforms.feishu.settings import FeishuSettings, Outsiders

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from bot.platforms.base import Retry
-from bot.platforms.feishu.budget import Budget
+from bot.platforms.budget import Budget
 from bot.platforms.feishu.client import FeishuClient
 from bot.platforms.feishu.codes import Busy
 from bot.platforms.feishu.settings import FeishuSettings
