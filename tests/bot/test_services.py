@@ -110,7 +110,7 @@ async def test_trap_23_a_press_that_fails_is_answered_in_words(
     async def run(*given: Any) -> None:
         raise error
 
-    broken: Any = SimpleNamespace(db=SimpleNamespace(run=run), house=house)
+    broken: Any = SimpleNamespace(db=SimpleNamespace(run=run), house=house, _pressed=None)
     answer = await services.Services._press(broken, PRESS)
     assert (answer.kind, said in answer.text) == (kind, True)
     assert "press press:1" in caplog.text
