@@ -28,9 +28,10 @@ Called:   calls: "POST /cgi-bin/message/send" and the commands of frames ("aibot
           frames: whole frames received; strange: what no client should send. A good test ends with `not wecom.strange`.
 Time:     now(), advance(seconds) moves everything that expires or is counted (windows, tokens, media, limits).
 Knobs:    limits (rate limits at all); side (RobotSide: open_limit, stream_seconds, event_seconds, second_streams,
-          refreshes_count, markdown_replies); gateway (Gateway: links, opened, cut(), close(code), displaced_seconds);
-          sender (Sender: patience, echo_patience, retries, refresh_seconds); api (Api: token_seconds, refusals,
-          callback_ips); revoke_tokens(code), refuse_tokens(40014, 0, 42001, …)
+          refreshes_count, markdown_replies); gateway (Gateway: links, opened, cut(), close(code), forget(robot) =
+          the connection stays and is not subscribed any more (846609), displaced_seconds); sender (Sender: patience,
+          echo_patience, retries, refresh_seconds); api (Api: token_seconds, refusals, callback_ips);
+          revoke_tokens(code), refuse_tokens(40014, 0, 42001, …)
 
 fail(kind, on, times=1, seconds=1.0, code=0): what happens to the next calls whose path, or frames whose command,
 contains `on`:
