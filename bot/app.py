@@ -24,6 +24,7 @@ from bot.enclosures import keep_picture
 from bot.health import degraded, metrics, readiness
 from bot.opening import open_database
 from bot.platforms.feishu.platform import FeishuPlatform
+from bot.platforms.inbound import Door
 from bot.services import Services, serving
 from bot.settings import Environment
 from scheduler.runners.ask import readers
@@ -60,6 +61,8 @@ def _add_routes(app: FastAPI, services: Services) -> None:
         # Over a long connection nothing is posted to us: an open door would only be one for strangers.
         if isinstance(platform, FeishuPlatform) and not platform.dials:
             _add_feishu(app, services, platform)
+    for door in services.doors:
+        _add_door(app, door)
     if "web" in services.platforms:
         app.include_router(build_router(_console(services)))
 
@@ -91,6 +94,17 @@ def _add_feishu(app: FastAPI, services: Services, feishu: FeishuPlatform) -> Non
 
     # A plain route: it takes nothing that FastAPI would read for it, and a flood of events comes this way.
     app.router.add_route(feishu.path, events, methods=["POST"], include_in_schema=False)
+
+
+def _add_door(app: FastAPI, door: Door) -> None:
+    async def answer(request: Request) -> Response:
+        body = await _limited(request)
+        if body is None:
+            return PlainTextResponse("too large", status_code=413)
+        status, media_type, text = await door.answer(request.method, request.scope["query_string"], body)
+        return Response(text, status_code=status, media_type=media_type)
+
+    app.router.add_route(door.path, answer, methods=["GET", "POST"], include_in_schema=False)
 
 
 async def _limited(request: Request) -> bytes | None:

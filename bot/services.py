@@ -32,7 +32,7 @@ from bot.platforms.feishu.directory import Directory
 from bot.platforms.feishu.login import FeishuLogin
 from bot.platforms.feishu.platform import FeishuPlatform
 from bot.platforms.feishu.wiki import Wiki
-from bot.platforms.registry import open_listeners, open_platforms
+from bot.platforms.registry import open_platforms
 from bot.platforms.web.feed import Feed
 from bot.render import Renderer
 from bot.replies import Words
@@ -79,7 +79,9 @@ class Services:
         self.web = Feed()
         self.device = open_device(current)
         self.text = open_text_model(settings.model.text.engine)
-        self.platforms = open_platforms(settings.platforms, db, self.web, Words(settings.interface.language).cut())
+        cut = Words(settings.interface.language).cut()
+        opened = open_platforms(settings.platforms, db, self.web, cut, self.keep, self.act)
+        self.platforms, self.listeners, self.doors = opened.platforms, opened.listeners, opened.doors
         apps = [one for one in self.platforms.values() if isinstance(one, FeishuPlatform)]
         self.directories = {one.name: Directory(one.name, one.settings, one.client, db) for one in apps}
         self.logins = {
@@ -87,7 +89,6 @@ class Services:
         }
         self.inbox = Inbox(db, self.handle)
         self.enclosures = Enclosures(db, self.files, self.platforms, self.house, self.inbox.wake.give)
-        self.listeners = open_listeners(self.platforms, db, self.keep, self.act)
         cards = Cards()
         render = Renderer(self.house)
         self.sender = Sender(

@@ -22,6 +22,7 @@ from bot.platforms.feishu.previews import Previews
 from bot.platforms.feishu.rules import check_card
 from bot.platforms.feishu.settings import FeishuSettings, Mode, webhook_path
 from bot.platforms.feishu.streaming import Streams
+from bot.platforms.inbound import Accept, Act
 from bot.reply import PREVIEW, Reply
 from storage.records import ChatType, Origin, utcnow
 
@@ -30,8 +31,6 @@ log = logging.getLogger(__name__)
 _IDENTITY_PATIENCE: Final = 1.0  # seconds an event may wait for the bot's own id; Feishu waits 3 s for the answer
 _IDENTITY_PAUSE: Final = timedelta(seconds=30)  # until asking again after a failure
 
-Accept = Callable[[ChatEvent], Awaitable[object]]  # keeps the event for good; when it raises, Feishu comes again
-Act = Callable[[ChatEvent], Awaitable[Pressed]]  # does what a button says; in time, and without raising
 Images = Mapping[int, bytes]
 
 
