@@ -107,13 +107,12 @@ def cut(text: str, limit: int, ending: str = CUT) -> str:
 def strip_mention(text: str, name: str) -> tuple[str, bool]:
     """What was written without the mention of the robot called `name`, cleaned, and whether it was mentioned.
 
-    Without a name the first mention counts as ours. Others stay: @ in their text is how people are named in commands.
-    Where a name is set and not found, a mention before a command goes all the same: the robot was renamed.
+    Without a name the first mention counts as ours. Others stay: @ is how commands name people.
     """
     text = clean(text).strip()
     ours = next((each for each in _mentions(name) if each.search(text)), None)
     if ours is None:
-        return re.sub(r"^[@＠]\S+\s+(?=[/／])", "", text), False
+        return text, False
     marked = ours.sub(OWN, text, count=0 if name.strip() else 1)
     joined = re.sub(rf"(^|\n)?[^\S\n]*{OWN}[^\S\n]*", lambda at: " " if at[1] is None else at[1], marked)
     return joined.strip(), True
