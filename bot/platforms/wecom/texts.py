@@ -21,12 +21,13 @@ CUT: Final = "…"
 #: Asterisk, backquote and tilde format whatever stands between two of them, wherever they are.
 _ALIKE: Final = {"*": "\u2217", "`": "\u02cb", "~": "\u223c"}
 _TAG: Final = r"<(?=[A-Za-z/@!?])"  # tags, mentions, colours, thoughts
+_ENTITY: Final = r"&(?=#?\w{1,31};)"  # what a dialect might read as a character
 _SPECIAL = re.compile(
-    r"(?P<address>https?://[0-9A-Za-z_\-./?#@!$&+,;=%:~]+)"  # stands for itself; broken up, it would lead nowhere
+    rf"(?P<address>https?://(?:[0-9A-Za-z_\-./?#@!$+,;=%:~]|(?!{_ENTITY})&)+)"  # broken up, it would lead nowhere
     r"|(?P<alike>[*`~])"
     r"|(?P<underlines>(?<![^\W_])_+|_+(?![^\W_]))"  # between letters they do nothing, and UNSEEN is one
     rf"|{_TAG}"
-    r"|&(?=#?\w{1,31};)"  # what a dialect might read as a character
+    rf"|{_ENTITY}"
     r"|\](?=[(:\[])"  # links and pictures
     r"|\\(?=[^\w\s])"  # a backslash that might take the next character along
 )
