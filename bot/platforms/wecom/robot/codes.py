@@ -64,6 +64,7 @@ CODES: Final[Mapping[int, tuple[Verdict, str]]] = {
     86001: (Verdict.NEVER, "the group is not known to the robot: add it again"),
     86003: (Verdict.NEVER, "the group is not named"),
     86008: (Verdict.NEVER, "the robot is not in this group: add it again"),
+    93006: (Verdict.NEVER, "nobody has written to the robot in this chat yet"),
     48002: (Verdict.OPERATOR, "the robot may not do this: look at its permissions in the admin console"),
     60011: (Verdict.OPERATOR, "the robot may not reach this person or group: widen its visibility"),
     WRONG_SECRET: (

@@ -88,6 +88,7 @@ class Connection:
         self._pending: dict[str, asyncio.Future[Frame | None]] = {}  # by req_id, what we asked; None = lost
         self._answered = 0.0  # when anything was answered last, of the monotonic clock
         self._stopping = asyncio.Event()
+        self._hushed = False
         self.connected = False
         self.displaced = False  # another program has the robot now
         self.refused = False  # the robot's id or secret is wrong
@@ -113,6 +114,10 @@ class Connection:
             action = {"action": "wecom-disconnected"}
             log.warning("wecom: not connected: %s (again in %.1f s)", self.problem, seconds, extra=action)
             await self._rest(seconds)
+
+    def hush(self) -> None:
+        """Hand over nothing more; what is in hand can still be answered."""
+        self._hushed = True
 
     async def stop(self) -> None:
         """Close. What was asked and is not answered yet stays unsure."""
@@ -260,7 +265,7 @@ class Connection:
         elif frame.event_type == DISPLACED:
             self.displaced = True
             line.transport.close()  # at once: WeCom itself closes it minutes later
-        elif frame.cmd in (frames.MESSAGE, frames.EVENT) and not self._stopping.is_set():
+        elif frame.cmd in (frames.MESSAGE, frames.EVENT) and not self._hushed:
             self._heard(frame)
 
     async def _ping(self, line: ClientConnection) -> None:

@@ -45,7 +45,6 @@ class Call:
     kind: CallKind
     req_id: str
     at: float  # of the monotonic clock
-    notice: str = ""  # what a pressed card shall also say
 
 
 class Line(Protocol):
@@ -95,11 +94,6 @@ class Reach:
         while len(self._calls) >= REMEMBERED:
             del self._calls[next(iter(self._calls))]
         self._calls[message_id] = Call(kind=kind, req_id=req_id, at=self._clock())
-
-    def remark(self, message_id: str, notice: str) -> None:
-        """What the pressed card shall also say, when it is shown anew."""
-        if (call := self._calls.get(message_id)) is not None:
-            self._calls[message_id] = Call(kind=call.kind, req_id=call.req_id, at=call.at, notice=notice)
 
     def call(self, message_id: str, kind: CallKind) -> Call | None:
         """What can still be answered in this way."""

@@ -14,7 +14,6 @@ from typing import Final
 
 from bot.platforms.base import Elsewhere, Retry, Undelivered
 from bot.platforms.wecom.robot import frames
-from bot.platforms.wecom.robot.codes import Unsure
 from bot.platforms.wecom.robot.frames import Body, Frame
 
 log = logging.getLogger("moqi.wecom")
