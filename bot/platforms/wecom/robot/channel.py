@@ -23,8 +23,8 @@ from bot.platforms.wecom import pictures, render, texts
 from bot.platforms.wecom.channel import Images
 from bot.platforms.wecom.places import Place, place_of
 from bot.platforms.wecom.robot import frames, streams
-from bot.platforms.wecom.robot.decode import feedback_id
 from bot.platforms.wecom.robot.codes import Busy, MediaGone, Unsure
+from bot.platforms.wecom.robot.decode import feedback_id
 from bot.platforms.wecom.robot.frames import Body, Frame
 from bot.platforms.wecom.robot.journal import Journal, kept
 from bot.platforms.wecom.robot.reach import Call, CallKind, Reach
@@ -209,9 +209,7 @@ class RobotChannel:
             self._in_time(end)
             await journal.take("unsure", lambda: self._send(place, frames.markdown(self._doubt(reply))), optional=True)
 
-    async def _first(
-        self, place: Place, message: Outgoing, text: str, journal: Journal, stream: Stream | None
-    ) -> None:
+    async def _first(self, place: Place, message: Outgoing, text: str, journal: Journal, stream: Stream | None) -> None:
         """Say it where it was asked for; where that is provably gone, send it."""
         await self._reach.pace(place)
         asked = message.origin.message_id

@@ -69,8 +69,7 @@ CODES: Final[Mapping[int, tuple[Verdict, str]]] = {
     60011: (Verdict.OPERATOR, "the robot may not reach this person or group: widen its visibility"),
     WRONG_SECRET: (
         Verdict.OPERATOR,
-        "wecom.aibot.bot_id or secret is wrong, or the robot is not in long-connection mode: copy both again from"
-        " 工作台 > 智能机器人 > API 模式 > 长连接 and restart",
+        "bot_id or secret of wecom.aibot is wrong, or the robot is in callback mode: see its API 模式 page",
     ),
 }
 _WAIT: Final = 60.0  # seconds for which a limit holds

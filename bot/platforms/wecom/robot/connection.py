@@ -76,7 +76,7 @@ class Connection:
         opened: Callable[[], None],
         *,
         wait: float = 0.0,
-        patience: Patience = Patience(),  # noqa: B008 - frozen
+        patience: Patience = Patience(),
     ) -> None:
         """`opened` is called for each new connection, before anything comes over it; nothing is tried for `wait` s."""
         self._settings = settings
@@ -133,7 +133,9 @@ class Connection:
             return Unconfigured(self.problem)
         return Elsewhere(f"the robot is not connected: {self.problem or 'connecting'}")
 
-    async def ask(self, cmd: str, body: Body | None = None, *, req_id: str = "", patience: float | None = None) -> Frame:
+    async def ask(
+        self, cmd: str, body: Body | None = None, *, req_id: str = "", patience: float | None = None
+    ) -> Frame:
         """Send a command and return its answer. `req_id` is that of what is answered by it, empty for a new one.
 
         Raises Elsewhere when nothing was written, Unsure when no answer came (in `patience` seconds, or before the

@@ -47,8 +47,9 @@ class Journal:
         self.stream: str = known.get("stream", "")
         self.rated: bool = known.get("rated", False)  # WeCom shows 👍 and 👎 under its text
         self._media: dict[str, list[Any]] = dict(known.get("media", {}))  # by asset: media_id, when
-        before = {name: State(state) for name, state in known.get("steps", {}).items()}
-        self._steps = {name: State.UNSURE if state is State.BEGUN else state for name, state in before.items()}
+        self._steps: dict[str, State] = {}
+        for name, state in known.get("steps", {}).items():
+            self._steps[name] = State.UNSURE if state == State.BEGUN else State(state)
 
     def due(self, step: str) -> bool:
         """Whether a step is still to be taken."""

@@ -80,21 +80,30 @@ class Keeping:
             self._running = None
 
     async def _keep_some(self) -> bool:
-        """Keep what has come, all at once; whether that worked. What failed stays in its place."""
+        """Keep what has come, a chat in its order; whether that worked. What failed stays in its place."""
         group = [self._waiting[number] for number in range(min(TOGETHER, len(self._waiting)))]
-        found = await asyncio.gather(*map(self._accept, group), return_exceptions=True)
-        failed = []
-        for event, error in zip(group, found, strict=True):
-            if isinstance(error, StorageError | OSError):
-                failed.append(event)
-            elif isinstance(error, Exception):  # a defect; the same again would be the same
-                log.error("wecom: event %s was not kept", event.key, exc_info=error)
+        chats: dict[str, list[ChatEvent]] = {}
+        for event in group:
+            chats.setdefault(event.origin.chat_id, []).append(event)
+        left = {id(event) for some in await asyncio.gather(*map(self._keep_chat, chats.values())) for event in some}
+        failed = [event for event in group if id(event) in left]
         if failed:
             log.warning("wecom: %d events are not kept yet, trying again", len(failed))
         for _ in group:
             self._waiting.popleft()
         self._waiting.extendleft(reversed(failed))
         return not failed
+
+    async def _keep_chat(self, events: list[ChatEvent]) -> list[ChatEvent]:
+        """Keep one chat's events; those that are left."""
+        for number, event in enumerate(events):
+            try:
+                await self._accept(event)
+            except (StorageError, OSError):
+                return events[number:]
+            except Exception:  # a defect; the same again would be the same
+                log.exception("wecom: event %s was not kept", event.key, extra={"action": "event-refused"})
+        return []
 
 
 class RobotListener:

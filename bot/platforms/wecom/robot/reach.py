@@ -116,7 +116,7 @@ class Reach:
     async def ask(self, cmd: str, body: Body, *, req_id: str = "", patience: float | None = None) -> Frame:
         """Ask over the connection, whatever the pace. Raises what Connection.ask raises."""
         self.check()
-        assert self.line is not None  # noqa: S101 - check
+        assert self.line is not None
         return await self.line.ask(cmd, body, req_id=req_id, patience=patience)
 
     async def send(self, place: Place, body: Body) -> Frame:

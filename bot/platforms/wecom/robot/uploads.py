@@ -1,4 +1,4 @@
-"""Files up to WeCom over the long connection: in pieces of 512 KiB, two at a time, from the beginning when they are lost.
+"""Files up to WeCom over the long connection: in pieces of 512 KiB, two at a time, begun again when lost.
 
 An upload shows nobody anything, so every part of it may be done again.
 """
