@@ -76,7 +76,7 @@ class Connection:
         opened: Callable[[], None],
         *,
         wait: float = 0.0,
-        patience: Patience = Patience(),  # noqa: B008 - frozen
+        patience: Patience = Patience(),
     ) -> None:
         """`opened` is called for each new connection, before anything comes over it; nothing is tried for `wait` s."""
         self._settings = settings
@@ -88,6 +88,7 @@ class Connection:
         self._pending: dict[str, asyncio.Future[Frame | None]] = {}  # by req_id, what we asked; None = lost
         self._answered = 0.0  # when anything was answered last, of the monotonic clock
         self._stopping = asyncio.Event()
+        self._hushed = False
         self.connected = False
         self.displaced = False  # another program has the robot now
         self.refused = False  # the robot's id or secret is wrong
@@ -114,6 +115,10 @@ class Connection:
             log.warning("wecom: not connected: %s (again in %.1f s)", self.problem, seconds, extra=action)
             await self._rest(seconds)
 
+    def hush(self) -> None:
+        """Hand over nothing more; what is in hand can still be answered."""
+        self._hushed = True
+
     async def stop(self) -> None:
         """Close. What was asked and is not answered yet stays unsure."""
         self._stopping.set()
@@ -128,7 +133,9 @@ class Connection:
             return Unconfigured(self.problem)
         return Elsewhere(f"the robot is not connected: {self.problem or 'connecting'}")
 
-    async def ask(self, cmd: str, body: Body | None = None, *, req_id: str = "", patience: float | None = None) -> Frame:
+    async def ask(
+        self, cmd: str, body: Body | None = None, *, req_id: str = "", patience: float | None = None
+    ) -> Frame:
         """Send a command and return its answer. `req_id` is that of what is answered by it, empty for a new one.
 
         Raises Elsewhere when nothing was written, Unsure when no answer came (in `patience` seconds, or before the
@@ -260,7 +267,7 @@ class Connection:
         elif frame.event_type == DISPLACED:
             self.displaced = True
             line.transport.close()  # at once: WeCom itself closes it minutes later
-        elif frame.cmd in (frames.MESSAGE, frames.EVENT) and not self._stopping.is_set():
+        elif frame.cmd in (frames.MESSAGE, frames.EVENT) and not self._hushed:
             self._heard(frame)
 
     async def _ping(self, line: ClientConnection) -> None:

@@ -45,7 +45,6 @@ class Call:
     kind: CallKind
     req_id: str
     at: float  # of the monotonic clock
-    notice: str = ""  # what a pressed card shall also say
 
 
 class Line(Protocol):
@@ -96,11 +95,6 @@ class Reach:
             del self._calls[next(iter(self._calls))]
         self._calls[message_id] = Call(kind=kind, req_id=req_id, at=self._clock())
 
-    def remark(self, message_id: str, notice: str) -> None:
-        """What the pressed card shall also say, when it is shown anew."""
-        if (call := self._calls.get(message_id)) is not None:
-            self._calls[message_id] = Call(kind=call.kind, req_id=call.req_id, at=call.at, notice=notice)
-
     def call(self, message_id: str, kind: CallKind) -> Call | None:
         """What can still be answered in this way."""
         found = self._calls.get(message_id)
@@ -122,7 +116,7 @@ class Reach:
     async def ask(self, cmd: str, body: Body, *, req_id: str = "", patience: float | None = None) -> Frame:
         """Ask over the connection, whatever the pace. Raises what Connection.ask raises."""
         self.check()
-        assert self.line is not None  # noqa: S101 - check
+        assert self.line is not None
         return await self.line.ask(cmd, body, req_id=req_id, patience=patience)
 
     async def send(self, place: Place, body: Body) -> Frame:
