@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from bot.platforms.markup import bare, clip
@@ -19,11 +20,10 @@ from bot.reply import Reply
 from storage.records import Origin
 
 MAX_TEXT: Final = 2048  # bytes
-MAX_PARTS: Final = 6  # texts for one reply: a fifth of what a member may be sent in a minute
+MAX_PARTS: Final = 5  # full texts for one reply: of what a member may be sent in a minute it is a small part
 REMEMBERED: Final = 4 * 3600  # seconds for which WeCom swallows the same request
 PASSING: Final = ("queued", "running")
 _MARK: Final = 32  # bytes that a mark takes at most, line break included
-_NOTICE: Final = 112  # characters
 _DONE: Final = "✓"
 _REPLACED: Final = 10  # characters of a button
 
@@ -38,10 +38,14 @@ def scope_of(key: str, origin: Origin) -> str:
     return "/".join((key, origin.chat_id, origin.message_id, origin.sender))
 
 
-def texts(reply: Reply, scope: str, ending: str) -> list[str]:
-    """The reply in plain words, in as many texts as it takes; `ending` says that there was more."""
+def texts(reply: Reply, scope: str, ending: str, *, pressable: bool) -> list[str]:
+    """The reply in plain words, in as many texts as it takes; `ending` says that there was more.
+
+    What is `pressable`, on a card beside them, needs no words for what one could type instead.
+    """
     room = MAX_TEXT - _MARK
-    pieces = split(cut(plain(reply), MAX_PARTS * room * 9 // 10, ending), room)
+    said = replace(reply, buttons=()) if pressable else reply
+    pieces = split(cut(plain(said), MAX_PARTS * room, ending), room)
     mark = mark_of(reply, scope)
     if len(pieces) == 1:
         return [f"{pieces[0].rstrip()}\n{mark}"]
@@ -64,12 +68,7 @@ def says_all(card: Card, reply: Reply) -> bool:
     shown = (main["title"], main.get("desc", ""), card.get("sub_title_text", ""), rows)
     text, title = _line(bare(reply.text)), _line(reply.title)
     wanted = (title or text, text if title else "", _line(reply.note), [(_line(a), _line(b)) for a, b in reply.fields])
-    return shown == wanted and not any(button.hint for button in reply.buttons)
-
-
-def noticed(card: Card, notice: str) -> Card:
-    """The same card with another line of small print: what the last press did."""
-    return {**card, "sub_title_text": clip(notice, _NOTICE)} if notice else card
+    return shown == wanted
 
 
 def message(agent_id: str, member: str, kind: str, content: Mapping[str, Any], *, once: bool = True) -> Request:

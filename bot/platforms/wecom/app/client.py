@@ -31,7 +31,7 @@ THREADS: Final = 8  # calls at once
 _CONNECT: Final = 3.0  # seconds until a connection stands
 _MARGIN: Final = 300.0  # seconds before its end at which a token is renewed
 _PAUSE: Final = 5.0  # seconds until asking for a token again after a refusal: asking is what WeCom limits most
-_TOKEN: Final = "gettoken"
+_TOKEN: Final = "gettoken"  # noqa: S105 - a path
 _MEDIA: Final = "media"  # the field of an upload
 
 

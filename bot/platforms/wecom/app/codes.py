@@ -64,7 +64,10 @@ CODES: Final[Mapping[int, tuple[Verdict, str]]] = {
     45009: (Verdict.BUSY, "the organisation's limit of calls"),
     45033: (Verdict.BUSY, "too many calls at once"),
     48002: (Verdict.OPERATOR, f"the app may not use this API: give it the permission in {_APP} > 接口权限"),
-    50001: (Verdict.OPERATOR, f"the address people come back to is of no trusted domain: set {_APP} > 网页授权及JS-SDK"),
+    50001: (
+        Verdict.OPERATOR,
+        f"people come back to no trusted domain: set {_APP} > 网页授权及JS-SDK",
+    ),
     50002: (Verdict.NEVER, f"the person is outside the app's range: {_SCOPE}"),
     50003: (Verdict.OPERATOR, f"the app is switched off: enable it in {_APP}"),
     60011: (Verdict.NEVER, f"the app may not see this member or department: {_SCOPE}"),
@@ -79,6 +82,7 @@ CODES: Final[Mapping[int, tuple[Verdict, str]]] = {
     86008: (Verdict.NEVER, "the chat is not the app's own"),
     301002: (Verdict.OPERATOR, "wecom.app.agent_id and wecom.app.secret are of two apps: copy both from the same page"),
 }
+UNREACHED: Final = frozenset({40003, 50002, 60011, 60111, 81013, 82001})  # the member is out of reach
 _WAIT: Final = 60.0  # seconds; WeCom blocks for about the window of the limit, a minute
 _ADDRESS: Final = re.compile(r"from ip: ?([0-9a-fA-F.:]{3,45})", re.IGNORECASE)
 

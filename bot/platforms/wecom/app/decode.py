@@ -76,7 +76,7 @@ def key_of(fields: Fields) -> str:
 
 
 def response_code(fields: Fields) -> str:
-    """What the pressed card can be changed with, once. Whoever has it can: not for an event, which is kept and shown."""
+    """What the pressed card can be changed with, once, by whoever has it: nothing for an event, which is kept."""
     return line(fields.get("ResponseCode"))
 
 
@@ -130,7 +130,7 @@ def _press(fields: Fields, context: _Context) -> ChatEvent:
 
 def _picked(fields: Fields) -> dict[str, str]:
     """What was picked from a card's lists, by question: one list comes as an object, several as a list of objects."""
-    found = {}
+    found: dict[str, str] = {}
     for item in map(as_object, _several(as_object(fields.get("SelectedItems")).get("SelectedItem"))):
         for option in _several(as_object(item.get("OptionIds")).get("OptionId")):
             found.setdefault(line(item.get("QuestionKey")), line(option))
