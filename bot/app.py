@@ -121,7 +121,7 @@ def _console(services: Services) -> Console:
         keep_picture=partial(keep_picture, services.db, services.files),
         thumbnail=_thumbnail,
         names=settings.platforms.takes_names,
-        logins=services.logins if settings.platforms.takes_accounts else {},
+        logins={name: one for name, one in services.logins.items() if name in settings.platforms.account_platforms},
         greet=services.greet,
     )
 
