@@ -9,6 +9,7 @@ import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,6 +27,7 @@ from bot.inbox import Inbox
 from bot.kb_plan import WikiSource
 from bot.live import Live
 from bot.opening import image_choice
+from bot.platforms.base import Reshowing
 from bot.platforms.feishu.directory import Directory
 from bot.platforms.feishu.login import FeishuLogin
 from bot.platforms.feishu.platform import FeishuPlatform
@@ -34,6 +36,7 @@ from bot.platforms.registry import open_listeners, open_platforms
 from bot.platforms.web.feed import Feed
 from bot.render import Renderer
 from bot.replies import Words
+from bot.reshow import reshow
 from bot.settings import Environment
 from bot.settings.rules import rules
 from inference.device import DeviceState, ImageDevice
@@ -164,7 +167,7 @@ class Services:
 
     async def _press(self, event: ChatEvent) -> Pressed:
         try:
-            handled = await self.db.run(router.press, self.house(), event, utcnow())
+            handled = await self.db.run(self._pressed, self.house(), event, utcnow())
         except StorageError:  # undone as a whole, and a press never comes again by itself
             log.exception("press %s not kept", event.key, extra={"action": "press-failed"})
             return Pressed("warning", self.house().words.say("press.again"))
@@ -175,6 +178,12 @@ class Services:
         self.sender.wake.give()
         self._note(event)
         return Pressed(*handled.toast, handled.shown)
+
+    def _pressed(self, conn: Connection, house: House, event: ChatEvent, now: datetime) -> Handled:
+        handled = router.press(conn, house, event, now)
+        if handled.shown is None and isinstance(self.platforms.get(event.platform), Reshowing):
+            return replace(handled, shown=reshow(conn, house, event))
+        return handled
 
     def _deal(
         self, conn: Connection, house: House, entry_id: int, event: ChatEvent, now: datetime
