@@ -61,6 +61,7 @@ log = logging.getLogger("moqi")
 
 PRESS_PATIENCE = 2.5  # seconds a pressed button may take to be answered: Feishu waits 3
 GRACE = 10.0  # seconds that running work gets when the program is asked to stop
+LOOP_AGAIN = 1.0  # seconds until a loop that met a defect begins again
 KNOWLEDGE_AGAIN = 1.0  # seconds between two tries to read the knowledge base into the database
 
 
@@ -290,11 +291,11 @@ async def serving(
     wanted = set(kinds)
     if Kind.DRAW in wanted:
         services.device.start()
-    inbox = _task("inbox", services.inbox.run())
+    inbox = _task("inbox", kept_up("inbox", services.inbox.run))
     tasks = [
         inbox,
-        _task("sender", services.sender.run()),
-        _task("live", services.live.run()),
+        _task("sender", kept_up("sender", services.sender.run)),
+        _task("live", kept_up("live", services.live.run)),
         *(_task(f"worker {kind}", services.workers[kind].run()) for kind in wanted),
         _task("knowledge", _sync_knowledge(services, follow=listen)),
     ]
@@ -303,7 +304,9 @@ async def serving(
     firing = []
     if Kind.DRAW in wanted:
         tasks.append(_task("warm-up", _wake_when_ready(services)))
-        firing = [_task("alarms", services.alarms.run())]  # whoever cannot draw leaves them to whoever can
+        firing = [
+            _task("alarms", kept_up("alarms", services.alarms.run))
+        ]  # whoever cannot draw leaves them to whoever can
         tasks += firing
     services.clock.start()
     listening = [_task(f"{each.name} listener", each.run()) for each in services.listeners if listen]
@@ -419,6 +422,16 @@ async def _follow_wiki(services: Services, app: str, parts: Sequence[WikiSource]
 def _log_document(outcome: kb.Outcome) -> None:
     if outcome.problem:
         log.warning("%s: %s", outcome.name, outcome.problem, extra={"action": "document-failed"})
+
+
+async def kept_up(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a loop until it returns. A defect that its own nets did not foresee costs a second, not the loop."""
+    while True:
+        try:
+            return await run()
+        except Exception:
+            log.critical("%s met a defect and begins again", name, exc_info=True, extra={"action": "loop-failed"})
+            await asyncio.sleep(LOOP_AGAIN)
 
 
 def _task(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
