@@ -79,8 +79,8 @@ class Services:
         self.web = Feed()
         self.device = open_device(current)
         self.text = open_text_model(settings.model.text.engine)
-        cut = Words(settings.interface.language).cut()
-        opened = open_platforms(settings.platforms, db, self.web, cut, self.keep, self.act)
+        words = Words(settings.interface.language)
+        opened = open_platforms(settings.platforms, db, self.web, words, self.keep, self.act)
         self.platforms, self.listeners, self.doors = opened.platforms, opened.listeners, opened.doors
         apps = [one for one in self.platforms.values() if isinstance(one, FeishuPlatform)]
         self.directories = {one.name: Directory(one.name, one.settings, one.client, db) for one in apps}

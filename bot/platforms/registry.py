@@ -15,6 +15,7 @@ from bot.platforms.web.feed import Feed
 from bot.platforms.web.platform import WebPlatform
 from bot.platforms.wecom import settings as wecom_settings
 from bot.platforms.wecom.opening import open_wecom
+from bot.replies import Words
 from bot.settings import Platforms, Problem, SettingsError
 from storage.database import Database
 
@@ -36,8 +37,8 @@ class Opened:
     doors: Sequence[Door]
 
 
-def open_platforms(settings: Platforms, db: Database, web: Feed, cut: str, accept: Accept, act: Act) -> Opened:
-    """Every enabled platform; `cut` ends a text that is too long for one. Raises SettingsError."""
+def open_platforms(settings: Platforms, db: Database, web: Feed, words: Words, accept: Accept, act: Act) -> Opened:
+    """Every enabled platform. Raises SettingsError."""
     if found := problems(settings):
         raise SettingsError(found)
     platforms: list[ChatPlatform] = [TerminalPlatform()]
@@ -47,11 +48,11 @@ def open_platforms(settings: Platforms, db: Database, web: Feed, cut: str, accep
         platforms.append(WebPlatform(db, web))
     for name, app in settings.feishu_by_name().items():
         if app.enabled:
-            feishu = FeishuPlatform(app, cut=cut, name=name)
+            feishu = FeishuPlatform(app, cut=words.cut(), name=name)
             platforms.append(feishu)
             listeners += [Listener(feishu, db, accept, act)] if feishu.dials else []
     if settings.wecom.enabled:
-        wecom = open_wecom(settings.wecom, db, cut, accept, act)
+        wecom = open_wecom(settings.wecom, db, words, accept, act)
         platforms.append(wecom.platform)
         listeners += wecom.listeners
         doors += wecom.doors

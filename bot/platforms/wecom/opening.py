@@ -18,10 +18,12 @@ from bot.platforms.wecom.places import Way
 from bot.platforms.wecom.platform import WecomPlatform
 from bot.platforms.wecom.robot.callback import CallbackRobot
 from bot.platforms.wecom.robot.listener import open_robot
-from bot.platforms.wecom.settings import RobotMode, Wecom
+from bot.platforms.wecom.settings import RobotMode, Wecom, WecomAibot
 from bot.platforms.wecom.webhooks import Webhooks
+from bot.replies import Words
 from storage.database import Database
 
+PATIENCE = 20.0  # seconds for each step of fetching a file
 APP_PATH, ROBOT_PATH = "/wecom/app", "/wecom/aibot"
 
 
@@ -35,8 +37,9 @@ class OpenedWecom:
     doors: Sequence[Door]
 
 
-def open_wecom(settings: Wecom, db: Database, cut: str, accept: Accept, act: Act) -> OpenedWecom:
-    """What is enabled; `cut` ends a text that is too long. No connection is opened yet."""
+def open_wecom(settings: Wecom, db: Database, words: Words, accept: Accept, act: Act) -> OpenedWecom:
+    """What is enabled. No connection is opened yet."""
+    cut = words.cut()
     channels: dict[Way, Channel] = {}
     listeners: list[Listening] = []
     doors: list[Door] = []
@@ -46,7 +49,7 @@ def open_wecom(settings: Wecom, db: Database, cut: str, accept: Accept, act: Act
         if settings.app.listens:
             doors.append(Door(path=APP_PATH, answer=partial(app.handle, accept=accept, act=act)))
     if settings.aibot.enabled and settings.aibot.mode is RobotMode.LONG_CONNECTION:
-        channels[Way.ROBOT], listener = open_robot(settings.aibot, db, accept, act, cut)
+        channels[Way.ROBOT], listener = open_robot(settings.aibot, db, accept, act, words)
         listeners.append(listener)
     elif settings.aibot.enabled:
         robot = CallbackRobot(settings.aibot, db, cut)
@@ -54,5 +57,19 @@ def open_wecom(settings: Wecom, db: Database, cut: str, accept: Accept, act: Act
         doors.append(Door(path=ROBOT_PATH, answer=partial(robot.handle, accept=accept, act=act)))
     if settings.webhooks:
         channels[Way.WEBHOOK] = Webhooks(settings.webhooks, settings.app.base_url, cut)
-    platform = WecomPlatform(channels, _fetching(settings, app))
+    platform = WecomPlatform(channels, _Files(settings.aibot, app))
     return OpenedWecom(platform=platform, app=app, listeners=listeners, doors=doors)
+
+
+class _Files:
+    """Fetches what people send."""
+
+    def __init__(self, settings: WecomAibot, app: AppChannel | None) -> None:
+        self._settings = settings
+        self._app = app
+
+    async def __call__(self, event: ChatEvent, kind: str, limit: int) -> Enclosed | None:
+        """See bot.platforms.base.Enclosing."""
+        download = self._app.client.download if self._app is not None else None
+        async with httpx.AsyncClient(timeout=PATIENCE) as http:
+            return await media.enclosed(http, event, kind, limit, self._settings, download)

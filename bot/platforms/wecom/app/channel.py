@@ -127,12 +127,6 @@ class AppChannel:
                 await accept(self._with_picture(decoded))
         return 200, _TEXT, ""
 
-    async def enclosed(self, event: ChatEvent, kind: str, limit: int) -> Enclosed | None:
-        """The picture that the member sent before this message; None = there was none. Raises PlatformError."""
-        images = event.value.get("images") or ()
-        media = images[0].get("media") if kind == "picture" and images else None
-        return await self.client.download(str(media), limit) if media else None
-
     async def close(self) -> None:
         await self._presses.close()
         await self.client.close()

@@ -103,7 +103,7 @@ def _voice(fields: Fields, context: _Context) -> ChatEvent:
 
 def _image(fields: Fields, context: _Context) -> ChatEvent:
     """A picture alone says nothing; what it is for is said in the next message."""
-    value = {"images": [{"media": _needed(fields, "MediaId")}]}
+    value = {"images": [{"media_id": _needed(fields, "MediaId")}]}
     return _message(context, line(fields.get("MsgId")), "message type image", kind="ignored", value=value)
 
 
