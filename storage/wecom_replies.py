@@ -94,11 +94,6 @@ def take_back(conn: Connection, stream: str) -> bool:
     return _move(conn, stream, ReplyState.CLOSING, state=ReplyState.OVER)
 
 
-def revise(conn: Connection, stream: str, reply: dict[str, Any]) -> bool:
-    """What an answer's card says from now on, to whoever presses it."""
-    return conn.execute(update(table).where(table.c.stream == stream).values(reply=reply)).rowcount == 1
-
-
 def open_of(conn: Connection, sender: str, since: datetime, but: str) -> int:
     """How many other answers to somebody, begun after `since`, have not ended."""
     unended = table.c.state.in_((ReplyState.OPEN, ReplyState.CLOSING))

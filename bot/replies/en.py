@@ -108,6 +108,12 @@ TABLE: dict[str, str] = {
     "not_grounded": "The knowledge base does not say. Try other words, or ask an admin to add a document.",
     "nearest": "Nearest documents: {names}",
     "list": ", ",
+    "robot.received": "Got it, working on it…",
+    "robot.seen": "Got it.",
+    "robot.separate": "The result comes in a message of its own.",
+    "robot.pictures": "Pictures cannot be shown in this message: send `/jobs {job}` to see them.",
+    "robot.no_pictures": "Pictures cannot be shown in this message.",
+    "robot.lost": "The result of this message cannot be found any more. Send /jobs to see your jobs.",
     "cut": "… (too long, cut here)",
     "blocked.title": "Cannot be shown here",
     "blocked.outcome": "Job {job} is done and its result is kept, but the platform's content audit or your company's "

@@ -105,6 +105,12 @@ TABLE: dict[str, str] = {
     "not_grounded": "知识库里没有找到答案。换个说法再问，或请管理员补充文档。",
     "nearest": "最接近的文档：{names}",
     "list": "、",
+    "robot.received": "收到，马上处理…",
+    "robot.seen": "收到。",
+    "robot.separate": "结果单独发给你。",
+    "robot.pictures": "图在这里发不出来，发 `/jobs {job}` 就能看到。",
+    "robot.no_pictures": "图在这里发不出来。",
+    "robot.lost": "这条消息的结果找不到了。发 /jobs 看自己的任务。",
     "cut": "…（太长，已截断）",
     "blocked.title": "这里不能显示",
     "blocked.outcome": "任务 {job} 已经完成，结果也保存好了，但平台的内容审核或公司的安全规则不允许把它发到这里。"
