@@ -67,6 +67,8 @@ class Gateway:
         self.links: list[Link] = []
         self.opened = 0
         self.frames: list[dict[str, Any]] = []  # all that came in
+        self.replays = False  # what came while nobody was connected is pushed to the next connection
+        self._missed: list[Asked] = []
         self.displaced_seconds = 2.0  # from disconnected_event to the end of the old connection
         quiet = logging.getLogger("tests.simulators.wecom_gateway")
         quiet.setLevel(logging.CRITICAL + 1)  # the library complains loudly of the cuts we make
@@ -209,6 +211,11 @@ class Gateway:
             timer = threading.Timer(self.displaced_seconds, before.close)
             timer.daemon = True
             timer.start()
+        if self.replays:
+            self._missed, missed = [], self._missed
+            timer = threading.Timer(0.01, lambda: [self.push(asked) for asked in missed])  # after the acknowledgement
+            timer.daemon = True
+            timer.start()
         self._world.moved.notify_all()
 
     def _unheard(self, link: Link, req_id: str, fault: Fault) -> None:
@@ -248,7 +255,10 @@ class Gateway:
         """Bring a callback to its robot; False when it has no connection, and then it is lost."""
         link = self.of(asked.robot)
         cmd = "aibot_msg_callback" if asked.kind == "message" else "aibot_event_callback"
-        return link is not None and self._push(link, cmd, asked)
+        asked.delivered = (link is not None and self._push(link, cmd, asked)) or asked.delivered
+        if not asked.delivered:
+            self._missed.append(asked)
+        return asked.delivered
 
     def _push(self, link: Link, cmd: str, asked: Asked) -> bool:
         fault = self._world.take_fault(cmd)
