@@ -1,14 +1,18 @@
-"""What is wrong with a platform, told to the admins: once an hour and cause, through whatever still works."""
+"""What is wrong with a platform, told to the admins and to the groups that are named for it: once an hour and cause,
+through whatever still works."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Collection
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
 from bot.delivery import reply_row
+from bot.groups import origin
 from bot.replies.language import Language
 from bot.reply import Reply
 from storage import audit, outbox, users
@@ -16,19 +20,33 @@ from storage.records import ChatType, Identity, Origin, utcnow
 
 log = logging.getLogger("moqi.alerts")
 
+#: E-mail addresses, phone numbers, and what platforms call people, chats and messages.
+_PERSONAL = re.compile(
+    r"[\w.+-]+@[\w-]+\.[\w.-]+|(?<!\d)1\d{10}(?!\d)|\b(?=\w*\d)[A-Za-z0-9_-]{15,}|\bo[a-z]_[\w-]{4,}"
+)
+
 CAUSE = 60  # characters of a problem that tell one cause from another; what follows may differ from call to call
 
 
 def tell_admins(
-    conn: Connection, words: Language, platform: str, problem: str, *, working: bool, through: Collection[str]
+    conn: Connection,
+    words: Language,
+    platform: str,
+    problem: str,
+    *,
+    working: bool,
+    through: Collection[str],
+    groups: Collection[str] = (),
 ) -> None:
-    """Put the problem of a `platform` into the outbox for every admin on the platforms it may go `through`.
+    """Put the problem of a `platform` into the outbox for every admin on the platforms it may go `through`, and for
+    the `groups` of these names, who are told nothing about anybody.
 
     `working`: messages arrive all the same.
     """
     now = utcnow()
     key, people = f"alert-{_cause(platform, problem)}-{now:%Y%m%d%H}", _reachable(conn, through)
-    if not people or outbox.by_key(conn, f"{key}-0") is not None:
+    told = [*people, *_able(groups, problem)]
+    if not told or any(outbox.by_key(conn, f"{key}-{number}") is not None for number in range(len(told))):
         return
     log.error("%s: %s", platform, problem, extra={"action": "platform-problem"})
     audit.append(conn, "delivery", "platform.problem", platform, {"problem": problem}, now)
@@ -37,6 +55,19 @@ def tell_admins(
     reply = Reply(title=words.say("alert.title", platform=named), state="failed", text=text)
     for number, (user_id, identity) in enumerate(people):
         reply_row(conn, f"{key}-{number}", _directly(user_id, identity), reply, now)
+    public = replace(reply, text=words.say("alert.group", platform=named, problem=impersonal(problem)))
+    for number, name in enumerate(_able(groups, problem), len(people)):
+        reply_row(conn, f"{key}-{number}", origin(name), public, now)
+
+
+def impersonal(problem: str) -> str:
+    """A problem without what may name somebody: the platform's own words, ids, addresses, numbers. Pure."""
+    return _PERSONAL.sub("…", problem.partition("; it said:")[0])
+
+
+def _able(groups: Collection[str], problem: str) -> list[str]:
+    """Those that can be told: not the one that the problem is about."""
+    return [name for name in groups if f"“{name}”" not in problem]
 
 
 def _cause(platform: str, problem: str) -> str:

@@ -21,7 +21,7 @@ from bot.commands.when import (
 )
 from bot.context import House
 from bot.replies.booked import Shown
-from scheduler import firing, hours
+from scheduler import firing, hours, queue
 from scheduler.calendar import Once, Opening, Rule, Window
 from scheduler.policy import BATCH, RESERVED, Refusal
 from scheduler.queue import Submission
@@ -112,11 +112,16 @@ class Booker:
             key=due.key,
             user=owner,
             origin=reservation.origin,
-            params={**params, ordering.BOOKED: _booked(reservation, due)},
+            params={**params, ordering.BOOKED: _booked(reservation, due), **self._copies(params)},
             priority=RESERVED if reservation.closes_at is None else BATCH,
             not_before=hours.starts(self._house.policy, due.due + due.late),
             not_after=reservation.closes_at,
         )
+
+    def _copies(self, params: dict[str, Any]) -> dict[str, Any]:
+        """The groups that are given the picture, too, as they are set now."""
+        copies = self._house.groups.copies(params)
+        return {queue.COPIES: copies} if copies else {}
 
     def message(self, reservation: Reservation, fate: Occurrence, refusal: Refusal | None) -> dict[str, Any]:
         """What the owner is told when a due time was not run."""
@@ -126,7 +131,8 @@ class Booker:
 
     def over(self, reservation: Reservation, now: datetime) -> dict[str, Any]:
         """What the card of a reservation that will not fire again says from now on."""
-        said = self._house.words.reservation(reservation, Shown(now=now, cost=None))
+        groups = self._house.groups.given(reservation.params)
+        said = self._house.words.reservation(reservation, Shown(now=now, cost=None, groups=groups))
         return replace(said, tidies=True).to_json()
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from bot.commands import Rules
 from bot.engine import Engine
 from bot.events import ChatEvent
+from bot.groups import Groups
 from bot.moderation import Screen
 from bot.replies import Words
 from bot.reply import Reply
@@ -33,6 +34,7 @@ class House:
     started_at: datetime
     first_is_admin: bool
     screen: Screen = field(default_factory=Screen)
+    groups: Groups = field(default_factory=Groups)  # that are given finished reservations
     tenancies: Mapping[str, Tenancy] = field(default_factory=dict)  # by platform, where several organisations meet
 
 

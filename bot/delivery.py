@@ -37,6 +37,7 @@ from bot.reply import Reply
 from bot.rush import Rush
 from scheduler import quota
 from scheduler.progress import Signal
+from scheduler.queue import COPY
 from storage import audit, jobs, outbox
 from storage.database import Database
 from storage.errors import StorageError
@@ -54,6 +55,8 @@ WINDOW = timedelta(minutes=50)  # a platform forgets an idempotency key after an
 REMEMBERED = 10_000  # ended jobs whose late progress is still kept off
 REDIRECTED = "redirected"  # in a receipt: why the message goes to its owner instead of its chat
 AWAY = timedelta(seconds=1)  # until a message is looked at again whose platform's connection is not here
+FIRST_TRIES = 3  # of an outcome, for which its copies wait
+SECOND = timedelta(seconds=1)  # between two looks whether it has arrived
 TURN = timedelta(milliseconds=50)  # an outcome waits this long for its card's answer, again and again
 
 
@@ -71,17 +74,23 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """A later message says it all."""
+    """It is not to be sent."""
+
+    why: str = "the outcome came first"
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Its card is on its way; whether it arrived decides between a new message and an update."""
+    """Another message of its job is on its way; what becomes of that decides about this one."""
+
+    pause: timedelta = TURN
 
 
 def decide(delivery: Delivery, siblings: Mapping[str, Delivery]) -> Post | Update | Skip | Wait:
     """What to do with a message, given the other messages of its job."""
     outcome, card = siblings.get("outcome"), siblings.get("card")
+    if delivery.slot.startswith(COPY):
+        return _share(outcome)
     if delivery.slot == "card":
         untried = delivery.attempts <= 1
         return Skip() if outcome is not None and untried else Post()
@@ -96,6 +105,14 @@ def decide(delivery: Delivery, siblings: Mapping[str, Delivery]) -> Post | Updat
             return Wait()
         case _:
             return Post()
+
+
+def _share(outcome: Delivery | None) -> Post | Skip | Wait:
+    """A group sees the pictures of somebody's reservation after them, and not what could not be shown to them."""
+    if outcome is not None and BLOCKED in outcome.receipt:
+        return Skip("its content is refused where it was ordered")
+    waits = outcome is not None and outcome.state is DeliveryState.PENDING and outcome.attempts <= FIRST_TRIES
+    return Wait(SECOND) if waits else Post()
 
 
 def next_try(attempts: int, asked: float | None, spread: float) -> timedelta:
@@ -280,10 +297,10 @@ class Sender:
 
     async def _step(self, delivery: Delivery, seen: Seen) -> None:
         match decide(delivery, seen.siblings):
-            case Skip():
-                await self._db.run(outbox.skipped, delivery.id, "the outcome came first")
-            case Wait():
-                await self._db.run(outbox.hand_back, delivery.id, utcnow() + TURN)
+            case Skip(why):
+                await self._db.run(outbox.skipped, delivery.id, why)
+            case Wait(pause):
+                await self._db.run(outbox.hand_back, delivery.id, utcnow() + pause)
                 self.wake.give()
             case Post():
                 await self._send(delivery, seen.reply, None)
@@ -419,6 +436,8 @@ def _siblings(conn: Connection, delivery: Delivery) -> dict[str, Delivery]:
 def _for_owner(conn: Connection, delivery: Delivery) -> bool:
     """Whether a message that cannot reach its group goes to the person directly instead: once, and only what was
     booked. Who orders in a group sees that it is gone; who booked weeks ago does not."""
+    if delivery.slot.startswith(COPY):  # its owner has it already
+        return False
     if delivery.origin.chat_type is not ChatType.GROUP:  # nor again: what was redirected goes to a person
         return False
     if delivery.job_id is None:

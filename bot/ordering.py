@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from bot.commands import Draw
 from bot.context import House
+from bot.groups import TO
 from bot.replies import job_reply
 from inference.images import batching, pricing
 from inference.requests import ImageRequest, passes
@@ -25,6 +26,8 @@ MAX_SEED = 2**32
 
 #: The parameter in which a job carries the reservation that ordered it.
 BOOKED = "booked"
+#: What only a booked job carries: a later one that goes back to it does not.
+OF_BOOKING = frozenset({BOOKED, TO, queue.COPIES})
 
 
 def submission(

@@ -9,11 +9,12 @@ from sqlalchemy import Connection
 
 from bot.context import House
 from bot.delivery import REDIRECTED
-from bot.replies import job_reply
+from bot.replies import job_reply, shared_reply
 from bot.reply import Reply
 from scheduler import places
 from scheduler.pausing import held
 from scheduler.progress import Progress
+from scheduler.queue import COPY
 from storage import assets, jobs, outbox
 from storage.outbox import BLOCKED
 from storage.records import ChatType, Delivery, Job, JobState, utcnow
@@ -53,6 +54,8 @@ class Renderer:
         job = jobs.get(conn, delivery.job_id)
         if job is None:
             raise LookupError(f"message {delivery.key} is about job {delivery.job_id}, which does not exist")
+        if delivery.slot.startswith(COPY):
+            return shared_reply(job, self._house().words, tuple(assets.of_job(conn, job.id)))
         return self.job(conn, job, None)
 
     def job(self, conn: Connection, job: Job, progress: Progress | None) -> Reply:

@@ -23,6 +23,7 @@ from bot.delivery import Cards, Sender
 from bot.enclosures import Enclosures
 from bot.engine import Engine
 from bot.events import ChatEvent
+from bot.groups import groups
 from bot.inbox import Inbox
 from bot.kb_plan import WikiSource
 from bot.live import Live
@@ -113,15 +114,17 @@ class Services:
         """The rules, words and engines at this moment."""
         settings = self.current.settings
         card = None if self.device.problem else self.device.card
+        told = groups(settings.platforms.wecom.webhooks)
         return House(
             words=Words(settings.interface.language, settings.parameters),
             policy=settings.policy.queue(),
-            rules=rules(settings.parameters, settings.policy.limits, card),
+            rules=rules(settings.parameters, settings.policy.limits, card, told.named),
             card=card,
             engines=self.engines(),
             started_at=self.started_at,
             first_is_admin=settings.platforms.web.first_is_admin,
             screen=settings.policy.moderation.screen(),
+            groups=told,
             tenancies={name: directory.tenancy for name, directory in self.directories.items()},
         )
 
@@ -223,7 +226,10 @@ class Services:
 
     def _tell_admins(self, conn: Connection, platform: str, problem: str, working: bool) -> None:
         through = [name for name in self.platforms if working or name != platform]
-        alerts.tell_admins(conn, self.house().words, platform, problem, working=working, through=through)
+        house = self.house()
+        alerts.tell_admins(
+            conn, house.words, platform, problem, working=working, through=through, groups=house.groups.alerts
+        )
 
     def _read_image(self, asset_id: int) -> bytes:
         asset = self.db.read_sync(assets.get, asset_id)

@@ -27,6 +27,11 @@ from storage.jobs import Lane
 from storage.line import Person
 from storage.records import Job, JobState, Kind, Origin, Place, User
 
+#: The parameter in which a job carries who else is given its pictures: name -> Origin as JSON.
+COPIES = "copies"
+#: What the slot of such a message begins with; the name follows.
+COPY = "to-"
+
 #: How many waiting jobs a claim looks at: enough to fill a batch past people at their limit.
 LOOK_AHEAD = 200
 
@@ -223,6 +228,8 @@ def succeed(
     if beyond.units:
         jobs.charge(conn, job.id, job.cost + beyond.units, (*job.notices, *beyond.notices))
     _tell(conn, job, now)
+    if result.get("assets"):
+        _share(conn, job, now)
     _audit(conn, "scheduler", "done", job.id, now)
     return True
 
@@ -350,6 +357,13 @@ def _refunded(conn: Connection, job: Job, why: str, now: datetime, actor: str = 
 
 def _tell(conn: Connection, job: Job, now: datetime) -> None:
     outbox.add(conn, message_key(job.id, "outcome"), job.origin, slot="outcome", job_id=job.id, now=now)
+
+
+def _share(conn: Connection, job: Job, now: datetime) -> None:
+    """Give the pictures to those beside its owner for whom they were booked."""
+    for name, origin in job.params.get(COPIES, {}).items():
+        slot = f"{COPY}{name}"
+        outbox.add(conn, message_key(job.id, slot), Origin.from_json(origin), slot=slot, job_id=job.id, now=now)
 
 
 def _audit(conn: Connection, actor: str, action: str, job_id: int, now: datetime, **detail: Any) -> None:

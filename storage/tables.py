@@ -198,6 +198,27 @@ leases = Table(
     Column("seen", Utc),  # until when its holder missed nothing; null = never said
 )
 
+# What WeCom is answered when it asks again about a message of the robot in callback mode (storage/wecom_replies.py).
+wecom_replies = Table(
+    "wecom_replies",
+    metadata,
+    Column("stream", Text, primary_key=True),  # what WeCom asks by; made from the message's id
+    Column("msgid", Text, nullable=False),
+    Column("chat_id", Text, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("opened_at", Utc, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reply", Json),  # what it says now; null = nothing yet
+    Column("delivery", Text, nullable=False, default=""),  # key of the message that ends it
+    Column("closing_at", Utc),  # since when its end waits for being fetched
+    Column("response_url", Text, nullable=False, default=""),  # one further answer; a secret; empty = none, or used
+    Column("until", Utc, nullable=False),  # the response_url can be used
+    Column("used_by", Text, nullable=False, default=""),  # key of the message that goes, or went, by response_url
+    CheckConstraint("state in ('open', 'promised', 'closing', 'told', 'over')", name="state"),
+    Index("ix_wecom_replies_chat", "chat_id", "until"),
+    Index("ix_wecom_replies_sender", "sender", "opened_at"),
+)
+
 # The web chat's own history: what a platform like Feishu keeps for us elsewhere.
 messages = Table(
     "messages",

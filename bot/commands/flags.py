@@ -33,6 +33,7 @@ FLAGS = {
     "at": "at",
     "every": "every",
     "late": "late",
+    "to": "to",
     "dry-run": "dry-run",
     "dry_run": "dry-run",
     "dryrun": "dry-run",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bot.commands.clean import half_width
 from bot.commands.flags import Measures, clip, take_flags
+from bot.commands.names import nearest
 from bot.commands.rules import SEED_MAX, Bounds, Rules
 from bot.commands.values import Draw, From, Mistake, Preview, Redo, Reserve
 from bot.commands.when import recurrence_length, time_length, window_length
@@ -18,7 +19,7 @@ _RATIO = re.compile(r"([0-9]{1,5}(?:\.[0-9]{1,5})?)\s*[:xX*×/]\s*([0-9]{1,5}(?:
 #: Parameters /help explains -> their key in parameters.yaml.
 TOPICS = {"size": "size", "ar": "size", "n": "count", "count": "count", "seed": "seed", "steps": "steps"}
 TOPICS |= {"cfg": "cfg_scale", "cfg_scale": "cfg_scale", "neg": "prompt", "prompt": "prompt"}
-TOPICS |= {"at": "reserve", "every": "reserve", "late": "reserve", "dry-run": "draw"}
+TOPICS |= {"at": "reserve", "every": "reserve", "late": "reserve", "to": "reserve", "dry-run": "draw"}
 TOPICS |= {"from": "draw", "strength": "draw"}
 _FROM = re.compile(r"(?:任务|job)?\s*[#＃]?([0-9]{1,40})(?:[.．]([1-9]))?(?=$|[\s,，;；。])", re.IGNORECASE)
 _RATIO_ONLY = re.compile(r"[:/]")
@@ -65,6 +66,7 @@ class Options:
     at: str
     every: str
     late: int | None
+    to: str
     dry_run: bool
     source: From | None
     strength: float | None
@@ -77,9 +79,11 @@ def draw(text: str, rules: Rules) -> Draw | Reserve | Preview:
         raise Mistake("at_and_every")
     _not_dry(options, "dry_later" if options.at or options.every else "")
     if options.at or options.every:
-        return Reserve(draw=_draw(options, rules), at=options.at, every=options.every, late=options.late)
+        return _later(options, rules, options.at, options.every)
     if options.late is not None:
         raise Mistake("late_alone")
+    if options.to:
+        raise Mistake("to_alone", given=options.to)
     drawn = _draw(options, rules)
     return Preview(draw=drawn) if options.dry_run else drawn
 
@@ -90,7 +94,11 @@ def reserve(text: str, rules: Rules, *, at: str = "", every: str = "") -> Reserv
     if options.at or options.every:
         raise Mistake("time_twice")
     _not_dry(options, "dry_later")
-    return Reserve(draw=_draw(options, rules), at=at, every=every, late=options.late)
+    return _later(options, rules, at, every)
+
+
+def _later(options: Options, rules: Rules, at: str, every: str) -> Reserve:
+    return Reserve(draw=_draw(options, rules), at=at, every=every, late=options.late, to=options.to)
 
 
 def _draw(options: Options, rules: Rules) -> Draw:
@@ -120,6 +128,8 @@ def redo(job: int, text: str, rules: Rules) -> Redo:
     options = _options(text, rules)
     if options.at or options.every:
         raise Mistake("redo_later")
+    if options.to:
+        raise Mistake("to_alone", given=options.to)
     _not_dry(options, "dry_redo")
     if options.source is not None:
         raise Mistake("redo_from")
@@ -181,6 +191,7 @@ def _options(text: str, rules: Rules) -> Options:
         at=flags.get("at", ""),
         every=flags.get("every", ""),
         late=_late(flags.get("late")),
+        to=_group(flags.get("to"), rules.groups),
         dry_run="dry-run" in flags,
         source=_source(flags.get("from")),
         strength=_strength(flags.get("strength"), rules.strength),
@@ -217,6 +228,20 @@ def _late(written: str | None) -> int | None:
     if match is None or not 1 <= int(match[1]) <= _LATE_MAX:
         raise Mistake("late_form", given=clip(written), high=_LATE_MAX)
     return int(match[1])
+
+
+def _group(written: str | None, groups: tuple[str, ...]) -> str:
+    """The group that is meant, as settings call it; empty when nothing was written."""
+    if written is None:
+        return ""
+    if not groups:
+        raise Mistake("no_groups", given=clip(written))
+    meant = half_width(written).casefold()
+    found = [name for name in groups if half_width(name).casefold() == meant]
+    if not found:
+        near = " / ".join(f"--to {name}" for name in nearest(written, groups))
+        raise Mistake("unknown_group", given=clip(written), near=near, names=" / ".join(groups))
+    return written if written in found else found[0]
 
 
 def _picture_size(flags: dict[str, str], rules: Rules) -> tuple[int, int] | None:

@@ -153,6 +153,7 @@ class Rules:
     prompt_max: int = 2000  # characters, of questions too
     guidance: bool = False  # whether cfg > 0 does anything
     concurrency: int = 3  # jobs of one person that run at once; the others wait
+    groups: tuple[str, ...] = ()  # that a reservation may name: --to NAME
     practice: bool = False  # whether the model is the built-in one, which draws only simple figures
 
     def narrowed(self, card: ModelCard) -> Rules:

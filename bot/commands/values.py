@@ -126,6 +126,7 @@ class Reserve:
     at: str = ""  # a time, or a window of the day
     every: str = ""  # a recurrence
     late: int | None = None  # minutes; later than that it is skipped. None = it is drawn however late
+    to: str = ""  # the group that is given the picture, too; empty = none
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

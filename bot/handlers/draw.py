@@ -94,7 +94,7 @@ def _beginning(params: dict[str, Any]) -> tuple[object, object]:
 
 def _kept(params: dict[str, Any]) -> dict[str, Any]:
     """An earlier order without the reservation it came from: it is ordered now."""
-    return {name: value for name, value in params.items() if name != ordering.BOOKED}
+    return {name: value for name, value in params.items() if name not in ordering.OF_BOOKING}
 
 
 def changed(params: dict[str, Any], command: Redo) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from bot.booking import Understood, Wanted
 from bot.commands import OnReservation, Reserve, Retime
 from bot.commands.when import Problem
 from bot.context import Context, Handled
+from bot.groups import TO
 from bot.handlers.draw import refused
 from bot.replies.booked import Shown
 from bot.reply import Reply
@@ -31,6 +32,7 @@ def reserve(ctx: Context, command: Reserve) -> Handled:
     params = remix.ordered(ctx, command.draw)
     if isinstance(params, Refusal):
         return refused(ctx, params)
+    params |= {TO: command.to} if command.to else {}
     wanted = Wanted(kind=Kind.DRAW, work=ordering.work(params))
     zone = _zone(ctx)
     found = (
@@ -128,7 +130,7 @@ def _new_card(ctx: Context, reservation: Reservation, found: Understood) -> Hand
     """Show a reservation in a message of its own."""
     cost = ordering.price(ctx.house, reservation.params)
     shown = Shown(now=ctx.now, cost=cost, notes=found.notes, asked=found.asked, full=found.full)
-    shown = replace(shown, hours=_hours(ctx, reservation))
+    shown = _completed(ctx, reservation, shown)
     key = _post(ctx, reservation, shown, ctx.event.origin)
     return Handled(outcome="reply", card=key, arm=_alarm(reservation))
 
@@ -136,8 +138,12 @@ def _new_card(ctx: Context, reservation: Reservation, found: Understood) -> Hand
 def _revise(ctx: Context, reservation: Reservation, notes: tuple[str, ...] = ()) -> None:
     """Bring the card that shows a reservation up to date."""
     shown = Shown(now=ctx.now, cost=ordering.price(ctx.house, reservation.params), notes=notes)
-    shown = replace(shown, hours=_hours(ctx, reservation))
+    shown = _completed(ctx, reservation, shown)
     _post(ctx, reservation, shown, reservation.origin, replaces=reservation.card)
+
+
+def _completed(ctx: Context, reservation: Reservation, shown: Shown) -> Shown:
+    return replace(shown, hours=_hours(ctx, reservation), groups=ctx.house.groups.given(reservation.params))
 
 
 def _hours(ctx: Context, reservation: Reservation) -> tuple[str, ...]:

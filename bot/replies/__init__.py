@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bot.replies.cards import job_reply, practice_remark
+from bot.replies.cards import job_reply, practice_remark, shared_reply
 from bot.replies.language import Language
 from bot.replies.words import Words
 
-__all__ = ["Language", "Words", "job_reply", "practice_remark"]
+__all__ = ["Language", "Words", "job_reply", "practice_remark", "shared_reply"]

@@ -28,6 +28,7 @@ class Shown:
     notes: tuple[str, ...] = ()
     asked: Problem | None = None  # what its owner is to choose
     full: Opening | None = None  # the opening that was meant, and has no room
+    groups: tuple[str, ...] = ()  # that are given its pictures, too
     hours: tuple[str, ...] = ()  # in which alone it may start, when it falls due outside them
 
 
@@ -119,6 +120,7 @@ def _fields(
     fields.append((words.say("field.size"), f"{params['width']}x{params['height']}"))
     if params["count"] > 1:
         fields.append((words.say("field.count"), str(params["count"])))
+    fields += [(words.say("field.to"), words.listed(shown.groups))] if shown.groups else []
     return (*fields, *begun_with(params, words))
 
 

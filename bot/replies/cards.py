@@ -141,6 +141,13 @@ def _drawn(job: Job, words: Language, assets: Sequence[Asset], card: ModelCard |
     )
 
 
+def shared_reply(job: Job, words: Language, assets: Sequence[Asset]) -> Reply:
+    """A finished picture for whom it was booked, too: nothing to press, nothing of its owner's affairs."""
+    shown = _drawn(job, words, assets, None)
+    label = (words.say("note.ai"), practice_remark(job, words))
+    return replace(shown, fields=_booked(job, words), buttons=(), form=None, note=_joined(*label))
+
+
 def _redo_form(job: Job, words: Language) -> Form:
     """改词重画: description, size and seed as they were, to be changed and sent."""
     stood = prefilled(job.params)

@@ -112,6 +112,12 @@ TABLE: dict[str, str] = {
     "robot.longer": "This takes a while, I will send it when it is ready",
     "robot.unsure": "What I just sent may not have arrived. If you do not see it, please send your message again.",
     "robot.unsure.job": "The message about job #{job} may not have arrived. If you do not see it, send `/jobs {job}`.",
+    "robot.received": "Got it, working on it…",
+    "robot.seen": "Got it.",
+    "robot.separate": "The result comes in a message of its own.",
+    "robot.pictures": "Pictures cannot be shown in this message: send `/jobs {job}` to see them.",
+    "robot.no_pictures": "Pictures cannot be shown in this message.",
+    "robot.lost": "The result of this message cannot be found any more. Send /jobs to see your jobs.",
     "cut": "… (too long, cut here)",
     "blocked.title": "Cannot be shown here",
     "blocked.outcome": "Job {job} is done and its result is kept, but the platform's content audit or your company's "
@@ -124,6 +130,7 @@ TABLE: dict[str, str] = {
     "alert.title": "{platform} needs an admin",
     "alert.text": "Messages cannot be sent now:\n{problem}\n\nThey are kept and sent once it is set right. "
     "`moqi doctor` checks all settings; you are told once an hour of the same cause.",
+    "alert.group": "{problem}\n\nAdmins: `moqi doctor` checks every setting. Each cause is reported once an hour.",
     "alert.working": "Messages arrive, but not as they are meant to:\n{problem}\n\n`moqi doctor` checks all settings; "
     "you are told once an hour of the same cause.",
     # --- failures ----------------------------------------------------------------------------------------------
@@ -256,8 +263,8 @@ TABLE: dict[str, str] = {
     "usage.open_quote": "The quote at character {position} is never closed: {near}. Close it, or remove it.",
     "usage.unknown_flag": "There is no {flag}. {hint}",
     "usage.unknown_flag.near": "Did you mean {near}?",
-    "usage.unknown_flag.none": "There are --size --ar --n --seed --steps --cfg --neg --at --every --late --from "
-    "--strength --dry-run; to write it as text, put a lone -- before it.",
+    "usage.unknown_flag.none": "There are --size --ar --n --seed --steps --cfg --neg --at --every --late --to "
+    "--from --strength --dry-run; to write it as text, put a lone -- before it.",
     "usage.repeated_flag": "{flag} stands there twice, please keep one.",
     "usage.missing_value": "{flag} needs a value, {example}.",
     "usage.not_a_number": "{flag} takes a number from {low} to {high}, “{given}” is none.",
@@ -303,6 +310,12 @@ TABLE: dict[str, str] = {
     "usage.late_alone": "--late goes with --at or --every, like `--at 22:00 --late 30`.",
     "usage.late_form": "--late takes minutes (1 to {high}) beyond which it is skipped, or run for any; "
     "“{given}” was not understood.",
+    "usage.to_alone": "--to is for reservations: it goes with --at or --every, like `--at 9:00 --to {given}`.",
+    "usage.no_groups": "There is no group to post to, so --to {given} cannot be used. Leave it out, or ask an admin to "
+    "add a group robot to wecom.webhooks in platforms.yaml.",
+    "usage.unknown_group": "There is no group called “{given}”. {hint}",
+    "usage.unknown_group.near": "Did you mean `{near}`?",
+    "usage.unknown_group.none": "There are: {names}.",
     "usage.dry_later": "A reservation's card shows its times and price before you confirm. Please leave out --dry-run.",
     "usage.dry_redo": "A redo cannot be tried. Write the whole order, like `/draw a cat --dry-run`.",
     "usage.strength_alone": "--strength goes with --from, like `--from 17 --strength 0.5`.",
@@ -447,6 +460,7 @@ TABLE: dict[str, str] = {
     "field.zone": "Time zone",
     "field.price": "Price",
     "field.late": "If late",
+    "field.to": "Also posted to",
     "price.once": "{cost}, taken when it fires",
     "price.each": "{cost} each, taken when it fires",
     "price.unknown": "as the model then costs",
@@ -574,6 +588,7 @@ TABLE: dict[str, str] = {
     "fires.\n"
     "`--late 30`: skip it when more than 30 minutes late; without it, it is drawn all the same.\n"
     "Another time `/reserve r12 friday 9:00` · `/pause r12` · `/resume r12` · `/cancel r12`",
+    "help.reserve.to": "`--to {name}`: the picture is also posted to that group ({names}); without it, only to you.",
     "help.draw.limits": "At most {count} pictures an order; {concurrency} jobs of one person run at once, the others "
     "wait.",
     "help.draw.later": "`--at tonight at 10`, `--every weekdays 9:00`: later, see `/help reserve`",

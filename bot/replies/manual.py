@@ -34,6 +34,8 @@ def page(words: Language, topic: str, role: Role, rules: Rules, parameters: Para
         limits = {"count": f"{rules.count.high:g}", "concurrency": rules.concurrency}
         lines.append(words.say("help.draw.limits", **limits))
         lines += [words.say("help.practice")] if rules.practice else []
+    if topic == "reserve" and rules.groups:
+        lines.append(words.say("help.reserve.to", name=rules.groups[0], names=words.listed(rules.groups)))
     if topic == "quota" and role is Role.ADMIN:
         lines += [words.say("help.quota.admin"), words.say("help.quota.admin_more")]
     lines.append(words.say("help.also", names=" ".join(f"`/{alias}`" for alias in COMMANDS[topic])))

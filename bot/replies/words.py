@@ -54,6 +54,7 @@ EXAMPLES = {
     "--at": "--at 22:00",
     "--every": "--every 9:00",
     "--late": "--late 30",
+    "--to": "--to 设计群",
     "--strength": "--strength 0.6",
 }
 

@@ -109,6 +109,12 @@ TABLE: dict[str, str] = {
     "robot.longer": "还要一会儿，好了我发给你",
     "robot.unsure": "刚才的消息可能没有送到。没看到的话，请再发一次你的消息。",
     "robot.unsure.job": "任务 #{job} 的消息可能没有送到。没看到的话，发 `/jobs {job}` 再看一次。",
+    "robot.received": "收到，马上处理…",
+    "robot.seen": "收到。",
+    "robot.separate": "结果单独发给你。",
+    "robot.pictures": "图在这里发不出来，发 `/jobs {job}` 就能看到。",
+    "robot.no_pictures": "图在这里发不出来。",
+    "robot.lost": "这条消息的结果找不到了。发 /jobs 看自己的任务。",
     "cut": "…（太长，已截断）",
     "blocked.title": "这里不能显示",
     "blocked.outcome": "任务 {job} 已经完成，结果也保存好了，但平台的内容审核或公司的安全规则不允许把它发到这里。"
@@ -119,6 +125,7 @@ TABLE: dict[str, str] = {
     "alert.title": "{platform}需要管理员处理",
     "alert.text": "消息现在发不出去：\n{problem}\n\n处理好之前它们都留着，之后会自动补发。"
     "`moqi doctor` 会检查全部设置；同一个原因一小时只提醒一次。",
+    "alert.group": "{problem}\n\n管理员请运行 `moqi doctor` 查看；同一个原因一小时只提醒一次。",
     "alert.working": "消息照常送达，但少了一些效果：\n{problem}\n\n"
     "`moqi doctor` 会检查全部设置；同一个原因一小时只提醒一次。",
     # --- failures ----------------------------------------------------------------------------------------------
@@ -235,7 +242,7 @@ TABLE: dict[str, str] = {
     "usage.open_quote": "第 {position} 个字处的引号没有配对：{near}。请补上另一半，或删掉它。",
     "usage.unknown_flag": "没有 {flag} 这个选项。{hint}",
     "usage.unknown_flag.near": "你是不是想用 {near}？",
-    "usage.unknown_flag.none": "可用：--size --ar --n --seed --steps --cfg --neg --at --every --late --from "
+    "usage.unknown_flag.none": "可用：--size --ar --n --seed --steps --cfg --neg --at --every --late --to --from "
     "--strength --dry-run；想当文字用，前面单独加 --。",
     "usage.repeated_flag": "{flag} 写了两次，请只留一个。",
     "usage.missing_value": "{flag} 后面少了值，{example}。",
@@ -277,6 +284,12 @@ TABLE: dict[str, str] = {
     "usage.time_twice": "时间写了两次。/reserve 后面已经有时间，去掉 --at 或 --every 就好。",
     "usage.late_alone": "--late 要和 --at 或 --every 一起写，如 `--at 22:00 --late 30`。",
     "usage.late_form": "--late 写分钟数（1 到 {high}），晚过它就跳过；写 run 是再晚也画。“{given}”没看懂。",
+    "usage.to_alone": "--to 只给预约用，要和 --at 或 --every 一起写，如 `--at 明天9:00 --to {given}`。",
+    "usage.no_groups": "这里还没有可以发的群，用不上 --to {given}。请去掉它再发，"
+    "或请管理员在 platforms.yaml 的 wecom.webhooks 里加上群机器人。",
+    "usage.unknown_group": "没有叫“{given}”的群。{hint}",
+    "usage.unknown_group.near": "你是不是想写 `{near}`？",
+    "usage.unknown_group.none": "可以写：{names}。",
     "usage.dry_later": "预约的卡片在确认前就会显示时间和价格，不用 --dry-run。请去掉它再发。",
     "usage.dry_redo": "重画不能试算。请把描述写全，如 `/draw 一只猫 --dry-run`。",
     "usage.strength_alone": "--strength 要和 --from 一起写，如 `--from 17 --strength 0.5`。",
@@ -413,6 +426,7 @@ TABLE: dict[str, str] = {
     "field.zone": "时区",
     "field.price": "价格",
     "field.late": "若晚了",
+    "field.to": "同时发到",
     "price.once": "{cost}，到时才计",
     "price.each": "每次 {cost}，到时才计",
     "price.unknown": "到时按当时的模型计",
@@ -539,6 +553,7 @@ TABLE: dict[str, str] = {
     "`/draw 海报 --at 22:00-06:00`（时段内有空就画）。确认后才生效，到时才计额度。\n"
     "`--late 30`：晚过 30 分钟就跳过，不写则照画。\n"
     "改时间 `/reserve r12 后天9:00` · 暂停 `/pause r12` · 恢复 `/resume r12` · 取消 `/cancel r12`",
+    "help.reserve.to": "`--to {name}`：画好后也发到这个群（{names}），不写就只发给你。",
     "help.draw.limits": "一次最多 {count} 张；同一人同时做 {concurrency} 个任务，其余的排队。",
     "help.draw.later": "`--at 今晚10点`、`--every 工作日9:00`：到时再画，见 `/help reserve`",
     "help.ask": "查知识库回答，附出处",

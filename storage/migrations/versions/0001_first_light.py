@@ -193,6 +193,27 @@ def _create_tables() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_leases")),
     )
     op.create_table(
+        "wecom_replies",
+        sa.Column("stream", sa.Text(), nullable=False),
+        sa.Column("msgid", sa.Text(), nullable=False),
+        sa.Column("chat_id", sa.Text(), nullable=False),
+        sa.Column("sender", sa.Text(), nullable=False),
+        sa.Column("opened_at", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("reply", sa.Text()),
+        sa.Column("delivery", sa.Text(), nullable=False),
+        sa.Column("closing_at", sa.Text()),
+        sa.Column("response_url", sa.Text(), nullable=False),
+        sa.Column("until", sa.Text(), nullable=False),
+        sa.Column("used_by", sa.Text(), nullable=False),
+        sa.CheckConstraint(
+            "state in ('open', 'promised', 'closing', 'told', 'over')", name=op.f("ck_wecom_replies_state")
+        ),
+        sa.PrimaryKeyConstraint("stream", name=op.f("pk_wecom_replies")),
+    )
+    op.create_index("ix_wecom_replies_chat", "wecom_replies", ["chat_id", "until"])
+    op.create_index("ix_wecom_replies_sender", "wecom_replies", ["sender", "opened_at"])
+    op.create_table(
         "stretches",
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("priority", sa.Integer(), nullable=False),
@@ -536,6 +557,7 @@ def _drop_tables() -> None:
     op.drop_table("users")
     op.drop_table("stretches")
     op.drop_table("sources")
+    op.drop_table("wecom_replies")
     op.drop_table("leases")
     op.drop_table("lanes")
     op.drop_table("inbox")
