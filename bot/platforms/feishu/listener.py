@@ -15,8 +15,8 @@ from bot.platforms.base import PlatformError, Retry
 from bot.platforms.feishu.backfill import catch_up
 from bot.platforms.feishu.connection import Connection, Patience
 from bot.platforms.feishu.platform import FeishuPlatform
-from bot.platforms.inbound import Accept, Act
 from bot.platforms.holding import Holding, Rhythm
+from bot.platforms.inbound import Accept, Act
 from storage.database import Database
 from storage.errors import StorageError
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from bot.context import Pressed
 from bot.events import ChatEvent, Ignored
 from bot.platforms.base import PROBLEM, Blocked, Enclosed, Outgoing, PlatformError, Unconfigured, Undelivered
 from bot.platforms.feishu import receipts, render, resources, wire

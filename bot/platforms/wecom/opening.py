@@ -52,7 +52,7 @@ def open_wecom(settings: Wecom, db: Database, words: Words, accept: Accept, act:
         channels[Way.ROBOT], listener = open_robot(settings.aibot, db, accept, act, words)
         listeners.append(listener)
     elif settings.aibot.enabled:
-        robot = CallbackRobot(settings.aibot, db, cut)
+        robot = CallbackRobot(settings.aibot, db, words)
         channels[Way.ROBOT] = robot
         doors.append(Door(path=ROBOT_PATH, answer=partial(robot.handle, accept=accept, act=act)))
     if settings.webhooks:

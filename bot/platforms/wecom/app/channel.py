@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from bot.events import ChatEvent
-from bot.platforms.base import PROBLEM, Enclosed, Outgoing, Undelivered
+from bot.platforms.base import PROBLEM, Outgoing, Undelivered
 from bot.platforms.wecom import render
 from bot.platforms.wecom.app import callback, cards
 from bot.platforms.wecom.app.client import WecomClient
