@@ -304,6 +304,8 @@ feedback = Table(
     Column("job_id", ForeignKey("jobs.id"), primary_key=True),
     Column("user_id", ForeignKey("users.id"), primary_key=True),
     Column("value", Integer, nullable=False),  # 1 | -1
+    Column("reasons", Json, nullable=False, default=()),  # why not, where that was asked: see storage/feedback.py
+    Column("said", Text, nullable=False, default=""),
     Column("at", Utc, nullable=False),
     CheckConstraint("value in (1, -1)", name="value"),
 )
