@@ -15,6 +15,7 @@ class Button:
     value: dict[str, Any] = field(default_factory=dict)  # e.g. {"job": 17}
     style: str = "default"  # default | primary | danger
     quiet: bool = False  # a mark beside the small print, not one of the buttons that do something (👍 👎)
+    hint: str = ""  # the same in words, where no button can stand: 发送 `/cancel 17` 取消
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +44,7 @@ class Form:
     fields: tuple[FormField, ...]
     value: dict[str, Any] = field(default_factory=dict)  # e.g. {"job": 17}
     open: bool = False
+    hint: str = ""  # the command that does the same, in words, where no form can stand
 
 
 FORM_OPEN, FORM_CLOSE = "form_open", "form_close"

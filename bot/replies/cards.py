@@ -160,6 +160,7 @@ def _redo_form(job: Job, words: Language) -> Form:
         close=words.say("form.close"),
         fields=(prompt, size, seed),
         value={"job": job.id},
+        hint=words.say("hint.redo_form", job=job.id),
     )
 
 
@@ -316,4 +317,5 @@ def _joined(*parts: str) -> str:
 
 
 def _button(action: str, job: Job, words: Language, style: str = "default") -> Button:
-    return Button(action=action, label=words.say(f"button.{action}"), value={"job": job.id}, style=style)
+    hint = words.say(f"hint.{action}", job=job.id) if words.knows(f"hint.{action}") else ""
+    return Button(action=action, label=words.say(f"button.{action}"), value={"job": job.id}, style=style, hint=hint)

@@ -61,6 +61,8 @@ TABLE: dict[str, str] = {
     "button.redo_form": "Edit and redraw",
     "button.vote_up": "👍",
     "button.vote_down": "👎",
+    "hint.cancel": "Send `/cancel {job}` to cancel",
+    "hint.redo_form": "To change it, send `/redo {job} new description`",
     "form.prompt": "Description",
     "form.send": "Draw this",
     "form.close": "Close",

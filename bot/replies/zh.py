@@ -61,6 +61,8 @@ TABLE: dict[str, str] = {
     "button.redo_form": "改词重画",
     "button.vote_up": "👍",
     "button.vote_down": "👎",
+    "hint.cancel": "发送 `/cancel {job}` 取消",
+    "hint.redo_form": "改词重画：发送 `/redo {job} 新的描述`",
     "form.prompt": "描述",
     "form.send": "按这个画",
     "form.close": "收起",

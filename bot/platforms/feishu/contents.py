@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_PLACEHOLDER = re.compile(r"@_user_[0-9]+")
-_OWN = "\ue000"  # stands where the bot's own mention stood, until the spaces around it are joined
-_SPACES = dict.fromkeys(map(ord, "\u00a0\u2007\u202f"), " ")
-# Invisible marks that break a command word. The joiners U+200C/D stay: they hold emoji and scripts together.
-_INVISIBLE = dict.fromkeys([0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
-_CONTROLS = dict.fromkeys([*(c for c in range(32) if c not in (9, 10)), *range(127, 160), ord(_OWN)])
-_SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")  # half a character from JSON: no database takes it
-_TABLE = {**_SPACES, **_INVISIBLE, **_CONTROLS, **_SURROGATES}
+from bot.platforms.written import OWN, as_list, as_object, clean, line
 
+_PLACEHOLDER = re.compile(r"@_user_[0-9]+")
 Json = Mapping[str, Any]
 
 
@@ -103,37 +97,8 @@ def named_by(item: object, bot: str) -> Named:
 
 def resolve(text: str, named: list[Named]) -> str:
     """Write names for placeholders and take the bot's own mention out."""
-    words = {item.placeholder: _OWN if item.own else f"@{item.name}" for item in named}
+    words = {item.placeholder: OWN if item.own else f"@{item.name}" for item in named}
     words["@_all"] = "@all"  # may have no entry of its own
     longest_first = sorted(filter(None, words), key=len, reverse=True)  # @_user_1 is a prefix of @_user_10
     text = re.sub("|".join(map(re.escape, longest_first)), lambda found: words[found[0]], text)
-    return re.sub(rf"(^|\n)?[ \t]*{_OWN}[ \t]*", lambda found: " " if found[1] is None else found[1], text).strip()
-
-
-def clean(value: object) -> str:
-    """Text without what no reader sees and no database keeps; its words untouched."""
-    return value.replace("\r\n", "\n").translate(_TABLE) if isinstance(value, str) else ""
-
-
-def line(value: object) -> str:
-    """Cleaned text on one line."""
-    return clean(value).replace("\n", " ").strip()
-
-
-def plain(value: Any) -> Any:
-    """A button's value with its texts cleaned."""
-    if isinstance(value, dict):
-        return {line(name): plain(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    return clean(value) if isinstance(value, str) else value
-
-
-def as_object(value: object) -> dict[str, Any]:
-    """A JSON object, or an empty one."""
-    return value if isinstance(value, dict) else {}
-
-
-def as_list(value: object) -> Iterator[Any]:
-    """The items of a JSON list, or none."""
-    return iter(value if isinstance(value, list) else [])
+    return re.sub(rf"(^|\n)?[ \t]*{OWN}[ \t]*", lambda found: " " if found[1] is None else found[1], text).strip()

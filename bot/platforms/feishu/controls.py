@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bot.platforms.feishu.rules import MAX_INPUT
-from bot.platforms.feishu.texts import Element, clip, escape, markdown_element, plain_text
+from bot.platforms.feishu.texts import Element, escape, markdown_element, plain_text
+from bot.platforms.markup import clip
 from bot.reply import FORM_CLOSE, Button, Form, FormField, Reply
 from storage.records import ChatType
 

@@ -9,18 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot.events import ChatEvent, Mention
-from bot.platforms.feishu.contents import (
-    Content,
-    Json,
-    as_list,
-    as_object,
-    clean,
-    content_of,
-    line,
-    named_by,
-    plain,
-    resolve,
-)
+from bot.platforms.feishu.contents import Content, Json, content_of, named_by, resolve
+from bot.platforms.written import as_list, as_object, clean, line, plain
 from storage.records import ChatType, Identity, Origin
 
 PLATFORM = "feishu"  # the main app; further ones are feishu-<name>

@@ -14,7 +14,8 @@ from urllib.parse import quote, urlsplit
 
 from bot.platforms.feishu.controls import fitting, foot, form_element, row_of
 from bot.platforms.feishu.rules import MAX_CARD_BYTES, check_card, size_of
-from bot.platforms.feishu.texts import Element, bare, clip, escape, markdown, markdown_element, plain_text
+from bot.platforms.feishu.texts import Element, escape, markdown, markdown_element, plain_text
+from bot.platforms.markup import bare, clip
 from bot.reply import FORM_OPEN, Button, Picture, Reply, SourceLink
 from storage.records import ChatType
 

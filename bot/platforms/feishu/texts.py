@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from bot.platforms.markup import dressed
+
 _SPECIAL = str.maketrans({c: f"&#{ord(c)};" for c in "&<>*~[]()`_$#!|\\"})
 _LINE_START = re.compile(r"(?m)^([ \t]*)([-+])(?=\s)")  # would begin a list
-_SPANS = re.compile(r"\*\*(?P<bold>[^*\n]+)\*\*|`(?P<code>[^`\n]+)`")
 
 Element = dict[str, Any]
 
@@ -19,17 +20,7 @@ def escape(text: str) -> str:
 
 def markdown(text: str) -> str:
     """A reply's text, whose only markup is `**bold**` and backquoted code, as a card's markdown."""
-    parts, last = [], 0
-    for found in _SPANS.finditer(text):
-        parts.append(escape(text[last : found.start()]))
-        parts.append(f"**{escape(found['bold'])}**" if found["bold"] else _code(found["code"]))
-        last = found.end()
-    return "".join([*parts, escape(text[last:])])
-
-
-def bare(text: str) -> str:
-    """A reply's text without its markup."""
-    return _SPANS.sub(lambda found: found["bold"] or found["code"], text)
+    return dressed(text, escape, lambda bold: f"**{escape(bold)}**", _code)
 
 
 def _code(text: str) -> str:
@@ -46,9 +37,3 @@ def markdown_element(element_id: str, content: str, small: bool = False) -> Elem
 def plain_text(text: str) -> Element:
     """Letters only: for headlines, buttons and labels."""
     return {"tag": "plain_text", "content": text}
-
-
-def clip(text: str, limit: int) -> str:
-    """One line of at most `limit` characters."""
-    line = " ".join(text.split())
-    return line if len(line) <= limit else f"{line[: limit - 1]}…"
