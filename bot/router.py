@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -52,11 +52,11 @@ BUTTONS: dict[str, Callable[[int], Command]] = {
     "redo": lambda job: Redo(job=job),
     "reseed": lambda job: Redo(job=job, reseed=True),
     "cancel": lambda job: Cancel(job=job),
-    "vote_up": lambda job: Vote(job=job, value=feedback.UP),
-    "vote_down": lambda job: Vote(job=job, value=feedback.DOWN),
     FORM_OPEN: lambda job: ShowForm(job=job, open=True),
     FORM_CLOSE: lambda job: ShowForm(job=job, open=False),
 }
+#: What a vote says: WeCom's own also say that they are taken back, and why.
+VOTES = {"vote_up": feedback.UP, "vote_down": feedback.DOWN, "vote_none": 0}
 #: What a button orders that stands for one of the job's pictures.
 PICTURE_BUTTONS: dict[str, Callable[..., Command]] = {
     "variation": lambda job, picture: Variation(job=job, picture=picture),
@@ -162,6 +162,8 @@ def _wanted(ctx: Context) -> Command | Conversation | UsageError:
     if ctx.event.kind == "action":
         job, index = ctx.event.value.get("job"), ctx.event.value.get("index")
         make = BUTTONS.get(ctx.event.action)
+        if ctx.event.action in VOTES:
+            make = partial(_vote, VOTES[ctx.event.action], ctx.event.value)
         if ctx.event.action in PICTURE_BUTTONS and _number(index) and 1 <= index <= PICTURES_MAX:
             make = partial(PICTURE_BUTTONS[ctx.event.action], picture=index)
         if not _number(job) or not job or (make is None and ctx.event.action != REDO_FORM):
@@ -183,6 +185,17 @@ def _with_quote(wanted: Command | Conversation | UsageError, ctx: Context) -> Co
     return Ask(question=said) if isinstance(wanted, Ask) else Conversation(text=said)
 
 
+def _vote(value: int, carried: Mapping[str, object], job: int) -> Command:
+    """A press on 👍 or 👎, which a second one takes back; with `reasons` it is the platform's own: what stands now."""
+    reasons, said = carried.get("reasons"), carried.get("said")
+    if not isinstance(reasons, list):
+        return Vote(job=job, value=value) if value else Vote(job=job, value=0, stated=True)
+    known = tuple(feedback.REASONS[one] for one in reasons if _number(one) and one in feedback.REASONS)
+    words = users.shown(said, feedback.LONGEST) if isinstance(said, str) else ""
+    against = value == feedback.DOWN
+    return Vote(job=job, value=value, stated=True, reasons=known if against else (), said=words if against else "")
+
+
 def _on_reservation(act: str, value: dict[str, object]) -> Command | UsageError:
     reservation, version, choice = (value.get(name, 0) for name in ("reservation", "version", "choice"))
     if not (_number(reservation) and _number(version) and _number(choice)) or not reservation:
@@ -197,6 +210,8 @@ def _elsewhere(ctx: Context, wanted: Command | Conversation) -> Refusal | None:
     """
     event = ctx.event
     if event.kind != "action" or event.platform == "web":  # a page shows nobody a card from elsewhere
+        return None
+    if isinstance(wanted, Vote) and wanted.stated:  # given to a message of ours itself, which nobody forwards
         return None
     home, known = _shown_by(ctx, wanted)
     if home is None or (home.platform, home.chat_id) == (event.platform, event.origin.chat_id):

@@ -80,7 +80,7 @@ def _connected(wanted: WecomAibot, environment: Environment) -> Check:
 
 def lease(wanted: WecomAibot) -> str:
     """What the server that has the robot's connection holds."""
-    return f"long-connection:{wanted.bot_id}"
+    return f"long-connection:wecom:{wanted.bot_id}"
 
 
 def _accepted(told: Subscription, wanted: WecomAibot) -> Check:

@@ -99,6 +99,18 @@ class Enclosing(Protocol):
 
 
 @runtime_checkable
+class Recognising(Protocol):
+    """A platform whose events may call people otherwise than they are known here."""
+
+    async def recognise(self, event: ChatEvent) -> ChatEvent:
+        """The event as it is to be dealt with: sender, origin.sender and mentions are who they are known as.
+
+        Takes no longer than a pressed button can wait; who cannot be told in time stays as they came. Raises
+        StorageError and nothing else.
+        """
+
+
+@runtime_checkable
 class Previewing(Protocol):
     """A platform that must be given a picture before a card can show it."""
 

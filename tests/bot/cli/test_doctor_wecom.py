@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from bot.cli.common import Exit
 from bot.doctor import Check
@@ -318,6 +321,23 @@ def test_all_of_it_in_one_installation(moqi: Installation, wecom: WecomSimulator
     assert not any(secret in ran.out for secret in secrets)
     wecom.app.trusted_ip = False
     assert moqi("doctor", "--port", "0", "--json").code == Exit.BROKEN
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.en.md"])
+def test_the_settings_in_the_readme_can_be_used(name: str) -> None:
+    text = (Path(__file__).parents[3] / name).read_text(encoding="utf-8")
+    blocks = [textwrap.dedent(one) for one in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+    found = [
+        Platforms.model_validate(yaml.safe_load(re.sub(r"\$\{\w+\}", "0" * 43, one)))
+        for one in blocks
+        if "wecom:" in one
+    ]
+    robot_, app, hooks = found
+    assert (robot_.wecom.aibot.enabled, robot_.wecom.aibot.name) == (True, "墨契")
+    assert (app.wecom.app.listens, app.account_platforms, app.takes_names) == (True, ("wecom",), False)
+    assert f"{app.web.public_url}/wecom/app" in text
+    assert f"{app.web.public_url}/login/wecom/start" in text
+    assert next(webhooks(hooks.wecom)).ok
 
 
 def test_without_wecom_one_line_says_so(moqi: Installation) -> None:
