@@ -6,7 +6,7 @@ WireError
 ├── Malformed  400  not what WeCom sends
 └── TooLarge   413  more than WeCom ever sends
 
-It needs wechatpy, whose import takes its time: call `load` in a thread first.
+It needs wechatpy, whose import takes its time: call `wechat.load` in a thread first.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final
 from urllib.parse import unquote
 
+from bot.platforms.wecom.app import wechat
 from bot.platforms.wecom.app.decode import instant
 from bot.platforms.wecom.settings import WecomApp
 
@@ -69,11 +70,6 @@ class Message:
     fields: dict[str, Any]
 
 
-def load() -> None:
-    """Import what the gate needs, a third of a second the first time."""
-    import bot.platforms.wecom.app.wechat  # noqa: F401
-
-
 def verify(query: bytes, settings: WecomApp, now: datetime) -> Echo:
     """What GET, the verification of the address, is to be answered with. Raises WireError."""
     named = parameters(query)
@@ -84,8 +80,6 @@ def verify(query: bytes, settings: WecomApp, now: datetime) -> Echo:
 
 def receive(query: bytes, body: bytes, settings: WecomApp, now: datetime) -> Message:
     """What POST brings. Raises WireError."""
-    from bot.platforms.wecom.app import wechat
-
     if len(body) > MAX_BODY:
         raise TooLarge(f"{len(body)} bytes")
     try:
@@ -111,8 +105,6 @@ def parameters(query: bytes) -> dict[str, str]:
 
 def _check(named: dict[str, str], sealed: str, settings: WecomApp, now: datetime) -> None:
     """Raises Forged or Stale. Nothing inside is looked at before."""
-    from bot.platforms.wecom.app import wechat
-
     stamp = named.get("timestamp", "")
     if not sealed:
         raise Malformed("nothing encrypted in it")
@@ -126,8 +118,6 @@ def _check(named: dict[str, str], sealed: str, settings: WecomApp, now: datetime
 
 
 def _open(sealed: str, settings: WecomApp) -> str:
-    from bot.platforms.wecom.app import wechat
-
     key = base64.b64decode(f"{settings.encoding_aes_key.get_secret_value()}=")
     try:
         return wechat.decrypt(sealed, key, settings.corp_id)

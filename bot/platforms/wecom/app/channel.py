@@ -17,7 +17,7 @@ from typing import Any, Final
 from bot.events import ChatEvent
 from bot.platforms.base import PROBLEM, Outgoing, Undelivered
 from bot.platforms.wecom import render
-from bot.platforms.wecom.app import callback, cards
+from bot.platforms.wecom.app import callback, cards, wechat
 from bot.platforms.wecom.app.client import WecomClient
 from bot.platforms.wecom.app.codes import UNREACHED, MediaGone
 from bot.platforms.wecom.app.decode import Ignored, decode, response_code
@@ -134,7 +134,7 @@ class AppChannel:
     async def _load(self) -> None:
         """wechatpy takes a third of a second to import: in a thread, and only where somebody posts to us."""
         if not self._loaded:
-            await asyncio.to_thread(callback.load)
+            await asyncio.to_thread(wechat.load)
             self._loaded = True
 
     # What goes out ----------------------------------------------------------------------------------------------------

@@ -15,15 +15,13 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from bot.platforms.base import TOO_LARGE, Enclosed, Retry, Undelivered
 from bot.platforms.budget import Budget
 from bot.platforms.wecom.app.codes import Answer, Busy, Verdict, error_of
+from bot.platforms.wecom.app.wechat import Client, exchange, open_client
 from bot.platforms.wecom.settings import WecomApp
-
-if TYPE_CHECKING:
-    from bot.platforms.wecom.app.wechat import Client
 
 log = logging.getLogger(__name__)
 
@@ -122,8 +120,6 @@ class WecomClient:
         return future.result()
 
     def _talk(self, verb: str, path: str, params: dict[str, Any], more: dict[str, Any]) -> Answer:
-        from bot.platforms.wecom.app.wechat import exchange, open_client
-
         with self._opening:
             if self._wechat is None:
                 self._wechat = open_client(self._settings, (min(_CONNECT, self._timeout), self._timeout))

@@ -1,7 +1,7 @@
-"""wechatpy at work: its client, parser and crypto for WeCom (wechatpy.enterprise). To be imported in a thread.
+"""wechatpy at work: its client, parser and crypto for WeCom (wechatpy.enterprise).
 
-Importing it takes a third of a second, most of that for requests. Nothing outside this file knows wechatpy, and nothing
-that it raises leaves this file.
+Nothing outside this file knows wechatpy, and nothing that it raises leaves this file. Importing it takes a third of a
+second, most of that for requests: `load` does so, in a thread.
 """
 
 from __future__ import annotations
@@ -9,16 +9,11 @@ from __future__ import annotations
 import logging
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
+from urllib.parse import unquote_to_bytes
 from xml.parsers.expat import ExpatError
-
-from wechatpy.enterprise import parse_message
-from wechatpy.enterprise.client import WeChatClient
-from wechatpy.enterprise.crypto import PrpCrypto
-from wechatpy.enterprise.parser import xmltodict  # which refuses entities
-from wechatpy.exceptions import WeChatClientException, WeChatException
-from wechatpy.utils import WeChatSigner
 
 from bot.platforms.base import Enclosed
 from bot.platforms.wecom.app.codes import Answer
@@ -26,40 +21,51 @@ from bot.platforms.wecom.settings import WecomApp
 
 _PIECE: Final = 64 * 1024  # bytes of a file read at once
 _HIDDEN: Final = "***"
+_TAGS: Final = 40  # in an envelope; a stranger's thousands would hold everybody up
+
+Client = Any  # wechatpy's, mended
 
 
 class Unreadable(Exception):
     """Not what WeCom sends, or not made with our key for our organisation."""
 
 
-class Client(WeChatClient):  # type: ignore[misc]  # wechatpy has no types
-    """wechatpy's client for one app, without its own ideas of tokens."""
-
-    def __init__(self, settings: WecomApp, timeout: tuple[float, float]) -> None:
-        """`timeout`: seconds until a connection stands, and between two pieces of an answer."""
-        self.API_BASE_URL = f"{settings.base_url}/cgi-bin/"
-        super().__init__(settings.corp_id, settings.secret.get_secret_value(), timeout=timeout, auto_retry=False)
-
-    def fetch_access_token(self) -> dict[str, Any]:
-        """A new token, which is not kept here. wechatpy's own way goes to a fixed address, with no time limit."""
-        # None is left out of the address, and keeps wechatpy from adding a token.
-        params = {"corpid": self.corp_id, "corpsecret": self.secret, "access_token": None}
-        return dict(self.get("gettoken", params=params))
-
-    def shut(self) -> None:
-        """Close the connections."""
-        self._http.close()
-
-    def _decode_result(self, res: Any) -> Any:
-        """A file stays unread, for who asked to read as much as they want; it may be JSON itself."""
-        return res if "content-disposition" in res.headers else super()._decode_result(res)
+def load() -> None:
+    """Import what the other functions need."""
+    import wechatpy.enterprise
+    import wechatpy.enterprise.client
+    import wechatpy.enterprise.crypto
+    import wechatpy.enterprise.parser  # noqa: F401
 
 
 def open_client(settings: WecomApp, timeout: tuple[float, float]) -> Client:
-    """The client to use in as many threads as one likes."""
+    """wechatpy's client for one app, without its own ideas of tokens, to use in as many threads as one likes.
+
+    `timeout`: seconds until a connection stands, and between two pieces of an answer.
+    """
+    from wechatpy.enterprise.client import WeChatClient
+
+    class Mended(WeChatClient):  # type: ignore[misc]  # wechatpy has no types
+        API_BASE_URL = f"{settings.base_url}/cgi-bin/"
+
+        def fetch_access_token(self) -> dict[str, Any]:
+            """A new token, which is not kept here. wechatpy's own way has a fixed address and no time limit."""
+            # None is left out of the address, and keeps wechatpy from adding a token.
+            params = {"corpid": self.corp_id, "corpsecret": self.secret, "access_token": None}
+            return dict(self.get("gettoken", params=params, allow_redirects=False))
+
+        def shut(self) -> None:
+            """Close the connections."""
+            self._http.close()
+
+        def _decode_result(self, res: Any) -> Any:
+            """A file stays unread, for who asked to read as much as they want; it may be JSON itself."""
+            return res if "content-disposition" in res.headers else super()._decode_result(res)
+
     logger = logging.getLogger("urllib3")  # tells every address at DEBUG, secret and token included
     logger.setLevel(max(logging.INFO, logger.level))
-    return Client(settings, timeout)
+    secret = settings.secret.get_secret_value()
+    return Mended(settings.corp_id, secret, timeout=timeout, auto_retry=False)
 
 
 def exchange(client: Client, verb: str, path: str, params: Mapping[str, Any], more: Mapping[str, Any]) -> Answer:
@@ -68,16 +74,22 @@ def exchange(client: Client, verb: str, path: str, params: Mapping[str, Any], mo
     It never raises what wechatpy or requests raise: that carries the secret and the token, in words and in fields.
     """
     answer = _tried(client, verb, path, params, more)
-    hidden = (client.secret, str(params.get("access_token") or ""))
+    return hidden(answer, (client.secret, str(params.get("access_token") or "")))
+
+
+def hidden(answer: Answer, secrets: Iterable[str]) -> Answer:
+    """The answer with nothing secret in what it says."""
     if "errmsg" not in answer.body:
         return answer
     errmsg = str(answer.body["errmsg"])
-    for secret in filter(None, hidden):
+    for secret in filter(None, secrets):
         errmsg = errmsg.replace(secret, _HIDDEN)
-    return Answer(code=answer.code, body={**answer.body, "errmsg": errmsg}, status=answer.status)
+    return replace(answer, body={**answer.body, "errmsg": errmsg})
 
 
 def _tried(client: Client, verb: str, path: str, params: Mapping[str, Any], more: Mapping[str, Any]) -> Answer:
+    from wechatpy.exceptions import WeChatClientException
+
     given: dict[str, Any] = {name: value for name, value in more.items() if name != "limit"}
     try:
         if path == "gettoken":
@@ -128,12 +140,15 @@ def _filename(disposition: str) -> str | None:
     if not disposition:
         return None
     _, found, name = disposition.partition("filename=")
-    # Headers are read as Latin-1, WeCom writes UTF-8.
-    return name.partition(";")[0].strip(' "').encode("latin-1", "replace").decode("utf-8", "replace") if found else ""
+    # Headers are read as Latin-1; what is no ASCII stands there as UTF-8, or as %xx.
+    raw = name.partition(";")[0].strip(' "').encode("latin-1", "replace")
+    return unquote_to_bytes(raw).decode("utf-8", "replace") if found else ""
 
 
 def signature(token: str, timestamp: str, nonce: str, encrypted: str) -> str:
     """What msg_signature must say."""
+    from wechatpy.utils import WeChatSigner
+
     signer = WeChatSigner()
     signer.add_data(token, timestamp, nonce, encrypted)
     return str(signer.signature)
@@ -141,6 +156,9 @@ def signature(token: str, timestamp: str, nonce: str, encrypted: str) -> str:
 
 def decrypt(encrypted: str, key: bytes, receiver: str) -> str:
     """What WeCom encrypted for `receiver` (our corp_id). Raises Unreadable."""
+    from wechatpy.enterprise.crypto import PrpCrypto
+    from wechatpy.exceptions import WeChatException
+
     try:
         return str(PrpCrypto(key).decrypt(encrypted, receiver))
     # wechatpy checks neither padding nor lengths: these are what it stumbles over then.
@@ -150,6 +168,10 @@ def decrypt(encrypted: str, key: bytes, receiver: str) -> str:
 
 def sealed(body: bytes) -> str:
     """The encrypted part of a callback. Raises Unreadable."""
+    from wechatpy.enterprise.parser import xmltodict  # which refuses entities
+
+    if body.count(b"<") > _TAGS:
+        raise Unreadable("far too many elements")
     try:
         found = xmltodict.parse(body)["xml"]["Encrypt"]
     except (ExpatError, ValueError, LookupError, TypeError) as error:
@@ -161,6 +183,8 @@ def sealed(body: bytes) -> str:
 
 def fields(xml: str) -> dict[str, Any]:
     """A message or event as wechatpy reads it: its elements by name. Raises Unreadable."""
+    from wechatpy.enterprise import parse_message
+
     try:
         # Of what it does not know it keeps the elements only, so of everything they are what we go by.
         return dict(parse_message(xml)._data)
