@@ -29,10 +29,6 @@ from bot.kb_plan import WikiSource
 from bot.live import Live
 from bot.opening import image_choice
 from bot.platforms.base import Recognising, Reshowing
-from bot.platforms.directory import Directory
-from bot.platforms.feishu.directory import Directory as FeishuDirectory
-from bot.platforms.feishu.login import FeishuLogin
-from bot.platforms.feishu.platform import FeishuPlatform
 from bot.platforms.feishu.wiki import Wiki
 from bot.platforms.registry import open_platforms
 from bot.platforms.web.feed import Feed
@@ -84,10 +80,7 @@ class Services:
         words = Words(settings.interface.language)
         opened = open_platforms(settings.platforms, db, self.web, words, self.keep, self.act)
         self.platforms, self.listeners, self.doors = opened.platforms, opened.listeners, opened.doors
-        apps = [one for one in self.platforms.values() if isinstance(one, FeishuPlatform)]
-        companies = {one.name: FeishuDirectory(one.name, one.settings, one.client, db) for one in apps}
-        self.directories: dict[str, Directory] = {**companies}
-        self.logins = {one.name: FeishuLogin(one.name, one.settings, companies[one.name].organisation) for one in apps}
+        self.directories, self.logins = opened.directories, opened.logins
         self.inbox = Inbox(db, self.handle)
         self.enclosures = Enclosures(db, self.files, self.platforms, self.house, self.inbox.wake.give)
         cards = Cards()

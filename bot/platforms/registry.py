@@ -6,10 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.platforms.base import ChatPlatform
+from bot.platforms.directory import Directory
 from bot.platforms.feishu import settings as feishu_settings
+from bot.platforms.feishu.directory import Directory as FeishuDirectory
 from bot.platforms.feishu.listener import Listener
+from bot.platforms.feishu.login import FeishuLogin
 from bot.platforms.feishu.platform import FeishuPlatform
 from bot.platforms.inbound import Accept, Act, Door, Listening
+from bot.platforms.login import Login
 from bot.platforms.terminal.platform import TerminalPlatform
 from bot.platforms.web.feed import Feed
 from bot.platforms.web.platform import WebPlatform
@@ -35,6 +39,8 @@ class Opened:
     platforms: Mapping[str, ChatPlatform]
     listeners: Sequence[Listening]
     doors: Sequence[Door]
+    directories: Mapping[str, Directory]  # who looks up people, by platform
+    logins: Mapping[str, Login]  # whose accounts may open the web page, by platform
 
 
 def open_platforms(settings: Platforms, db: Database, web: Feed, words: Words, accept: Accept, act: Act) -> Opened:
@@ -44,6 +50,8 @@ def open_platforms(settings: Platforms, db: Database, web: Feed, words: Words, a
     platforms: list[ChatPlatform] = [TerminalPlatform()]
     listeners: list[Listening] = []
     doors: list[Door] = []
+    directories: dict[str, Directory] = {}
+    logins: dict[str, Login] = {}
     if settings.web.enabled:
         platforms.append(WebPlatform(db, web))
     for name, app in settings.feishu_by_name().items():
@@ -51,9 +59,19 @@ def open_platforms(settings: Platforms, db: Database, web: Feed, words: Words, a
             feishu = FeishuPlatform(app, cut=words.cut(), name=name)
             platforms.append(feishu)
             listeners += [Listener(feishu, db, accept, act)] if feishu.dials else []
+            directories[name] = company = FeishuDirectory(name, app, feishu.client, db)
+            logins[name] = FeishuLogin(name, app, company.organisation)
     if settings.wecom.enabled:
         wecom = open_wecom(settings.wecom, db, words, accept, act)
         platforms.append(wecom.platform)
         listeners += wecom.listeners
         doors += wecom.doors
-    return Opened(platforms={one.name: one for one in platforms}, listeners=listeners, doors=doors)
+        if wecom.directory is not None and wecom.login is not None:
+            directories[wecom.platform.name], logins[wecom.platform.name] = wecom.directory, wecom.login
+    return Opened(
+        platforms={one.name: one for one in platforms},
+        listeners=listeners,
+        doors=doors,
+        directories=directories,
+        logins=logins,
+    )

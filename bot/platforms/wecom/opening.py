@@ -14,12 +14,14 @@ from bot.platforms.inbound import Accept, Act, Door, Listening
 from bot.platforms.wecom import media
 from bot.platforms.wecom.app.channel import AppChannel
 from bot.platforms.wecom.channel import Channel
+from bot.platforms.wecom.directory import Directory
+from bot.platforms.wecom.login import WecomLogin
+from bot.platforms.wecom.people import People
 from bot.platforms.wecom.places import Way
 from bot.platforms.wecom.platform import WecomPlatform
 from bot.platforms.wecom.robot.callback import CallbackRobot
 from bot.platforms.wecom.robot.listener import open_robot
 from bot.platforms.wecom.settings import RobotMode, Wecom, WecomAibot
-from bot.platforms.wecom.webhooks import Webhooks
 from bot.replies import Words
 from storage.database import Database
 
@@ -32,7 +34,8 @@ class OpenedWecom:
     """The platform, and how events come in to it."""
 
     platform: WecomPlatform
-    app: AppChannel | None
+    directory: Directory | None  # names and departments, where the app can tell them
+    login: WecomLogin | None
     listeners: Sequence[Listening]
     doors: Sequence[Door]
 
@@ -44,6 +47,7 @@ def open_wecom(settings: Wecom, db: Database, words: Words, accept: Accept, act:
     listeners: list[Listening] = []
     doors: list[Door] = []
     app = AppChannel(settings.app, cut) if settings.app.enabled else None
+    people = People(app.client if app is not None else None, db)
     if app is not None:
         channels[Way.APP] = app
         if settings.app.listens:
@@ -55,10 +59,13 @@ def open_wecom(settings: Wecom, db: Database, words: Words, accept: Accept, act:
         robot = CallbackRobot(settings.aibot, db, words)
         channels[Way.ROBOT] = robot
         doors.append(Door(path=ROBOT_PATH, answer=partial(robot.handle, accept=accept, act=act)))
-    if settings.webhooks:
-        channels[Way.WEBHOOK] = Webhooks(settings.webhooks, settings.app.base_url, cut)
-    platform = WecomPlatform(channels, _Files(settings.aibot, app))
-    return OpenedWecom(platform=platform, app=app, listeners=listeners, doors=doors)
+    return OpenedWecom(
+        platform=WecomPlatform(channels, people, _Files(settings.aibot, app)),
+        directory=None if app is None else Directory(app.client, people, db),
+        login=None if app is None else WecomLogin(settings.app, app.client),
+        listeners=listeners,
+        doors=doors,
+    )
 
 
 class _Files:

@@ -9,20 +9,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from bot.events import ChatEvent
 from bot.platforms.base import PROBLEM, Outgoing, Undelivered
+from bot.platforms.inbound import Accept, Act
 from bot.platforms.wecom import render
 from bot.platforms.wecom.app import callback, cards, wechat
 from bot.platforms.wecom.app.client import WecomClient
 from bot.platforms.wecom.app.codes import UNREACHED, MediaGone
 from bot.platforms.wecom.app.decode import Ignored, decode, response_code
 from bot.platforms.wecom.app.limits import Sends
-from bot.platforms.wecom.app.presses import Act, Presses, remember
+from bot.platforms.wecom.app.presses import Presses, remember
 from bot.platforms.wecom.app.receipts import MEDIA_KEPT, Achieved, code_of, fresh, task_of
 from bot.platforms.wecom.channel import Images
 from bot.platforms.wecom.pictures import JPEG, fitting
@@ -39,7 +40,6 @@ _CARD, _CHANGE = "card", "change"
 _TEXT: Final = "text/plain; charset=utf-8"
 _MEMBER: Final = re.compile(r"[\w.@-]{1,64}", re.ASCII)
 
-Accept = Callable[[ChatEvent], Awaitable[object]]  # keeps the event for good; when it raises, WeCom comes again
 Answer = tuple[int, str, str]  # HTTP status, media type, body
 
 

@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 from bot.context import Pressed, Shown
 from bot.events import ChatEvent
 from bot.platforms.base import PlatformError, Retry, Undelivered
+from bot.platforms.inbound import Act
 from bot.platforms.wecom import render
 
 log = logging.getLogger(__name__)
@@ -20,7 +21,6 @@ log = logging.getLogger(__name__)
 REMEMBERED: Final = 1000  # presses and cards
 _AGAIN: Final = (0.5, 2.0)  # seconds before each further try
 
-Act = Callable[[ChatEvent], Awaitable[Pressed]]  # does what a button says; in time, and without raising
 #: Changes a card: (member, code, card or None, title).
 Replace = Callable[[str, str, render.Card | None, str], Awaitable[None]]
 Say = Callable[[str, str], Awaitable[None]]  # (member, text)

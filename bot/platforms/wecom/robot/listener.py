@@ -10,13 +10,12 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final
 
-from bot.context import Pressed
 from bot.events import ChatEvent, Ignored
 from bot.platforms.holding import Holding, Rhythm
+from bot.platforms.inbound import Accept, Act
 from bot.platforms.wecom.places import PLATFORM
 from bot.platforms.wecom.robot.channel import RobotChannel
 from bot.platforms.wecom.robot.connection import Connection, Patience
@@ -34,9 +33,6 @@ log = logging.getLogger("moqi.wecom")
 TOGETHER: Final = 64  # events kept at once
 LONGEST: Final = 30.0  # seconds between two tries to keep events
 DISPLACED_PAUSE: Final = 30.0  # seconds before a robot is taken that was taken from us
-
-Accept = Callable[[ChatEvent], Awaitable[object]]  # keeps the event for good
-Act = Callable[[ChatEvent], Awaitable[Pressed]]  # does what a button says; in time, and without raising
 
 
 class Keeping:
