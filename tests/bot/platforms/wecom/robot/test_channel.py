@@ -514,7 +514,7 @@ async def test_what_wecom_has_no_room_for_waits(wecom: WecomSimulator, bot: Bot)
     assert wecom.calls.count(frames.SEND) == 1
 
 
-@pytest.mark.parametrize(("sent", "seconds"), [(0, 0.8), (4, 1.8), (12, 3.8)])
+@pytest.mark.parametrize(("sent", "seconds"), [(0, 0.8), (3, 1.8), (12, 4.8)])
 def test_progress_slows_down_as_a_conversation_fills(sent: int, seconds: float) -> None:
     assert reach.interval(sent) == pytest.approx(seconds)
 
