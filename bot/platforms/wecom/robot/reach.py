@@ -62,7 +62,7 @@ def interval(sent: int) -> float:
 
     The first ones follow quickly, as an answer is written; the budget of a minute then still lasts for a minute.
     """
-    return 0.8 + sent / 6
+    return 0.8 + sent / 3
 
 
 class Reach:
