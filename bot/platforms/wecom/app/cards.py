@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from bot.platforms.markup import bare, clip
 from bot.platforms.wecom.render import Card, plain
-from bot.platforms.wecom.texts import cut, split
+from bot.platforms.wecom.texts import CUT, cut, split
 from bot.reply import Reply
 from storage.records import Origin
 
@@ -44,8 +44,10 @@ def texts(reply: Reply, scope: str, ending: str, *, pressable: bool) -> list[str
     What is `pressable`, on a card beside them, needs no words for what one could type instead.
     """
     room = MAX_TEXT - _MARK
-    said = replace(reply, buttons=()) if pressable else reply
-    pieces = split(cut(plain(said), MAX_PARTS * room, ending), room)
+    said = plain(replace(reply, buttons=()) if pressable else reply)
+    if said == CUT and reply.pictures:
+        return []  # they speak for themselves
+    pieces = split(cut(said, MAX_PARTS * room, ending), room)
     mark = mark_of(reply, scope)
     if len(pieces) == 1:
         return [f"{pieces[0].rstrip()}\n{mark}"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -76,6 +76,7 @@ class Inbox:
         self.events: list[ChatEvent] = []
         self.presses: list[ChatEvent] = []
         self.answer = Pressed("info", "")
+        self.meanwhile: Callable[[], Awaitable[None]] | None = None  # what happens during a press
         self.broken: Exception | None = None
 
     async def accept(self, event: ChatEvent) -> None:
@@ -85,6 +86,8 @@ class Inbox:
 
     async def act(self, event: ChatEvent) -> Pressed:
         self.presses.append(event)
+        if self.meanwhile is not None:
+            await self.meanwhile()
         return self.answer
 
 
