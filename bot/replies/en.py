@@ -112,6 +112,9 @@ TABLE: dict[str, str] = {
     "robot.longer": "This takes a while, I will send it when it is ready",
     "robot.unsure": "What I just sent may not have arrived. If you do not see it, please send your message again.",
     "robot.unsure.job": "The message about job #{job} may not have arrived. If you do not see it, send `/jobs {job}`.",
+    "webhook.unsure": "A message just now may not have arrived in this group. Admins, please look.",
+    "webhook.unsure.job": "Not everything of job #{job} may have arrived in this group. Whoever booked it can see it "
+    "with `/jobs {job}`.",
     "robot.received": "Got it, working on it…",
     "robot.seen": "Got it.",
     "robot.separate": "The result comes in a message of its own.",

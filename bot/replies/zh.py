@@ -109,6 +109,8 @@ TABLE: dict[str, str] = {
     "robot.longer": "还要一会儿，好了我发给你",
     "robot.unsure": "刚才的消息可能没有送到。没看到的话，请再发一次你的消息。",
     "robot.unsure.job": "任务 #{job} 的消息可能没有送到。没看到的话，发 `/jobs {job}` 再看一次。",
+    "webhook.unsure": "刚才有一条消息可能没有发到这个群，请管理员留意。",
+    "webhook.unsure.job": "任务 #{job} 的图可能没有全部发到这个群。没看到的话，请预约的人发 `/jobs {job}` 再看。",
     "robot.received": "收到，马上处理…",
     "robot.seen": "收到。",
     "robot.separate": "结果单独发给你。",

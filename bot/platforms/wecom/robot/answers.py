@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection
 
-from bot.platforms.base import Elsewhere, Outgoing, Undelivered
+from bot.platforms.base import Elsewhere, Outgoing, Retry, Undelivered
 from bot.platforms.wecom import render
 from bot.platforms.wecom.channel import Images
 from bot.platforms.wecom.places import Place, chat_id
 from bot.platforms.wecom.robot import pulled
+from bot.platforms.wecom.robot.codes import Unsure
 from bot.platforms.wecom.robot.pulled import stream_of
-from bot.platforms.wecom.robot.responses import NotSent, Refused, Responses
+from bot.platforms.wecom.robot.responses import Refused, Responses
 from bot.reply import Reply
 from storage import wecom_replies as replies
 from storage.database import Database
@@ -179,7 +180,9 @@ class Answers:
             return
         try:
             await self._responses.post(row.response_url, self._body(row, message, name))
-        except NotSent:
+        except Unsure:  # asked again, the address tells: it works once
+            raise
+        except Retry:
             if not tried:
                 await self._db.run(replies.unused, row.stream)
             raise
