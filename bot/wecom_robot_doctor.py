@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import secrets
 import socket
 from collections.abc import Iterator
@@ -16,20 +17,32 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from sqlalchemy import Connection
+
 from bot.doctor import PATIENCE, Check, failed
 from bot.platforms.wecom import inspection
-from bot.platforms.wecom.inspection import ROBOT_PAGE, Subscription
+from bot.platforms.wecom.app.client import WecomClient
+from bot.platforms.wecom.inspection import RANGE_PAGE, ROBOT_PAGE, Subscription
+from bot.platforms.wecom.people import missed, trouble
+from bot.platforms.wecom.places import PLATFORM
 from bot.platforms.wecom.robot.codes import WRONG_SECRET
-from bot.platforms.wecom.settings import RobotMode, WecomAibot
+from bot.platforms.wecom.settings import RobotMode, WecomAibot, WecomApp
 from bot.settings import Environment
 from bot.settings.platforms import Platforms
-from storage import leases
+from storage import leases, links
 from storage.database import Database, located
 from storage.errors import StorageError
 from storage.migrations import current, revisions
 from storage.records import utcnow
 
 _HOLD: Final = timedelta(seconds=4 * PATIENCE)  # nobody else dials the robot while it is being tried
+#: What WeCom gives instead of a userid, in lower case as people here are keyed by it.
+_ENCRYPTED: Final = re.compile(r"w[om][\w-]{22,}")
+_OTHER_ROBOT: Final = (
+    "Have a super-admin (超级管理员) create the robot, or enable wecom.app, which resolves its ids: until then people "
+    "have no names, and count anew wherever else they write."
+)
+_WIDEN: Final = f"Whom the app does not see keeps the robot's id: {RANGE_PAGE}."
 
 
 class _OtherVersion(StorageError):
@@ -46,6 +59,7 @@ def robot(platforms: Platforms, environment: Environment, address: str) -> Itera
     else:
         yield _connected(wanted, environment)
     yield _name(wanted)
+    yield _known(platforms, environment)
 
 
 def _posted(address: str) -> Check:
@@ -119,6 +133,52 @@ def _name(wanted: WecomAibot) -> Check:
         return Check(name="wecom robot name", detail=f"mentioned as @{wanted.name}", next_step=step)
     step = "Set wecom.aibot.name to the name in WeCom: without it one with a space is taken for half a mention."
     return Check(name="wecom robot name", detail="not set", next_step=step)
+
+
+def _known(platforms: Platforms, environment: Environment) -> Check:
+    """Whether the robot's people are known by their own ids, as far as they have written."""
+    name, wanted = "wecom robot people", platforms.wecom
+    try:
+        with _kept(environment) as db:
+            met, unexplained = (0, set[str]()) if db is None else db.read_sync(_ids)
+    except StorageError as error:
+        return Check(name=name, detail=f"cannot be told ({error.problem})", next_step=error.next_step)
+    if wanted.app.enabled:
+        return _resolved(asyncio.run(_resolves(wanted.app)), met, len(unexplained))
+    encrypted = sum(1 for one in unexplained if _ENCRYPTED.fullmatch(one))
+    if encrypted:
+        detail = f"{encrypted} of {met} are known by an encrypted id only: the robot's creator is no super-admin"
+        return Check(name=name, detail=detail, next_step=_OTHER_ROBOT)
+    step = f"Without the app {missed(wanted)}"
+    return Check(name=name, detail="known by the ids that the robot is told", next_step=step)
+
+
+def _ids(conn: Connection) -> tuple[int, set[str]]:
+    """How many ids of the robot's were met, and those that nobody has explained, in lower case."""
+    return links.count(conn, PLATFORM)[0], links.unexplained(conn, PLATFORM)
+
+
+async def _resolves(wanted: WecomApp) -> str:
+    """Why the app cannot tell whose the robot's ids are; empty = it can."""
+    client = WecomClient(wanted, timeout=PATIENCE)
+    try:
+        async with asyncio.timeout(2 * PATIENCE):
+            return await trouble(client)
+    except TimeoutError:
+        return "it took too long"
+    finally:
+        await client.close()
+
+
+def _resolved(why_not: str, met: int, left: int) -> Check:
+    name = "wecom robot people"
+    if why_not:
+        step = "Set that right: until then somebody counts anew by the robot and by the app."
+        return Check(name=name, detail=f"the app cannot tell whose the robot's ids are ({why_not})", next_step=step)
+    if left:
+        step = f"The server asks again within minutes, while it runs. {_WIDEN}"
+        return Check(name=name, detail=f"{left} of {met} ids are not resolved yet", next_step=step)
+    return Check(name=name, detail=f"the app tells who they are ({met} met)", next_step=_WIDEN)
 
 
 @contextmanager

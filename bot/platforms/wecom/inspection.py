@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from bot.platforms.wecom.app.client import WecomClient
+from bot.platforms.wecom.places import userid
 from bot.platforms.wecom.robot import frames
 from bot.platforms.wecom.settings import WecomAibot
 
@@ -50,15 +51,16 @@ async def app(client: WecomClient, agent_id: str) -> App:
         name=_text(told.get("name")),
         off=told.get("close") == 1,
         domain=_text(told.get("redirect_domain")),
-        members=tuple(userid for one in users if (userid := _text(one.get("userid")))),
+        members=tuple(member for one in users if (member := _text(one.get("userid")))),
         departments=tuple(one for one in parties if isinstance(one, int)),
         tags=len(_list(_object(told.get("allow_tags")).get("tagid"))),
     )
 
 
 async def name_of(client: WecomClient, member: str) -> str:
-    """What the directory calls somebody; empty when it does not tell."""
-    return _text((await client.call("GET", "user/get", {"userid": member})).get("name"))
+    """What the directory calls somebody; empty when it does not tell, or only their userid once more."""
+    name = _text((await client.call("GET", "user/get", {"userid": member})).get("name"))
+    return "" if userid(name) == userid(member) else name
 
 
 async def departments(client: WecomClient) -> list[str]:

@@ -86,8 +86,11 @@ class WecomLogin:
                 raise LoginFailed("login_unavailable", "success without a userid")
             raise LoginFailed("login_no_member", f"WeCom knows them by {' and '.join(known)} only: no member")
         found = await self._ask("user/get", {"userid": member})
+        name = _text(found.get("name"))
         identity = Identity(platform=PLATFORM, external_id=member)
-        return Visitor(identity=identity, name=_text(found.get("name")), tenant_key=self._settings.corp_id)
+        # An app that may not see names is told the userid instead.
+        called = "" if userid(name) == member else name
+        return Visitor(identity=identity, name=called, tenant_key=self._settings.corp_id)
 
     async def close(self) -> None:
         """Nothing is open here."""

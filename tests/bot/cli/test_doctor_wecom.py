@@ -17,7 +17,7 @@ from bot.doctor import Check
 from bot.settings import Environment, Platforms
 from bot.wecom_doctor import domain_of, examine_app, webhooks
 from bot.wecom_robot_doctor import lease, robot
-from storage import leases
+from storage import leases, links
 from storage.records import utcnow
 from tests.bot.cli.installation import Installation
 from tests.bot.cli.test_doctor import broken, examined, write
@@ -76,7 +76,7 @@ async def test_an_app_that_has_everything(wecom: WecomSimulator, tmp_path: Path)
     ],
 )
 async def test_credentials_that_are_wrong(
-    wecom: WecomSimulator, tmp_path: Path, app: dict[str, str], field: str, step: str
+    wecom: WecomSimulator, tmp_path: Path, app: dict[str, Any], field: str, step: str
 ) -> None:
     found = await app_of(wecom, tmp_path, **app)
     assert found["wecom app"].startswith("False")
@@ -289,6 +289,41 @@ def test_the_name_of_the_robot(wecom: WecomSimulator, nothing: Environment) -> N
     assert "Set wecom.aibot.name" in robot_of(wecom, nothing, name=" ")["wecom robot name"]
 
 
+# --- whom the robot knows ---------------------------------------------------------------------------------------
+
+
+def people_of(wecom: WecomSimulator, moqi: Installation, *ids: str, app: bool) -> str:
+    """What is said of people once the robot was written to by these ids."""
+    sections = {"aibot": wecom.callback_settings, **({"app": wecom.app_settings} if app else {})}
+    environment = Environment(config=moqi.config, data=moqi.data, database_url="")
+    with moqi.database() as db:
+        db.run_sync(links.note, "wecom", {one: one.lower() for one in ids})
+    platforms = Platforms.model_validate({"wecom": sections})
+    return {one.name: said(one) for one in robot(platforms, environment, PUBLIC)}["wecom robot people"]
+
+
+def test_encrypted_ids_without_an_app(moqi: Installation, wecom: WecomSimulator) -> None:
+    wecom.robot.encrypts = True
+    text = people_of(wecom, moqi, wecom.id_of("alice"), "zhangsan", app=False)
+    wecom.robot.encrypts = False
+    assert text.startswith("True 1 of 2 are known by an encrypted id only: the robot's creator is no super-admin")
+    assert "超级管理员" in text
+    assert "wecom.app" in text
+
+
+def test_plain_ids_without_an_app(moqi: Installation, wecom: WecomSimulator) -> None:
+    text = people_of(wecom, moqi, "zhangsan", app=False)
+    assert text.startswith("True known by the ids that the robot is told | Without the app the robot's ids are all")
+
+
+def test_ids_that_the_app_resolves(moqi: Installation, wecom: WecomSimulator) -> None:
+    assert "the app tells who they are (0 met)" in people_of(wecom, moqi, app=True)
+    assert "1 of 1 ids are not resolved yet" in people_of(wecom, moqi, "woXYZ", app=True)
+    wecom.fail("code", on="openuserid_to_userid", code=48002)
+    text = people_of(wecom, moqi, app=True)
+    assert text.startswith("True the app cannot tell whose the robot's ids are (WeCom 48002")
+
+
 # --- group robots, and all of it --------------------------------------------------------------------------------
 
 
@@ -327,12 +362,8 @@ def test_all_of_it_in_one_installation(moqi: Installation, wecom: WecomSimulator
 def test_the_settings_in_the_readme_can_be_used(name: str) -> None:
     text = (Path(__file__).parents[3] / name).read_text(encoding="utf-8")
     blocks = [textwrap.dedent(one) for one in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
-    found = [
-        Platforms.model_validate(yaml.safe_load(re.sub(r"\$\{\w+\}", "0" * 43, one)))
-        for one in blocks
-        if "wecom:" in one
-    ]
-    robot_, app, hooks = found
+    filled = [yaml.safe_load(re.sub(r"\$\{\w+\}", "x" * 43, one)) for one in blocks if "wecom:" in one]
+    robot_, app, hooks = map(Platforms.model_validate, filled)
     assert (robot_.wecom.aibot.enabled, robot_.wecom.aibot.name) == (True, "墨契")
     assert (app.wecom.app.listens, app.account_platforms, app.takes_names) == (True, ("wecom",), False)
     assert f"{app.web.public_url}/wecom/app" in text
