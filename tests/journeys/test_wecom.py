@@ -144,10 +144,9 @@ def test_a_picture_means_what_was_asked_for(talk: Talk) -> None:
 
 
 def test_questions_commands_and_mistakes(talk: Talk) -> None:
-    answer = talk.told("年假怎么休?")
-    assert "满 1 年不满 10 年" in answer
+    talk.say("年假怎么休?")
+    answer = until(lambda: [one.content for one in talk.seen if "满 1 年不满 10 年" in one.content], "an answer")[0]
     assert "请假与年假制度.md" in answer
-    assert "还剩 49 / 50" not in answer
     assert "我会做的事" in talk.told("/help")
     assert "你是不是想用 /draw" in talk.told("／darw 猫")
 
@@ -219,7 +218,7 @@ def test_a_welcome_once_and_what_people_think_of_an_answer(house: Moqi, wecom: W
     talk = newcomer(wecom, "robot")
     wecom.enter(talk.user)
     until(lambda: talk.seen, "a welcome")
-    assert "/draw" in talk.seen[0].content
+    assert "我是墨契" in talk.seen[0].content
     wecom.advance(86400)
     wecom.enter(talk.user)
     answer = talk.told("年假怎么休?")
