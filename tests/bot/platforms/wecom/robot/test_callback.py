@@ -404,7 +404,8 @@ async def test_a_restart_loses_no_result(bot: Bot, wecom: WecomSimulator, house:
 
 async def test_pictures_whose_files_are_gone_leave_the_words(bot: Bot) -> None:
     await bot.say("/draw 一只猫")
-    bot.robot._read = {}.__getitem__
+    files: dict[int, bytes] = {}
+    bot.robot._read = files.__getitem__
     await bot.post(bot.outbox(drawn(17, 1)), {})
     assert bot.wecom.messages[-1].finished
     assert "/jobs 17" in bot.wecom.messages[-1].content
