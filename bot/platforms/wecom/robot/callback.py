@@ -71,8 +71,13 @@ class CallbackRobot:
         self._read = read
         self._now = now
         self._seal = Seal(settings.token.get_secret_value(), settings.encoding_aes_key.get_secret_value())
+        self._seal.load()
         self._answers = answers or Answers(db, words, now)
         self._clean_after = now()
+
+    async def ready(self) -> None:
+        """Wait until requests are answered without delay; they are answered before, too."""
+        await self._seal.ready()
 
     async def post(self, place: Place, message: Outgoing, images: Images) -> dict[str, Any]:
         """Answer the message of `message.origin`. Raises PlatformError."""

@@ -7,7 +7,8 @@ Unsealed
 └── TooLarge   413  more than WeCom ever sends
 
 wechatpy compares signatures at whatever speed, looks at no time and reads neither WeCom's JSON nor answers in it
-(it knows apps, not robots): of it there is the cipher alone. Importing it takes a tenth of a second, in a thread.
+(it knows apps, not robots): of it there is the cipher alone. Importing it takes a tenth of a second, on a busy machine
+more than the second in which an address has to prove itself: a thread does it, from the start on.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import json
 import struct
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from threading import Thread
 from typing import Any, ClassVar, Final, Protocol
 from urllib.parse import unquote_to_bytes
 
@@ -75,8 +77,12 @@ class Seal:
         self._receive_id = receive_id
         self._cipher: _Cipher | None = None
 
+    def load(self) -> None:
+        """Begin to load what opens and closes the seal; nobody waits for that."""
+        Thread(target=_cipher, args=(self._aes_key,), name="wecom cipher", daemon=True).start()
+
     async def ready(self) -> None:
-        """Load what opens and closes the seal; once, and not in the event loop."""
+        """Wait until the seal can be opened and closed."""
         if self._cipher is None:
             self._cipher = await asyncio.to_thread(_cipher, self._aes_key)
 
