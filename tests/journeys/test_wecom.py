@@ -154,10 +154,8 @@ def test_questions_commands_and_mistakes(talk: Talk) -> None:
 def test_what_waits_can_be_cancelled_and_costs_nothing(talk: Talk, admin: Person) -> None:
     before = talk.left()
     with paused(admin):
-        waiting = talk.say("/draw 一只猫 --size 128x128")
+        talk.say("/draw 一只猫 --size 128x128")
         until(lambda: "排队中" in talk.seen[-1].content, "the card")
-        number = admin.http.get("/api/jobs").json()
-        assert waiting and number is not None
         if talk.seen[-1].buttons:
             talk.press(talk.seen[-1], "取消")
         else:
@@ -195,7 +193,8 @@ def test_one_person_has_one_quota_whichever_way_they_come(house: Moqi, wecom: We
     assert [one.left() for one in (robot, group, app)] == [47, 47, 47]
     role = house.command("role", "set", f"wecom:{robot.user.upper()}", "admin")
     assert role.returncode == 0, role.stderr
-    assert "已暂停" in robot.told("/pause") and "已恢复" in app.told("/resume")
+    assert "已暂停" in robot.told("/pause")
+    assert "已恢复" in app.told("/resume")
 
 
 def test_a_file_of_an_admin_is_known_afterwards_and_a_picture_is_drawn_from(
@@ -225,7 +224,7 @@ def test_a_welcome_once_and_what_people_think_of_an_answer(house: Moqi, wecom: W
     assert len(talk.seen) == 2, "greeted once"
     shown = next(one for one in talk.seen if one.content == answer)
     wecom.feedback(shown, 2, user=talk.user, content="太长了", reasons=[2])
-    until(lambda: "太长了" in house.command("jobs", "show", shown.feedback.partition("-")[2]).stdout, "the feedback")
+    until(lambda: "太长了" in house.command("jobs", "show", shown.feedback.partition(":")[2]).stdout, "the feedback")
 
 
 # --- later ------------------------------------------------------------------------------------------------------
@@ -236,7 +235,7 @@ def test_what_was_booked_arrives_where_it_was_booked_and_where_it_names(
     house: Moqi, wecom: WecomSimulator, way: str
 ) -> None:
     talk = newcomer(wecom, way)
-    talk.say("/draw 一个绿色的星 --size 128x128 --at 2s后 --to 设计群")
+    talk.say("/draw 一个绿色的星 --size 128x128 --at 5s后 --to 设计群")
     until(lambda: any("确认" in label for one in talk.seen for label, _ in one.buttons), "a proposal")
     card = next(one for one in talk.seen if one.buttons)
     key = next(iter(wecom.api.webhooks.groups))

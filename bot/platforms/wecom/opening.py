@@ -22,6 +22,7 @@ from bot.platforms.wecom.platform import WecomPlatform
 from bot.platforms.wecom.robot.callback import CallbackRobot
 from bot.platforms.wecom.robot.listener import open_robot
 from bot.platforms.wecom.settings import RobotMode, Wecom, WecomAibot
+from bot.platforms.wecom.webhooks import Webhooks
 from bot.replies import Words
 from storage.database import Database
 
@@ -59,6 +60,8 @@ def open_wecom(settings: Wecom, db: Database, words: Words, accept: Accept, act:
         robot = CallbackRobot(settings.aibot, db, words)
         channels[Way.ROBOT] = robot
         doors.append(Door(path=ROBOT_PATH, answer=partial(robot.handle, accept=accept, act=act)))
+    if settings.webhooks:
+        channels[Way.WEBHOOK] = Webhooks(settings.webhooks, settings.app.base_url, words)
     return OpenedWecom(
         platform=WecomPlatform(channels, people, _Files(settings.aibot, app)),
         directory=None if app is None else Directory(app.client, people, db),
