@@ -64,12 +64,12 @@ CODES: Final[Mapping[int, tuple[Verdict, str]]] = {
     86001: (Verdict.NEVER, "the group is not known to the robot: add it again"),
     86003: (Verdict.NEVER, "the group is not named"),
     86008: (Verdict.NEVER, "the robot is not in this group: add it again"),
+    93006: (Verdict.NEVER, "nobody has written to the robot in this chat yet"),
     48002: (Verdict.OPERATOR, "the robot may not do this: look at its permissions in the admin console"),
     60011: (Verdict.OPERATOR, "the robot may not reach this person or group: widen its visibility"),
     WRONG_SECRET: (
         Verdict.OPERATOR,
-        "wecom.aibot.bot_id or secret is wrong, or the robot is not in long-connection mode: copy both again from"
-        " 工作台 > 智能机器人 > API 模式 > 长连接 and restart",
+        "bot_id or secret of wecom.aibot is wrong, or the robot is in callback mode: see its API 模式 page",
     ),
 }
 _WAIT: Final = 60.0  # seconds for which a limit holds

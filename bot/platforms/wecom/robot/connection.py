@@ -32,7 +32,8 @@ _quiet.setLevel(logging.INFO)
 
 MAX_FRAME: Final = 4_000_000  # bytes
 LONGEST: Final = 30.0  # seconds between two tries to connect
-SPREAD: Final = 1.0  # seconds before the first one: not all who were cut off come at the same moment
+SPREAD: Final = 0.2  # seconds before the first one: what people write meanwhile is lost
+STEADY: Final = 1.0  # seconds after which a connection was a good one
 MISSED: Final = 2  # pings in a row without an answer: the connection is dead
 DISPLACED: Final = "disconnected_event"
 
@@ -76,7 +77,7 @@ class Connection:
         opened: Callable[[], None],
         *,
         wait: float = 0.0,
-        patience: Patience = Patience(),  # noqa: B008 - frozen
+        patience: Patience = Patience(),
     ) -> None:
         """`opened` is called for each new connection, before anything comes over it; nothing is tried for `wait` s."""
         self._settings = settings
@@ -128,7 +129,9 @@ class Connection:
             return Unconfigured(self.problem)
         return Elsewhere(f"the robot is not connected: {self.problem or 'connecting'}")
 
-    async def ask(self, cmd: str, body: Body | None = None, *, req_id: str = "", patience: float | None = None) -> Frame:
+    async def ask(
+        self, cmd: str, body: Body | None = None, *, req_id: str = "", patience: float | None = None
+    ) -> Frame:
         """Send a command and return its answer. `req_id` is that of what is answered by it, empty for a new one.
 
         Raises Elsewhere when nothing was written, Unsure when no answer came (in `patience` seconds, or before the
@@ -172,7 +175,7 @@ class Connection:
 
     async def _try(self) -> bool:
         """One connection from its opening to its end; whether it was a good one. Sets `problem`."""
-        good = False
+        since = None
         try:
             line = await self._dial()
             self._line = line
@@ -181,7 +184,7 @@ class Connection:
             pinging: asyncio.Task[None] | None = None
             try:
                 await self._subscribe(line)
-                good = True
+                since = self.changed
                 pinging = asyncio.create_task(self._ping(line), name="wecom robot pings")
                 self.problem = await reading
             finally:
@@ -197,7 +200,7 @@ class Connection:
                 "another program has taken the robot over: a robot has one connection. Stop the other one, or give it"
                 " a robot of its own, then restart this server"
             )
-        return good
+        return since is not None and time.monotonic() - since >= min(STEADY, self._patience.retry)
 
     async def _dial(self) -> ClientConnection:
         from websockets.asyncio.client import connect
@@ -260,7 +263,7 @@ class Connection:
         elif frame.event_type == DISPLACED:
             self.displaced = True
             line.transport.close()  # at once: WeCom itself closes it minutes later
-        elif frame.cmd in (frames.MESSAGE, frames.EVENT) and not self._stopping.is_set():
+        elif frame.cmd in (frames.MESSAGE, frames.EVENT):
             self._heard(frame)
 
     async def _ping(self, line: ClientConnection) -> None:

@@ -1,4 +1,4 @@
-"""Files up to WeCom over the long connection: in pieces of 512 KiB, two at a time, from the beginning when they are lost.
+"""Files up to WeCom over the long connection: in pieces of 512 KiB, two at a time, begun again when lost.
 
 An upload shows nobody anything, so every part of it may be done again.
 """
@@ -14,7 +14,6 @@ from typing import Final
 
 from bot.platforms.base import Elsewhere, Retry, Undelivered
 from bot.platforms.wecom.robot import frames
-from bot.platforms.wecom.robot.codes import Unsure
 from bot.platforms.wecom.robot.frames import Body, Frame
 
 log = logging.getLogger("moqi.wecom")
