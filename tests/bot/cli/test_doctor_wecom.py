@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import textwrap
 from collections.abc import Iterator
@@ -13,7 +14,12 @@ import pytest
 import yaml
 
 from bot.cli.common import Exit
+from bot.context import Pressed
 from bot.doctor import Check
+from bot.events import ChatEvent
+from bot.platforms.wecom.robot.listener import open_robot
+from bot.platforms.wecom.settings import WecomAibot
+from bot.replies import Words
 from bot.settings import Environment, Platforms
 from bot.wecom_doctor import domain_of, examine_app, webhooks
 from bot.wecom_robot_doctor import lease, robot
@@ -246,11 +252,31 @@ def test_trap_12_a_robot_that_a_server_holds_is_left_alone(moqi: Installation, w
         assert db.run_sync(leases.take, mine, "the server", now + timedelta(seconds=60), utcnow())
 
 
+async def test_trap_12_what_the_server_holds_is_what_doctor_looks_at(moqi: Installation, wecom: WecomSimulator) -> None:
+    environment = Environment(config=moqi.config, data=moqi.data, database_url="")
+    settings = WecomAibot.model_validate(wecom.aibot_settings)
+
+    async def nothing(event: ChatEvent) -> Pressed:
+        raise AssertionError(event)
+
+    with moqi.database() as db:
+        _, listener = open_robot(settings, db, nothing, nothing, Words("zh"))
+        serving = asyncio.create_task(listener.run())
+        try:
+            await asyncio.to_thread(wecom.connected)
+            opened = wecom.gateway.opened
+            text = (await asyncio.to_thread(robot_of, wecom, environment))["wecom robot"]
+            assert text.startswith("True a running server holds its long connection")
+            assert (wecom.gateway.opened, listener.complaint()) == (opened, "")
+        finally:
+            listener.stop()
+            await serving
+
+
 def test_trap_12_nobody_can_take_the_robot_while_it_is_tried(
     moqi: Installation, wecom: WecomSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from bot.platforms.wecom import inspection
-    from bot.platforms.wecom.settings import WecomAibot
 
     environment = Environment(config=moqi.config, data=moqi.data, database_url="")
     real = inspection.subscribe
