@@ -68,7 +68,7 @@ async def test_an_app_that_has_everything(wecom: WecomSimulator, tmp_path: Path)
     assert all(text.startswith("True") for text in found.values())
     assert f"accepts {wecom.app.corp_id}; the app is 墨契, for 2 members" in found["wecom app"]
     assert "names and departments can be looked up" in found["wecom app people"]
-    assert f"设置API接收 > URL: {PUBLIC}/wecom/app" in found["wecom app messages"]
+    assert f"Enter {PUBLIC}/wecom/app as URL" in found["wecom app messages"]
     assert "the trusted domain is moqi.example.com" in found["wecom login"]
     assert not any("message/send" in call for call in wecom.calls)  # nobody is written to
 
@@ -97,8 +97,7 @@ async def test_a_machine_whose_address_is_not_trusted(wecom: WecomSimulator, tmp
     wecom.app.trusted_ip = False
     text = (await app_of(wecom, tmp_path))["wecom app"]
     assert text.startswith("False")
-    assert "60020" in text
-    assert "203.0.113.7" in text  # the address to enter, as WeCom sees it
+    assert "60020: it takes no calls from this machine's address, 203.0.113.7." in text  # as WeCom sees it
     assert "企业可信IP" in text
     assert "before the app has a trusted domain or an address for callbacks" in text
 
@@ -306,7 +305,8 @@ def test_a_database_that_does_not_tell_who_holds_the_robot(wecom: WecomSimulator
 def test_the_robot_by_callback(wecom: WecomSimulator, nothing: Environment) -> None:
     platforms = Platforms.model_validate({"wecom": {"aibot": wecom.callback_settings}})
     found = {one.name: said(one) for one in robot(platforms, nothing, PUBLIC)}
-    assert f"设置接收消息回调地址 > URL: {PUBLIC}/wecom/aibot" in found["wecom robot"]
+    assert f"Enter {PUBLIC}/wecom/aibot as URL" in found["wecom robot"]
+    assert "设置接收消息回调地址" in found["wecom robot"]
     assert "Token" in found["wecom robot"]
 
 
