@@ -26,10 +26,11 @@ from bot.wecom_robot_doctor import robot
 T = TypeVar("T")
 
 TRUSTED_PAGE: Final = f"{APP_PAGE} > 网页授权及JS-SDK > 可信域名"
+_UNTRUSTED: Final = 60020
 _TRUST: Final = (
-    f"Add the address that it names to {APP_PAGE} > 企业可信IP; it counts after about a minute. It must be the "
-    "organisation's own, and the page takes none before the app has a trusted domain or an address for callbacks. "
-    "Behind a changing address the app cannot be served; the robot's long connection can."
+    f"Add it to {APP_PAGE} > 企业可信IP; it counts after about a minute. It must be the organisation's own, and the "
+    "page takes none before the app has a trusted domain or an address for callbacks. Behind a changing address the "
+    "app cannot be served; the robot's long connection can."
 )
 #: What is wrong by WeCom's codes, and what to do about it.
 _FIELDS: Final[Mapping[int, tuple[str, str]]] = {
@@ -39,8 +40,8 @@ _FIELDS: Final[Mapping[int, tuple[str, str]]] = {
     40056: ("wecom.app.agent_id is wrong", f"Copy it from {APP_PAGE} > AgentId."),
     301002: ("wecom.app.agent_id and wecom.app.secret are of two apps", f"Copy both from the same page: {APP_PAGE}."),
     50003: ("The app is switched off", f"Switch it on: {APP_PAGE} > 启用. WeCom itself switches off what nobody uses."),
-    60020: ("WeCom takes no calls from this machine's address", _TRUST),
 }
+_SEEN: Final = re.compile(r"from ip: ?([0-9a-fA-F.:]{3,45})")  # the address that WeCom sees us come from
 _KEY: Final = re.compile(r"[0-9A-Za-z-]{32,64}")  # of a group robot; 8-4-4-4-12 as WeCom gives them
 _HOST: Final = "https://<your host>"
 
@@ -86,6 +87,8 @@ async def _app(client: WecomClient, wanted: WecomApp) -> tuple[Check, App | None
         step = "Check the network and any proxy of this machine, and wecom.app.base_url in platforms.yaml."
         return failed(name, problem, step), None
     except PlatformError as error:
+        if error.code == _UNTRUSTED:
+            return failed(name, _untrusted(str(error)), _TRUST), None
         usual = ("WeCom refuses the app", f"Correct wecom.app in platforms.yaml from {APP_PAGE}.")
         meaning, step = _FIELDS.get(error.code or 0, usual)
         return failed(name, f"{meaning}: {error}.", step), None
@@ -101,6 +104,12 @@ async def _app(client: WecomClient, wanted: WecomApp) -> tuple[Check, App | None
         "nobody uses for long."
     )
     return Check(name=name, detail=f"{detail}, for {_range(found)}", next_step=step), found
+
+
+def _untrusted(said: str) -> str:
+    seen = _SEEN.search(said)
+    address = f", {seen[1].rstrip('.:')}" if seen else f" ({said})"
+    return f"WeCom {_UNTRUSTED}: it takes no calls from this machine's address{address}."
 
 
 def _range(found: App) -> str:
@@ -135,7 +144,7 @@ def _callback(platforms: Platforms) -> Check:
         step = f"For commands to the app set wecom.app.token and encoding_aes_key, both from {page}."
         return Check(name="wecom app messages", detail="the app only sends: it has no token", next_step=step)
     step = (
-        f"{page} > URL: {shown(platforms)}/wecom/app, with the same Token and EncodingAESKey. Save it while "
+        f"Enter {shown(platforms)}/wecom/app as URL, with the same Token and EncodingAESKey: {page}. Save it while "
         "`moqi serve` runs: WeCom asks at once, and wants its answer within a second."
     )
     return Check(name="wecom app messages", detail="token and encoding_aes_key are set", next_step=step)

@@ -64,8 +64,8 @@ def robot(platforms: Platforms, environment: Environment, address: str) -> Itera
 
 def _posted(address: str) -> Check:
     step = (
-        f"{ROBOT_PAGE} > 设置接收消息回调地址 > URL: {address}/wecom/aibot, with the same Token and "
-        "EncodingAESKey. Save it while `moqi serve` runs. WeCom serves one way only: with the long connection chosen "
+        f"Enter {address}/wecom/aibot as URL, with the same Token and EncodingAESKey: {ROBOT_PAGE} > "
+        "设置接收消息回调地址. Save it while `moqi serve` runs. WeCom serves one way only: with 使用长连接 chosen "
         "there, nothing is posted."
     )
     return Check(name="wecom robot", detail="by callback; token and encoding_aes_key are set", next_step=step)
@@ -174,7 +174,8 @@ def _resolved(why_not: str, met: int, left: int) -> Check:
     name = "wecom robot people"
     if why_not:
         step = "Set that right: until then somebody counts anew by the robot and by the app."
-        return Check(name=name, detail=f"the app cannot tell whose the robot's ids are ({why_not})", next_step=step)
+        why = why_not.partition("; it said")[0]
+        return Check(name=name, detail=f"the app cannot tell whose the robot's ids are ({why})", next_step=step)
     if left:
         step = f"The server asks again within minutes, while it runs. {_WIDEN}"
         return Check(name=name, detail=f"{left} of {met} ids are not resolved yet", next_step=step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import textwrap
 from collections.abc import Iterator
@@ -13,7 +14,12 @@ import pytest
 import yaml
 
 from bot.cli.common import Exit
+from bot.context import Pressed
 from bot.doctor import Check
+from bot.events import ChatEvent
+from bot.platforms.wecom.robot.listener import open_robot
+from bot.platforms.wecom.settings import WecomAibot
+from bot.replies import Words
 from bot.settings import Environment, Platforms
 from bot.wecom_doctor import domain_of, examine_app, webhooks
 from bot.wecom_robot_doctor import lease, robot
@@ -62,7 +68,7 @@ async def test_an_app_that_has_everything(wecom: WecomSimulator, tmp_path: Path)
     assert all(text.startswith("True") for text in found.values())
     assert f"accepts {wecom.app.corp_id}; the app is 墨契, for 2 members" in found["wecom app"]
     assert "names and departments can be looked up" in found["wecom app people"]
-    assert f"设置API接收 > URL: {PUBLIC}/wecom/app" in found["wecom app messages"]
+    assert f"Enter {PUBLIC}/wecom/app as URL" in found["wecom app messages"]
     assert "the trusted domain is moqi.example.com" in found["wecom login"]
     assert not any("message/send" in call for call in wecom.calls)  # nobody is written to
 
@@ -91,8 +97,7 @@ async def test_a_machine_whose_address_is_not_trusted(wecom: WecomSimulator, tmp
     wecom.app.trusted_ip = False
     text = (await app_of(wecom, tmp_path))["wecom app"]
     assert text.startswith("False")
-    assert "60020" in text
-    assert "203.0.113.7" in text  # the address to enter, as WeCom sees it
+    assert "60020: it takes no calls from this machine's address, 203.0.113.7." in text  # as WeCom sees it
     assert "企业可信IP" in text
     assert "before the app has a trusted domain or an address for callbacks" in text
 
@@ -246,11 +251,31 @@ def test_trap_12_a_robot_that_a_server_holds_is_left_alone(moqi: Installation, w
         assert db.run_sync(leases.take, mine, "the server", now + timedelta(seconds=60), utcnow())
 
 
+async def test_trap_12_what_the_server_holds_is_what_doctor_looks_at(moqi: Installation, wecom: WecomSimulator) -> None:
+    environment = Environment(config=moqi.config, data=moqi.data, database_url="")
+    settings = WecomAibot.model_validate(wecom.aibot_settings)
+
+    async def nothing(event: ChatEvent) -> Pressed:
+        raise AssertionError(event)
+
+    with moqi.database() as db:
+        _, listener = open_robot(settings, db, nothing, nothing, Words("zh"))
+        serving = asyncio.create_task(listener.run())
+        try:
+            await asyncio.to_thread(wecom.connected)
+            opened = wecom.gateway.opened
+            text = (await asyncio.to_thread(robot_of, wecom, environment))["wecom robot"]
+            assert text.startswith("True a running server holds its long connection")
+            assert (wecom.gateway.opened, listener.complaint()) == (opened, "")
+        finally:
+            listener.stop()
+            await serving
+
+
 def test_trap_12_nobody_can_take_the_robot_while_it_is_tried(
     moqi: Installation, wecom: WecomSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from bot.platforms.wecom import inspection
-    from bot.platforms.wecom.settings import WecomAibot
 
     environment = Environment(config=moqi.config, data=moqi.data, database_url="")
     real = inspection.subscribe
@@ -280,7 +305,8 @@ def test_a_database_that_does_not_tell_who_holds_the_robot(wecom: WecomSimulator
 def test_the_robot_by_callback(wecom: WecomSimulator, nothing: Environment) -> None:
     platforms = Platforms.model_validate({"wecom": {"aibot": wecom.callback_settings}})
     found = {one.name: said(one) for one in robot(platforms, nothing, PUBLIC)}
-    assert f"设置接收消息回调地址 > URL: {PUBLIC}/wecom/aibot" in found["wecom robot"]
+    assert f"Enter {PUBLIC}/wecom/aibot as URL" in found["wecom robot"]
+    assert "设置接收消息回调地址" in found["wecom robot"]
     assert "Token" in found["wecom robot"]
 
 

@@ -182,17 +182,20 @@ class RobotListener:
         """End the connection, what it brought finished."""
         if self._connection is None or self._running is None:
             return
-        self._connection.hush()
-        if self._pressing:
-            await asyncio.wait(set(self._pressing), timeout=self._patience.work)
-        await self._keeping.finish(self._patience.work)
         await self._channel.end_streams()
+        await self._pressed()
         await self._connection.stop()
         self._running.cancel()  # it may just have been dialling
         await asyncio.gather(self._running, return_exceptions=True)
+        await self._pressed()
+        await self._keeping.finish(self._patience.work)  # WeCom sends nothing again: what came until now counts
         if self._connection.displaced:
             self._displaced_at = self._connection.changed
         self._reach.line = self._connection = self._running = None
+
+    async def _pressed(self) -> None:
+        if self._pressing:
+            await asyncio.wait(set(self._pressing), timeout=self._patience.work)
 
     def _heard(self, frame: Frame) -> None:
         """Take one message or event. Called while the connection reads: nothing here may wait."""
