@@ -18,7 +18,7 @@ from bot.platforms.wecom.robot import frames, reach, uploads
 from bot.platforms.wecom.robot.codes import Busy
 from bot.reply import Button, Picture, Reply
 from storage.records import ChatType, Origin
-from tests.bot.platforms.wecom.robot.stage import SOON, Bot, House, Outbox, running, until
+from tests.bot.platforms.wecom.robot.stage import BRISK, SOON, Bot, House, Outbox, running, until
 from tests.simulators.wecom import WecomSimulator
 from tests.simulators.wecom_world import Shown as Seen
 
@@ -262,22 +262,31 @@ async def test_after_a_restart_the_outcome_is_sent(wecom: WecomSimulator, house:
 
 
 @pytest.mark.parametrize("fault", ["drop", "cut", "bye"])
-async def test_what_may_have_arrived_is_not_sent_again_but_told(wecom: WecomSimulator, bot: Bot, fault: str) -> None:
-    wecom.say("hello")
-    origin = replace(await bot.asked(), message_id="")
-    message = outcome(origin)
-    opened = wecom.gateway.opened
-    wecom.fail(fault, frames.SEND)
-    for _ in range(50):
-        try:
-            receipt = await bot.post(message, CAT)
-            break
-        except (Elsewhere, Retry) as error:
-            message.receipt.update(error.receipt if isinstance(error, Retry) else {})
-            await until(lambda: wecom.gateway.opened > opened and bot.listener.connected)
+async def test_what_may_have_arrived_is_not_sent_again_but_told(
+    wecom: WecomSimulator, house: House, fault: str
+) -> None:
+    async with running(wecom, house, patience=BRISK) as bot:
+        wecom.say("hello")
+        message = outcome(replace(await bot.asked(), message_id=""))
+        wecom.fail(fault, frames.SEND)
+        receipt = await delivered(wecom, bot, message, None, CAT)
     assert seen(wecom) == ["markdown", "image", "template_card", "markdown"]  # and the first one once
     assert "/jobs 17" in wecom.texts("alice")[-1]
     assert receipt["robot"]["steps"]["text"] == "unsure"
+
+
+async def delivered(
+    wecom: WecomSimulator, bot: Bot, message: Outbox, card: Mapping[str, Any] | None, images: Mapping[int, bytes]
+) -> dict[str, Any]:
+    """Send a message as the outbox does, until it is sent."""
+    while True:
+        try:
+            return await (bot.post(message, images) if card is None else bot.update(card, message, images))
+        except Elsewhere:  # nothing is kept but what the message itself kept
+            await until(lambda: bot.listener.connected)
+        except Retry as error:
+            message.receipt.update(error.receipt)
+        await asyncio.sleep(0.01)
 
 
 async def test_what_was_refused_before_it_was_shown_is_sent_again(wecom: WecomSimulator, bot: Bot) -> None:
@@ -314,17 +323,12 @@ async def test_an_answer_that_is_late_is_waited_for(wecom: WecomSimulator, bot: 
 
 @pytest.mark.parametrize(("fault", "told"), [("drop", False), ("lost", False), ("cut", True)])
 async def test_the_end_of_a_stream_is_said_again_while_that_can_be_done(
-    wecom: WecomSimulator, bot: Bot, fault: str, told: bool
+    wecom: WecomSimulator, house: House, fault: str, told: bool
 ) -> None:
-    origin, receipt = await ordered(wecom, bot)
-    opened = wecom.gateway.opened
-    wecom.fail(fault, frames.RESPOND)
-    message = outcome(origin, FAILED)
-    try:
-        await bot.update(receipt, message)
-    except (Elsewhere, Retry):
-        await until(lambda: wecom.gateway.opened > opened and bot.listener.connected)
-        await bot.update(receipt, message)
+    async with running(wecom, house, patience=BRISK) as bot:
+        origin, receipt = await ordered(wecom, bot)
+        wecom.fail(fault, frames.RESPOND)
+        await delivered(wecom, bot, outcome(origin, FAILED), receipt, {})
     assert seen(wecom) == (["stream", "markdown"] if told else ["stream"])
     assert wecom.in_chat("alice")[0].finished
 
@@ -354,7 +358,7 @@ async def test_without_a_connection_nothing_is_tried(wecom: WecomSimulator, hous
 
 
 @pytest.mark.parametrize("fault", ["none", "session lost", "piece dropped", "busy", "finish refused"])
-async def test_a_file_goes_up_in_pieces_whatever_happens(wecom: WecomSimulator, bot: Bot, fault: str) -> None:
+async def test_a_file_goes_up_in_pieces_whatever_happens(wecom: WecomSimulator, house: House, fault: str) -> None:
     match fault:
         case "session lost":
             wecom.fail("lose", frames.UPLOAD_CHUNK)
@@ -364,10 +368,10 @@ async def test_a_file_goes_up_in_pieces_whatever_happens(wecom: WecomSimulator, 
             wecom.fail("code", frames.UPLOAD_CHUNK, code=-1)
         case "finish refused":
             wecom.fail("code", frames.UPLOAD_FINISH, code=40058)
-    wecom.say("hello")
-    origin = replace(await bot.asked(), message_id="")
     data = png() + bytes(2 * uploads.CHUNK)
-    await bot.post(outcome(origin), {5: data})
+    async with running(wecom, house, patience=BRISK) as bot:
+        wecom.say("hello")
+        await bot.post(outcome(replace(await bot.asked(), message_id="")), {5: data})
     assert wecom.in_chat("alice")[1].data == data
     sent = [frame["body"]["chunk_index"] for frame in wecom.frames if frame["cmd"] == frames.UPLOAD_CHUNK]
     assert min(sent) == 0
