@@ -16,10 +16,12 @@ Who:      app (App: corp_id, agent_id, secret, token, aes_key, url, trusted_ip, 
           A robot with a `url` is in callback mode, one without uses the long connection. `encrypts=True`: it gets
           other ids than the members' own (id_of(user)).
 People:   say(text, user=, chat=None, …) -> Asked; enter(user); press(card, button, user=); feedback(message, type, …);
-          again(asked): the same msgid once more; app_says(text, user=) -> Posted; app_presses(card, button, user=);
-          app_event(event, user=, …); app_again(posted); login(user) -> code; verify(), verify_robot()
+          app_says(text, user=) -> Posted; app_presses(card, button, user=); app_event(event, user=, …);
+          app_posts(user, fields); again(asked), app_again(posted): the same msgid once more; replay(either): the very
+          same bytes; login(user) -> code; verify(), verify_robot()
           Anything that shall be wrong with a callback is a keyword of these: receive_id, aes_key, token,
-          msg_signature, timestamp, nonce, body.
+          msg_signature, body, timestamp and nonce (signed all the same: stale); tries=1 repeats nothing.
+          quoting(text=…|image=…|file=…) makes what say(quote=) takes.
 Seen:     messages: list[Shown], in order; each has way (robot|app|webhook), chat (a person's real userid, a group's id,
           a webhook's key), kind (stream|markdown|template_card|image|file|text|…), content, finished, card, buttons,
           data (bytes of a picture or file), images, answers (msgid), feedback, clipped, times, versions, at.
@@ -27,15 +29,18 @@ Seen:     messages: list[Shown], in order; each has way (robot|app|webhook), cha
 Called:   calls: "POST /cgi-bin/message/send" and the commands of frames ("aibot_send_msg", "ping"), and "refresh";
           frames: whole frames received; strange: what no client should send. A good test ends with `not wecom.strange`.
 Time:     now(), advance(seconds) moves everything that expires or is counted (windows, tokens, media, limits).
-Knobs:    limits (rate limits at all); side (RobotSide: open_limit, stream_seconds, event_seconds, second_streams,
-          refreshes_count, markdown_replies); gateway (Gateway: links, opened, cut(), close(code), displaced_seconds);
-          sender (Sender: patience, echo_patience, retries, refresh_seconds); api (Api: token_seconds, refusals,
-          callback_ips); revoke_tokens(code), refuse_tokens(40014, 0, 42001, …)
+Knobs:    limits (rate limits at all); revoke_tokens(code), refuse_tokens(40014, 0, 42001, …);
+          side (RobotSide: open_limit, stream_seconds, event_seconds, second_streams, refreshes_count,
+          markdown_replies);
+          gateway (Gateway: links, opened, cut(), close(code), forget(robot) = the connection stays and is not
+          subscribed any more (846609), displaced_seconds, replays);
+          sender (Sender: patience, echo_patience, retries, retry_seconds, refresh_seconds, refresh_limit);
+          api (Api: token_seconds, refusals, callback_ips); media (Media: kept, sessions)
 
 fail(kind, on, times=1, seconds=1.0, code=0): what happens to the next calls whose path, or frames whose command,
 contains `on`:
   HTTP     slow, close (FIN), reset (RST), cut (acts, then hangs up), torn (acts, half an answer), html (502), 500,
-           garbage, empty, code (answers `code`)
+           garbage, empty, redirect (302 to another host), code (answers `code`)
   frames   drop (acts, no ack), lost (neither), late (acts, ack after `seconds`), close (RST before it acts), cut (acts,
            RST), bye (acts, closes in order with `code`), code (refuses with `code`), lose (forgets uploads begun)
   to the robot (on="aibot_msg_callback" or "aibot_event_callback"): twice (same msgid under two req_ids), control
@@ -300,6 +305,12 @@ class WecomSimulator:
             self._bring(asked, tries, wrong)
         return asked
 
+    def quoting(
+        self, text: str = "", *, image: bytes = b"", file: tuple[str, bytes] | None = None, robot: Robot | None = None
+    ) -> dict[str, Any]:
+        """The body of a message that another one quotes."""
+        return self._content(robot or self.robot, text, [image] if image else [], file, "")
+
     def _content(
         self, robot: Robot, text: str, images: list[bytes], file: tuple[str, bytes] | None, voice: str
     ) -> dict[str, Any]:
@@ -378,19 +389,23 @@ class WecomSimulator:
         self._bring(asked, 1, wrong)
         return asked
 
+    def replay(self, what: Asked | Posted) -> tuple[int, bytes]:
+        """The very same bytes of a posted callback once more, as an attacker would: status and body of the answer."""
+        return self.sender.replay(what.robot.url if isinstance(what, Asked) else self.app.url, what.sent)
+
     def _bring(self, asked: Asked, tries: int | None, wrong: dict[str, Any]) -> None:
         if asked.robot.url:
             self.sender.to_robot(asked, tries=tries, **wrong)
         else:
-            asked.delivered = self.gateway.push(asked) or asked.delivered
+            self.gateway.push(asked)
 
-    def verify(self, **wrong: str) -> tuple[bool, str]:
-        """Save the app's callback address on the admin page: whether that worked, and why not."""
-        return self.sender.verify(self.sender.app(), **wrong)
+    def verify(self, **more: Any) -> tuple[bool, str]:
+        """Save the app's callback address on the admin page: whether that worked, and why not. See Sender.verify."""
+        return self.sender.verify(self.sender.app(), **more)
 
-    def verify_robot(self, robot: Robot | None = None, **wrong: str) -> tuple[bool, str]:
+    def verify_robot(self, robot: Robot | None = None, **more: Any) -> tuple[bool, str]:
         """The same for a robot's."""
-        return self.sender.verify(self.sender.robot(robot or self.robot), **wrong)
+        return self.sender.verify(self.sender.robot(robot or self.robot), **more)
 
     # -- people and the app ------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -122,6 +123,10 @@ class Api:
 
     def _send(self, call: Call) -> dict[str, Any]:
         body = _body(call)
+        with self._world.lock:
+            return self._sent(body)
+
+    def _sent(self, body: Mapping[str, Any]) -> dict[str, Any]:
         if body.get("agentid") not in (self._world.app.agent_id, str(self._world.app.agent_id)):
             raise Refused(40056, "invalid agentid")
         message = self._message(body)
@@ -383,11 +388,12 @@ class Api:
         return {}
 
 
+_ESCAPED = re.compile(r"(?<!\\)(?:\\\\)*\\u[0-9A-Fa-f]{4}")
 _COPIED = ("way", "chat", "kind", "content", "card", "data", "name", "by", "task_id", "clipped", "raw")
 
 
 def _body(call: Call) -> dict[str, Any]:
-    if "\\u" in call.body.decode(errors="replace"):
+    if _ESCAPED.search(call.body.decode(errors="replace")):
         raise Refused(40033, "invalid charset: send UTF-8, and no \\uxxxx")
     return call.json()
 

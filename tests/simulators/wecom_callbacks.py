@@ -38,6 +38,7 @@ class Posted:
     seconds: list[float] = field(default_factory=list)  # how long each try took
     answer: dict[str, str] = field(default_factory=dict)  # the passive reply, decrypted; empty = none
     body: bytes = b""  # of the last answer
+    sent: tuple[dict[str, str], bytes] = field(default_factory=lambda: ({}, b""))  # query and body of the last try
 
     @property
     def msg_id(self) -> str:
@@ -79,24 +80,22 @@ class Sender:
 
     # -- verification ------------------------------------------------------------------------------------------------
 
-    def verify(self, receiver: Receiver, *, echo: str = "", **wrong: str) -> tuple[bool, str]:
+    def verify(self, receiver: Receiver, *, echo: str = "", plus: bool = False, **wrong: str) -> tuple[bool, str]:
         """Ask the address to prove itself, as saving it on the admin page does: whether it did, and why not.
 
-        `wrong` replaces parts of the request (msg_signature, timestamp, nonce, echostr).
+        `plus`: the encrypted echo has a + in it, which comes through only when it is decoded once. `wrong` replaces
+        parts of the request: receive_id, token, aes_key, msg_signature, timestamp, nonce, echostr.
         """
+        receiver = self._wronged(receiver, wrong)
         echo = echo or str(secrets.randbits(63))
-        query = _signed(receiver, seal(receiver.aes_key, echo.encode(), receiver.receive_id), "echostr") | wrong
+        sealed = seal(receiver.aes_key, echo.encode(), receiver.receive_id)
+        while plus and "+" not in sealed:
+            sealed = seal(receiver.aes_key, echo.encode(), receiver.receive_id)
+        query = _signed(receiver, sealed, wrong, "echostr")
         status, _, body, _ = self.request("GET", receiver.url, query, b"", self.echo_patience)
         if status != 200:
             return False, f"status {status}"
         return (True, "") if body == echo.encode() else (False, f"openapi回调地址请求不通过: {body[:100]!r}")
-
-    def echo_with_plus(self, receiver: Receiver) -> str:
-        """A plain text whose encrypted form has a + in it, which comes through only when decoded once."""
-        while True:
-            sealed = seal(receiver.aes_key, b"1234567890", receiver.receive_id)
-            if "+" in sealed:
-                return sealed
 
     def request(
         self, method: str, url: str, query: Mapping[str, str], body: bytes, patience: float
@@ -120,12 +119,18 @@ class Sender:
             connection.close()
         return answer.status, {k.lower(): v for k, v in answer.getheaders()}, raw, time.perf_counter() - began
 
+    def replay(self, url: str, sent: tuple[dict[str, str], bytes]) -> tuple[int, bytes]:
+        """Post the very same bytes under the very same signature: what was answered."""
+        status, _, body, _ = self.request("POST", url, sent[0], sent[1], self.patience)
+        return status, body
+
     # -- the app -----------------------------------------------------------------------------------------------------
 
     def to_app(self, fields: Mapping[str, Any], *, tries: int | None = None, **wrong: Any) -> Posted:
         """Post one message or event to the app; not answered with 200 in time, the same comes again.
 
-        `wrong` replaces what would be right: receive_id, aes_key, token, msg_signature, timestamp, nonce, body.
+        `wrong` replaces what would be right: receive_id, aes_key, token, msg_signature, body, and timestamp and nonce,
+        which are signed all the same.
         """
         posted = Posted(fields=dict(fields))
         self.again(posted, tries=tries, **wrong)
@@ -142,7 +147,8 @@ class Sender:
             agent = f"<AgentID>{posted.fields['AgentID']}</AgentID>" if "AgentID" in posted.fields else ""
             outer = f"<xml><ToUserName><![CDATA[{app.corp_id}]]></ToUserName>{agent}"
             body = wrong.get("body") or f"{outer}<Encrypt><![CDATA[{sealed}]]></Encrypt></xml>".encode()
-            query = _signed(receiver, sealed) | _texts(wrong)
+            query = _signed(receiver, sealed, wrong)
+            posted.sent = query, body
             status, _, posted.body, seconds = self.request("POST", receiver.url, query, body, self.patience)
             posted.statuses.append(status)
             posted.seconds.append(seconds)
@@ -174,7 +180,7 @@ class Sender:
         for number in range((1 if once else self.retries + 1) if tries is None else tries):
             if number:
                 self._stopping.wait(self.retry_seconds)
-            status, answer, seconds = self._exchange(receiver, asked.body, wrong)
+            status, answer, seconds = self._exchange(receiver, asked.body, wrong, asked)
             asked.statuses.append(status)
             asked.seconds.append(seconds)
             if status == 200:
@@ -184,11 +190,13 @@ class Sender:
                 return
 
     def _exchange(
-        self, receiver: Receiver, body: Mapping[str, Any], wrong: Mapping[str, Any]
+        self, receiver: Receiver, body: Mapping[str, Any], wrong: Mapping[str, Any], asked: Asked | None = None
     ) -> tuple[int, dict[str, Any] | None, float]:
         sealed = seal(receiver.aes_key, json.dumps(body, ensure_ascii=False).encode(), receiver.receive_id)
-        query = _signed(receiver, sealed) | _texts(wrong)
+        query = _signed(receiver, sealed, wrong)
         raw = wrong.get("body") or json.dumps({"encrypt": sealed}).encode()
+        if asked is not None:
+            asked.sent = query, raw
         status, _, said, seconds = self.request("POST", receiver.url, query, raw, self.patience)
         return status, self._opened(receiver, said, query["nonce"]) if status == 200 else None, seconds
 
@@ -287,17 +295,13 @@ class Sender:
         return Receiver(**right | {name: str(wrong[name]) for name in names if name in wrong})
 
 
-def _signed(receiver: Receiver, sealed: str, name: str = "") -> dict[str, str]:
-    """The query of a callback."""
-    timestamp, nonce = str(int(time.time())), str(secrets.randbelow(10**10))
-    query = {"timestamp": timestamp, "nonce": nonce}
-    query["msg_signature"] = signature(receiver.token, timestamp, nonce, sealed)
-    return query | ({name: sealed} if name else {})
-
-
-def _texts(wrong: Mapping[str, Any]) -> dict[str, str]:
-    names = ("msg_signature", "timestamp", "nonce")
-    return {name: str(wrong[name]) for name in names if name in wrong}
+def _signed(receiver: Receiver, sealed: str, wrong: Mapping[str, Any], name: str = "") -> dict[str, str]:
+    """The query of a callback. A wrong timestamp or nonce is signed all the same: it is stale, and not forged."""
+    timestamp = str(wrong.get("timestamp") or int(time.time()))
+    nonce = str(wrong.get("nonce") or secrets.randbelow(10**10))
+    right = signature(receiver.token, timestamp, nonce, sealed)
+    query = {"msg_signature": str(wrong.get("msg_signature") or right), "timestamp": timestamp, "nonce": nonce}
+    return query | ({name: str(wrong.get(name) or sealed)} if name else {})
 
 
 def _xml(fields: Mapping[str, Any]) -> str:

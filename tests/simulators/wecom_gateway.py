@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import Server, ServerConnection, serve
 
 from tests.simulators.feishu_http import Fault
+from tests.simulators.wecom_http import HINT
 from tests.simulators.wecom_media import Media
 from tests.simulators.wecom_robot import Asked, RobotSide
 from tests.simulators.wecom_world import Refused, Robot, World
@@ -30,7 +31,8 @@ class Link:
     line: ServerConnection
     number: int
     robot: Robot | None = None  # once subscribed
-    displaced: bool = False
+    displaced: bool = False  # by a newer one
+    forgotten: bool = False  # it stands, but WeCom does not know it as the robot's any more
     pings: int = 0
     asked: dict[str, Asked] = field(default_factory=dict)  # by the req_id issued on this connection
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -65,6 +67,8 @@ class Gateway:
         self.links: list[Link] = []
         self.opened = 0
         self.frames: list[dict[str, Any]] = []  # all that came in
+        self.replays = False  # what came while nobody was connected is pushed to the next connection
+        self._missed: list[Asked] = []
         self.displaced_seconds = 2.0  # from disconnected_event to the end of the old connection
         quiet = logging.getLogger("tests.simulators.wecom_gateway")
         quiet.setLevel(logging.CRITICAL + 1)  # the library complains loudly of the cuts we make
@@ -91,7 +95,9 @@ class Gateway:
     def of(self, robot: Robot) -> Link | None:
         """The connection that is a robot's."""
         with self._world.lock:
-            return next((link for link in self.links if link.robot is robot and not link.displaced), None)
+            return next(
+                (link for link in self.links if link.robot is robot and not (link.displaced or link.forgotten)), None
+            )
 
     def cut(self, robot: Robot | None = None) -> None:
         """End connections without a word."""
@@ -104,6 +110,13 @@ class Gateway:
         for link in self._all():
             if robot is None or link.robot is robot:
                 link.close(code)
+
+    def forget(self, robot: Robot) -> None:
+        """The connection stays and answers pings, but everything else is 846609 until it subscribes again."""
+        with self._world.moved:
+            for link in self.links:
+                link.forgotten = link.forgotten or link.robot is robot
+            self._world.moved.notify_all()
 
     # -- the connection ----------------------------------------------------------------------------------------------
 
@@ -147,7 +160,11 @@ class Gateway:
             with self._world.lock:
                 more = self._do(link, cmd, req_id, body)
         except Refused as refused:
-            return {"headers": {"req_id": req_id}, "errcode": refused.code, "errmsg": str(refused)}
+            return {
+                "headers": {"req_id": req_id},
+                "errcode": refused.code,
+                "errmsg": f"{refused}, {HINT}query?e={refused.code}",
+            }
         ack: dict[str, Any] = {"headers": {"req_id": req_id}, "errcode": 0, "errmsg": "ok"}
         return ack | {"body": more} if more else ack
 
@@ -155,11 +172,13 @@ class Gateway:
         if cmd == "aibot_subscribe":
             self._subscribe(link, body)
             return {}
-        if link.robot is None:
-            raise Refused(853000, "not subscribed")
+        if cmd == "ping":  # answered even where the subscription is gone
+            link.pings += 1
+            return {}
+        if link.robot is None or link.displaced or link.forgotten:
+            raise Refused(846609, "aibot websocket not subscribed")
         robot = link.robot
         acts: dict[str, Callable[[], dict[str, Any] | None]] = {
-            "ping": lambda: self._ping(link),
             "aibot_respond_msg": lambda: self._side.reply(self._issued(link, req_id), body),
             "aibot_respond_welcome_msg": lambda: self._side.welcome(self._issued(link, req_id), body),
             "aibot_respond_update_msg": lambda: self._side.update(self._issued(link, req_id), body),
@@ -178,21 +197,23 @@ class Gateway:
             raise Refused(846605, "invalid req_id")
         return link.asked[req_id]
 
-    def _ping(self, link: Link) -> None:
-        link.pings += 1
-
     def _subscribe(self, link: Link, body: dict[str, Any]) -> None:
         robot = self._world.robot(str(body.get("bot_id")))
         if robot is None or robot.secret != body.get("secret") or robot.url:
             raise Refused(853000, "invalid bot_id or secret")  # and the connection stays
         before = self.of(robot)
-        link.robot = robot
+        link.robot, link.displaced, link.forgotten = robot, False, False
         if before is not None and before is not link:
             before.displaced = True
             event = self._side.ask(robot, "disconnected_event", "sys", None, {"event": _event("disconnected_event")})
             del event.body["from"], event.body["chattype"]
             self._push(before, "aibot_event_callback", event)
             timer = threading.Timer(self.displaced_seconds, before.close)
+            timer.daemon = True
+            timer.start()
+        if self.replays:
+            self._missed, missed = [], self._missed
+            timer = threading.Timer(0.01, lambda: [self.push(asked) for asked in missed])  # after the acknowledgement
             timer.daemon = True
             timer.start()
         self._world.moved.notify_all()
@@ -234,7 +255,10 @@ class Gateway:
         """Bring a callback to its robot; False when it has no connection, and then it is lost."""
         link = self.of(asked.robot)
         cmd = "aibot_msg_callback" if asked.kind == "message" else "aibot_event_callback"
-        return link is not None and self._push(link, cmd, asked)
+        asked.delivered = (link is not None and self._push(link, cmd, asked)) or asked.delivered
+        if not asked.delivered:
+            self._missed.append(asked)
+        return asked.delivered
 
     def _push(self, link: Link, cmd: str, asked: Asked) -> bool:
         fault = self._world.take_fault(cmd)

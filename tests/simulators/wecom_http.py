@@ -104,6 +104,7 @@ def _canned(fault: Fault) -> tuple[int, bytes, dict[str, str], str]:
         "500": (500, _json({"errcode": -1, "errmsg": "system error"}), {}, _JSON),
         "garbage": (200, b'{"errcode":0,"errm', {}, _JSON),
         "empty": (200, b"", {}, _JSON),
+        "redirect": (302, b"", {"Location": "http://169.254.169.254/latest/meta-data/"}, "text/html"),
         "code": (200, told, {}, _JSON),
     }
     return answers[fault.kind]

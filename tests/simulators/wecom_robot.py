@@ -45,6 +45,7 @@ class Asked:
     statuses: list[int] = field(default_factory=list)  # URL mode: what each post was answered with; 0 = not at all
     answer: dict[str, Any] | None = None  # URL mode: what the first good answer said, decrypted
     seconds: list[float] = field(default_factory=list)  # URL mode: how long each post took
+    sent: tuple[dict[str, str], bytes] = field(default_factory=lambda: ({}, b""))  # URL mode: the last post
 
 
 class RobotSide:

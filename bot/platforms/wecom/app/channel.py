@@ -14,13 +14,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from bot.events import ChatEvent
+from bot.events import ChatEvent, Ignored
 from bot.platforms.base import PROBLEM, Enclosed, Outgoing, Undelivered
 from bot.platforms.wecom import render
 from bot.platforms.wecom.app import callback, cards, wechat
 from bot.platforms.wecom.app.client import WecomClient
 from bot.platforms.wecom.app.codes import UNREACHED, MediaGone
-from bot.platforms.wecom.app.decode import Ignored, decode, response_code
+from bot.platforms.wecom.app.decode import decode, response_code
 from bot.platforms.wecom.app.limits import Sends
 from bot.platforms.wecom.app.presses import Act, Presses, remember
 from bot.platforms.wecom.app.receipts import MEDIA_KEPT, Achieved, code_of, fresh, task_of
