@@ -21,7 +21,7 @@ from bot.events import ChatEvent
 from bot.reply import Reply
 from storage.records import Origin
 
-PROBLEM: Final = "problem"  # in a receipt: what an operator has to set right although the message arrived
+PROBLEM: Final = "problem"  # in a receipt: what an operator has to set right although messages arrive
 #: The `code` of an error about a file, where the platform itself said none.
 TOO_LARGE: Final = -1  # it has more bytes than were asked for
 GONE: Final = -2  # its address is over

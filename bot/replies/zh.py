@@ -128,7 +128,7 @@ TABLE: dict[str, str] = {
     "alert.text": "消息现在发不出去：\n{problem}\n\n处理好之前它们都留着，之后会自动补发。"
     "`moqi doctor` 会检查全部设置；同一个原因一小时只提醒一次。",
     "alert.group": "{problem}\n\n管理员请运行 `moqi doctor` 查看；同一个原因一小时只提醒一次。",
-    "alert.working": "消息照常送达，但少了一些效果：\n{problem}\n\n"
+    "alert.working": "消息照常送达，但有一处不如人意：\n{problem}\n\n"
     "`moqi doctor` 会检查全部设置；同一个原因一小时只提醒一次。",
     # --- failures ----------------------------------------------------------------------------------------------
     "failure.out_of_memory": "显存不够画这么大的图。请用小一些的尺寸或少几张再试。",

@@ -197,9 +197,7 @@ def test_one_person_has_one_quota_whichever_way_they_come(house: Moqi, wecom: We
     assert "已恢复" in app.told("/resume")
 
 
-def test_a_file_of_an_admin_is_known_afterwards_and_a_picture_is_drawn_from(
-    house: Moqi, wecom: WecomSimulator
-) -> None:
+def test_a_file_of_an_admin_is_known_afterwards_and_a_picture_is_drawn_from(house: Moqi, wecom: WecomSimulator) -> None:
     boss, asker = newcomer(wecom, "robot"), newcomer(wecom, "app")
     house.command("role", "set", f"wecom:{boss.user}", "admin", check=True)
     text = "# 摸鱼条例\n\n每周五下午四点起可以在天台喝咖啡，由行政部的王小明准备。\n"

@@ -17,7 +17,7 @@ from bot.platforms.wecom.channel import Channel
 from bot.platforms.wecom.directory import Directory
 from bot.platforms.wecom.login import WecomLogin
 from bot.platforms.wecom.people import People
-from bot.platforms.wecom.places import Way
+from bot.platforms.wecom.places import Way, place_of
 from bot.platforms.wecom.platform import WecomPlatform
 from bot.platforms.wecom.robot.callback import CallbackRobot
 from bot.platforms.wecom.robot.listener import open_robot
@@ -80,6 +80,7 @@ class _Files:
 
     async def __call__(self, event: ChatEvent, kind: str, limit: int) -> Enclosed | None:
         """See bot.platforms.base.Enclosing."""
-        download = self._app.client.download if self._app is not None else None
+        if self._app is not None and place_of(event.origin).way is Way.APP:
+            return await self._app.enclosed(event, kind, limit)
         async with httpx.AsyncClient(timeout=PATIENCE) as http:
-            return await media.enclosed(http, event, kind, limit, self._settings, download)
+            return await media.enclosed(http, event, kind, limit, self._settings)

@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from bot.platforms.base import Outgoing
 from bot.platforms.markup import bare, clip
+from bot.platforms.wecom import render
 from bot.platforms.wecom.render import Card, plain
 from bot.platforms.wecom.texts import CUT, cut, split
 from bot.reply import Reply
@@ -58,6 +60,20 @@ def mark_of(reply: Reply, scope: str) -> str:
     """A short reference for people to quote, and for WeCom to tell messages apart."""
     code = base64.b32encode(hashlib.sha256(scope.encode()).digest())[:4].decode().lower()
     return f"#{code}" if reply.job is None else f"#{reply.job}·{code}"
+
+
+def card_of(reply: Reply, task: str) -> Card | None:
+    """The reply's card; a headline that is longer than a card's stands whole below, so that nobody waits unknowing."""
+    card = render.card(reply, task)
+    if card is None or card["main_title"]["title"] in ("", _line(reply.title or bare(reply.text))):
+        return card
+    return render.card(reply, task, notice="\n".join(filter(None, (reply.title or bare(reply.text), reply.note))))
+
+
+def overtaken(message: Outgoing) -> bool:
+    """Whether this is a job's first card although the job has ended: its outcome follows and says the rest."""
+    ended = message.reply.job is not None and message.reply.state not in PASSING
+    return ended and message.key.endswith("-card")
 
 
 def says_all(card: Card, reply: Reply) -> bool:

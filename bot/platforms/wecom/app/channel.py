@@ -14,14 +14,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from bot.events import ChatEvent
+from bot.events import ChatEvent, Ignored
 from bot.platforms.base import PROBLEM, Outgoing, Undelivered
 from bot.platforms.inbound import Accept, Act
 from bot.platforms.wecom import render
 from bot.platforms.wecom.app import callback, cards, wechat
 from bot.platforms.wecom.app.client import WecomClient
 from bot.platforms.wecom.app.codes import UNREACHED, MediaGone
-from bot.platforms.wecom.app.decode import Ignored, decode, response_code
+from bot.platforms.wecom.app.decode import decode, response_code
 from bot.platforms.wecom.app.limits import Sends
 from bot.platforms.wecom.app.presses import Presses, remember
 from bot.platforms.wecom.app.receipts import MEDIA_KEPT, Achieved, code_of, fresh, task_of
@@ -71,8 +71,10 @@ class AppChannel:
         async with Achieved(message.receipt, message.keep) as done:
             scope = cards.scope_of(message.key, message.origin)
             task = render.task_id_of(scope)
-            card = render.card(reply, task)
-            if card is None or not (reply.state in cards.PASSING or cards.says_all(card, reply)):
+            card = cards.card_of(reply, task)
+            # A card whose fate nobody knows comes first, and as it was: what it says by now, its outcome will say.
+            alone = done.trying.get("step") == _CARD or cards.overtaken(message) or reply.state in cards.PASSING
+            if card is None or not (alone or cards.says_all(card, reply)):
                 await self._say(done, member, reply, images, scope, pressable=card is not None)
             if card is not None:
                 await self._send_card(done, member, task, card)
@@ -90,7 +92,7 @@ class AppChannel:
             return dict(receipt)
         async with Achieved(message.receipt, message.keep) as done:
             scope, task = cards.scope_of(message.key, message.origin), task_of(receipt)
-            card = render.card(reply, task or render.task_id_of(scope))
+            card = cards.card_of(reply, task or render.task_id_of(scope))
             quiet = card is not None and cards.says_all(card, reply) and reply.state != "failed"
             if not (quiet or reply.tidies):  # a change makes no sound: who waits is to hear of it
                 await self._say(done, member, reply, images, scope, pressable=card is not None)

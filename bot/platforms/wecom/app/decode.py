@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from bot.events import ChatEvent
+from bot.events import ChatEvent, Ignored
 from bot.platforms.feishu.decode import command_of
 from bot.platforms.wecom.places import PLATFORM, Place, Way, chat_id, userid
 from bot.platforms.wecom.render import pressed
@@ -22,15 +22,6 @@ from storage.records import ChatType, Identity, Origin
 Fields = Mapping[str, Any]
 SYSTEM: Final = "sys"  # who changes to the address book come from
 _SILENT: Final = ("video", "shortvideo", "location", "link", "file", "miniprogrampage")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ignored:
-    """A genuine message or event that is acknowledged and then forgotten."""
-
-    event_type: str
-    key: str
-    reason: str
 
 
 class _NotForUs(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import logging
 import threading
 from collections.abc import Iterator
@@ -59,6 +60,14 @@ def host() -> Iterator[Host]:
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
             served.asked.append(path)
+            if path == "/endless":
+                self.send_response(200)
+                self.end_headers()
+                with contextlib.suppress(OSError):
+                    while len(served.asked) < 1000:
+                        self.wfile.write(bytes(65536))
+                        served.asked.append("64 KiB")
+                return
             status, headers, body = served.answers[path]
             self.send_response(status)
             for name, value in {"content-length": str(len(body)), **headers}.items():
@@ -167,6 +176,13 @@ async def test_trap_19_a_file_is_read_up_to_its_limit(host: Host, http: httpx.As
             await fetch(http, address, key, most, (host.name,))
         assert refused.value.code == TOO_LARGE
         assert reason(refused.value) == "enclosed_large"
+
+
+async def test_trap_19_an_endless_file_is_not_read_to_its_end(host: Host, http: httpx.AsyncClient) -> None:
+    with pytest.raises(Undelivered) as refused:
+        await fetch(http, f"{host.url}/endless", KEY, 100_000, (host.name,))
+    assert refused.value.code == TOO_LARGE
+    assert len(host.asked) < 1000, "the host was cut off"
 
 
 @pytest.mark.parametrize("data", [b"", b"x", bytes(15), bytes(16), bytes(31), bytes(32), PICTURE, b"\x20" * 32])

@@ -147,6 +147,31 @@ async def test_what_waits_is_one_card_and_becomes_its_outcome(app: AppChannel, w
     assert not wecom.strange
 
 
+@pytest.mark.parametrize("kind", ["code", "cut"])  # it is not there, or nobody knows
+async def test_a_card_that_its_outcome_overtakes_says_nothing_twice(
+    app: AppChannel, wecom: WecomSimulator, kind: str
+) -> None:
+    kept = Kept(key="job-17-card")
+    wecom.fail(kind, "message/send", code=-1)
+    with pytest.raises(Retry):
+        await deliver(app, kept, QUEUED)
+    card = await deliver(app, kept, DONE, IMAGES)  # what the job has become meanwhile
+    assert kinds(wecom) == ["template_card"]
+    await change(app, Kept(key="job-17-outcome"), card, DONE, IMAGES)
+    assert kinds(wecom)[:3] == ["template_card", "text", "image"]
+    if kind == "code":  # else its code is lost with the answer, and the buttons need another card
+        assert kinds(wecom) == ["template_card", "text", "image"]
+        assert wecom.in_chat("alice")[0].card["main_title"]["title"] == "画好了"
+
+
+async def test_a_waiting_time_has_room_on_its_card(app: AppChannel, wecom: WecomSimulator) -> None:
+    title = "Queued · number 3 · about 12 minutes"
+    await deliver(app, Kept(), Reply(title=title, state="queued", job=17, note="Costs 2 units", buttons=(CANCEL,)))
+    (shown,) = wecom.in_chat("alice")
+    assert shown.card["sub_title_text"] == f"{title} Costs 2 units"
+    assert not shown.clipped
+
+
 async def test_a_card_that_says_it_all_needs_no_text(app: AppChannel, wecom: WecomSimulator) -> None:
     ask = Reply(title="预约这个？", text="明天 9:00", buttons=(Button(action="res_confirm", label="确认"),))
     card = await deliver(app, Kept(key="res-1"), ask)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bot.events import ChatEvent
+from bot.events import ChatEvent, Ignored
 from bot.platforms.wecom.app import wechat
-from bot.platforms.wecom.app.decode import Ignored, decode, instant, key_of, response_code
+from bot.platforms.wecom.app.decode import decode, instant, key_of, response_code
 from bot.platforms.wecom.render import key_of as button_key
 from bot.platforms.wecom.settings import WecomApp
 from bot.reply import Button
