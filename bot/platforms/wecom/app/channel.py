@@ -246,7 +246,7 @@ class AppChannel:
         who, images = event.sender.external_id, event.value.get("images")
         if images:
             remember(self._pictures, who, (self._now(), {"images": images}))
-        elif event.kind == "message" and who in self._pictures:
+        elif event.kind == "message" and event.text and who in self._pictures:
             at, value = self._pictures[who]
             if self._now() - at < SHOWN_LATELY:
                 return replace(event, value={**value, **event.value})

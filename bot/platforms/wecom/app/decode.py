@@ -21,7 +21,7 @@ from storage.records import ChatType, Identity, Origin
 
 Fields = Mapping[str, Any]
 SYSTEM: Final = "sys"  # who changes to the address book come from
-_SILENT: Final = ("video", "shortvideo", "location", "link", "file", "miniprogrampage")
+_UNUSABLE: Final = ("video", "shortvideo", "location", "link", "file", "miniprogrampage")
 
 
 class _NotForUs(Exception):
@@ -87,21 +87,18 @@ def _text(fields: Fields, context: _Context) -> ChatEvent:
 def _voice(fields: Fields, context: _Context) -> ChatEvent:
     """Spoken words count where WeCom wrote them down."""
     said = clean(fields.get("Recognition")).strip()
-    if not said:
-        return _message(context, line(fields.get("MsgId")), "message type voice", kind="ignored")
-    return _message(context, line(fields.get("MsgId")), said)
+    return _message(context, line(fields.get("MsgId")), said) if said else _unusable(fields, context)
 
 
 def _image(fields: Fields, context: _Context) -> ChatEvent:
     """A picture alone says nothing; what it is for is said in the next message."""
-    value = {"images": [{"media_id": _needed(fields, "MediaId")}]}
-    return _message(context, line(fields.get("MsgId")), "message type image", kind="ignored", value=value)
+    value = {"images": [{"media": _needed(fields, "MediaId")}]}
+    return _message(context, line(fields.get("MsgId")), "", value)
 
 
-def _silent(fields: Fields, context: _Context) -> ChatEvent:
-    return _message(
-        context, line(fields.get("MsgId")), f"message type {line(fields.get('MsgType')).lower()}", kind="ignored"
-    )
+def _unusable(fields: Fields, context: _Context) -> ChatEvent:
+    """Something somebody sent that says nothing to us; they are told so."""
+    return _message(context, line(fields.get("MsgId")), "", {"unusable": line(fields.get("MsgType")).lower()})
 
 
 def _menu(fields: Fields, context: _Context) -> ChatEvent:
@@ -138,7 +135,7 @@ _MESSAGES: Mapping[str, Callable[[Fields, _Context], ChatEvent]] = {
     "text": _text,
     "image": _image,
     "voice": _voice,
-    **dict.fromkeys(_SILENT, _silent),
+    **dict.fromkeys(_UNUSABLE, _unusable),
 }
 _EVENTS: Mapping[str, Callable[[Fields, _Context], ChatEvent]] = {
     "subscribe": _entered,
@@ -149,10 +146,8 @@ _EVENTS: Mapping[str, Callable[[Fields, _Context], ChatEvent]] = {
 }
 
 
-def _message(
-    context: _Context, message_id: str, text: str, *, kind: str = "message", value: Mapping[str, Any] | None = None
-) -> ChatEvent:
-    return _event(context, kind=kind, message_id=message_id, text=text, value=value)
+def _message(context: _Context, message_id: str, text: str, value: Mapping[str, Any] | None = None) -> ChatEvent:
+    return _event(context, kind="message", message_id=message_id, text=text, value=value)
 
 
 def _event(

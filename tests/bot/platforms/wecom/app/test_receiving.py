@@ -39,10 +39,10 @@ async def settled(app: AppChannel) -> None:
 
 
 async def test_trap_03_the_address_proves_itself(wecom: WecomSimulator, inbox: Inbox) -> None:
-    assert await asyncio.to_thread(wecom.verify) == (True, "")
-    sealed = wecom.sender.echo_with_plus(wecom.sender.app())
-    plain = {"timestamp": "1", "msg_signature": "0", "echostr": sealed}
-    assert (await asyncio.to_thread(lambda: wecom.verify(**plain)))[0] is False
+    for right in ({}, {"plus": True}):
+        assert await asyncio.to_thread(partial(wecom.verify, **right)) == (True, "")
+    for wrong in ({"token": "x"}, {"receive_id": ""}, {"timestamp": "1700000000"}, {"msg_signature": "0"}):
+        assert await asyncio.to_thread(partial(wecom.verify, **wrong)) == (False, "status 403")
 
 
 async def test_trap_01_a_message_is_kept_and_answered_with_nothing(wecom: WecomSimulator, inbox: Inbox) -> None:
@@ -166,7 +166,7 @@ async def test_a_picture_is_what_the_next_message_is_about(
     await asyncio.to_thread(lambda: wecom.app_says(image=data.getvalue()))
     await asyncio.to_thread(wecom.app_says, "/draw 换成水彩 --from")
     picture, order = inbox.events
-    assert picture.kind == "ignored"
+    assert (picture.text, list(picture.value)) == ("", ["images"])
     found = await app.enclosed(order, "picture", 1_000_000)
     assert found is not None
     assert found.data == data.getvalue()
