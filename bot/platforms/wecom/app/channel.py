@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from bot.events import ChatEvent, Ignored
-from bot.platforms.base import PROBLEM, Outgoing, Undelivered
+from bot.platforms.base import PROBLEM, Enclosed, Outgoing, Undelivered
 from bot.platforms.inbound import Accept, Act
 from bot.platforms.wecom import render
 from bot.platforms.wecom.app import callback, cards, wechat
@@ -128,6 +128,12 @@ class AppChannel:
             case ChatEvent():
                 await accept(self._with_picture(decoded))
         return 200, _TEXT, ""
+
+    async def enclosed(self, event: ChatEvent, kind: str, limit: int) -> Enclosed | None:
+        """The picture that the member sent before this message; None = there was none. Raises PlatformError."""
+        images = event.value.get("images") or ()
+        media = images[0].get("media") if kind == "picture" and images else None
+        return await self.client.download(str(media), limit) if media else None
 
     async def close(self) -> None:
         await self._presses.close()
