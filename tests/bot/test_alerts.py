@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, select
 
-from bot.alerts import tell_admins
+from bot.alerts import impersonal, tell_admins
 from bot.replies import Words
 from storage import users
 from storage.database import Database
@@ -71,6 +71,43 @@ def test_it_says_what_is_wrong_and_what_to_do(db: Database, language: str, worki
     assert says in body["text"]
     assert SCOPE in body["text"]
     assert "moqi doctor" in body["text"]
+
+
+PERSONAL = (
+    "WeCom 60011 (HTTP 200): widen the app's visibility: ou_7d8a6e6df7621556ce0d21922b676706, anna@example.com,"
+    " 13800138000, wmqYxSbQAAfHQ8jGV_Qp3ltGMLpF-2Bw; it said: no privilege for zhangsan"
+)
+
+
+@pytest.mark.parametrize(
+    ("problem", "left"),
+    [
+        (PERSONAL, "WeCom 60011 (HTTP 200): widen the app's visibility: …, …, …, …"),
+        (SCOPE, "Feishu 99991672 (HTTP 400): a scope is missing: grant it in the console"),
+        ("WeCom 60020: add 203.0.113.7 to 企业可信IP (app 1000002)", None),
+        ("the group robot “设计群” is not known (any more): wecom.webhooks.设计群 of platforms.yaml", None),
+    ],
+)
+def test_a_group_is_told_nothing_about_anybody(problem: str, left: str | None) -> None:
+    assert impersonal(problem) == (left or problem)
+
+
+def test_groups_are_told_once_each_but_not_of_themselves(db: Database) -> None:
+    def tell(conn: Connection) -> None:
+        words, names = Words("zh"), ("设计群", "运维")
+        for _ in range(2):
+            tell_admins(conn, words, "wecom", PERSONAL, working=False, through=("web",), groups=names)
+        tell_admins(conn, words, "wecom", "“设计群” is gone", working=False, through=("web",), groups=names)
+
+    db.run_sync(tell)  # nobody is an admin yet: the groups hear of it all the same
+    assert db.read_sync(told) == [
+        ("wecom", "webhook:设计群", ""),
+        ("wecom", "webhook:运维", ""),
+        ("wecom", "webhook:运维", ""),
+    ]
+    bodies = db.read_sync(lambda conn: [row.body["text"] for row in conn.execute(select(outbox))])
+    assert not any("zhangsan" in text or "anna@" in text or "ou_7d8a" in text for text in bodies)
+    assert "moqi doctor" in bodies[0]
 
 
 def test_without_anybody_to_tell_nothing_is_written(db: Database) -> None:

@@ -117,7 +117,7 @@ async def test_trap_06_a_long_text_is_split_by_bytes(group: Group) -> None:
 
 
 async def test_trap_09_a_picture_beyond_2_mb_goes_as_a_jpeg(group: Group) -> None:
-    large = picture(side=900, noise=True)
+    large = picture(side=940, noise=True)
     assert len(large) > PICTURE_MAX
     await group.post(Posted(drawn(1)), {1: large})
     sent = group.wecom.in_chat(group.key)[1].data
