@@ -60,4 +60,13 @@ class ChatEvent:
         )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ignored:
+    """A genuine event that is acknowledged and then forgotten."""
+
+    event_type: str
+    key: str  # the event's own id, empty without one
+    reason: str
+
+
 _PLAIN = tuple(name for name in ChatEvent.__dataclass_fields__ if name not in ("at", "sender", "origin", "mentions"))

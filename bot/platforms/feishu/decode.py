@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.events import ChatEvent, Mention
+from bot.events import ChatEvent, Ignored, Mention
 from bot.platforms.feishu.contents import Content, Json, content_of, named_by, resolve
 from bot.platforms.written import as_list, as_object, clean, line, plain
 from storage.records import ChatType, Identity, Origin
@@ -16,15 +16,6 @@ from storage.records import ChatType, Identity, Origin
 PLATFORM = "feishu"  # the main app; further ones are feishu-<name>
 _OURS = ("action", "chat", "form")  # of a button's value: what is read from elsewhere, or has its own place
 NOBODY = "nobody"  # the sender of a recall: Feishu does not say who took the message back
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ignored:
-    """A genuine event that is acknowledged and then forgotten."""
-
-    event_type: str
-    key: str  # event_id
-    reason: str
 
 
 class _NotForUs(Exception):

@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from bot.context import Pressed
-from bot.events import ChatEvent
+from bot.events import ChatEvent, Ignored
 from bot.platforms.base import PROBLEM, Blocked, Enclosed, Outgoing, PlatformError, Unconfigured, Undelivered
 from bot.platforms.feishu import receipts, render, resources, wire
 from bot.platforms.feishu.cardkit import CardKit, content_of
 from bot.platforms.feishu.client import FeishuClient
 from bot.platforms.feishu.codes import MessageGone
-from bot.platforms.feishu.decode import PLATFORM, Ignored
+from bot.platforms.feishu.decode import PLATFORM
 from bot.platforms.feishu.presses import Presses
 from bot.platforms.feishu.previews import Previews
 from bot.platforms.feishu.rules import check_card

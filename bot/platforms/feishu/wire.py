@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from bot.events import ChatEvent
-from bot.platforms.feishu.decode import PLATFORM, Ignored, decode, instant
+from bot.events import ChatEvent, Ignored
+from bot.platforms.feishu.decode import PLATFORM, decode, instant
 from bot.platforms.feishu.settings import FeishuSettings
 
 MAX_BODY = 1_000_000  # bytes

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from bot.events import ChatEvent
+from bot.events import ChatEvent, Ignored
 from bot.platforms.feishu.backfill import as_envelope, for_us, known_chats
-from bot.platforms.feishu.decode import Ignored, decode
+from bot.platforms.feishu.decode import decode
 from storage import inbox
 from storage.database import Database
 from storage.migrations import migrate

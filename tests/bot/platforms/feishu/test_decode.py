@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from bot.commands import Draw, Rules, parse
-from bot.events import ChatEvent
-from bot.platforms.feishu.decode import Ignored, decode, instant
+from bot.events import ChatEvent, Ignored
+from bot.platforms.feishu.decode import decode, instant
 from bot.router import talk_of_others
 from tests.simulators.feishu_events import BOT_OPEN_ID, App, mention, message
 

@@ -13,9 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.events import ChatEvent
+from bot.events import ChatEvent, Ignored
 from bot.platforms.feishu import wire
-from bot.platforms.feishu.decode import Ignored
 from bot.platforms.feishu.settings import FeishuSettings
 from tests.simulators import feishu_events as events
 from tests.simulators.feishu_events import App
