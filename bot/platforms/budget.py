@@ -27,8 +27,11 @@ class Budget:
 
     def room(self, key: str, now: float) -> bool:
         """Whether a call of `key` that only passes may start now."""
-        counted = sum(1 for at in self._calls.get(key, ()) if at + self._seconds > now)  # with those that wait
-        return counted < self._passing and self._held.get(key, now) <= now
+        return self.used(key, now) < self._passing and self._held.get(key, now) <= now
+
+    def used(self, key: str, now: float) -> int:
+        """How many calls of `key` count now, with those that wait."""
+        return sum(1 for at in self._calls.get(key, ()) if at + self._seconds > now)
 
     def take(self, key: str, at: float) -> None:
         """Count a call that starts at `at`."""

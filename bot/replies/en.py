@@ -108,6 +108,10 @@ TABLE: dict[str, str] = {
     "not_grounded": "The knowledge base does not say. Try other words, or ask an admin to add a document.",
     "nearest": "Nearest documents: {names}",
     "list": ", ",
+    "robot.queued": "Waiting in the queue, I will send it when it is ready",
+    "robot.longer": "This takes a while, I will send it when it is ready",
+    "robot.unsure": "What I just sent may not have arrived. If you do not see it, please send your message again.",
+    "robot.unsure.job": "The message about job #{job} may not have arrived. If you do not see it, send `/jobs {job}`.",
     "cut": "… (too long, cut here)",
     "blocked.title": "Cannot be shown here",
     "blocked.outcome": "Job {job} is done and its result is kept, but the platform's content audit or your company's "

@@ -105,6 +105,10 @@ TABLE: dict[str, str] = {
     "not_grounded": "知识库里没有找到答案。换个说法再问，或请管理员补充文档。",
     "nearest": "最接近的文档：{names}",
     "list": "、",
+    "robot.queued": "排队中，好了我发给你",
+    "robot.longer": "还要一会儿，好了我发给你",
+    "robot.unsure": "刚才的消息可能没有送到。没看到的话，请再发一次你的消息。",
+    "robot.unsure.job": "任务 #{job} 的消息可能没有送到。没看到的话，发 `/jobs {job}` 再看一次。",
     "cut": "…（太长，已截断）",
     "blocked.title": "这里不能显示",
     "blocked.outcome": "任务 {job} 已经完成，结果也保存好了，但平台的内容审核或公司的安全规则不允许把它发到这里。"

@@ -8,35 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import secrets
-import socket
 import time
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-
-from sqlalchemy import Connection as Transaction
+from datetime import datetime
 
 from bot.platforms.base import PlatformError, Retry
 from bot.platforms.feishu.backfill import catch_up
 from bot.platforms.feishu.connection import Connection, Patience
 from bot.platforms.feishu.platform import Accept, Act, FeishuPlatform
-from storage import leases
+from bot.platforms.holding import Holding, Rhythm
 from storage.database import Database
 from storage.errors import StorageError
-from storage.records import utcnow
 
 log = logging.getLogger("moqi.feishu")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rhythm:
-    """How often the lease is looked at, in seconds."""
-
-    hold: float = 12.0  # a lease that was not renewed for so long is free
-    renew: float = 3.0  # by its holder
-    look: float = 2.0  # by those who would take it
-    again: float = 5.0  # until fetching missed messages is tried again; longer each time
 
 
 class Listener:
@@ -49,7 +32,7 @@ class Listener:
         accept: Accept,
         act: Act,
         *,
-        rhythm: Rhythm = Rhythm(),
+        rhythm: Rhythm = Rhythm(),  # noqa: B008 - frozen
         patience: Patience = Patience(),  # noqa: B008 - frozen
     ) -> None:
         """`accept` keeps an event for good, `act` does a button press: see FeishuPlatform.handle."""
@@ -61,11 +44,9 @@ class Listener:
         self._rhythm = rhythm
         self._patience = patience
         self._lease = f"long-connection:{platform.settings.app_id}"
-        self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        self._stopping = asyncio.Event()
+        self._holding = Holding(self.name, self._lease, db, self._open, self._shut, whole=self._whole, rhythm=rhythm)
         self._connection: Connection | None = None
         self._running: asyncio.Task[None] | None = None
-        self._held_until = 0.0  # of the monotonic clock: no longer than others think
         self._whole_until: datetime | None = None  # nothing before it was missed
         self._catching: asyncio.Task[None] | None = None
 
@@ -84,57 +65,11 @@ class Listener:
 
     async def run(self) -> None:
         """Hold the lease, or wait for it, until `stop`; then acknowledge what is in hand and give it back."""
-        try:
-            while not self._stopping.is_set():
-                held = await self._hold()
-                if held and self._connection is None:
-                    self._open()
-                elif not held and self._connection is not None:
-                    log.warning("%s: another process has taken the long connection over", self.name)
-                    await self._shut()
-                try:
-                    await asyncio.wait_for(self._stopping.wait(), self._rhythm.renew if held else self._rhythm.look)
-                except TimeoutError:
-                    continue
-        finally:
-            if self._connection is not None:
-                await self._shut()
-                await self._give_back()
+        await self._holding.run()
 
     def stop(self) -> None:
         """Take no more events and return from `run`."""
-        self._stopping.set()
-
-    async def _hold(self) -> bool:
-        """Take or renew the lease. While nobody can be asked, it is ours until others may take it."""
-        asked = time.monotonic()
-        try:
-            if not await self._db.run(self._renew, self._whole(), utcnow()):
-                return False
-            if self._connection is None:
-                self._whole_until = await self._db.read(leases.seen, self._lease)
-        except StorageError as error:
-            log.warning("%s: the lease cannot be renewed: %s", self.name, error)
-            return asked < self._held_until
-        self._held_until = asked + self._rhythm.hold
-        return True
-
-    def _renew(self, conn: Transaction, whole: datetime | None, now: datetime) -> bool:
-        held = leases.take(conn, self._lease, self._owner, now + timedelta(seconds=self._rhythm.hold), now)
-        if held and whole is not None:
-            leases.mark(conn, self._lease, self._owner, whole)
-        return held
-
-    async def _give_back(self) -> None:
-        try:
-            await self._db.run(self._release, self._whole_until, utcnow())
-        except StorageError as error:
-            log.warning("%s: the lease could not be given back, it ends by itself: %s", self.name, error)
-
-    def _release(self, conn: Transaction, whole: datetime | None, now: datetime) -> None:
-        if whole is not None:
-            leases.mark(conn, self._lease, self._owner, whole)
-        leases.release(conn, self._lease, self._owner, now)
+        self._holding.stop()
 
     def _whole(self) -> datetime | None:
         """Until when nothing was missed. While missed messages are still being fetched, it does not move."""
@@ -143,6 +78,7 @@ class Listener:
         return self._whole_until
 
     def _open(self) -> None:
+        self._whole_until = self._holding.seen
         section = self.name.replace("-", "_apps.", 1)
         self._connection = Connection(
             self._platform.settings, self._take, self._opened, section=section, patience=self._patience

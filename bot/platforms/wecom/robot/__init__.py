@@ -1,1 +1,1 @@
-"""The smart robot (智能机器人): groups and direct chats, over a long connection or by callbacks."""
+"""WeCom's smart robot (智能机器人)."""
