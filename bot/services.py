@@ -131,7 +131,7 @@ class Services:
 
     async def handle(self, entry: InboxEntry, event: ChatEvent) -> None:
         """Deal with a kept event and wake whoever has work now. Raises NotYet while what it points to is fetched."""
-        event = await self._recognised(event)
+        event = await recognised(self.platforms.get(event.platform), event)
         event = await self.enclosures.complete(entry, event)
         try:
             handled, tell = await self.db.run(self._deal, self.house(), entry.id, event, utcnow())
@@ -166,7 +166,7 @@ class Services:
 
     async def _press(self, event: ChatEvent) -> Pressed:
         try:
-            event = await self._recognised(event)
+            event = await recognised(self.platforms.get(event.platform), event)
             handled = await self.db.run(self._pressed, self.house(), event, utcnow())
         except StorageError:  # undone as a whole, and a press never comes again by itself
             log.exception("press %s not kept", event.key, extra={"action": "press-failed"})
@@ -178,11 +178,6 @@ class Services:
         self.sender.wake.give()
         self._note(event)
         return Pressed(*handled.toast, handled.shown)
-
-    async def _recognised(self, event: ChatEvent) -> ChatEvent:
-        """The event with its people called as they are known here. Raises StorageError."""
-        platform: object = self.platforms.get(event.platform)
-        return await platform.recognise(event) if isinstance(platform, Recognising) else event
 
     def _pressed(self, conn: Connection, house: House, event: ChatEvent, now: datetime) -> Handled:
         handled = router.press(conn, house, event, now)
@@ -271,6 +266,11 @@ class Services:
 
     async def _recover(self) -> None:
         await self.db.run(queue.recover, self.current.settings.policy.queue(), utcnow(), sole_owner=False)
+
+
+async def recognised(platform: object, event: ChatEvent) -> ChatEvent:
+    """The event with its people called as they are known here. Raises StorageError."""
+    return await platform.recognise(event) if isinstance(platform, Recognising) else event
 
 
 def open_device(current: Current) -> ImageDevice:

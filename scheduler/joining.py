@@ -71,7 +71,7 @@ def _pair(conn: Connection, served: Identity, real: Identity) -> tuple[int, int]
 
 
 def join(conn: Connection, former: int, person: int, zone: tzinfo, now: datetime) -> bool:
-    """Make two people one; False when they are that already and nothing is left to move."""
+    """Make two people one; False when they are that already and nothing was left that anybody would miss."""
     for kind in Kind:
         serialise(conn, f"lane:{kind}")
     pair = joining.lock(conn, former, person)
@@ -82,6 +82,8 @@ def join(conn: Connection, former: int, person: int, zone: tzinfo, now: datetime
     charged = _count(conn, former, person, zone, now)
     jobs = joining.hand_over(conn, former, person)
     granted = _bring(conn, former, person, now)
+    if not identities and not jobs and not granted:
+        return False
     detail = {
         "former": former,
         "identities": [str(one) for one in identities],

@@ -8,10 +8,10 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from bot.settings import Environment, Platforms, Settings, SettingsError, json_schema, load
-from bot.settings.knowledge import Part, part
+from bot.settings.knowledge import Part, Readers, part
 from bot.settings.source import read
 from storage.records import Allowance, Role, Unit
 
@@ -569,3 +569,8 @@ def test_a_web_page_that_nobody_could_enter_is_refused() -> None:
 def test_the_public_address_is_an_address(address: str) -> None:
     with pytest.raises(ValidationError, match="must be https://host without a path"):
         Platforms.model_validate({"web": {"public_url": address}})
+
+
+def test_readers_on_a_platform_without_case_are_named_as_they_are_kept() -> None:
+    readers = TypeAdapter(Readers).validate_python(["user:wecom:ZhangSan", "user:feishu:ou_A", "group:wecom:wrAbC"])
+    assert readers == ("user:wecom:zhangsan", "user:feishu:ou_A", "group:wecom:wrAbC")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, Protocol
@@ -68,6 +68,7 @@ class People:
         self._known: dict[str, str] = {}  # robot's id -> userid
         self._noted: set[str] = set()  # met while nobody could explain them
         self._waiting: dict[str, None] = {}  # ids to ask about, in the order they came
+        self._asked: dict[str, asyncio.Future[None]] = {}  # those, and those that are being asked about
         self._asking: asyncio.Task[None] | None = None  # one call at a time; what comes meanwhile goes with the next
         self._late = False  # it takes longer than anybody should wait
         self._rests_until = 0.0  # after a failure; until then nobody waits
@@ -103,7 +104,7 @@ class People:
                 log.warning("the robot's people stay as they are known: %s", error)
             else:
                 if due and self._may_ask():
-                    await asyncio.wait({self._ask(due)})
+                    await asyncio.wait(self._ask(due))
             await self._sleep(max(_LOOK, self._rests_until - time.monotonic()))
 
     async def close(self) -> None:
@@ -125,9 +126,9 @@ class People:
         self._remember({one: link.external_id for one, link in found.items() if link.external_id})
         unknown = [one for one in ids if one not in self._known]
         if unknown and self._may_ask():
-            asking = self._ask(unknown)
+            answers = self._ask(unknown)
             if not self._late:
-                _, pending = await asyncio.wait({asking}, timeout=self._patience)
+                _, pending = await asyncio.wait(answers, timeout=self._patience)
                 self._late = bool(pending)
         missed = [one for one in unknown if one not in self._known and one not in self._noted]
         if missed:
@@ -137,15 +138,18 @@ class People:
     def _may_ask(self) -> bool:
         return self._client is not None and time.monotonic() >= self._rests_until
 
-    def _ask(self, ids: Iterable[str]) -> asyncio.Task[None]:
-        """Have these ids asked about: by the call that is about to begin, or by the one after that."""
-        self._waiting |= dict.fromkeys(ids)
+    def _ask(self, ids: Sequence[str]) -> set[asyncio.Future[None]]:
+        """Have these ids asked about, each once at a time; what comes back is done when there is an answer or none."""
+        for one in ids:
+            if one not in self._asked:
+                self._asked[one] = asyncio.get_running_loop().create_future()
+                self._waiting[one] = None
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask_all(), name="who the robot's people are")
-        return self._asking
+        return {self._asked[one] for one in ids}
 
     async def _ask_all(self) -> None:
-        """Ask until nothing waits, or until it fails: then what waits is due again by itself, being noted."""
+        """Ask until nothing waits, or until it fails: what waits is noted and due again by itself."""
         while self._waiting:
             ids = list(self._waiting)[:AT_ONCE]
             for one in ids:
@@ -156,10 +160,14 @@ class People:
             except (PlatformError, StorageError) as error:
                 self._waiting.clear()
                 self._failed(error)
-                return
-            self._remember(told)
-            self._noted.difference_update(told)
-            self._late, self._trouble = False, ""
+                ids = list(self._asked)
+            else:
+                self._remember(told)
+                self._noted.difference_update(told)
+                self._late, self._trouble = False, ""
+            finally:
+                for one in ids:
+                    self._asked.pop(one).set_result(None)
 
     async def _told(self, ids: list[str]) -> dict[str, str]:
         """What WeCom says of these ids. One that is no encrypted id comes back as invalid: it is a userid already.
