@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from bot.events import ChatEvent, Ignored
-from bot.platforms.base import PROBLEM, Enclosed, Outgoing, Undelivered
+from bot.platforms.base import PROBLEM, Enclosed, Outgoing, PlatformError, Undelivered
 from bot.platforms.inbound import Accept, Act
 from bot.platforms.wecom import render
 from bot.platforms.wecom.app import callback, cards, wechat
@@ -68,13 +68,14 @@ class AppChannel:
     async def post(self, place: Place, message: Outgoing, images: Images) -> dict[str, Any]:
         """Send a new message to a member; under the same key within four hours nothing shows twice."""
         member, reply = _member(place), message.reply
+        scope = cards.scope_of(message.key, message.origin)
+        task = render.task_id_of(scope)
         async with Achieved(message.receipt, message.keep) as done:
-            scope = cards.scope_of(message.key, message.origin)
-            task = render.task_id_of(scope)
             card = cards.card_of(reply, task)
             # A card whose fate nobody knows comes first, and as it was: what it says by now, its outcome will say.
-            alone = done.trying.get("step") == _CARD or cards.overtaken(message) or reply.state in cards.PASSING
-            if card is None or not (alone or cards.says_all(card, reply)):
+            alone = done.trying.get("step") == _CARD or cards.overtaken(message)
+            shown = card is not None and (reply.state in cards.PASSING or cards.says_all(card, reply))
+            if not (alone or shown):
                 await self._say(done, member, reply, images, scope, pressable=card is not None)
             if card is not None:
                 await self._send_card(done, member, task, card)
@@ -168,14 +169,15 @@ class AppChannel:
         try:
             request = cards.message(self._settings.agent_id, member, kind, content)
             answer = await self.client.call("POST", "message/send", data=request)
-        except Undelivered as refused:
-            if refused.code in UNREACHED:
+            _check_reached(answer, member)
+        except PlatformError as refused:
+            done.refused(refused, again)
+            if isinstance(refused, Undelivered) and refused.code in UNREACHED:
                 raise _unreached(member, str(refused), refused.code) from None
-            if not again or step != _CARD:
+            if not (again and step == _CARD and isinstance(refused, Undelivered)) or PROBLEM in refused.receipt:
                 raise
             # The try that nobody answered did its work: this task_id stands on the card already.
             log.info("a card stands there already: %s", refused)
-        _check_reached(answer, member)
         done.done(step, str(answer.get("msgid", "")))
         return answer
 
@@ -226,10 +228,12 @@ class AppChannel:
             _, again = await done.begin(_CHANGE, {})
             try:
                 await self._replace(member, code, card, title)
-            except Undelivered as refused:
+            except PlatformError as refused:
+                done.refused(refused, again)
+                if not isinstance(refused, Undelivered):
+                    raise
                 if not again:
                     log.info("a card cannot be changed any more: %s", refused)
-                    done.trying = {}
                     return False
                 # The code is used up by the try that nobody answered.
             done.done(_CHANGE, task)

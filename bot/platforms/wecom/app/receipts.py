@@ -40,8 +40,6 @@ class Achieved:
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Puts what was achieved into a PlatformError that leaves the block: it is not done a second time."""
         if isinstance(error, PlatformError):
-            if isinstance(error, Busy) or error.code is not None:  # refused: nothing of it is there
-                self.trying = {}
             error.receipt = {**error.receipt, **self.receipt}
 
     @property
@@ -58,6 +56,11 @@ class Achieved:
         self.trying = {"step": step, "content": dict(content)}
         await self._keep(self.receipt)
         return content, False
+
+    def refused(self, error: PlatformError, again: bool) -> None:
+        """The step under way was not taken. Where no try before it may have been, nothing of it is there."""
+        if not again and (isinstance(error, Busy) or error.code is not None):
+            self.trying = {}
 
     def done(self, step: str, name: str) -> None:
         """The step is done; it is kept with the next one, or with the whole."""

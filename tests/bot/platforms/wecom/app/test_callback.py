@@ -127,6 +127,11 @@ def test_anything_else_is_refused(request_: tuple[bytes, bytes], error: type[Wir
     assert "AppToken" not in str(refused.value)
 
 
+def test_a_strangers_thousand_elements_are_not_even_read() -> None:
+    with pytest.raises(Malformed, match="far too many"):
+        receive(*posted(body=b"<xml>" + b"<a/>" * 100_000 + b"</xml>"))
+
+
 def test_an_echo_of_somebody_else_is_not_answered() -> None:
     sealed = seal(KEY, b"1", "ww1")
     for wrong in (signed(sealed, token="x"), signed(sealed, at=-601), {}):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -98,6 +99,25 @@ async def test_what_was_sent_without_an_answer_is_seen_once(app: AppChannel, wec
     assert kinds(wecom) == ["text", "template_card", "text", "image", "template_card"]
 
 
+async def test_what_nobody_answered_is_not_forgotten_by_a_refusal(
+    app: AppChannel, wecom: WecomSimulator, clock: Clock
+) -> None:
+    kept = Kept(key="job-17-card")
+    wecom.fail("cut", "message/send")
+    with pytest.raises(Retry):
+        await deliver(app, kept, QUEUED)
+    for number in range(29):
+        await deliver(app, Kept(key=f"reply-{number}"), HELP)
+    with pytest.raises(Busy):  # before anything is sent
+        await deliver(app, kept, QUEUED)
+    clock.advance(64)
+    wecom.fail("code", "message/send", code=-1)
+    with pytest.raises(Retry):
+        await deliver(app, kept, QUEUED)
+    await deliver(app, kept, replace(QUEUED, title="排队中：前面 1 个"))
+    assert kinds(wecom).count("template_card") == 1
+
+
 async def test_what_was_sent_before_a_crash_is_seen_once(app: AppChannel, wecom: WecomSimulator) -> None:
     kept = Kept()
     await app.post(ALICE, kept.message(DONE), IMAGES)  # its receipt is lost; what was kept on the way is not
@@ -162,6 +182,17 @@ async def test_a_card_that_its_outcome_overtakes_says_nothing_twice(
     if kind == "code":  # else its code is lost with the answer, and the buttons need another card
         assert kinds(wecom) == ["template_card", "text", "image"]
         assert wecom.in_chat("alice")[0].card["main_title"]["title"] == "画好了"
+
+
+async def test_an_overtaken_card_without_a_button_leaves_all_to_its_outcome(
+    app: AppChannel, wecom: WecomSimulator
+) -> None:
+    gone = Reply(title="已取消", state="cancelled", job=17, text="一只猫")
+    card = await deliver(app, Kept(key="job-17-card"), gone)
+    assert wecom.messages == []
+    outcome = await change(app, Kept(key="job-17-outcome"), card, gone)
+    assert kinds(wecom) == ["text"]
+    assert outcome["message_id"]
 
 
 async def test_a_waiting_time_has_room_on_its_card(app: AppChannel, wecom: WecomSimulator) -> None:
