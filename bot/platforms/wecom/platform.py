@@ -89,6 +89,8 @@ class WecomPlatform:
         taken = message.receipt.get(WAY)  # by an earlier try: those before it are gone
         first = next((number for number, one in enumerate(places) if one.way == taken), 0)
         for number, place in enumerate(places[first:], first + 1):
+            if number > first + 1:  # before anything is there: a try after a crash must not begin with another way
+                await message.keep({WAY: place.way.value})
             try:
                 return await self._by(place, message, lambda way, place: way.post(place, message, images))
             except Blocked:
