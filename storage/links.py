@@ -78,6 +78,18 @@ def aliases(conn: Connection, platform: str, external_id: str) -> list[str]:
     return list(conn.execute(statement.order_by(*newest_first)).scalars())
 
 
+def real(conn: Connection, platform: str, own: str) -> str:
+    """Who somebody really is whom an alias stood for; empty when no alias did, or nobody explained it."""
+    statement = select(links.c.external_id).where(links.c.platform == platform, links.c.own == own)
+    return conn.execute(statement.order_by(links.c.asked_at.desc()).limit(1)).scalar_one_or_none() or ""
+
+
+def addresses(conn: Connection, user_id: int) -> list[Identity]:
+    """A person's identities without those that are only another name for one of the others."""
+    known = users.identities_of(conn, user_id)
+    return [one for one in known if real(conn, one.platform, one.external_id) in ("", one.external_id)]
+
+
 def apart(conn: Connection) -> list[tuple[Identity, Identity]]:
     """People who were served under an alias's own id and are somebody else's, or nobody's, under their real one.
 

@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol
 
 from bot.events import ChatEvent
 from bot.platforms.base import PlatformError, Retry, Unconfigured
-from bot.platforms.wecom.places import PLATFORM, Way, place_of, userid
+from bot.platforms.wecom.places import PLATFORM, Place, Way, place_of, userid
 from bot.platforms.wecom.settings import Wecom
 from storage import links
 from storage.database import Database
@@ -85,10 +85,18 @@ class People:
             return _renamed(event, {one: userid(one) for one in ids})
         return _renamed(event, {**{one: userid(one) for one in ids}, **await self._userids(ids)})
 
-    async def robot_id(self, external_id: str) -> str:
-        """What the robot calls somebody, to write to them; empty when it never met them."""
-        found = await self._db.read(links.aliases, PLATFORM, userid(external_id))
-        return found[0] if found else ""
+    async def address(self, place: Place) -> Place:
+        """The place as its channel calls it: people by the robot's own id for them, by their userid for the app.
+
+        Somebody of whom nothing else is known is called as they are here. Raises StorageError.
+        """
+        person = userid(place.target)
+        if place.way is Way.ROBOT and not place.group:
+            found = await self._db.read(links.aliases, PLATFORM, person)
+            return replace(place, target=found[0] if found else place.target)
+        if place.way is Way.APP:
+            return replace(place, target=await self._db.read(links.real, PLATFORM, person) or person)
+        return place
 
     @property
     def complaint(self) -> str:

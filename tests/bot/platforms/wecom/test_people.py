@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from bot.platforms.base import Recognising, Retry, Unconfigured
 from bot.platforms.wecom import people
 from bot.platforms.wecom.app.client import WecomClient
 from bot.platforms.wecom.people import Caller, People
-from bot.platforms.wecom.places import PLATFORM
+from bot.platforms.wecom.places import PLATFORM, Place, Way
 from bot.platforms.wecom.settings import Wecom, WecomApp
 from scheduler import joining, queue, quota
 from scheduler.policy import Policy
@@ -144,8 +145,14 @@ async def test_trap_16_robot_and_app_are_one_person_and_one_quota(
     ]
     assert len(set(whose)) == 1
     assert await left(db, whose[0]) == 5 - 3
-    assert await known.robot_id("ZhangSan") == robots
-    assert await known.robot_id("alice") == ""
+    directly = Place(way=Way.ROBOT, target="zhangsan")
+    assert await known.address(directly) == replace(directly, target=robots)
+    for other in (
+        Place(way=Way.APP, target="zhangsan"),
+        Place(way=Way.ROBOT, target="wrG", group=True),
+        Place(way=Way.ROBOT, target="alice"),
+    ):
+        assert await known.address(other) == other
     assert isinstance(known, Recognising)
     assert asked(wecom) == 1
 
@@ -182,7 +189,8 @@ async def test_who_writes_while_the_api_is_down_is_served_and_joined_later(
     assert known.complaint
     assert await db.read(links.count, PLATFORM) == (1, 1)
     assert await db.read(links.unexplained, PLATFORM) == {robots.lower()}
-    assert await known.robot_id(robots.lower()) == robots  # their answers still find them
+    theirs = Place(way=Way.ROBOT, target=robots.lower())
+    assert await known.address(theirs) == replace(theirs, target=robots)  # their answers find them
     real = await order(db, known, event("zhangsan", by="app"), "b")  # meanwhile by the other door
     assert temporary == [temporary[0]] * 2 != [real] * 2
     wecom.world.faults.clear()
@@ -191,6 +199,10 @@ async def test_who_writes_while_the_api_is_down_is_served_and_joined_later(
     assert not known.complaint
     assert await db.run(joining.settle, ZONE, utcnow()) == temporary[:1]
     assert await left(db, real) == 5 - 4
+    for way, target in ((Way.ROBOT, robots), (Way.APP, "zhangsan")):  # what was ordered meanwhile goes on
+        assert (await known.address(replace(theirs, way=way))).target == target
+    assert await db.read(links.addresses, real) == [Identity(platform=PLATFORM, external_id="zhangsan")]
+    assert len(await db.read(users.identities_of, real)) == 2
     await known.close()
 
 
