@@ -7,7 +7,7 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -28,7 +28,7 @@ from bot.kb_plan import WikiSource
 from bot.live import Live
 from bot.opening import image_choice
 from bot.platforms.base import Recognising, Reshowing
-from bot.platforms.directory import Directory
+from bot.platforms.directory import Directory, Peopled
 from bot.platforms.feishu.directory import Directory as FeishuDirectory
 from bot.platforms.feishu.login import FeishuLogin
 from bot.platforms.feishu.platform import FeishuPlatform
@@ -83,7 +83,7 @@ class Services:
         self.platforms = open_platforms(settings.platforms, db, self.web, Words(settings.interface.language).cut())
         apps = [one for one in self.platforms.values() if isinstance(one, FeishuPlatform)]
         companies = {one.name: FeishuDirectory(one.name, one.settings, one.client, db) for one in apps}
-        self.directories: dict[str, Directory] = {**companies}
+        self.directories: dict[str, Directory] = {**companies, **directories(self.platforms)}
         self.logins = {one.name: FeishuLogin(one.name, one.settings, companies[one.name].organisation) for one in apps}
         self.inbox = Inbox(db, self.handle)
         self.enclosures = Enclosures(db, self.files, self.platforms, self.house, self.inbox.wake.give)
@@ -266,6 +266,12 @@ class Services:
 
     async def _recover(self) -> None:
         await self.db.run(queue.recover, self.current.settings.policy.queue(), utcnow(), sole_owner=False)
+
+
+def directories(platforms: Mapping[str, object]) -> dict[str, Directory]:
+    """Those that platforms bring along."""
+    found = {name: one.directory for name, one in platforms.items() if isinstance(one, Peopled)}
+    return {name: one for name, one in found.items() if one is not None}
 
 
 async def recognised(platform: object, event: ChatEvent) -> ChatEvent:
