@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -24,6 +25,7 @@ from bot.enclosures import keep_picture
 from bot.health import degraded, metrics, readiness
 from bot.opening import open_database
 from bot.platforms.feishu.platform import FeishuPlatform
+from bot.platforms.wecom import proof
 from bot.services import Services, serving
 from bot.settings import Environment
 from scheduler.runners.ask import readers
@@ -60,6 +62,8 @@ def _add_routes(app: FastAPI, services: Services) -> None:
         # Over a long connection nothing is posted to us: an open door would only be one for strangers.
         if isinstance(platform, FeishuPlatform) and not platform.dials:
             _add_feishu(app, services, platform)
+    if services.current.settings.platforms.wecom.app.enabled:
+        add_proof(app, services.environment.config)
     if "web" in services.platforms:
         app.include_router(build_router(_console(services)))
 
@@ -93,6 +97,15 @@ def _add_feishu(app: FastAPI, services: Services, feishu: FeishuPlatform) -> Non
     app.router.add_route(feishu.path, events, methods=["POST"], include_in_schema=False)
 
 
+def add_proof(app: FastAPI, folder: Path) -> None:
+    """WeCom fetches the file that proves a trusted domain at the root; it is read anew, so it may come at any time."""
+
+    @app.get("/WW_verify_{mark}.txt", include_in_schema=False)
+    async def verify(mark: str) -> Response:
+        found = await asyncio.to_thread(proof.read, folder, f"WW_verify_{mark}.txt")
+        return PlainTextResponse("not found\n", status_code=404) if found is None else PlainTextResponse(found)
+
+
 async def _limited(request: Request) -> bytes | None:
     """The body, or None once it is larger than any event: nobody may fill the memory."""
     body = bytearray()
@@ -121,7 +134,7 @@ def _console(services: Services) -> Console:
         keep_picture=partial(keep_picture, services.db, services.files),
         thumbnail=_thumbnail,
         names=settings.platforms.takes_names,
-        logins=services.logins if settings.platforms.takes_accounts else {},
+        logins={name: one for name, one in services.logins.items() if name in settings.platforms.account_platforms},
         greet=services.greet,
     )
 
