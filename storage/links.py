@@ -59,7 +59,8 @@ def due(conn: Connection, platform: str, before: datetime, limit: int) -> list[s
     statement = select(links.c.alias).where(
         links.c.platform == platform, or_(links.c.asked_at.is_(None), links.c.asked_at < before)
     )
-    return list(conn.execute(statement.order_by(links.c.asked_at, links.c.alias).limit(limit)).scalars())
+    longest_first = (links.c.asked_at.is_not(None), links.c.asked_at, links.c.alias)
+    return list(conn.execute(statement.order_by(*longest_first).limit(limit)).scalars())
 
 
 def unexplained(conn: Connection, platform: str, external_ids: Iterable[str] | None = None) -> set[str]:

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import update
 
 from bot.events import ChatEvent, Mention
-from bot.platforms.base import Recognising, Retry, Unconfigured
+from bot.platforms.base import Recognising, Retry, Unconfigured, Undelivered
 from bot.platforms.wecom import people
 from bot.platforms.wecom.app.client import WecomClient
 from bot.platforms.wecom.people import Caller, People
@@ -289,15 +289,45 @@ async def test_how_long_a_failure_keeps_us_from_asking(
     await known.close()
 
 
-async def test_answers_that_make_no_sense_change_nobody(db: Database) -> None:
-    class Odd:
-        async def call(self, verb: str, path: str, params: Any = None, data: Any = None) -> dict[str, Any]:
-            return {"userid_list": ["x", {"open_userid": "woMine"}, {"open_userid": "other", "userid": "admin"}, None]}
+async def test_an_id_for_which_all_are_refused_keeps_nobody_from_being_recognised(db: Database) -> None:
+    asked: list[list[str]] = []
 
-    known = People(Odd(), db, patience=20)
-    assert (await known.recognise(event("woMine"))).sender.external_id == "womine"
-    assert (await db.read(links.of, PLATFORM, ["other"])) == {}
+    class Picky:
+        async def call(self, verb: str, path: str, params: Any = None, data: Any = None) -> dict[str, Any]:
+            ids = data["open_userid_list"]
+            asked.append(ids)
+            await asyncio.sleep(0)
+            if "woBad" in ids:
+                raise Undelivered("40058")
+            return {"userid_list": [{"open_userid": one, "userid": one.removeprefix("wo")} for one in ids]}
+
+    known = People(Picky(), db, patience=20)
+    ids = ["woBad", *(f"woUser{number}" for number in range(100))]
+    told = await asyncio.gather(*(known.recognise(event(one)) for one in ids))
+    assert [one.sender.external_id for one in told] == ["wobad", *(f"user{number}" for number in range(100))]
+    calls = len(asked)
+    assert calls < 20
+    await known.recognise(event("woBad"))
+    assert len(asked) == calls  # not at each of their messages
+    assert (await known.recognise(event("woNext"))).sender.external_id == "next"
+    assert await db.read(links.unexplained, PLATFORM) == {"wobad"}
     await known.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ({"userid_list": [{"open_userid": "woA", "userid": "ZhangSan"}]}, {"woA": "zhangsan", "LiSi": "lisi"}),
+        ({"invalid_open_userid_list": ["woA", "LiSi"]}, {"woA": "woa", "LiSi": "lisi"}),
+        ({"userid_list": ["x", None, {"open_userid": "woA"}, {"open_userid": "woA", "userid": " "}]}, None),
+        ({"userid_list": [{"open_userid": "other", "userid": "admin"}, {"open_userid": ["woA"], "userid": "x"}]}, None),
+        ({"userid_list": {"open_userid": "woA", "userid": "x"}}, None),
+        ({}, None),
+    ],
+)
+def test_what_an_answer_says(answer: dict[str, Any], told: dict[str, str] | None) -> None:
+    """What makes no sense says nothing."""
+    assert people.userids(["woA", "LiSi"], answer) == (told or {"woA": "woa", "LiSi": "lisi"})
 
 
 def test_what_is_missed_without_an_app(wecom: WecomSimulator) -> None:
