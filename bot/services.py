@@ -7,7 +7,7 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -266,6 +266,12 @@ class Services:
 
     async def _recover(self) -> None:
         await self.db.run(queue.recover, self.current.settings.policy.queue(), utcnow(), sole_owner=False)
+
+
+def directories(platforms: Mapping[str, object]) -> dict[str, Directory]:
+    """Those that platforms bring along."""
+    found = {name: one.directory for name, one in platforms.items() if isinstance(one, Peopled)}
+    return {name: one for name, one in found.items() if one is not None}
 
 
 async def recognised(platform: object, event: ChatEvent) -> ChatEvent:
