@@ -86,6 +86,7 @@ class Services:
         self.logins = {
             one.name: FeishuLogin(one.name, one.settings, self.directories[one.name].organisation) for one in apps
         }
+        self.groups = groups(settings.platforms.wecom.webhooks)  # as their robots were opened
         self.inbox = Inbox(db, self.handle)
         self.enclosures = Enclosures(db, self.files, self.platforms, self.house, self.inbox.wake.give)
         self.listeners = open_listeners(self.platforms, db, self.keep, self.act)
@@ -113,17 +114,16 @@ class Services:
         """The rules, words and engines at this moment."""
         settings = self.current.settings
         card = None if self.device.problem else self.device.card
-        told = groups(settings.platforms.wecom.webhooks)
         return House(
             words=Words(settings.interface.language, settings.parameters),
             policy=settings.policy.queue(),
-            rules=rules(settings.parameters, settings.policy.limits, card, told.named),
+            rules=rules(settings.parameters, settings.policy.limits, card, self.groups.named),
             card=card,
             engines=self.engines(),
             started_at=self.started_at,
             first_is_admin=settings.platforms.web.first_is_admin,
             screen=settings.policy.moderation.screen(),
-            groups=told,
+            groups=self.groups,
             tenancies={name: directory.tenancy for name, directory in self.directories.items()},
         )
 
@@ -225,10 +225,8 @@ class Services:
 
     def _tell_admins(self, conn: Connection, platform: str, problem: str, working: bool) -> None:
         through = [name for name in self.platforms if working or name != platform]
-        house = self.house()
-        alerts.tell_admins(
-            conn, house.words, platform, problem, working=working, through=through, groups=house.groups.alerts
-        )
+        words, told = self.house().words, self.groups.alerts
+        alerts.tell_admins(conn, words, platform, problem, working=working, through=through, groups=told)
 
     def _read_image(self, asset_id: int) -> bytes:
         asset = self.db.read_sync(assets.get, asset_id)

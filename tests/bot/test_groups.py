@@ -129,7 +129,7 @@ def finished(chat: Chat, result: dict[str, Any], *, picture: bool = True) -> dic
         assert claim is not None
         (job,) = claim.jobs
         if picture:
-            made = {"sha256": "0" * 64, "media_type": "image/png", "size": 1, "width": 8, "height": 8}
+            made: dict[str, Any] = {"sha256": "0" * 64, "media_type": "image/png", "size": 1, "width": 8, "height": 8}
             result["assets"] = [assets.add(conn, **made, job_id=job.id, index=0, now=chat.now)]
         assert queue.succeed(conn, job, result, 0.5, chat.now)
         return outbox.of_job(conn, job.id)
