@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from shutil import copy
 
 import pytest
 
@@ -23,9 +25,24 @@ SAID = {"text": "画好了"}
 
 
 @pytest.fixture
-def db(database_url: str) -> Iterator[Database]:
+def both(database_url: str) -> Iterator[Database]:
+    """On SQLite, and on PostgreSQL."""
     migrate(database_url)
     with Database.open(database_url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("replies")
+    migrate(f"sqlite:///{folder / 'moqi.db'}")
+    return folder
+
+
+@pytest.fixture
+def db(migrated: Path, tmp_path: Path) -> Iterator[Database]:
+    copy(migrated / "moqi.db", tmp_path / "moqi.db")
+    with Database.open(data=tmp_path) as opened:
         yield opened
 
 
@@ -59,7 +76,8 @@ def test_the_way_of_an_answer(db: Database) -> None:
     assert state(db) is ReplyState.TOLD
 
 
-async def test_of_fetching_and_taking_back_at_the_same_instant_one_wins(db: Database) -> None:
+async def test_of_fetching_and_taking_back_at_the_same_instant_one_wins(both: Database) -> None:
+    db = both
     for number in range(6):
         name = f"s{number}"
         await db.run(replies.begin, replace(OPEN, stream=name, msgid=name))
