@@ -53,8 +53,8 @@ def state(db: Database, stream: str = "s1") -> ReplyState:
 
 
 def test_a_row_comes_back_as_it_was_kept_and_its_address_is_in_no_repr(db: Database) -> None:
-    db.run_sync(replies.begin, OPEN)
-    db.run_sync(replies.begin, replace(OPEN, sender="bob"))  # the same message again
+    assert db.run_sync(replies.begin, OPEN)
+    assert not db.run_sync(replies.begin, replace(OPEN, sender="bob"))  # the same message again
     assert db.read_sync(replies.get, "s1") == OPEN
     assert db.read_sync(replies.get, "s2") is None
     assert "u1" not in repr(OPEN)

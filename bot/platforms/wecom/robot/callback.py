@@ -144,10 +144,12 @@ class CallbackRobot:
     async def _message(self, event: ChatEvent, url: str, accept: Accept) -> Body:
         now = self._now()
         row = _row(event, event.origin.message_id, url, now)
-        await self._db.run(replies.begin, row)
+        new = await self._db.run(replies.begin, row)
         await accept(event)
         await self._clean(now)
-        known = await self._db.read(replies.get, row.stream)  # the same message again: perhaps it is answered by now
+        if new:
+            return pulled.stream(row.stream, self._said(row), finish=False, feedback=row.stream)
+        known = await self._db.read(replies.get, row.stream)  # the same again: perhaps it is answered by now
         return await self._told(row if known is None else known, feedback=row.stream)
 
     async def _press(self, event: ChatEvent, msgid: str, url: str, act: Act) -> Body | None:
