@@ -224,7 +224,7 @@ async def test_a_third_answer_ends_early_and_its_result_comes_separately(bot: Bo
     assert not bot.wecom.strange
 
 
-async def test_after_five_minutes_the_answer_ends_and_the_result_comes_separately(bot: Bot) -> None:
+async def test_trap_10_a_stream_that_gets_too_old_loses_no_result(bot: Bot) -> None:
     await bot.say("/draw 一只猫")
     receipt = await bot.post(bot.outbox(queued(), "job-17-card"))
     bot.clock.advance(301)
@@ -242,6 +242,14 @@ async def test_trap_11_hours_later_neither_stream_nor_address_is_left(bot: Bot) 
         await bot.post(bot.outbox(queued(), "job-17-card"))
     with pytest.raises(Undelivered, match="no response_url is left"):
         await bot.post(bot.outbox(drawn(), "job-17-outcome"))
+
+
+async def test_the_last_answer_is_not_spent_on_saying_that_it_comes_late(bot: Bot) -> None:
+    await bot.say("/quota")
+    bot.clock.advance(1000)
+    with pytest.raises(Undelivered, match="is kept for what was asked"):
+        await bot.post(bot.outbox(Reply(text="晚了 16 分钟"), "late-1"))
+    assert (await bot.post(bot.outbox(Reply(text="还剩 3"), "event-1")))["how"] == "response_url"
 
 
 async def test_an_end_that_nobody_comes_for_goes_another_way_and_only_that(bot: Bot) -> None:
