@@ -7,7 +7,7 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -81,6 +81,7 @@ class Services:
         opened = open_platforms(settings.platforms, db, self.web, words, self.keep, self.act)
         self.platforms, self.listeners, self.doors = opened.platforms, opened.listeners, opened.doors
         self.directories, self.logins = opened.directories, opened.logins
+        self.groups = groups(settings.platforms.wecom.webhooks)  # as their robots were opened
         self.inbox = Inbox(db, self.handle)
         self.enclosures = Enclosures(db, self.files, self.platforms, self.house, self.inbox.wake.give)
         cards = Cards()
@@ -107,17 +108,16 @@ class Services:
         """The rules, words and engines at this moment."""
         settings = self.current.settings
         card = None if self.device.problem else self.device.card
-        told = groups(settings.platforms.wecom.webhooks)
         return House(
             words=Words(settings.interface.language, settings.parameters),
             policy=settings.policy.queue(),
-            rules=rules(settings.parameters, settings.policy.limits, card, told.named),
+            rules=rules(settings.parameters, settings.policy.limits, card, self.groups.named),
             card=card,
             engines=self.engines(),
             started_at=self.started_at,
             first_is_admin=settings.platforms.web.first_is_admin,
             screen=settings.policy.moderation.screen(),
-            groups=told,
+            groups=self.groups,
             tenancies={name: one.tenancy for name, one in self.directories.items() if one.tenancy is not None},
         )
 
@@ -221,10 +221,8 @@ class Services:
 
     def _tell_admins(self, conn: Connection, platform: str, problem: str, working: bool) -> None:
         through = [name for name in self.platforms if working or name != platform]
-        house = self.house()
-        alerts.tell_admins(
-            conn, house.words, platform, problem, working=working, through=through, groups=house.groups.alerts
-        )
+        words, told = self.house().words, self.groups.alerts
+        alerts.tell_admins(conn, words, platform, problem, working=working, through=through, groups=told)
 
     def _read_image(self, asset_id: int) -> bytes:
         asset = self.db.read_sync(assets.get, asset_id)
@@ -266,12 +264,6 @@ class Services:
 
     async def _recover(self) -> None:
         await self.db.run(queue.recover, self.current.settings.policy.queue(), utcnow(), sole_owner=False)
-
-
-def directories(platforms: Mapping[str, object]) -> dict[str, Directory]:
-    """Those that platforms bring along."""
-    found = {name: one.directory for name, one in platforms.items() if isinstance(one, Peopled)}
-    return {name: one for name, one in found.items() if one is not None}
 
 
 async def recognised(platform: object, event: ChatEvent) -> ChatEvent:

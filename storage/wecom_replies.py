@@ -52,10 +52,11 @@ class OpenReply:
     used_by: str = ""  # key of the message that goes, or went, by response_url
 
 
-def begin(conn: Connection, reply: OpenReply) -> None:
-    """Keep an answer that begins; the same message again changes nothing."""
+def begin(conn: Connection, reply: OpenReply) -> bool:
+    """Keep an answer that begins. False for the same message again, which changes nothing."""
     values = {name: getattr(reply, name) for name in OpenReply.__dataclass_fields__}
-    conn.execute(insert(conn, table).values(**values).on_conflict_do_nothing(index_elements=["stream"]))
+    kept = insert(conn, table).values(**values).on_conflict_do_nothing(index_elements=["stream"])
+    return conn.execute(kept.returning(table.c.stream)).scalar_one_or_none() is not None
 
 
 def get(conn: Connection, stream: str) -> OpenReply | None:

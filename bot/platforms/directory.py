@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, Protocol, runtime_checkable
+from typing import Final
 
 from sqlalchemy import Connection
 
@@ -234,15 +234,6 @@ class Directory(ABC):
         self._calls.take("", now + wait)
         if wait > 0:
             await self._sleep(wait)
-
-
-@runtime_checkable
-class Peopled(Protocol):
-    """A platform that brings the directory of its people along."""
-
-    @property
-    def directory(self) -> Directory | None:
-        """None where nothing can be asked."""
 
 
 def _passes(error: PlatformError) -> bool:

@@ -116,6 +116,7 @@ TABLE: dict[str, str] = {
     "webhook.unsure.job": "Not everything of job #{job} may have arrived in this group. Whoever booked it can see it "
     "with `/jobs {job}`.",
     "robot.received": "Got it, working on it…",
+    "robot.done": "Done",
     "robot.seen": "Got it.",
     "robot.separate": "The result comes in a message of its own.",
     "robot.pictures": "Pictures cannot be shown in this message: send `/jobs {job}` to see them.",

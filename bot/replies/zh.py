@@ -112,6 +112,7 @@ TABLE: dict[str, str] = {
     "webhook.unsure": "刚才有一条消息可能没有发到这个群，请管理员留意。",
     "webhook.unsure.job": "任务 #{job} 的图可能没有全部发到这个群。没看到的话，请预约的人发 `/jobs {job}` 再看。",
     "robot.received": "收到，马上处理…",
+    "robot.done": "已处理",
     "robot.seen": "收到。",
     "robot.separate": "结果单独发给你。",
     "robot.pictures": "图在这里发不出来，发 `/jobs {job}` 就能看到。",

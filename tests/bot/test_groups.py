@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import Connection
@@ -15,6 +16,7 @@ from bot.commands import Draw, Redo, Reserve, Rules, UsageError, parse
 from bot.delivery import Post, Skip, Wait, _for_owner, decide
 from bot.groups import Groups, groups, origin
 from bot.handlers.draw import changed
+from bot.moderation import Rule, Screen
 from bot.ordering import BOOKED
 from bot.platforms.wecom.settings import WecomWebhook
 from bot.render import Renderer
@@ -129,7 +131,7 @@ def finished(chat: Chat, result: dict[str, Any], *, picture: bool = True) -> dic
         assert claim is not None
         (job,) = claim.jobs
         if picture:
-            made = {"sha256": "0" * 64, "media_type": "image/png", "size": 1, "width": 8, "height": 8}
+            made: dict[str, Any] = {"sha256": "0" * 64, "media_type": "image/png", "size": 1, "width": 8, "height": 8}
             result["assets"] = [assets.add(conn, **made, job_id=job.id, index=0, now=chat.now)]
         assert queue.succeed(conn, job, result, 0.5, chat.now)
         return outbox.of_job(conn, job.id)
@@ -189,11 +191,15 @@ def test_what_fails_or_is_cancelled_is_not_shared(chat: Chat) -> None:
     assert chat.db.run_sync(end, job) == ["card", "outcome"]
 
 
-def test_what_rules_or_quotas_refuse_never_reaches_a_group(chat: Chat) -> None:
+NOTHING = Policy(timezone=ZoneInfo("Asia/Shanghai"), allowances={Unit.DRAW: (Allowance(amount=0, period="day"),)})
+NO_CATS = Screen(rules=(Rule(name="no cats", words=frozenset({"猫"})),))
+
+
+@pytest.mark.parametrize("since", [{"policy": NOTHING}, {"screen": NO_CATS}], ids=["quota", "words"])
+def test_what_is_refused_since_it_was_booked_never_reaches_a_group(chat: Chat, since: dict[str, Any]) -> None:
     chat.say("/draw 猫 --at 明天9:00 --to 设计群")
     chat.push("确认")
-    none = Policy(timezone=chat.house.policy.timezone, allowances={Unit.DRAW: (Allowance(amount=0, period="day"),)})
-    chat.house = replace(chat.house, policy=none)  # nothing is allowed any more
+    chat.house = replace(chat.house, **since)
     chat.now = datetime(2026, 11, 22, 1, tzinfo=UTC)
     chat.fire()
     assert chat.db.read_sync(jobs.recent) == []

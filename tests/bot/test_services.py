@@ -151,11 +151,3 @@ async def test_people_are_recognised_before_anything_is_done_for_them() -> None:
     await services.Services.handle(wired, SimpleNamespace(id=1), replace(PRESS, kind="message"))  # type: ignore[arg-type]
     assert [one.sender.external_id for one in met] == ["known"] * 5
     assert await services.recognised(object(), PRESS) is PRESS
-
-
-def test_platforms_may_bring_a_directory_along() -> None:
-    found: Any = object()
-    platforms = {
-        "wecom": SimpleNamespace(directory=found), "web": SimpleNamespace(), "quiet": SimpleNamespace(directory=None)
-    }  # fmt: skip
-    assert services.directories(platforms) == {"wecom": found}

@@ -5,6 +5,7 @@ Whoever has such an address speaks for us, so it stands in no error, and no erro
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any, Final
@@ -15,6 +16,7 @@ import httpx
 from bot.platforms.base import Retry, Undelivered
 from bot.platforms.wecom.robot.codes import Unsure
 
+WHOLE: Final = 20.0  # seconds that a call may take
 _HERE: Final = ("127.0.0.1", "localhost", "::1")
 #: Codes with which WeCom says that it was too busy, and took nothing: seconds to wait.
 BUSY: Final[Mapping[int, float]] = {-1: 3.0, 45009: 60.0, 45033: 10.0}
@@ -35,10 +37,11 @@ async def post(http: httpx.AsyncClient, url: str, body: Mapping[str, Any]) -> in
         raise Undelivered("the address is not https")
     raw = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
     try:
-        answer = await http.post(url, content=raw, headers={"Content-Type": "application/json"})
+        async with asyncio.timeout(WHOLE):
+            answer = await http.post(url, content=raw, headers={"Content-Type": "application/json"})
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.InvalidURL) as error:
         raise Retry(f"WeCom cannot be reached: {type(error).__name__}") from None
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, TimeoutError) as error:
         raise Unsure(f"WeCom did not answer: {type(error).__name__}") from None
     code = _code(answer)
     if code is None:

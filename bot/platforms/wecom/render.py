@@ -83,7 +83,8 @@ def card(reply: Reply, task_id: str, notice: str = "", *, votes: bool = True, br
     """A card of what the reply offers to press (button_interaction), or None when that is nothing.
 
     `task_id` comes back with a press (see `task_id_of`). `notice` is what the last press did. Without `votes`, 👍 👎
-    are left out: the robot has its own under a streamed text. A `brief` one stands below a text that says it all. Raises ValueError for a task_id that WeCom refuses.
+    are left out: the robot has its own under a streamed text. A `brief` one stands below a text that says it all.
+    Raises ValueError for a task_id that WeCom refuses.
     """
     if not _TASK_ID.fullmatch(task_id):
         raise ValueError(f"a card's task_id has 1 to 128 of the characters 0-9 A-Z a-z _ @ -, not {task_id!r}")

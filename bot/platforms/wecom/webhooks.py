@@ -73,8 +73,9 @@ class Webhooks:
             raise Undelivered(f"platforms.yaml has no group robot “{place.target}” (wecom.webhooks)")
         journal = Journal(message)
         try:
+            end = self._clock() + BEGINNING
             async with self._turn(place.target):
-                await self._say(place.target, message.reply, images, journal)
+                await self._say(place.target, message.reply, images, journal, end)
         except PlatformError as error:
             await journal.failed(error)
             raise
@@ -104,8 +105,7 @@ class Webhooks:
         finally:
             self._turns[name].release()
 
-    async def _say(self, name: str, reply: Reply, images: Images, journal: Journal) -> None:
-        end = self._clock() + BEGINNING
+    async def _say(self, name: str, reply: Reply, images: Images, journal: Journal, end: float) -> None:
         steps: list[tuple[str, Callable[[], Awaitable[Body]]]] = [
             (f"text-{number}", partial(_text, text))
             for number, text in enumerate(split(render.whole(reply, ChatType.GROUP), TEXT_MAX) or [CUT])

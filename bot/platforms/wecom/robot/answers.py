@@ -41,6 +41,7 @@ HOW: Final = "how"  # in a receipt: stream | response_url | later (nothing is sh
 WAIT: Final = 1.2  # seconds that a try waits for WeCom to come: it comes about once a second
 LOOK: Final = 0.3  # seconds between two looks at the row, which another process may have moved
 STUCK: Final = 2 * pulled.PATIENCE  # an end that nobody waits for any more is in nobody's way
+CAME_LATE: Final = "late-"  # keys of the word that a message came late (bot/router.py), beside its answer
 HELD: Final = 100  # answers whose pictures this process can read
 
 
@@ -118,6 +119,8 @@ class Answers:
             if row.closing_at is not None and self._now() - row.closing_at < STUCK:
                 raise Elsewhere("another message ends this answer just now")
             await self._db.run(replies.take_back, name)
+        if message.key.startswith(CAME_LATE):
+            raise Undelivered("the one answer that is left is kept for what was asked")
         return await self._by_url(place, message, name if row is not None else "")
 
     async def _row(self, name: str, place: Place) -> OpenReply | None:

@@ -28,7 +28,7 @@ from bot.platforms.wecom.robot.crypto import Malformed, Seal, Unsealed, read_bod
 from bot.platforms.wecom.robot.decode import decode, feedback_id
 from bot.platforms.wecom.robot.pulled import Body, Stage, stream_of
 from bot.platforms.wecom.settings import WecomAibot
-from bot.reply import PREVIEW, Reply
+from bot.reply import PREVIEW, Button, Reply
 from storage import inbox
 from storage import wecom_replies as replies
 from storage.database import Database
@@ -43,6 +43,7 @@ log = logging.getLogger("moqi.wecom")
 WELCOME: Final = 4.0  # seconds in which a welcome is found; WeCom waits five
 LOOK: Final = 0.1  # seconds between two looks for it
 CLEANED: Final = timedelta(hours=1)  # between two looks for answers that nobody asks for any more
+LARGE: Final = 100_000  # characters of an answer that are sealed in a thread: it has pictures
 JSON: Final = "application/json"
 TEXT: Final = "text/plain"
 _KINDS: Final = frozenset({pictures.JPEG, pictures.PNG})
@@ -110,8 +111,12 @@ class CallbackRobot:
         if answer is None:
             return 200, TEXT, ""
         text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
-        sealed = await asyncio.to_thread(self._seal.close, text, asked.get("nonce", ""), self._now())
-        return 200, JSON, json.dumps(sealed)
+        if len(text) < LARGE:
+            return 200, JSON, self._sealed(text, asked.get("nonce", ""))
+        return 200, JSON, await asyncio.to_thread(self._sealed, text, asked.get("nonce", ""))
+
+    def _sealed(self, text: str, nonce: str) -> str:
+        return json.dumps(self._seal.close(text, nonce, self._now()))
 
     # -- what happens ------------------------------------------------------------------------------------------------
 
@@ -137,10 +142,12 @@ class CallbackRobot:
     async def _message(self, event: ChatEvent, url: str, accept: Accept) -> Body:
         now = self._now()
         row = _row(event, event.origin.message_id, url, now)
-        await self._db.run(replies.begin, row)
+        new = await self._db.run(replies.begin, row)
         await accept(event)
         await self._clean(now)
-        known = await self._db.read(replies.get, row.stream)  # the same message again: perhaps it is answered by now
+        if new:
+            return pulled.stream(row.stream, self._said(row), finish=False, feedback=row.stream)
+        known = await self._db.read(replies.get, row.stream)  # the same again: perhaps it is answered by now
         return await self._told(row if known is None else known, feedback=row.stream)
 
     async def _press(self, event: ChatEvent, msgid: str, url: str, act: Act) -> Body | None:
@@ -153,10 +160,9 @@ class CallbackRobot:
             return None
         task = event.origin.message_id
         card = render.card(pressed.shown.reply, task, notice=pressed.text)
-        if card is None:  # nothing is left to press: what was there stays, and says what was done
-            known = await self._db.read(replies.get, task)
-            before = Reply.from_json(known.reply) if known is not None and known.reply is not None else Reply()
-            card = render.card(replace(pressed.shown.reply, buttons=before.buttons), task, notice=pressed.text)
+        if card is None:  # nothing is left to press, but a card needs something: what was pressed
+            done = Button(action=event.action or "done", label=self._words.say("robot.done"), value=event.value)
+            card = render.card(replace(pressed.shown.reply, buttons=(done,)), task, notice=pressed.text)
         return None if card is None else pulled.card_update(card)
 
     async def _entered(self, event: ChatEvent, accept: Accept) -> Body | None:
@@ -228,7 +234,7 @@ class CallbackRobot:
         images, missing = await self._pictures(row.stream, shown)
         if missing and self._read is None and row.state is ReplyState.CLOSING:
             # The process that sends it has them: it is asked next time, or sends it another way.
-            return pulled.stream(row.stream, self._words.say("robot.received"), finish=False)
+            return pulled.stream(row.stream, self._said(row), finish=False)
         if not await self._db.run(replies.told, row.stream):
             return pulled.stream(row.stream, self._words.say("robot.separate"), finish=True)
         self._answers.fetched(row.stream)

@@ -29,7 +29,7 @@ LAST: Final = timedelta(seconds=350)  # after the message: until then an end may
 OPEN_MAX: Final = 2  # of one person at once: WeCom allows three, and the next message needs one
 PATIENCE: Final = timedelta(seconds=20)  # that an end waits for being fetched, then it goes another way
 URL_LIFE: Final = timedelta(minutes=59)  # in which a response_url is used; WeCom says an hour
-KEPT: Final = timedelta(days=1)  # after that, an answer is forgotten
+KEPT: Final = timedelta(hours=1)  # after its response_url has expired, an answer is forgotten
 
 Body = dict[str, Any]
 
