@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 
 from bot import access, chats, commands, gate, outsiders
 from bot.commands import (
+    Ask,
     Cancel,
     Command,
     Conversation,
@@ -40,6 +41,11 @@ from storage.tables import inbox as inbox_table
 PICTURES_MAX = 100  # of one job; more are never drawn
 LATE = timedelta(minutes=15)  # a message that was under way for longer is done all the same, and that is said
 JOB_MAX = 2**31 - 1  # the largest id both databases can hold; what comes back with a button is not to be trusted
+
+#: What is said to a message without words, by what it carries instead.
+WORDLESS = {"images": "only_picture", "files": "only_file", "unusable": "unusable"}
+
+QUOTED = "\n「{quote}」"  # follows a question: what it is about, as chats show it
 
 #: What a button orders: its action and the job it stands under.
 BUTTONS: dict[str, Callable[[int], Command]] = {
@@ -161,7 +167,20 @@ def _wanted(ctx: Context) -> Command | Conversation | UsageError:
         if not _number(job) or not job or (make is None and ctx.event.action != REDO_FORM):
             return UsageError(code="unknown_button")
         return forms.read(ctx, job) if make is None else make(job)
-    return commands.parse(ctx.event.text, ctx.house.rules)
+    if not ctx.event.text and (sent := next((kind for kind in WORDLESS if ctx.event.value.get(kind)), "")):
+        return UsageError(code=WORDLESS[sent])
+    return _with_quote(commands.parse(ctx.event.text, ctx.house.rules), ctx)
+
+
+def _with_quote(wanted: Command | Conversation | UsageError, ctx: Context) -> Command | Conversation | UsageError:
+    """A question with the message it is about, where the platform tells what that says, as far as there is room."""
+    said = wanted.question if isinstance(wanted, Ask) else wanted.text if isinstance(wanted, Conversation) else ""
+    room = ctx.house.rules.prompt_max - len(said) - len(QUOTED.format(quote=""))
+    quote = str(ctx.event.value.get("quote", ""))[: max(0, room)].strip()
+    if not said or not quote:
+        return wanted
+    said += QUOTED.format(quote=quote)
+    return Ask(question=said) if isinstance(wanted, Ask) else Conversation(text=said)
 
 
 def _on_reservation(act: str, value: dict[str, object]) -> Command | UsageError:

@@ -22,7 +22,11 @@ from bot.reply import Reply
 from storage.records import Origin
 
 PROBLEM: Final = "problem"  # in a receipt: what an operator has to set right although the message arrived
-TOO_LARGE: Final = -1  # the `code` of an error: a file has more bytes than were asked for
+#: The `code` of an error about a file, where the platform itself said none.
+TOO_LARGE: Final = -1  # it has more bytes than were asked for
+GONE: Final = -2  # its address is over
+FOREIGN: Final = -3  # its address is none of the platform's: it is not asked
+BROKEN: Final = -4  # it came, and cannot be decrypted
 
 
 class PlatformError(Exception):

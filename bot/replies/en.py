@@ -211,6 +211,7 @@ TABLE: dict[str, str] = {
     "refusal.enclosed_not_in_chat": "I am not in that chat and cannot have its files. Add me, or send it to me.",
     "refusal.enclosed_restricted": "This chat does not let files be downloaded. Send it to me in another one.",
     "refusal.enclosed_kind": "Files of such messages, like stickers, cannot be had. Send the file itself.",
+    "refusal.enclosed_broken": "The file came, but it cannot be decrypted. Send it again, or tell an admin.",
     "refusal.enclosed_failed": "The chat platform did not hand out the file. Try again later, or tell an admin.",
     "refusal.no_file": "There is no file. Reply to a file with `/kb add`; on the server there is `moqi kb add FILE`.",
     "refusal.unknown_document": "There is no document “{name}”. /kb lists them.",
@@ -236,6 +237,9 @@ TABLE: dict[str, str] = {
     "refusal.reserve_terminal": "A terminal cannot book: there would be nowhere to deliver. Please book in a chat.",
     # --- usage -------------------------------------------------------------------------------------------------
     "usage.nothing_said": "Shall I draw something, or answer a question? /help shows what I can do.",
+    "usage.only_picture": "Got the picture. To draw from it, quote it and send `/draw description --from`.",
+    "usage.only_file": "Got the file. To have it in the knowledge base, an admin quotes it and sends `/kb add`.",
+    "usage.unusable": "I cannot read such messages. Send text, voice, a picture or a file; /help shows what I can do.",
     "usage.bare_slash": "A command follows the slash, like `/draw a cat`. /help lists them all.",
     "usage.typo": "There is no {given}. Did you mean {near}?\nYou can send: `{corrected}`",
     "usage.ambiguous": "There is no {given}. Which of these did you mean: {near}?",

@@ -37,6 +37,11 @@ def http_client(base_url: str = "") -> httpx.Client:
     return httpx.Client(base_url=base_url, verify=False)
 
 
+def asked(method: str, url: str, **more: Any) -> httpx.Response:
+    with http_client() as http:
+        return http.request(method, url, **more)
+
+
 class Client:
     """The least that speaks the protocol."""
 
@@ -540,11 +545,11 @@ def test_what_people_send_is_encrypted_and_there_for_five_minutes(wecom: WecomSi
     assert body["msgtype"] == "mixed"
     assert body["quote"]["file"]["filename"] == "表.xlsx"
     image = body["mixed"]["msg_item"][1]["image"]
-    raw = http_client().get(image["url"]).content
+    raw = asked("GET", image["url"]).content
     assert len(raw) % 32 == 0
     assert decrypt(base64.b64decode(image["aeskey"] + "="), raw) == PNG
     wecom.advance(301)
-    assert http_client().get(image["url"]).status_code == 403
+    assert asked("GET", image["url"]).status_code == 403
 
 
 def test_a_group_robot_posts_twenty_a_minute(wecom: WecomSimulator) -> None:
@@ -666,10 +671,10 @@ def test_response_url_is_good_once_within_an_hour_for_two_kinds(wecom: WecomSimu
     for late, code in ((0, 0), (3601, 40058)):
         said = wecom.say("/draw", chat="wrGROUP")
         url = bot.heard[-1]["response_url"]
-        assert http_client().post(url, json={"msgtype": "text", "text": {"content": "好"}}).json()["errcode"] == 40008
+        assert asked("POST", url, json={"msgtype": "text", "text": {"content": "好"}}).json()["errcode"] == 40008
         wecom.advance(late)
         body = {"msgtype": "markdown", "markdown": {"content": "好了"}}
-        assert http_client().post(url, json=body).json()["errcode"] == code
-        assert http_client().post(url, json=body).json()["errcode"] == 40058
+        assert asked("POST", url, json=body).json()["errcode"] == code
+        assert asked("POST", url, json=body).json()["errcode"] == 40058
     assert wecom.messages[0].answers != said.msgid
     assert [m.kind for m in wecom.messages] == ["markdown"]
