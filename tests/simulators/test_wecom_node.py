@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.simulators.test_wecom import PNG
 from tests.simulators.wecom import WecomSimulator
+from tests.simulators.wecom_client import PNG
 
 FOLDER = Path(__file__).parent / "node"
 PACKAGE = Path("@wecom", "aibot-node-sdk", "package.json")

@@ -13,8 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.simulators.test_wecom import PNG
 from tests.simulators.wecom import Robot, WecomSimulator
+from tests.simulators.wecom_client import PNG
 from tests.simulators.wecom_tls import Tunnel
 
 enterprise = pytest.importorskip("wechatpy.enterprise", reason="wechatpy is not installed: pip install 'moqi[wecom]'")

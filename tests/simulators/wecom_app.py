@@ -1,68 +1,45 @@
-"""The HTTP API of WeCom: tokens, the app's messages and media, the directory, log-in codes, and group webhooks."""
+"""The HTTP API of WeCom: who may call, and the app's messages; the rest stands in directory and webhooks."""
 
 from __future__ import annotations
 
 import json
-import re
 import secrets
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from tests.simulators.feishu_http import Call
-from tests.simulators.wecom_cards import INTERACTIVE, NOTICES, judge, readable
-from tests.simulators.wecom_http import File
+from tests.simulators.wecom_cards import INTERACTIVE, judge, readable
+from tests.simulators.wecom_directory import Directory
+from tests.simulators.wecom_http import File, Handles, body_of
 from tests.simulators.wecom_media import Media
-from tests.simulators.wecom_robot import RobotSide, image_of
+from tests.simulators.wecom_robot import RobotSide
+from tests.simulators.wecom_webhooks import Webhooks
 from tests.simulators.wecom_world import DAY, HOUR, Member, Refused, Shown, World
 
 _MOST = 2048  # bytes of an app's text
 _PICTURED = ("image", "voice", "video", "file")
 
 
-@dataclass
-class Code:
-    """A log-in code, for five minutes and once."""
-
-    userid: str  # of a member; empty: somebody outside
-    until: float
-
-
 class Api:
     """Answers what the app and the webhooks call."""
 
     def __init__(self, world: World, media: Media, side: RobotSide) -> None:
-        self._world, self._media, self._side = world, media, side
+        self._world, self._media = world, media
         self.token_seconds = 7200
         self.tokens: dict[str, float] = {}  # good until
         self.gone: dict[str, int] = {}  # tokens that are good no more, and what is said of them
         self.refusals: list[int] = []  # codes with which the next calls with a token are refused; 0 = is not
-        self.webhooks: dict[str, str] = {}  # key -> name of its group
-        self.codes: dict[str, Code] = {}
         self.cards: dict[str, tuple[list[Shown], float]] = {}  # by response_code, until
-        self.callback_ips = ["101.226.103.*", "101.89.19.0/24"]
         self.ids = 7_390_000_000_000_000_001
         self._repeats: dict[str, float] = {}  # request -> when its repetition is shown again
-        self._open: dict[tuple[str, str], Callable[[Call], dict[str, Any] | File]] = {
-            ("GET", "gettoken"): self._token,
-            ("POST", "webhook/send"): self._webhook,
-            ("POST", "webhook/upload_media"): self._webhook_media,
-            ("POST", "aibot/response"): self._response,
-        }
-        self._guarded: dict[tuple[str, str], Callable[[Call], dict[str, Any] | File]] = {
+        self.directory, self.webhooks = Directory(world), Webhooks(world, media, side)
+        self._open: dict[tuple[str, str], Handles] = {("GET", "gettoken"): self._token, **self.webhooks.calls}
+        self._guarded: dict[tuple[str, str], Handles] = {
             ("POST", "message/send"): self._send,
             ("POST", "message/update_template_card"): self._update_card,
             ("POST", "media/upload"): self._media.upload,
             ("GET", "media/get"): self._media.download,
-            ("GET", "user/get"): self._user,
-            ("GET", "department/list"): self._departments,
-            ("GET", "department/simplelist"): self._departments,
-            ("GET", "department/get"): self._department,
-            ("GET", "auth/getuserinfo"): self._logged_in,
-            ("POST", "batch/openuserid_to_userid"): self._converted,
-            ("GET", "getcallbackip"): lambda call: {"ip_list": self.callback_ips},
-            ("GET", "get_api_domain_ip"): lambda call: {"ip_list": ["182.254.11.176"]},
-            ("GET", "agent/get"): self._agent,
+            **self.directory.calls,
         }
 
     def answer(self, call: Call) -> dict[str, Any] | File:
@@ -76,6 +53,11 @@ class Api:
             raise Refused(48002, f"api forbidden: {call.method} {call.path}")
         self._authorise(call)
         return self._guarded[where](call)
+
+    @property
+    def callback_ips(self) -> list[str]:
+        """What getcallbackip says."""
+        return self.directory.callback_ips
 
     # -- tokens ------------------------------------------------------------------------------------------------------
 
@@ -122,7 +104,7 @@ class Api:
     # -- the app's messages ------------------------------------------------------------------------------------------
 
     def _send(self, call: Call) -> dict[str, Any]:
-        body = _body(call)
+        body = body_of(call)
         with self._world.lock:
             return self._sent(body)
 
@@ -215,7 +197,7 @@ class Api:
         return self._card_code([card])
 
     def _update_card(self, call: Call) -> dict[str, Any]:
-        body = _body(call)
+        body = body_of(call)
         cards, until = self.cards.get(str(body.get("response_code")), ([], 0.0))
         if until < self._world.now():
             raise Refused(42045, "response_code is used, expired or wrong")
@@ -239,163 +221,8 @@ class Api:
         del self.cards[str(body["response_code"])]
         return {"invaliduser": bad} if bad else {}
 
-    # -- the directory -----------------------------------------------------------------------------------------------
 
-    def _seen(self, userid: str) -> Member:
-        member = self._world.find(userid)
-        if member is None:
-            raise Refused(60111, "userid not found")
-        if not member.visible:
-            raise Refused(60011, "no privilege to access/modify contact/party/agent")
-        return member
-
-    def _user(self, call: Call) -> dict[str, Any]:
-        member = self._seen(call.query.get("userid", ""))
-        return {
-            "userid": member.userid,
-            "name": member.name,
-            "department": member.departments,
-            "order": [0] * len(member.departments),
-            "position": member.position,
-            "is_leader_in_dept": [0] * len(member.departments),
-            "direct_leader": [],
-            "main_department": member.departments[0] if member.departments else 1,
-            "status": 1,
-            "isleader": 0,
-            "enable": 1,
-            "alias": "",
-        }
-
-    def _departments(self, call: Call) -> dict[str, Any]:
-        simple = call.path.endswith("simplelist")
-        root = int(call.query.get("id") or 1)
-        if root not in self._world.departments:
-            raise Refused(60123, "invalid party id")
-        below, before = {root}, 0
-        while len(below) != before:
-            before = len(below)
-            below |= {d.id for d in self._world.departments.values() if d.parent in below}
-        found = [self._department_of(d, simple=simple) for d in sorted(below)]
-        return {"department_id" if simple else "department": found}
-
-    def _department(self, call: Call) -> dict[str, Any]:
-        number = int(call.query.get("id") or 0)
-        if number not in self._world.departments:
-            raise Refused(60123, "invalid party id")
-        return {"department": self._department_of(number)}
-
-    def _department_of(self, number: int, *, simple: bool = False) -> dict[str, Any]:
-        found = self._world.departments[number]
-        plain = {"id": found.id, "parentid": found.parent, "order": 100000000}
-        return plain if simple else plain | {"name": found.name, "name_en": "", "department_leader": []}
-
-    def login(self, user: str) -> str:
-        """The code with which the log-in page sends somebody back; empty user: somebody outside the company."""
-        code = secrets.token_urlsafe(32)
-        userid = self._world.member(user).userid if user else ""
-        self.codes[code] = Code(userid=userid, until=self._world.now() + 300)
-        return code
-
-    def _logged_in(self, call: Call) -> dict[str, Any]:
-        with self._world.lock:
-            code = self.codes.pop(call.query.get("code", ""), None)
-        if code is None or code.until < self._world.now():
-            raise Refused(40029, "invalid code")
-        if not code.userid:
-            return {"openid": f"o{secrets.token_hex(14)}", "external_userid": f"wm{secrets.token_hex(14)}"}
-        if not self._world.member(code.userid).visible:
-            raise Refused(50002, "user is not in the scope of the app")
-        return {"userid": code.userid, "user_ticket": secrets.token_hex(16)}
-
-    def _converted(self, call: Call) -> dict[str, Any]:
-        asked = _body(call).get("open_userid_list")
-        if not isinstance(asked, list) or not 1 <= len(asked) <= 1000:
-            raise Refused(40058, "invalid Request Parameter: open_userid_list")
-        known = {
-            r.id_of(m.userid): m.userid for r in self._world.robots for m in self._world.members.values() if r.encrypts
-        }
-        good = [{"open_userid": raw, "userid": known[raw]} for raw in asked if raw in known]
-        return {"userid_list": good, "invalid_open_userid_list": [raw for raw in asked if raw not in known]}
-
-    def _agent(self, call: Call) -> dict[str, Any]:
-        app = self._world.app
-        if call.query.get("agentid") != str(app.agent_id):
-            raise Refused(301002, "not allow operate another agent with this accesstoken")
-        visible = [{"userid": member.userid} for member in self._world.members.values() if member.visible]
-        return {
-            "agentid": app.agent_id,
-            "name": app.name,
-            "square_logo_url": "https://wework.qpic.cn/logo/0",
-            "description": "",
-            "allow_userinfos": {"user": visible},
-            "allow_partys": {"partyid": []},
-            "allow_tags": {"tagid": []},
-            "close": 0,
-            "redirect_domain": app.domain,
-            "report_location_flag": 0,
-            "isreportenter": 1,
-            "home_url": "",
-            "customized_publish_status": 0,
-        }
-
-    # -- webhooks and response_url -----------------------------------------------------------------------------------
-
-    def _response(self, call: Call) -> dict[str, Any]:
-        with self._world.lock:
-            self._side.response(call.query.get("response_code", ""), _body(call))
-        return {}
-
-    def _hook(self, call: Call) -> str:
-        key = call.query.get("key", "")
-        if key not in self.webhooks:
-            raise Refused(93000, "invalid webhook url")
-        return key
-
-    def _webhook_media(self, call: Call) -> dict[str, Any]:
-        key = self._hook(call)
-        if call.query.get("type") not in ("file", "voice"):
-            raise Refused(40004, "invalid media type")
-        return self._media.upload(call, key)
-
-    def _webhook(self, call: Call) -> dict[str, Any]:
-        key, body = self._hook(call), _body(call)
-        kind = str(body.get("msgtype"))
-        inner = body.get(kind)
-        if not isinstance(inner, dict):
-            raise Refused(40008, "invalid message type")
-        message = Shown(way="webhook", chat=key, kind=kind, by=key, raw=body)
-        if kind in ("text", "markdown", "markdown_v2"):
-            message.content = str(inner.get("content") or "")
-            if not message.content:
-                raise Refused(44004, "empty content")
-            if len(message.content.encode()) > (_MOST if kind == "text" else 4096):
-                raise Refused(40058, f"{kind}.content exceed max length {_MOST if kind == 'text' else 4096}")
-        elif kind == "image":
-            message.data = image_of(inner, 2)
-        elif kind in ("file", "voice"):
-            medium = self._media.get(inner.get("media_id"), kind, key)
-            message.data, message.name = medium.data, medium.name
-        elif kind == "news":
-            message.content = "\n".join(str(article.get("title")) for article in inner.get("articles", []))
-        elif kind == "template_card":
-            message.clipped = judge(inner, NOTICES)
-            message.card, message.content = inner, readable(inner)
-        else:
-            raise Refused(40008, "invalid message type")
-        if not self._world.within(f"webhook {key}", (20, 60.0)):
-            raise Refused(45009, "api freq out of limit")
-        self._world.show(message)
-        return {}
-
-
-_ESCAPED = re.compile(r"(?<!\\)(?:\\\\)*\\u[0-9A-Fa-f]{4}")
 _COPIED = ("way", "chat", "kind", "content", "card", "data", "name", "by", "task_id", "clipped", "raw")
-
-
-def _body(call: Call) -> dict[str, Any]:
-    if _ESCAPED.search(call.body.decode(errors="replace")):
-        raise Refused(40033, "invalid charset: send UTF-8, and no \\uxxxx")
-    return call.json()
 
 
 def _same(body: Mapping[str, Any]) -> str:

@@ -65,8 +65,12 @@ class Sender:
 
     def stop(self) -> None:
         self._stopping.set()
-        for thread in self._refreshing:
-            thread.join(self.patience + 1)
+        self.finished()
+
+    def finished(self) -> None:
+        """Wait until no stream is asked for any more."""
+        for thread in list(self._refreshing):
+            thread.join()
 
     def app(self) -> Receiver:
         """Where the app's callbacks go."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import struct
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import ThreadingHTTPServer
 from typing import Any, Protocol
@@ -25,6 +27,9 @@ class File:
     media_type: str = "application/octet-stream"
     headers: dict[str, str] = field(default_factory=dict)
     status: int = 200
+
+
+Handles = Callable[[Call], dict[str, Any] | File]  # answers one kind of call; raises Refused
 
 
 class Platform(Protocol):
@@ -89,6 +94,14 @@ class Handler(feishu_http.Handler):
         return False
 
 
+def body_of(call: Call) -> dict[str, Any]:
+    """The JSON that a call brings; WeCom wants it in plain UTF-8."""
+    if _ESCAPED.search(call.body.decode(errors="replace")):
+        raise Refused(40033, "invalid charset: send UTF-8, and no \\uxxxx")
+    return call.json()
+
+
+_ESCAPED = re.compile(r"(?<!\\)(?:\\\\)*\\u[0-9A-Fa-f]{4}")
 _JSON = "application/json; charset=UTF-8"
 
 
