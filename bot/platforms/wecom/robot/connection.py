@@ -33,7 +33,7 @@ _quiet.setLevel(logging.INFO)
 MAX_FRAME: Final = 4_000_000  # bytes
 LONGEST: Final = 30.0  # seconds between two tries to connect
 SPREAD: Final = 0.2  # seconds before the first one: what people write meanwhile is lost
-STEADY: Final = 1.0  # seconds after which a connection was a good one
+STEADY: Final = 1.0  # seconds that a good connection lasts
 MISSED: Final = 2  # pings in a row without an answer: the connection is dead
 DISPLACED: Final = "disconnected_event"
 
@@ -65,6 +65,13 @@ def pause(attempt: int, chance: float, retry: float = 1.0) -> float:
     if attempt == 0:
         return chance * min(SPREAD, retry)
     return (0.5 + chance / 2) * min(retry * 2.0 ** min(attempt - 1, 10), LONGEST)
+
+
+def following(attempt: int, lasted: float | None, steady: float = STEADY) -> int:
+    """The number of the next try, after a connection that lasted so many seconds; None = it did not come about."""
+    if lasted is None:
+        return attempt + 1
+    return 0 if lasted >= steady else 1  # one that ends at once must not become a loop
 
 
 class Connection:
@@ -101,13 +108,13 @@ class Connection:
         if self._wait:
             await self._rest(self._wait)
         while not self._stopping.is_set():
-            good = await self._try()
+            lasted = await self._try()
             if self._stopping.is_set():
                 return
             if self.displaced:
                 log.error("wecom: %s", self.problem, extra={"action": "wecom-displaced"})
                 return
-            attempt = 0 if good else attempt + 1
+            attempt = following(attempt, lasted, min(STEADY, self._patience.retry))
             seconds = pause(attempt, random.random(), self._patience.retry)
             if self.refused:
                 seconds = max(seconds, self._patience.refused)
@@ -173,8 +180,8 @@ class Connection:
             raise Unsure(f"the connection ended before {cmd} was answered")
         return answer
 
-    async def _try(self) -> bool:
-        """One connection from its opening to its end; whether it was a good one. Sets `problem`."""
+    async def _try(self) -> float | None:
+        """One connection from its opening to its end; how many seconds it lasted, if it came about. Sets `problem`."""
         since = None
         try:
             line = await self._dial()
@@ -200,7 +207,7 @@ class Connection:
                 "another program has taken the robot over: a robot has one connection. Stop the other one, or give it"
                 " a robot of its own, then restart this server"
             )
-        return since is not None and time.monotonic() - since >= min(STEADY, self._patience.retry)
+        return None if since is None else time.monotonic() - since
 
     async def _dial(self) -> ClientConnection:
         from websockets.asyncio.client import connect

@@ -14,7 +14,7 @@ from sqlalchemy import Connection as Transaction
 from bot.platforms.base import Elsewhere, Unconfigured, Undelivered
 from bot.platforms.wecom.robot import frames
 from bot.platforms.wecom.robot.codes import Unsure
-from bot.platforms.wecom.robot.connection import Connection, Patience, pause
+from bot.platforms.wecom.robot.connection import Connection, Patience, following, pause
 from bot.platforms.wecom.settings import WecomAibot
 from storage.records import utcnow
 from storage.tables import leases as leases_table
@@ -28,6 +28,11 @@ from tests.simulators.wecom import WecomSimulator
 )
 def test_waits_longer_each_time_but_never_half_a_minute(attempt: int, chance: float, seconds: float) -> None:
     assert pause(attempt, chance) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(("attempt", "lasted", "number"), [(3, None, 4), (0, 5.0, 0), (7, 5.0, 0), (7, 0.2, 1)])
+def test_what_was_connected_is_not_punished_for_it(attempt: int, lasted: float | None, number: int) -> None:
+    assert following(attempt, lasted) == number
 
 
 def asking(bot: Bot) -> Connection:
@@ -255,8 +260,7 @@ async def test_a_robot_that_another_of_our_processes_took_is_taken_up_after_a_pa
     wecom: WecomSimulator, house: House
 ) -> None:
     async with running(wecom, house) as bot:
-        bot.listener._pause = 0.4
-        began = time.monotonic()
+        bot.listener._pause = 1.5
         other = Connection(
             WecomAibot.model_validate(wecom.aibot_settings), lambda frame: None, lambda: None, patience=SOON
         )
@@ -268,7 +272,7 @@ async def test_a_robot_that_another_of_our_processes_took_is_taken_up_after_a_pa
         await task
         await house.db.run(_lend, "thief", utcnow())
         await until(lambda: bot.listener.connected)
-        assert time.monotonic() - began > 0.4
+        assert asking(bot)._wait > 0
 
 
 def _lend(conn: Transaction, owner: str, until: datetime) -> None:
