@@ -16,6 +16,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from bot.platforms.base import Elsewhere, PlatformError, Unconfigured
 from bot.platforms.wecom.robot import frames
@@ -49,6 +50,7 @@ class Patience:
     ping: float = 30.0  # between two pings, and for the answer to one
     retry: float = 1.0  # before the second try to connect; then twice as long each time
     refused: float = 600.0  # until a refused secret is tried again: somebody has to set it right
+    keep: float = 0.5  # until events that could not be kept are tried again; then twice as long each time
     work: float = 5.0  # for what is in hand, when we stop
 
 
@@ -225,7 +227,8 @@ class Connection:
         except InvalidStatus as error:
             raise NotConnected(f"WeCom answers HTTP {error.response.status_code}: a proxy, or an outage") from None
         except (OSError, TimeoutError, WebSocketException) as error:
-            raise NotConnected(f"{self._settings.ws_url} cannot be reached: {type(error).__name__}") from None
+            host = urlsplit(self._settings.ws_url).netloc  # what follows it might be a secret
+            raise NotConnected(f"{host} cannot be reached: {type(error).__name__}") from None
 
     async def _subscribe(self, line: ClientConnection) -> None:
         """Say which robot we are. Events may come before the answer to that: it is found by its req_id."""

@@ -12,9 +12,10 @@ import pytest
 from sqlalchemy import Connection as Transaction
 
 from bot.platforms.base import Elsewhere, Unconfigured, Undelivered
-from bot.platforms.wecom.robot import frames
+from bot.platforms.wecom.robot import frames, listener
 from bot.platforms.wecom.robot.codes import Unsure
 from bot.platforms.wecom.robot.connection import Connection, Patience, following, pause
+from bot.platforms.wecom.robot.decode import decode as decoded
 from bot.platforms.wecom.settings import WecomAibot
 from storage.records import utcnow
 from storage.tables import leases as leases_table
@@ -146,20 +147,28 @@ async def test_events_wait_in_order_while_the_disk_is_full(wecom: WecomSimulator
         assert house.texts() == ["0", "1", "2", "3", "4"]
 
 
-async def test_a_defect_in_keeping_one_event_does_not_hold_up_the_others(
-    wecom: WecomSimulator, house: House, caplog: pytest.LogCaptureFixture
+async def test_trap_20_a_defect_in_one_event_ends_nothing(
+    wecom: WecomSimulator, house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def accept(event: Any) -> None:
-        if event.text == "broken":
+        if event.text == "not kept":
             raise ValueError("a defect")
         await House.accept(house, event)
 
+    def decode(body: Any, settings: Any, now: Any) -> Any:
+        if "not read" in str(body):
+            raise ValueError("a defect")
+        return decoded(body, settings, now)
+
+    monkeypatch.setattr(listener, "decode", decode)
     house.accept = accept  # type: ignore[method-assign]
     async with running(wecom, house) as bot:
-        wecom.say("broken")
-        wecom.say("whole")
+        for text in ("not read", "not kept", "whole"):
+            wecom.say(text)
         await bot.asked()
         assert house.texts() == ["whole"]
+        assert wecom.gateway.opened == 1
+    assert "cannot be read" in caplog.text
     assert "was not kept" in caplog.text
 
 
