@@ -47,18 +47,22 @@ class RobotChannel:
 
     def __init__(
         self,
-        reach: Reach,
         words: Words,
         *,
         life: float = streams.LIFE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`life` is how many seconds a stream is left open."""
-        self._reach = reach
+        """`life` is how many seconds a stream is left open. Until a listener connects, everything is Elsewhere."""
+        self._reach = Reach()
         self._words = words
         self._clock = clock
-        self._streams = Streams(reach, life=life)
+        self._streams = Streams(self._reach, life=life)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by conversation
+
+    @property
+    def reach(self) -> Reach:
+        """The door to the connection, for the listener that opens it."""
+        return self._reach
 
     async def post(self, place: Place, message: Outgoing, images: Images) -> dict[str, Any]:
         """Answer the message of `message.origin` while that can be answered, else send. Raises PlatformError."""

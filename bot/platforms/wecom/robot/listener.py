@@ -21,7 +21,7 @@ from bot.platforms.wecom.robot.channel import RobotChannel
 from bot.platforms.wecom.robot.connection import Connection, Patience
 from bot.platforms.wecom.robot.decode import decode
 from bot.platforms.wecom.robot.frames import MESSAGE, Frame
-from bot.platforms.wecom.robot.reach import CallKind, Reach
+from bot.platforms.wecom.robot.reach import CallKind
 from bot.platforms.wecom.settings import WecomAibot
 from bot.replies import Words
 from storage.database import Database
@@ -114,7 +114,6 @@ class RobotListener:
         accept: Accept,
         act: Act,
         channel: RobotChannel,
-        reach: Reach,
         *,
         rhythm: Rhythm = Rhythm(),  # noqa: B008 - frozen
         patience: Patience = Patience(),  # noqa: B008 - frozen
@@ -124,7 +123,7 @@ class RobotListener:
         self._settings = settings
         self._act = act
         self._channel = channel
-        self._reach = reach
+        self._reach = channel.reach
         self._patience = patience
         self._pause = pause
         self._keeping = Keeping(accept, patience.keep)
@@ -240,6 +239,5 @@ def open_robot(
     patience: Patience = Patience(),  # noqa: B008 - frozen
 ) -> tuple[RobotChannel, RobotListener]:
     """The robot over its long connection: what it says, and what lets its events in. Nothing is opened yet."""
-    reach = Reach()
-    channel = RobotChannel(reach, words)
-    return channel, RobotListener(settings, db, accept, act, channel, reach, rhythm=rhythm, patience=patience)
+    channel = RobotChannel(words)
+    return channel, RobotListener(settings, db, accept, act, channel, rhythm=rhythm, patience=patience)
