@@ -15,6 +15,7 @@ PARTS = (
     "start",
     "webhook",
     "feishu",
+    "wecom",
     "picture",
     "queueing",
     "depth",

@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -24,6 +25,8 @@ from bot.enclosures import keep_picture
 from bot.health import degraded, metrics, readiness
 from bot.opening import open_database
 from bot.platforms.feishu.platform import FeishuPlatform
+from bot.platforms.inbound import Door
+from bot.platforms.wecom import proof
 from bot.services import Services, serving
 from bot.settings import Environment
 from scheduler.runners.ask import readers
@@ -60,6 +63,10 @@ def _add_routes(app: FastAPI, services: Services) -> None:
         # Over a long connection nothing is posted to us: an open door would only be one for strangers.
         if isinstance(platform, FeishuPlatform) and not platform.dials:
             _add_feishu(app, services, platform)
+    for door in services.doors:
+        _add_door(app, door)
+    if services.current.settings.platforms.wecom.app.enabled:
+        add_proof(app, services.environment.config)
     if "web" in services.platforms:
         app.include_router(build_router(_console(services)))
 
@@ -93,6 +100,26 @@ def _add_feishu(app: FastAPI, services: Services, feishu: FeishuPlatform) -> Non
     app.router.add_route(feishu.path, events, methods=["POST"], include_in_schema=False)
 
 
+def _add_door(app: FastAPI, door: Door) -> None:
+    async def answer(request: Request) -> Response:
+        body = await _limited(request)
+        if body is None:
+            return PlainTextResponse("too large", status_code=413)
+        status, media_type, text = await door.answer(request.method, request.scope["query_string"], body)
+        return Response(text, status_code=status, media_type=media_type)
+
+    app.router.add_route(door.path, answer, methods=["GET", "POST"], include_in_schema=False)
+
+
+def add_proof(app: FastAPI, folder: Path) -> None:
+    """WeCom fetches the file that proves a trusted domain at the root; it is read anew, so it may come at any time."""
+
+    @app.get("/WW_verify_{mark}.txt", include_in_schema=False)
+    async def verify(mark: str) -> Response:
+        found = await asyncio.to_thread(proof.read, folder, f"WW_verify_{mark}.txt")
+        return PlainTextResponse("not found\n", status_code=404) if found is None else PlainTextResponse(found)
+
+
 async def _limited(request: Request) -> bytes | None:
     """The body, or None once it is larger than any event: nobody may fill the memory."""
     body = bytearray()
@@ -121,7 +148,7 @@ def _console(services: Services) -> Console:
         keep_picture=partial(keep_picture, services.db, services.files),
         thumbnail=_thumbnail,
         names=settings.platforms.takes_names,
-        logins=services.logins if settings.platforms.takes_accounts else {},
+        logins={name: one for name, one in services.logins.items() if name in settings.platforms.account_platforms},
         greet=services.greet,
     )
 

@@ -409,6 +409,8 @@ class Sender:
 
     def _unreachable(self, conn: Connection, delivery: Delivery, reason: str, receipt: dict[str, Any]) -> None:
         """The platform will never take it there: what was booked goes to its owner, anything else is given up."""
+        if problem := receipt.pop(PROBLEM, ""):  # somebody can let it reach whom it is for
+            self._tell_admins(conn, delivery.origin.platform, problem, True)
         if not _for_owner(conn, delivery):
             self._give_up(conn, delivery, reason, receipt)
             return

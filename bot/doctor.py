@@ -29,6 +29,7 @@ PATIENCE = 5.0  # seconds for each question asked of another program
 PACKAGES = {
     "image": ("torch", "diffusers", "transformers", "accelerate", "safetensors"),
     "feishu": ("cryptography", "lark_oapi", "websockets"),
+    "wecom": ("cryptography", "websockets", "wechatpy"),
     "postgres": ("psycopg",),
 }
 
@@ -52,6 +53,7 @@ def failed(name: str, problem: str, next_step: str) -> Check:
 def examine(environment: Environment, environ: Mapping[str, str], host: str, port: int) -> Iterator[Check]:
     """Every check, one after another. Without settings that can be read, only what does not depend on them."""
     from bot.feishu_doctor import feishu
+    from bot.wecom_doctor import wecom
     from bot.wiki_doctor import wiki
 
     yield python(sys.version_info[:2])
@@ -70,6 +72,7 @@ def examine(environment: Environment, environ: Mapping[str, str], host: str, por
         yield knowledge_sources(settings)
         yield from feishu(settings)
         yield from wiki(settings)
+        yield from wecom(settings, environment)
     yield data_folder(environment.data)
     yield files_folder(environment.data / "files")
     yield from database(environment)

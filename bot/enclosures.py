@@ -21,7 +21,17 @@ from bot.commands import Command, Conversation, Draw, KbAdd, Preview, Reserve, U
 from bot.context import House
 from bot.events import ChatEvent
 from bot.inbox import NotYet
-from bot.platforms.base import TOO_LARGE, ChatPlatform, Enclosed, Enclosing, PlatformError, Retry, Undelivered
+from bot.platforms.base import (
+    BROKEN,
+    FOREIGN,
+    TOO_LARGE,
+    ChatPlatform,
+    Enclosed,
+    Enclosing,
+    PlatformError,
+    Retry,
+    Undelivered,
+)
 from bot.router import talk_of_others
 from bot.tenancy import Standing
 from inference.errors import BadSource
@@ -51,6 +61,11 @@ REASONS: Mapping[int | None, str] = {
     230011: "enclosed_gone",
     230050: "enclosed_gone",
     230110: "enclosed_gone",
+    40007: "enclosed_gone",  # WeCom: the media_id is over, after three days
+    40006: "enclosed_large",
+    830002: "enclosed_large",
+    FOREIGN: "enclosed_failed",
+    BROKEN: "enclosed_broken",
 }
 
 Value = dict[str, Any]  # what is added to the event's: picture, job, document (read); or trouble and its detail

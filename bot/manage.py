@@ -120,11 +120,11 @@ def identity(text: str) -> Identity | None:
     platform = platform.lower()
     if not colon or not PLATFORMS.fullmatch(platform):
         return None
-    # As the web chat keeps it, or the person made here and the one who signs in would be two.
+    # As the platform keeps it, or the person made here and the one who writes there would be two.
     known = chosen_name(external_id) if platform == "web" else external_id.strip()
     if not known:
         raise NoPerson(text)
-    return Identity(platform=platform, external_id=known)
+    return Identity.written(platform, known)
 
 
 def find(conn: Connection, text: str) -> User:

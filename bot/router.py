@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 
 from bot import access, chats, commands, gate, outsiders
 from bot.commands import (
+    Ask,
     Cancel,
     Command,
     Conversation,
@@ -41,16 +42,21 @@ PICTURES_MAX = 100  # of one job; more are never drawn
 LATE = timedelta(minutes=15)  # a message that was under way for longer is done all the same, and that is said
 JOB_MAX = 2**31 - 1  # the largest id both databases can hold; what comes back with a button is not to be trusted
 
+#: What is said to a message without words, by what it carries instead.
+WORDLESS = {"images": "only_picture", "files": "only_file", "unusable": "unusable"}
+
+QUOTED = "\n「{quote}」"  # follows a question: what it is about, as chats show it
+
 #: What a button orders: its action and the job it stands under.
 BUTTONS: dict[str, Callable[[int], Command]] = {
     "redo": lambda job: Redo(job=job),
     "reseed": lambda job: Redo(job=job, reseed=True),
     "cancel": lambda job: Cancel(job=job),
-    "vote_up": lambda job: Vote(job=job, value=feedback.UP),
-    "vote_down": lambda job: Vote(job=job, value=feedback.DOWN),
     FORM_OPEN: lambda job: ShowForm(job=job, open=True),
     FORM_CLOSE: lambda job: ShowForm(job=job, open=False),
 }
+#: What a vote says: WeCom's own also say that they are taken back, and why.
+VOTES = {"vote_up": feedback.UP, "vote_down": feedback.DOWN, "vote_none": 0}
 #: What a button orders that stands for one of the job's pictures.
 PICTURE_BUTTONS: dict[str, Callable[..., Command]] = {
     "variation": lambda job, picture: Variation(job=job, picture=picture),
@@ -156,12 +162,38 @@ def _wanted(ctx: Context) -> Command | Conversation | UsageError:
     if ctx.event.kind == "action":
         job, index = ctx.event.value.get("job"), ctx.event.value.get("index")
         make = BUTTONS.get(ctx.event.action)
+        if ctx.event.action in VOTES:
+            make = partial(_vote, VOTES[ctx.event.action], ctx.event.value)
         if ctx.event.action in PICTURE_BUTTONS and _number(index) and 1 <= index <= PICTURES_MAX:
             make = partial(PICTURE_BUTTONS[ctx.event.action], picture=index)
         if not _number(job) or not job or (make is None and ctx.event.action != REDO_FORM):
             return UsageError(code="unknown_button")
         return forms.read(ctx, job) if make is None else make(job)
-    return commands.parse(ctx.event.text, ctx.house.rules)
+    if not ctx.event.text and (sent := next((kind for kind in WORDLESS if ctx.event.value.get(kind)), "")):
+        return UsageError(code=WORDLESS[sent])
+    return _with_quote(commands.parse(ctx.event.text, ctx.house.rules), ctx)
+
+
+def _with_quote(wanted: Command | Conversation | UsageError, ctx: Context) -> Command | Conversation | UsageError:
+    """A question with the message it is about, where the platform tells what that says, as far as there is room."""
+    said = wanted.question if isinstance(wanted, Ask) else wanted.text if isinstance(wanted, Conversation) else ""
+    room = ctx.house.rules.prompt_max - len(said) - len(QUOTED.format(quote=""))
+    quote = str(ctx.event.value.get("quote", ""))[: max(0, room)].strip()
+    if not said or not quote:
+        return wanted
+    said += QUOTED.format(quote=quote)
+    return Ask(question=said) if isinstance(wanted, Ask) else Conversation(text=said)
+
+
+def _vote(value: int, carried: Mapping[str, object], job: int) -> Command:
+    """A press on 👍 or 👎, which a second one takes back; with `reasons` it is the platform's own: what stands now."""
+    reasons, said = carried.get("reasons"), carried.get("said")
+    if not isinstance(reasons, list):
+        return Vote(job=job, value=value) if value else Vote(job=job, value=0, stated=True)
+    known = tuple(feedback.REASONS[one] for one in reasons if _number(one) and one in feedback.REASONS)
+    words = users.shown(said, feedback.LONGEST) if isinstance(said, str) else ""
+    against = value == feedback.DOWN
+    return Vote(job=job, value=value, stated=True, reasons=known if against else (), said=words if against else "")
 
 
 def _on_reservation(act: str, value: dict[str, object]) -> Command | UsageError:
@@ -178,6 +210,8 @@ def _elsewhere(ctx: Context, wanted: Command | Conversation) -> Refusal | None:
     """
     event = ctx.event
     if event.kind != "action" or event.platform == "web":  # a page shows nobody a card from elsewhere
+        return None
+    if isinstance(wanted, Vote) and wanted.stated:  # given to a message of ours itself, which nobody forwards
         return None
     home, known = _shown_by(ctx, wanted)
     if home is None or (home.platform, home.chat_id) == (event.platform, event.origin.chat_id):

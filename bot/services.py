@@ -28,12 +28,9 @@ from bot.inbox import Inbox
 from bot.kb_plan import WikiSource
 from bot.live import Live
 from bot.opening import image_choice
-from bot.platforms.base import Reshowing
-from bot.platforms.feishu.directory import Directory
-from bot.platforms.feishu.login import FeishuLogin
-from bot.platforms.feishu.platform import FeishuPlatform
+from bot.platforms.base import Recognising, Reshowing
 from bot.platforms.feishu.wiki import Wiki
-from bot.platforms.registry import open_listeners, open_platforms
+from bot.platforms.registry import open_platforms
 from bot.platforms.web.feed import Feed
 from bot.render import Renderer
 from bot.replies import Words
@@ -44,7 +41,7 @@ from inference.device import DeviceState, ImageDevice
 from inference.errors import InferenceError
 from inference.images.registry import LoadOptions
 from inference.text.registry import open_text_model
-from scheduler import classes, queue, reservations
+from scheduler import classes, joining, queue, reservations
 from scheduler.alarms import Alarms
 from scheduler.clock import Chore, Clock
 from scheduler.progress import ProgressFeed
@@ -80,16 +77,13 @@ class Services:
         self.web = Feed()
         self.device = open_device(current)
         self.text = open_text_model(settings.model.text.engine)
-        self.platforms = open_platforms(settings.platforms, db, self.web, Words(settings.interface.language).cut())
-        apps = [one for one in self.platforms.values() if isinstance(one, FeishuPlatform)]
-        self.directories = {one.name: Directory(one.name, one.settings, one.client, db) for one in apps}
-        self.logins = {
-            one.name: FeishuLogin(one.name, one.settings, self.directories[one.name].organisation) for one in apps
-        }
+        words = Words(settings.interface.language)
+        opened = open_platforms(settings.platforms, db, self.web, words, self.keep, self.act, self._read_image)
+        self.platforms, self.listeners, self.doors = opened.platforms, opened.listeners, opened.doors
+        self.directories, self.logins = opened.directories, opened.logins
         self.groups = groups(settings.platforms.wecom.webhooks)  # as their robots were opened
         self.inbox = Inbox(db, self.handle)
         self.enclosures = Enclosures(db, self.files, self.platforms, self.house, self.inbox.wake.give)
-        self.listeners = open_listeners(self.platforms, db, self.keep, self.act)
         cards = Cards()
         render = Renderer(self.house)
         self.sender = Sender(
@@ -124,7 +118,7 @@ class Services:
             first_is_admin=settings.platforms.web.first_is_admin,
             screen=settings.policy.moderation.screen(),
             groups=self.groups,
-            tenancies={name: directory.tenancy for name, directory in self.directories.items()},
+            tenancies={name: one.tenancy for name, one in self.directories.items() if one.tenancy is not None},
         )
 
     def engines(self) -> dict[Kind, Engine]:
@@ -137,6 +131,7 @@ class Services:
 
     async def handle(self, entry: InboxEntry, event: ChatEvent) -> None:
         """Deal with a kept event and wake whoever has work now. Raises NotYet while what it points to is fetched."""
+        event = await recognised(self.platforms.get(event.platform), event)
         event = await self.enclosures.complete(entry, event)
         try:
             handled, tell = await self.db.run(self._deal, self.house(), entry.id, event, utcnow())
@@ -171,6 +166,7 @@ class Services:
 
     async def _press(self, event: ChatEvent) -> Pressed:
         try:
+            event = await recognised(self.platforms.get(event.platform), event)
             handled = await self.db.run(self._pressed, self.house(), event, utcnow())
         except StorageError:  # undone as a whole, and a press never comes again by itself
             log.exception("press %s not kept", event.key, extra={"action": "press-failed"})
@@ -240,6 +236,7 @@ class Services:
             "seal the audit log": (2.0, lambda: self.db.run(audit.seal)),
             "take back lost jobs": (5.0, self._recover),
             "lift bans": (5.0, self._lift_bans),
+            "join people": (5.0, self._join_people),
             "close windows": (5.0, self._close_windows),
             "let old work rise": (10.0, self._rise),
             "drop old proposals": (60.0, lambda: self.db.run(reservations.lapse, utcnow())),
@@ -261,8 +258,17 @@ class Services:
         if await self.db.read(users.bans_over, utcnow()):
             await self.db.run(bans.lift, utcnow())
 
+    async def _join_people(self) -> None:
+        if await self.db.read(joining.pending):
+            await self.db.run(joining.settle, self.current.settings.policy.queue().timezone, utcnow())
+
     async def _recover(self) -> None:
         await self.db.run(queue.recover, self.current.settings.policy.queue(), utcnow(), sole_owner=False)
+
+
+async def recognised(platform: object, event: ChatEvent) -> ChatEvent:
+    """The event with its people called as they are known here. Raises StorageError."""
+    return await platform.recognise(event) if isinstance(platform, Recognising) else event
 
 
 def open_device(current: Current) -> ImageDevice:

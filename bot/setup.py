@@ -7,19 +7,29 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from bot.settings import SettingsError, load
 
-#: Secrets of Feishu by the variable that holds each, and where the developer console shows it.
-FEISHU_SECRETS = {"FEISHU_APP_SECRET": "Credentials & Basic Info > App Secret"}
+#: Secrets by the variable that holds each, and where its platform shows it.
+FEISHU_SECRETS = {"FEISHU_APP_SECRET": "developer console: Credentials & Basic Info > App Secret"}
 #: Further ones, where events are to come by webhook.
 WEBHOOK_SECRETS = {
-    "FEISHU_ENCRYPT_KEY": "Events & Callbacks > Encryption Strategy > Encrypt Key",
-    "FEISHU_VERIFICATION_TOKEN": "Events & Callbacks > Encryption Strategy > Verification Token",
+    "FEISHU_ENCRYPT_KEY": "developer console: Events & Callbacks > Encryption Strategy > Encrypt Key",
+    "FEISHU_VERIFICATION_TOKEN": "developer console: Events & Callbacks > Encryption Strategy > Verification Token",
 }
+#: Of WeCom's smart robot, of its self-built app, and of the app where members write to it.
+ROBOT_SECRETS = {"WECOM_BOT_SECRET": "WeCom: 工作台 > 智能机器人 > the robot > API 模式 > 使用长连接 > Secret"}
+APP_SECRETS = {"WECOM_APP_SECRET": "WeCom admin console (管理后台): 应用管理 > the app > Secret"}
+CALLBACK_SECRETS = {
+    "WECOM_APP_TOKEN": "WeCom admin console (管理后台): 应用管理 > the app > 接收消息 > 设置API接收 > Token",
+    "WECOM_APP_AES_KEY": "WeCom admin console (管理后台): 应用管理 > the app > 接收消息 > 设置API接收 > EncodingAESKey",
+}
+_ALL = {**FEISHU_SECRETS, **WEBHOOK_SECRETS, **ROBOT_SECRETS, **APP_SECRETS, **CALLBACK_SECRETS}
+#: What stands for a secret that is still to come: an EncodingAESKey has 43 letters and digits.
+_TO_COME = {name: "0" * 43 if name.endswith("_AES_KEY") else "to come" for name in _ALL}
 
 
 class SetupError(Exception):
@@ -36,11 +46,23 @@ class Answers:
     web: bool = True
     feishu_app_id: str = ""  # empty = without Feishu
     feishu_webhook: bool = False  # Feishu posts to a public address, instead of a connection that we open
+    wecom_bot_id: str = ""  # empty = without a smart robot
+    wecom_bot_name: str = ""  # as people mention it
+    wecom_corp_id: str = ""  # of the self-built app; it counts with an agent_id
+    wecom_agent_id: str = ""  # empty = without an app
+    wecom_listens: bool = False  # members write to the app, and WeCom posts that to a public address
 
     @property
     def secrets(self) -> dict[str, str]:
-        """The secrets that are to come: variable, and where the developer console shows it."""
-        return {**FEISHU_SECRETS, **(WEBHOOK_SECRETS if self.feishu_webhook else {})} if self.feishu_app_id else {}
+        """The secrets that are to come: variable, and where its platform shows it."""
+        wanted = (
+            (FEISHU_SECRETS, self.feishu_app_id),
+            (WEBHOOK_SECRETS, self.feishu_app_id and self.feishu_webhook),
+            (ROBOT_SECRETS, self.wecom_bot_id),
+            (APP_SECRETS, self.wecom_agent_id),
+            (CALLBACK_SECRETS, self.wecom_agent_id and self.wecom_listens),
+        )
+        return {name: where for secrets, needed in wanted if needed for name, where in secrets.items()}
 
     model: str = ""  # folder of a checkpoint; empty = the built-in practice model
     knowledge: str = "../knowledge"  # folder of documents, relative to the settings folder; empty = none
@@ -65,7 +87,7 @@ def check(made: Mapping[str, str], environ: Mapping[str, str]) -> None:
         for file, text in made.items():
             (Path(name) / file).write_text(text, encoding="utf-8")
         try:
-            load(Path(name), {**dict.fromkeys({**FEISHU_SECRETS, **WEBHOOK_SECRETS}, "to come"), **environ})
+            load(Path(name), {**_TO_COME, **environ})
         except SettingsError as error:
             raise SetupError(str(error)) from error
 
@@ -106,7 +128,14 @@ feishu:
   enabled: {_flag(bool(answers.feishu_app_id))}
   {_MODES[answers.feishu_webhook]}
   domain: https://open.feishu.cn              # Lark: https://open.larksuite.com
-{_feishu(answers)}"""
+{_feishu(answers)}
+wecom:
+  aibot:                # a smart robot (智能机器人) in groups and direct chats
+    enabled: {_flag(bool(answers.wecom_bot_id))}
+    mode: long_connection # we dial out, no public address is needed
+{_robot(answers)}  app:                  # a self-built app (自建应用): push, names, departments, login
+    enabled: {_flag(bool(answers.wecom_agent_id))}
+{_app(answers)}"""
 
 
 _MODES = {
@@ -118,8 +147,38 @@ _MODES = {
 def _feishu(answers: Answers) -> str:
     """The credentials; without an app they stay comments, for later."""
     lines = [f"app_id: {_text(answers.feishu_app_id or 'cli_…')}"]
-    lines += [f"{name.removeprefix('FEISHU_').lower()}: ${{{name}}}" for name in answers.secrets or FEISHU_SECRETS]
-    return "".join(f"  {'' if answers.feishu_app_id else '# '}{line}\n" for line in lines)
+    secrets = {**FEISHU_SECRETS, **(WEBHOOK_SECRETS if answers.feishu_webhook else {})}
+    lines += [f"{name.removeprefix('FEISHU_').lower()}: ${{{name}}}" for name in secrets]
+    return _lines(lines, bool(answers.feishu_app_id), "  ")
+
+
+def _robot(answers: Answers) -> str:
+    lines = [
+        f"name: {_text(answers.wecom_bot_name or answers.title)}",
+        f"bot_id: {_text(answers.wecom_bot_id or 'aib…')}",
+        "secret: ${WECOM_BOT_SECRET}",
+    ]
+    return _lines(lines, bool(answers.wecom_bot_id), "    ")
+
+
+def _app(answers: Answers) -> str:
+    lines = [
+        f"corp_id: {_text(answers.wecom_corp_id or 'ww…')}",
+        f"agent_id: {_text(answers.wecom_agent_id or '1000002')}",
+        "secret: ${WECOM_APP_SECRET}",
+    ]
+    callback = ["token: ${WECOM_APP_TOKEN}", "encoding_aes_key: ${WECOM_APP_AES_KEY}"]
+    enabled = bool(answers.wecom_agent_id)
+    return (
+        _lines(lines, enabled, "    ")
+        + "    # Where members also write to the app, whose callbacks come to https://<your host>/wecom/app:\n"
+        + _lines(callback, enabled and answers.wecom_listens, "    ")
+    )
+
+
+def _lines(lines: Iterable[str], counts: bool, indent: str) -> str:
+    """Lines of settings; as comments while they do not count."""
+    return "".join(f"{indent}{'' if counts else '# '}{line}\n" for line in lines)
 
 
 def _model(answers: Answers) -> str:

@@ -175,20 +175,33 @@ def _purse(conn: Connection, one: str, holds: Sequence[LedgerEntry], policy: Pol
 
 def refund(conn: Connection, job_id: int, now: datetime, why: str) -> None:
     """Nothing was delivered: the holds are given back, to the very buckets they came from."""
-    for entry in ledger.open_holds(conn, job_id):
+    holds = ledger.open_holds(conn, job_id)
+    for entry in holds:
         ledger.add(
             conn, _account(entry), EntryKind.REFUND, -entry.amount, actor="scheduler", now=now, job_id=job_id, note=why
         )
+    if holds:
+        _carry_back(conn, job_id, now, why)
 
 
 def give_back(conn: Connection, job_id: int, now: datetime, why: str) -> None:
     """The result exists but could never be delivered: nobody pays for what they did not get."""
     entries = ledger.of_job(conn, job_id)
     returned = {_account(e) for e in entries if e.kind is EntryKind.RETURN}
-    for account in dict.fromkeys(_account(e) for e in entries if e.kind is EntryKind.SETTLE):
-        if account not in returned:
-            paid = -sum(e.amount for e in entries if _account(e) == account)
-            ledger.add(conn, account, EntryKind.RETURN, paid, actor="delivery", now=now, job_id=job_id, note=why)
+    due = [a for a in dict.fromkeys(_account(e) for e in entries if e.kind is EntryKind.SETTLE) if a not in returned]
+    for account in due:
+        paid = -sum(e.amount for e in entries if _account(e) == account and e.kind is not EntryKind.JOIN)
+        ledger.add(conn, account, EntryKind.RETURN, paid, actor="delivery", now=now, job_id=job_id, note=why)
+    if due:
+        _carry_back(conn, job_id, now, why)
+
+
+def _carry_back(conn: Connection, job_id: int, now: datetime, why: str) -> None:
+    """Its price was also counted to whom its person turned out to be (scheduler/joining.py): give that back as well."""
+    for entry in ledger.of_job(conn, job_id):
+        if entry.kind is EntryKind.JOIN:
+            note = f"job {job_id}: {why}"
+            ledger.add(conn, _account(entry), EntryKind.JOIN, -entry.amount, actor="scheduler", now=now, note=note)
 
 
 def grant(

@@ -17,7 +17,7 @@ from storage.files import Files
 from storage.ledger import EXTRA
 from storage.outbox import REPLACED
 from storage.records import DeliveryState, EntryKind, Fate, JobState, Payer, ReservationState
-from storage.tables import accounts, assets, inbox, jobs, ledger, occurrences, outbox, reservations, sources
+from storage.tables import accounts, assets, inbox, jobs, ledger, occurrences, outbox, reservations, sources, users
 
 #: An event or file younger than this may still be on its way; only older ones can break an invariant.
 GRACE = timedelta(minutes=2)
@@ -153,6 +153,7 @@ def _holds(conn: Connection) -> list[str]:
             func.count().filter(more).label("more"),
         )
         .join(jobs, jobs.c.id == ledger.c.job_id)
+        .where(ledger.c.kind != EntryKind.JOIN)
         .group_by(ledger.c.job_id, ledger.c.account, ledger.c.bucket, jobs.c.state)
     )
     broken = []
@@ -162,9 +163,13 @@ def _holds(conn: Connection) -> list[str]:
         if found != wanted and not (row.state == JobState.DONE and found == (0, 1, 0) and row.more == 1):
             what = f"{row.holds} holds, {row.settles} settled, {row.refunds} refunded"
             broken.append(f"job {row.job_id} ({row.state}) {row.account} {row.bucket}: {what}")
-    person = literal(f"{Payer.USER}:") + cast(jobs.c.user_id, Text)
-    paid = exists().where(ledger.c.job_id == jobs.c.id, ledger.c.account == person, ledger.c.kind == EntryKind.HOLD)
-    return broken + [f"job {row.id} has no hold of its person" for row in conn.execute(select(jobs.c.id).where(~paid))]
+    hold = and_(ledger.c.job_id == jobs.c.id, ledger.c.kind == EntryKind.HOLD)
+    paid = exists().where(hold, ledger.c.account == literal(f"{Payer.USER}:") + cast(jobs.c.user_id, Text))
+    # Who turned out to be somebody else leaves their jobs to them; the ledger stays as it was written.
+    former = literal(f"{Payer.USER}:") + cast(users.c.id, Text)
+    before = exists().where(hold, users.c.joined_to == jobs.c.user_id, ledger.c.account == former)
+    unpaid = select(jobs.c.id).where(~paid, ~before)
+    return broken + [f"job {row.id} has no hold of its person" for row in conn.execute(unpaid)]
 
 
 def _free(conn: Connection) -> list[str]:
@@ -174,7 +179,7 @@ def _free(conn: Connection) -> list[str]:
     """
     by_bucket = (
         select(ledger.c.job_id, ledger.c.account, ledger.c.bucket, func.sum(ledger.c.amount).label("total"))
-        .where(ledger.c.job_id.is_not(None))
+        .where(ledger.c.job_id.is_not(None), ledger.c.kind != EntryKind.JOIN)
         .group_by(ledger.c.job_id, ledger.c.account, ledger.c.bucket)
         .subquery()
     )

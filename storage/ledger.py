@@ -12,11 +12,11 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, delete, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, func, or_, select, update
 
 from storage.dialect import insert, insert_on
-from storage.records import Allowance, EntryKind, LedgerEntry, Unit
-from storage.tables import accounts, allowances, ledger
+from storage.records import Allowance, EntryKind, LedgerEntry, Payer, Unit
+from storage.tables import accounts, allowances, jobs, ledger
 
 #: Units granted by an admin beyond the allowance; `extra:2026-12-31` lapses after that day of the team's zone.
 EXTRA = "extra"
@@ -82,6 +82,16 @@ class Balance:
     granted: int  # all its grants together: what the period was opened with
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Price:
+    """What a job took from each period of its person's allowance."""
+
+    job_id: int
+    unit: Unit
+    amount: int
+    at: datetime  # when it was ordered
+
+
 def add(
     conn: Connection,
     account: Account,
@@ -138,6 +148,38 @@ def of_job(conn: Connection, job_id: int) -> list[LedgerEntry]:
     """All entries of a job, oldest first."""
     rows = conn.execute(_OF_JOB, {"job": job_id})
     return [_entry(row) for row in rows]
+
+
+def from_periods(conn: Connection, user_id: int, since: datetime) -> list[Price]:
+    """What the jobs that somebody ordered since then took from periods of an allowance; what was free is left out."""
+    spent = func.sum(ledger.c.amount)
+    statement = (
+        select(jobs.c.id, jobs.c.created_at, ledger.c.unit, spent.label("spent"))
+        .join(ledger, ledger.c.job_id == jobs.c.id)
+        .where(jobs.c.user_id == user_id, jobs.c.created_at >= since)
+        .where(ledger.c.kind != EntryKind.JOIN, ledger.c.account.like(f"{Payer.USER}:%"))
+        .where(ledger.c.bucket.not_like(f"{EXTRA}%"))
+        .group_by(jobs.c.id, jobs.c.created_at, ledger.c.unit, ledger.c.bucket)
+        .having(spent < 0)
+        .order_by(jobs.c.id)
+    )
+    # Every period takes the same of a job: one of them tells it.
+    found = {
+        row.id: Price(job_id=row.id, unit=Unit(row.unit), amount=-row.spent, at=row.created_at)
+        for row in conn.execute(statement)
+    }
+    return list(found.values())
+
+
+def granted(conn: Connection, subject: str) -> list[tuple[Account, int]]:
+    """The granted units an account has left."""
+    statement = select(accounts).where(
+        accounts.c.account == subject, accounts.c.bucket.like(f"{EXTRA}%"), accounts.c.balance > 0
+    )
+    return [
+        (Account(subject=row.account, unit=Unit(row.unit), bucket=row.bucket), row.balance)
+        for row in conn.execute(statement)
+    ]
 
 
 def allowances_of(conn: Connection, subjects: Iterable[str], unit: Unit) -> dict[str, tuple[Allowance, ...]]:

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Integer,
     and_,
     bindparam,
+    case,
     delete,
     func,
     literal_column,
@@ -251,6 +252,21 @@ def forgive(conn: Connection, job: Any) -> None:
     """A job left without having run: its person's next one comes so much earlier."""
     of = {f"of_{name}": getattr(job, name) for name in ("kind", "user_id", "priority")}
     conn.execute(_FORGIVE, {**of, "span": job.span})
+
+
+def hand_over(conn: Connection, former: int, person: int) -> None:
+    """All jobs of one person are another's from now on: their places stay, whose they are is counted anew."""
+    for row in conn.execute(select(turns).where(turns.c.user_id == former)).all():
+        mine = {"kind": row.kind, "user_id": person, "priority": row.priority, "waiting": row.waiting}
+        statement = insert_on(conn.dialect.name, turns).values(**mine, vfinish=row.vfinish)
+        behind = case((turns.c.vfinish < row.vfinish, row.vfinish), else_=turns.c.vfinish)
+        conn.execute(
+            statement.on_conflict_do_update(
+                index_elements=["kind", "user_id", "priority"],
+                set_={"waiting": turns.c.waiting + row.waiting, "vfinish": behind},
+            )
+        )
+    conn.execute(delete(turns).where(turns.c.user_id == former))
 
 
 # --- whether it is right ----------------------------------------------------------------------------------------

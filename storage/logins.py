@@ -24,7 +24,8 @@ def begin(conn: Connection, platform: str, redirect_uri: str, now: datetime) -> 
     conn.execute(delete(logins).where(logins.c.expires_at <= now))
     if conn.execute(select(func.count()).select_from(logins)).scalar_one() >= MOST:
         raise TooMany
-    state, browser = secrets.token_urlsafe(32), secrets.token_urlsafe(48)
+    # The state has letters and digits only, and not many: not every platform brings back more.
+    state, browser = secrets.token_hex(32), secrets.token_urlsafe(48)
     values = {"platform": platform, "redirect_uri": redirect_uri, "expires_at": now + LASTS}
     conn.execute(logins.insert().values(state=_hash(state), browser=_hash(browser), **values))
     return state, browser

@@ -9,7 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final, Self
+
+#: Platforms whose ids of people mean the same in upper and lower case; everything here is keyed by the lower one.
+CASELESS: Final = frozenset({"wecom"})
 
 
 def utcnow() -> datetime:
@@ -83,6 +86,7 @@ class EntryKind(StrEnum):
     SETTLE = "settle"  # its result was kept: the hold stands; what it used beyond that is taken now (amount <= 0)
     REFUND = "refund"  # it failed, was cancelled or refused: the hold is given back (amount > 0)
     RETURN = "return"  # settled, but its result could never be delivered: the price is given back (amount > 0)
+    JOIN = "join"  # two accounts turned out to be one person's: what the other one used (< 0) or brings along (> 0)
 
 
 class ReservationState(StrEnum):
@@ -141,6 +145,12 @@ class Identity:
     def __post_init__(self) -> None:
         if not self.platform or not self.external_id:
             raise ValueError("an identity needs a platform and an external id")
+
+    @classmethod
+    def written(cls, platform: str, external_id: str) -> Self:
+        """The identity that somebody means who writes it: platforms that do not tell case apart are kept in lower."""
+        platform, external_id = platform.strip().lower(), external_id.strip()
+        return cls(platform=platform, external_id=external_id.lower() if platform in CASELESS else external_id)
 
     def __str__(self) -> str:
         return f"{self.platform}:{self.external_id}"

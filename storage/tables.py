@@ -82,6 +82,7 @@ users = Table(
     Column("ban_reason", Text, nullable=False, default=""),
     Column("banned_until", Utc),  # null = until an admin lifts it
     Column("created_at", Utc, nullable=False),
+    Column("joined_to", ForeignKey("users.id")),  # who this turned out to be: see scheduler/joining.py
     CheckConstraint("role in ('user', 'reviewer', 'admin')", name="role"),
 )
 
@@ -91,6 +92,19 @@ identities = Table(
     Column("platform", Text, primary_key=True),
     Column("external_id", Text, primary_key=True),
     Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
+)
+
+# What one part of a platform calls people whom another part knows by another id: WeCom's robot and its app.
+links = Table(
+    "links",
+    metadata,
+    Column("platform", Text, primary_key=True),
+    Column("alias", Text, primary_key=True),  # exactly as it was said: its case matters to those who said it
+    Column("own", Text, nullable=False),  # the external id somebody has here while nothing else is known of the alias
+    Column("external_id", Text, nullable=False, default=""),  # whose it is; empty = not told yet
+    Column("asked_at", Utc),  # when the platform told that
+    Index("ix_links_external_id", "platform", "external_id"),
+    Index("ix_links_own", "platform", "own"),
 )
 
 # What a platform's directory says about its people. A row without `fetched_at` was made by an event and not asked for.
@@ -311,6 +325,8 @@ feedback = Table(
     Column("job_id", ForeignKey("jobs.id"), primary_key=True),
     Column("user_id", ForeignKey("users.id"), primary_key=True),
     Column("value", Integer, nullable=False),  # 1 | -1
+    Column("reasons", Json, nullable=False, default=()),  # why not, where that was asked: see storage/feedback.py
+    Column("said", Text, nullable=False, default=""),
     Column("at", Utc, nullable=False),
     CheckConstraint("value in (1, -1)", name="value"),
 )
@@ -453,7 +469,7 @@ ledger = Table(
     Column("actor", Text, nullable=False),
     Column("note", Text, nullable=False, default=""),
     Column("created_at", Utc, nullable=False),
-    CheckConstraint("kind in ('grant', 'hold', 'settle', 'refund', 'return')", name="kind"),
+    CheckConstraint("kind in ('grant', 'hold', 'settle', 'refund', 'return', 'join')", name="kind"),
     UniqueConstraint("job_id", "account", "bucket", "kind"),
     Index("ix_ledger_account", "account", "unit", "bucket"),
 )

@@ -56,6 +56,14 @@ def of_identity(conn: Connection, identity: Identity) -> User | None:
     return None if row is None else _user(row)
 
 
+def also(conn: Connection, user_id: int, identity: Identity) -> bool:
+    """Give a person a further identity; False when it is somebody's already."""
+    claim = insert(conn, identities).values(
+        platform=identity.platform, external_id=identity.external_id, user_id=user_id
+    )
+    return conn.execute(claim.on_conflict_do_nothing().returning(identities.c.user_id)).one_or_none() is not None
+
+
 def find(conn: Connection, text: str) -> list[User]:
     """Who may be meant by what a person wrote: `platform:id`, else an exact name, else names that begin so.
 
@@ -66,7 +74,7 @@ def find(conn: Connection, text: str) -> list[User]:
         return []
     platform, colon, external_id = text.partition(":")
     if colon and platform and external_id:
-        known = of_identity(conn, Identity(platform=platform.lower(), external_id=external_id))
+        known = of_identity(conn, Identity.written(platform, external_id))
         if known is not None:
             return [known]
     exact = _where(conn, users.c.name == text) or _where(conn, users.c.name.ilike(_escaped(text), escape="/"))
@@ -119,7 +127,8 @@ def follow_department(conn: Connection, user_id: int, department: str) -> User:
 
 def departments(conn: Connection) -> dict[str, int]:
     """Every department that somebody belongs to, with how many they are."""
-    statement = select(users.c.department, func.count().label("people")).where(users.c.department != "")
+    statement = select(users.c.department, func.count().label("people"))
+    statement = statement.where(users.c.department != "", users.c.joined_to.is_(None))
     found = conn.execute(statement.group_by(users.c.department).order_by(users.c.department))
     return {row.department: row.people for row in found}
 
@@ -143,10 +152,7 @@ def _make(conn: Connection, identity: Identity, name: str, now: datetime, first_
         "created_at": now,
     }
     made = _user(conn.execute(users.insert().values(values).returning(users)).one())
-    claim = insert(conn, identities).values(
-        platform=identity.platform, external_id=identity.external_id, user_id=made.id
-    )
-    if conn.execute(claim.on_conflict_do_nothing().returning(identities.c.user_id)).one_or_none() is not None:
+    if also(conn, made.id, identity):
         return made
     conn.execute(delete(users).where(users.c.id == made.id))
     first = of_identity(conn, identity)
@@ -163,7 +169,9 @@ def _change(conn: Connection, user_id: int, **values: Any) -> User:
 
 
 def _where(conn: Connection, condition: ColumnElement[bool]) -> list[User]:
-    return [_user(row) for row in conn.execute(select(users).where(condition).order_by(users.c.id))]
+    """Those of whom `condition` is true, without those who turned out to be somebody else."""
+    found = conn.execute(select(users).where(condition, users.c.joined_to.is_(None)).order_by(users.c.id))
+    return [_user(row) for row in found]
 
 
 def _has_admin(conn: Connection) -> bool:
@@ -174,14 +182,14 @@ def _is(identity: Identity) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return identities.c.platform == identity.platform, identities.c.external_id == identity.external_id
 
 
-def shown(name: str) -> str:
+def shown(name: str, longest: int = LONGEST_NAME) -> str:
     """A name as one short line, without characters that would change how the text around it reads."""
     kept = (
         " " if char.isspace() else char
         for char in name
         if char.isspace() or (unicodedata.category(char) not in _UNWANTED and char not in _TURNING)
     )
-    return " ".join("".join(kept).split())[:LONGEST_NAME].rstrip()
+    return " ".join("".join(kept).split())[:longest].rstrip()
 
 
 def _escaped(text: str) -> str:

@@ -64,6 +64,7 @@ LAZY = [
     "vllm",
     "ray",
     "websockets",
+    "wechatpy",
 ]
 
 

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130  # as a shell reports a program ended by Ctrl-C
 _MODEL = "Folder of a Z-Image-Turbo checkpoint"
+_PLATFORMS = {
+    **dict.fromkeys(("n", "no", "neither"), frozenset[str]()),
+    **dict.fromkeys(("feishu", "f", "y", "yes"), frozenset({"feishu"})),
+    **dict.fromkeys(("wecom", "w"), frozenset({"wecom"})),
+    **dict.fromkeys(("both", "b"), frozenset({"feishu", "wecom"})),
+}
 
 
 def add(app: typer.Typer) -> None:
@@ -67,10 +73,11 @@ def _ask(folder: Path) -> Answers:
     answers = _answered(answers, "language", lambda usual: typer.prompt("Language, zh or en", usual))
     answers = _answered(answers, "timezone", lambda usual: typer.prompt("Time zone, in which days begin", usual))
     answers = _answered(answers, "web", lambda usual: typer.confirm("Serve the web chat?", usual))
-    answers = _answered(answers, "feishu_app_id", lambda usual: _ask_feishu())
-    if answers.feishu_app_id:
-        asked = "Shall Feishu post to a public address of yours (webhook)? Without one, Moqi dials out"
-        answers = _answered(answers, "feishu_webhook", lambda usual: typer.confirm(asked, usual))
+    chosen = _ask_platforms()
+    if "feishu" in chosen:
+        answers = _ask_feishu(answers)
+    if "wecom" in chosen:
+        answers = _ask_wecom(answers)
     answers = _answered(answers, "model", lambda usual: _ask_folder(f"{_MODEL} (empty = the practice model)", usual))
     answers = _answered(answers, "knowledge", lambda usual: _ask_folder("Folder of documents to answer from", usual))
     answers = _answered(answers, "draw", lambda usual: typer.prompt("Pictures for everybody", usual))
@@ -91,10 +98,53 @@ def _answered(answers: Answers, field: str, ask: Callable[[Any], Any]) -> Answer
             return candidate
 
 
-def _ask_feishu() -> str:
-    if not typer.confirm("Serve Feishu?", False):
-        return ""
-    return str(typer.prompt("App ID of the self-built app (cli_…)")).strip()
+def _ask_platforms() -> frozenset[str]:
+    """The chat platforms that are to be served besides the web chat."""
+    while True:
+        given = str(typer.prompt("Serve Feishu, WeCom or neither? (feishu, wecom, both, n)", "n")).strip().lower()
+        if given in _PLATFORMS:
+            return _PLATFORMS[given]
+        print("  Answer feishu, wecom, both or n.")
+
+
+def _ask_feishu(answers: Answers) -> Answers:
+    asked = "App ID of the self-built app (cli_…)"
+    answers = _answered(answers, "feishu_app_id", lambda usual: str(typer.prompt(asked)).strip())
+    asked = "Shall Feishu post to a public address of yours (webhook)? Without one, Moqi dials out"
+    return _answered(answers, "feishu_webhook", lambda usual: typer.confirm(asked, usual))
+
+
+def _ask_wecom(answers: Answers) -> Answers:
+    """The robot, the app, or both."""
+    while not (answers.wecom_bot_id or answers.wecom_agent_id):
+        answers = _ask_app(_ask_robot(answers))
+        if not (answers.wecom_bot_id or answers.wecom_agent_id):
+            print("  WeCom needs the robot, the app, or both.")
+    return answers
+
+
+def _ask_robot(answers: Answers) -> Answers:
+    asked = "Bot ID of the smart robot (智能机器人, API 模式; empty = without one)"
+    answers = _answered(answers, "wecom_bot_id", lambda usual: _ask_text(asked, usual))
+    if not answers.wecom_bot_id:
+        return answers
+    asked = "Name of the robot, as people mention it"
+    return _answered(answers, "wecom_bot_name", lambda usual: _ask_text(asked, answers.title))
+
+
+def _ask_app(answers: Answers) -> Answers:
+    asked = "Corp ID (企业ID), where there is a self-built app (自建应用; empty = without one)"
+    answers = _answered(answers, "wecom_corp_id", lambda usual: _ask_text(asked, usual))
+    if not answers.wecom_corp_id:
+        return answers
+    asked = "Agent ID of the app (AgentId)"
+    answers = _answered(answers, "wecom_agent_id", lambda usual: str(typer.prompt(asked)).strip())
+    asked = "Shall members write to the app, too? WeCom then posts to a public address of yours"
+    return _answered(answers, "wecom_listens", lambda usual: typer.confirm(asked, usual))
+
+
+def _ask_text(question: str, usual: str) -> str:
+    return str(typer.prompt(question, usual, show_default=bool(usual))).strip()
 
 
 def _ask_folder(question: str, usual: str) -> str:
@@ -116,6 +166,7 @@ def _what_next(answers: Answers) -> None:
     if answers.secrets:
         print("\nPut these into the environment of Moqi, for example in a file .env that only you can read:")
         for name, where in answers.secrets.items():
-            print(f"  export {name}=…   # developer console: {where}")
+            print(f"  export {name}=…   # {where}")
+    if answers.feishu_app_id:
         print("\nThe app's scopes, ready for the console's batch import: moqi feishu scopes")
     print("\nNext: moqi doctor, then moqi serve")

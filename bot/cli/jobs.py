@@ -12,6 +12,7 @@ from bot.cli.common import Exit, Failed
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from storage.feedback import Remarks
     from storage.records import Job
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result for a program.")]
@@ -140,7 +141,7 @@ def _details(conn: Connection, job_id: int) -> dict[str, Any]:
 
     job = manage.job(conn, job_id)
     place = places.place(conn, job, utcnow()) if job.state is JobState.QUEUED else None
-    entries, votes = ledger.of_job(conn, job_id), feedback.of_job(conn, job_id)
+    entries, votes, why = ledger.of_job(conn, job_id), feedback.of_job(conn, job_id), feedback.remarks(conn, job_id)
     return {
         **_summary(job, _names(conn, [job])),
         "place": place.place if place else None,
@@ -153,12 +154,23 @@ def _details(conn: Connection, job_id: int) -> dict[str, Any]:
         "cause": job.cause,
         "params": job.params,
         "result": job.result,
-        "votes": {"up": votes.up, "down": votes.down} if votes.up or votes.down else None,
+        "votes": {"up": votes.up, "down": votes.down, **_why(why)} if votes.up or votes.down else None,
         "ledger": [
             {"account": one.account, "kind": one.kind.value, "amount": one.amount, "bucket": one.bucket}
             for one in entries
         ],
     }
+
+
+def _why(remarks: Remarks) -> dict[str, Any]:
+    """Why people did not like it, in the words they chose from and in their own."""
+    from bot.replies import Words
+
+    if not remarks.reasons and not remarks.said:
+        return {}
+    words = Words(common.settings().interface.language)
+    reasons = {words.say(f"vote.reason.{name}"): count for name, count in remarks.reasons.items()}
+    return {**({"reasons": reasons} if reasons else {}), **({"said": list(remarks.said)} if remarks.said else {})}
 
 
 def _plain(value: Any) -> str:

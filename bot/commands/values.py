@@ -112,10 +112,13 @@ class ShowForm:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Vote:
-    """Say what one thinks of a finished job. Comes with a pressed button only."""
+    """Say what one thinks of a finished job. Comes with a pressed button only, or with the platform's own 👍 and 👎."""
 
     job: int
-    value: int  # 1 | -1
+    value: int  # 1 | -1; stated: or 0, taken back
+    stated: bool = False  # this is what they think now; else the same again takes it back
+    reasons: tuple[str, ...] = ()  # why not: names in storage.feedback.REASONS
+    said: str = ""  # in their own words
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

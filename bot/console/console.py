@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from bot.context import Pressed
 from bot.events import ChatEvent
-from bot.platforms.feishu.login import FeishuLogin
+from bot.platforms.login import Login
 from bot.platforms.web.feed import Feed
 from bot.platforms.web.settings import WebSettings
 from storage.database import Database
@@ -53,5 +53,5 @@ class Console:
     keep_picture: Callable[[bytes], Awaitable[str]]  # returns the name it is kept under; raises BadSource
     thumbnail: Callable[[bytes], tuple[bytes, str]]  # encoded picture -> small encoded picture, its media type
     names: bool = True  # whoever comes may take a free name
-    logins: Mapping[str, FeishuLogin] = field(default_factory=dict)  # by platform: whose accounts open the page
+    logins: Mapping[str, Login] = field(default_factory=dict)  # by platform: whose accounts open the page
     greet: Callable[[Identity], None] = lambda identity: None  # somebody has signed in with such an account

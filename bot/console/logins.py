@@ -10,9 +10,10 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy import Connection
 from starlette.responses import RedirectResponse
 
+from bot.console import words
 from bot.console.console import Console
 from bot.console.security import set_session
-from bot.platforms.feishu.login import FeishuLogin, LoginFailed, Visitor
+from bot.platforms.login import Login, LoginFailed, Visitor
 from storage import logins, profiles, tokens, users
 from storage.errors import StorageError
 from storage.logins import LASTS, TooMany
@@ -25,12 +26,12 @@ _LONGEST = 512  # characters of what comes back
 
 
 def add_logins(router: APIRouter, console: Console) -> None:
-    """`/login/feishu/start` leaves, `/login/feishu` is where the platform sends the browser back to."""
+    """`/login/<platform>/start` leaves, `/login/<platform>` is where the platform sends the browser back to."""
     for login in console.logins.values():
         _add_login(router, console, login)
 
 
-def _add_login(router: APIRouter, console: Console, login: FeishuLogin) -> None:
+def _add_login(router: APIRouter, console: Console, login: Login) -> None:
     path = f"/login/{login.platform}"
 
     @router.get(f"{path}/start", include_in_schema=False)
@@ -40,8 +41,9 @@ def _add_login(router: APIRouter, console: Console, login: FeishuLogin) -> None:
             state, browser = await console.db.run(logins.begin, login.platform, redirect_uri, utcnow())
         except (TooMany, StorageError):
             log.exception("a login could not begin", extra={"action": "login-failed"})
-            return _back("login_unavailable")
-        response = RedirectResponse(login.address(redirect_uri, state, browser), status_code=303)
+            return _back("login_unavailable", login.platform)
+        agent = request.headers.get("user-agent", "")
+        response = RedirectResponse(login.address(redirect_uri, state, browser, agent), status_code=303)
         response.set_cookie(
             COOKIE,
             browser,
@@ -64,10 +66,10 @@ def _add_login(router: APIRouter, console: Console, login: FeishuLogin) -> None:
                 raise LoginFailed("banned", f"user {user.id} is banned")
         except LoginFailed as failure:
             log.warning("nobody was signed in: %s", failure, extra={"action": "login-failed"})
-            response = _back(failure.code)
+            response = _back(failure.code, login.platform)
         except StorageError:
             log.exception("nobody was signed in", extra={"action": "login-failed"})
-            response = _back("login_unavailable")
+            response = _back("login_unavailable", login.platform)
         else:
             console.greet(visitor.identity)
             response = _back()
@@ -76,7 +78,7 @@ def _add_login(router: APIRouter, console: Console, login: FeishuLogin) -> None:
         return response
 
 
-async def _visitor(console: Console, login: FeishuLogin, request: Request, now: datetime) -> Visitor:
+async def _visitor(console: Console, login: Login, request: Request, now: datetime) -> Visitor:
     """Who came back, if it is a login that this browser began. Raises LoginFailed."""
     state, code, error = (request.query_params.get(name, "")[:_LONGEST] for name in ("state", "code", "error"))
     browser = request.cookies.get(COOKIE, "")[:_LONGEST]
@@ -98,9 +100,9 @@ def _sign_in(conn: Connection, visitor: Visitor, now: datetime, expires: datetim
     return user, tokens.create(conn, user.id, "session", f"{visitor.identity.platform} login", now, expires)[0]
 
 
-def _back(error: str = "") -> Response:
-    """Back to the page, which says what was wrong."""
-    address = f"/?{urlencode({'login': error})}" if error else "/"
+def _back(error: str = "", platform: str = "") -> Response:
+    """Back to the page, which says what was wrong, and where."""
+    address = f"/?{urlencode({'login': error, 'at': words.kind(platform)})}" if error else "/"
     return RedirectResponse(address, status_code=303, headers={"Cache-Control": "no-store"})
 
 

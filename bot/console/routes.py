@@ -8,6 +8,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request, Response
 from jinja2 import Environment, FileSystemLoader
 
+from bot.console import words
 from bot.console.chat import add_chat
 from bot.console.console import Console
 from bot.console.errors import ConsoleError, guarded
@@ -42,15 +43,22 @@ def build_router(console: Console) -> APIRouter:
 
 def _add_page(router: APIRouter, console: Console, pages: Environment) -> None:
     boot = {"words": dict(console.words), "title": console.look.title, "names": console.names}
-    # With several apps their names tell them apart: feishu, feishu-design.
-    doors = [(f"/login/{platform}/start", platform.partition("-")[2]) for platform in console.logins]
+    doors = [(f"/login/{platform}/start", _door(console, platform)) for platform in console.logins]
+    hint = console.words["login_hint"].format(platform=words.called(console.words, console.logins))
     page = pages.get_template("chat.html").render(
-        look=console.look, words=console.words, boot=boot, doors=doors, names=console.names
+        look=console.look, words=console.words, boot=boot, doors=doors, hint=hint, names=console.names
     )
 
     @router.get("/", include_in_schema=False)
     async def chat() -> Response:
         return Response(page, media_type="text/html", headers={"Cache-Control": "no-cache"})
+
+
+def _door(console: Console, platform: str) -> str:
+    """What stands on the button; several apps of one platform are told apart by their names: feishu, feishu-design."""
+    label = console.words["login_with"].format(platform=words.called(console.words, [platform]))
+    app = platform.partition("-")[2]
+    return f"{label} · {app}" if app else label
 
 
 def _add_api_page(router: APIRouter, console: Console, pages: Environment) -> None:

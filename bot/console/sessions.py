@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 from starlette.responses import JSONResponse
 
+from bot.console import words
 from bot.console.console import Console
 from bot.console.errors import ConsoleError
 from bot.console.security import COOKIE, drop_session, set_session
@@ -52,7 +53,7 @@ def add_sessions(router: APIRouter, console: Console) -> None:
         if body.login is not None:
             user, secret = await console.db.run(_come_back, body.login.strip(), now, expires)
         elif not console.names:
-            raise ConsoleError(403, "no_names")
+            raise ConsoleError(403, "no_names", platform=words.called(console.words, console.logins))
         else:
             user, secret = await console.db.run(
                 _take_name, body.name or "", now, expires, first_is_admin=console.web.first_is_admin

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 _ZH = {
     "tagline": "说一句，画一幅；问一句，答有据。",
@@ -18,9 +18,13 @@ _ZH = {
     "code_placeholder": "粘贴登录码",
     "have_name": "取一个新名字",
     "have_neither": "返回",
-    "login_feishu": "用飞书登录",
+    "platform_feishu": "飞书",
+    "platform_wecom": "企业微信",
+    "platform_any": "聊天平台",
+    "platform_or": "或",
+    "login_with": "用{platform}登录",
     "login_or": "或",
-    "login_hint": "和飞书里的你是同一个人：额度、任务、图都在。",
+    "login_hint": "和{platform}里的你是同一个人：额度、任务、图都在。",
     "sign_out": "退出",
     "sign_out_confirm": "退出后，要用登录码才能以“{name}”的身份回来。确定退出吗？",
     "theme_auto": "外观：跟随系统",
@@ -79,15 +83,18 @@ _ZH = {
     "passage_cited": "被引用的段落",
     "back": "返回对话",
     # errors: code -> sentence with the next step
-    "error_no_names": "这里不能自己取名，请用飞书登录；没有飞书账号的话，请向管理员要一个登录码。",
-    "error_login_cancelled": "你在飞书里取消了登录。想进来的话再点一次“用飞书登录”。",
-    "error_login_expired": "飞书给的登录凭据过期了或已经用过。请再点一次“用飞书登录”。",
-    "error_login_replayed": "这次登录已失效：等得太久、用过一次，或不是在这个浏览器里开始的。请再点一次“用飞书登录”。",
-    "error_login_outsider": "你的飞书账号属于另一家公司，墨契只给本公司的人用。请换成本公司的账号，或联系管理员。",
-    "error_login_not_available": "你还没有使用这个飞书应用的权限。请联系管理员，把你加进应用的可用范围。",
-    "error_login_nobody": "飞书说这个账号不存在、被冻结或已离职。请换一个账号，或联系管理员。",
-    "error_login_misconfigured": "飞书登录还没有配置好。请联系管理员：运行 moqi doctor，看日志里的原因。",
-    "error_login_unavailable": "飞书现在没有回应。请稍后再点一次“用飞书登录”。",
+    "error_no_names": "这里不能自己取名，请用{platform}登录；没有账号的话，请向管理员要一个登录码。",
+    "error_login_cancelled": "你在{platform}里取消了登录。想进来的话再点一次“用{platform}登录”。",
+    "error_login_expired": "{platform}给的登录凭据过期了或已经用过。请再点一次“用{platform}登录”。",
+    "error_login_replayed": "这次登录已失效：等得太久、用过一次，或不是在这个浏览器里开始的。"
+    "请再点一次“用{platform}登录”。",
+    "error_login_outsider": "你的{platform}账号属于另一家公司，墨契只给本公司的人用。请换成本公司的账号，"
+    "或联系管理员。",
+    "error_login_no_member": "{platform}说你不是本公司的成员，墨契只给本公司的人用。请换成本公司的账号，或联系管理员。",
+    "error_login_not_available": "你还没有使用这个{platform}应用的权限。请联系管理员，把你加进应用的可用范围。",
+    "error_login_nobody": "{platform}说这个账号不存在、被冻结或已离职。请换一个账号，或联系管理员。",
+    "error_login_misconfigured": "{platform}登录还没有配置好。请联系管理员：运行 moqi doctor，看日志里的原因。",
+    "error_login_unavailable": "{platform}现在没有回应。请稍后再点一次“用{platform}登录”。",
     "error_signed_out": "还没有登录，或登录已过期。请重新取个名字，或用登录码回来。",
     "error_bad_name": "这个名字不能用：要 1–32 个可见字符。换一个试试。",
     "error_name_taken": "“{name}”已经有人在用。请换一个名字；如果那就是你，请向管理员要一个登录码。",
@@ -117,9 +124,13 @@ _EN = {
     "code_placeholder": "Paste the login code",
     "have_name": "Choose a new name",
     "have_neither": "Back",
-    "login_feishu": "Log in with Feishu",
+    "platform_feishu": "Feishu",
+    "platform_wecom": "WeCom",
+    "platform_any": "your chat",
+    "platform_or": " or ",
+    "login_with": "Log in with {platform}",
     "login_or": "or",
-    "login_hint": "You are the same person as in Feishu: with your quota, your jobs, your pictures.",
+    "login_hint": "You are the same person as in {platform}: with your quota, your jobs, your pictures.",
     "sign_out": "Sign out",
     "sign_out_confirm": "After signing out you need a login code to come back as “{name}”. Sign out?",
     "theme_auto": "Appearance: system",
@@ -177,20 +188,23 @@ _EN = {
     "passage_of": "Document",
     "passage_cited": "Cited passage",
     "back": "Back to the chat",
-    "error_no_names": "Names cannot be chosen here: log in with Feishu, or ask an admin for a login code.",
-    "error_login_cancelled": "You cancelled the login in Feishu. To come in, log in with Feishu once more.",
-    "error_login_expired": "What Feishu gave for the login has lapsed or was used. Log in with Feishu once more.",
+    "error_no_names": "Names cannot be chosen here: log in with {platform}, or ask an admin for a login code.",
+    "error_login_cancelled": "You cancelled the login in {platform}. To come in, log in with {platform} once more.",
+    "error_login_expired": "What {platform} gave for the login has lapsed or was used. Log in with {platform} once "
+    "more.",
     "error_login_replayed": "This login does not count any more: it took too long, was used before, or began in "
-    "another browser. Log in with Feishu once more.",
-    "error_login_outsider": "Your Feishu account belongs to another organisation, and Moqi serves its own only. Switch "
-    "to an account of this one, or ask an admin.",
-    "error_login_not_available": "You have no right to use this Feishu app yet. Ask an admin to add you to its "
+    "another browser. Log in with {platform} once more.",
+    "error_login_outsider": "Your {platform} account belongs to another organisation, and Moqi serves its own only. "
+    "Switch to an account of this one, or ask an admin.",
+    "error_login_no_member": "{platform} says that you are no member of this organisation, and Moqi serves its own "
+    "only. Switch to an account of this one, or ask an admin.",
+    "error_login_not_available": "You have no right to use this {platform} app yet. Ask an admin to add you to its "
     "availability range.",
-    "error_login_nobody": "Feishu says that this account does not exist, is frozen, or has left. Take another one, or "
-    "ask an admin.",
-    "error_login_misconfigured": "The login with Feishu is not set up yet. Ask an admin to run moqi doctor and to look "
-    "into the log.",
-    "error_login_unavailable": "Feishu does not answer just now. Log in with Feishu once more in a moment.",
+    "error_login_nobody": "{platform} says that this account does not exist, is frozen, or has left. Take "
+    "another one, or ask an admin.",
+    "error_login_misconfigured": "The login with {platform} is not set up yet. Ask an admin to run moqi doctor "
+    "and to look into the log.",
+    "error_login_unavailable": "{platform} does not answer just now. Log in with {platform} once more in a moment.",
     "error_signed_out": "You are not signed in, or it has lapsed. Choose a name again, or use a login code.",
     "error_bad_name": "This name cannot be used: it takes 1–32 visible characters. Try another.",
     "error_name_taken": "“{name}” is taken. Choose another name; if that is you, ask an admin for a login code.",
@@ -228,3 +242,14 @@ def of(language: str, *, practice: bool = False) -> Mapping[str, str]:
     """The words of a language, Chinese unless English is asked for; `practice`: the built-in model draws."""
     words, more = (_EN, _EN_PRACTICE) if language == "en" else (_ZH, _ZH_PRACTICE)
     return {**words, **more} if practice else words
+
+
+def kind(platform: str) -> str:
+    """What sort of platform this is: feishu of feishu-design."""
+    return platform.partition("-")[0]
+
+
+def called(words: Mapping[str, str], platforms: Iterable[str]) -> str:
+    """What people call these platforms: 飞书或企业微信."""
+    names = dict.fromkeys(words.get(f"platform_{kind(one)}", words["platform_any"]) for one in platforms)
+    return words["platform_or"].join(names) or words["platform_any"]

@@ -19,5 +19,6 @@ def vote(ctx: Context, command: Vote) -> Handled:
         return refused(ctx, Refusal(code="unknown_job", detail={"job": command.job}))
     if job.state is not JobState.DONE:
         return refused(ctx, Refusal(code="not_finished", detail={"job": job.id}))
-    stands = feedback.vote(ctx.conn, job.id, ctx.user.id, command.value, ctx.now)
+    mine = ctx.conn, job.id, ctx.user.id, command.value, ctx.now
+    stands = feedback.say(*mine, command.reasons, command.said) if command.stated else feedback.vote(*mine)
     return Handled(outcome="reply", toast=("success", ctx.house.words.say(SAID[stands])))

@@ -21,8 +21,12 @@ from bot.events import ChatEvent
 from bot.reply import Reply
 from storage.records import Origin
 
-PROBLEM: Final = "problem"  # in a receipt: what an operator has to set right although the message arrived
-TOO_LARGE: Final = -1  # the `code` of an error: a file has more bytes than were asked for
+PROBLEM: Final = "problem"  # in a receipt: what an operator has to set right although messages arrive
+#: The `code` of an error about a file, where the platform itself said none.
+TOO_LARGE: Final = -1  # it has more bytes than were asked for
+GONE: Final = -2  # its address is over
+FOREIGN: Final = -3  # its address is none of the platform's: it is not asked
+BROKEN: Final = -4  # it came, and cannot be decrypted
 
 
 class PlatformError(Exception):
@@ -91,6 +95,18 @@ class Enclosing(Protocol):
         """The file of kind picture or file that `event` carries or answers; None = there is none.
 
         Raises PlatformError; Undelivered carries the platform's `code`, and TOO_LARGE for more than `limit` bytes.
+        """
+
+
+@runtime_checkable
+class Recognising(Protocol):
+    """A platform whose events may call people otherwise than they are known here."""
+
+    async def recognise(self, event: ChatEvent) -> ChatEvent:
+        """The event as it is to be dealt with: sender, origin.sender and mentions are who they are known as.
+
+        Takes no longer than a pressed button can wait; who cannot be told in time stays as they came. Raises
+        StorageError and nothing else.
         """
 
 

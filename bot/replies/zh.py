@@ -129,7 +129,7 @@ TABLE: dict[str, str] = {
     "alert.text": "消息现在发不出去：\n{problem}\n\n处理好之前它们都留着，之后会自动补发。"
     "`moqi doctor` 会检查全部设置；同一个原因一小时只提醒一次。",
     "alert.group": "{problem}\n\n管理员请运行 `moqi doctor` 查看；同一个原因一小时只提醒一次。",
-    "alert.working": "消息照常送达，但少了一些效果：\n{problem}\n\n"
+    "alert.working": "消息照常送达，但有一处不如人意：\n{problem}\n\n"
     "`moqi doctor` 会检查全部设置；同一个原因一小时只提醒一次。",
     # --- failures ----------------------------------------------------------------------------------------------
     "failure.out_of_memory": "显存不够画这么大的图。请用小一些的尺寸或少几张再试。",
@@ -208,6 +208,7 @@ TABLE: dict[str, str] = {
     "refusal.enclosed_not_in_chat": "我不在那个会话里，取不到文件。请把我加进去，或直接发给我。",
     "refusal.enclosed_restricted": "这个会话不允许下载文件（防泄密模式）。请在别的会话里发给我。",
     "refusal.enclosed_kind": "这种消息里的文件取不到，如合并转发和表情。请直接发原图或原文件。",
+    "refusal.enclosed_broken": "文件收到了，但是解不开。请重新发一次；还不行请告诉管理员。",
     "refusal.enclosed_failed": "聊天平台暂时没有把文件给我。请稍后再发一次；还不行请告诉管理员。",
     "refusal.no_file": "没有找到文件。请回复一个文件消息发 `/kb add`；在服务器上可以用 `moqi kb add 文件`。",
     "refusal.unknown_document": "没有文档“{name}”。发 /kb 看有哪些。",
@@ -226,6 +227,9 @@ TABLE: dict[str, str] = {
     "refusal.reserve_terminal": "终端里不能预约：到时没有地方送达。请在聊天里预约。",
     # --- usage -------------------------------------------------------------------------------------------------
     "usage.nothing_said": "想画点什么，还是问点什么？发 /help 看我会做的事。",
+    "usage.only_picture": "图片收到了。要照着它画，就引用这张图片发 `/draw 描述 --from`。",
+    "usage.only_file": "文件收到了。要加进知识库，请管理员引用它发 `/kb add`。",
+    "usage.unusable": "这种消息我看不懂。可以发文字、语音、图片或文件；发 /help 看我会做的事。",
     "usage.bare_slash": "斜杠后面要写命令，如 `/draw 一只猫`。发 /help 看全部命令。",
     "usage.typo": "没有 {given} 这个命令，你是不是想用 {near}？\n可以直接发：`{corrected}`",
     "usage.ambiguous": "没有 {given} 这个命令。你想用的是其中哪个：{near}？",
@@ -339,6 +343,10 @@ TABLE: dict[str, str] = {
     "vote.up": "谢谢，已记下 👍",
     "vote.down": "谢谢，已记下 👎。想换个样子，可以点“改词重画”或换个说法再问。",
     "vote.back": "已收回评价。",
+    "vote.reason.beside": "与问题无关",
+    "vote.reason.incomplete": "内容不完整",
+    "vote.reason.wrong": "内容有错误",
+    "vote.reason.figures": "数据分析错误",
     "came_late": "这条消息晚了 {late}才送到我这里，现在开始处理；不需要了可以发 /cancel。",
     "press.slow": "收到了，还在处理，稍后看结果。",
     "press.again": "暂时没能处理，请稍后再按一次。",

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from bot.settings.base import LATER, Section, later
+from storage.records import Identity
 
 #: The principal that every reader has.
 EVERYONE = "everyone"
@@ -79,6 +80,8 @@ Span = Annotated[
 
 def _reader(value: str) -> str:
     value = " ".join(value.split())
+    if value.startswith("user:") and _READER.fullmatch(value):  # as the platform's people are kept
+        return f"user:{Identity.written(*value.removeprefix('user:').split(':', 1))}"
     if not _READER.fullmatch(value):
         raise ValueError("write everyone, dept:<department>, user:feishu:<open_id> or group:feishu:<chat_id>")
     return value

@@ -13,6 +13,8 @@ from bot.platforms.web.settings import SignIn, WebSettings
 from bot.platforms.wecom.settings import Wecom
 from bot.settings.base import Section
 
+_ONLY = (SignIn.FEISHU, SignIn.WECOM)  # accounts of that platform, and no free names
+
 
 def _app_name(name: str) -> str:
     if not re.fullmatch(r"[a-z0-9-]{1,20}", name):
@@ -32,25 +34,32 @@ class Platforms(Section):
 
     @model_validator(mode="after")
     def _somebody_can_come_in(self) -> Self:
-        if self.web.enabled and self.web.login is SignIn.FEISHU and not self._has_feishu:
-            raise ValueError("web.login is feishu, but feishu is not enabled: nobody could come in; write login: name")
+        only = self.web.login
+        if self.web.enabled and only in _ONLY and not self.account_platforms:
+            what = "wecom.app" if only is SignIn.WECOM else "feishu"
+            raise ValueError(f"web.login is {only}, but {what} is not enabled: nobody could come in; write login: name")
         return self
 
     @property
+    def account_platforms(self) -> tuple[str, ...]:
+        """Whose accounts open the web page, by the names of the platforms. WeCom's people log in by its app."""
+        login = self.web.login
+        if login is SignIn.NAME:
+            return ()
+        apps = [name for name, app in self.feishu_by_name().items() if app.enabled and login is not SignIn.WECOM]
+        return (*apps, *(["wecom"] if self.wecom.app.enabled and login is not SignIn.FEISHU else []))
+
+    @property
     def takes_accounts(self) -> bool:
-        """Whether Feishu accounts open the web page."""
-        return self._has_feishu and self.web.login is not SignIn.NAME
+        """Whether accounts of some platform open the web page."""
+        return bool(self.account_platforms)
 
     @property
     def takes_names(self) -> bool:
         """Whether whoever comes to the web page may take a free name."""
         if self.web.login is SignIn.AUTO:
-            return not (self._has_feishu and self.web.public_url)
-        return self.web.login is not SignIn.FEISHU
-
-    @property
-    def _has_feishu(self) -> bool:
-        return any(app.enabled for app in self.feishu_by_name().values())
+            return not (self.takes_accounts and self.web.public_url)
+        return self.web.login not in _ONLY
 
     @model_validator(mode="after")
     def _are_different_apps(self) -> Self:

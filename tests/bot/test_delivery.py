@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select
 
 from bot import delivery as delivery_module
 from bot.delivery import Cards, Post, Sender, Skip, Update, Wait, decide, next_try, reply_row
-from bot.platforms.base import PROBLEM, Blocked, Outgoing, Retry, Unconfigured, Undelivered
+from bot.platforms.base import PROBLEM, Blocked, Outgoing, PlatformError, Retry, Unconfigured, Undelivered
 from bot.reply import Reply
 from scheduler import queue
 from scheduler.policy import Policy
@@ -535,13 +535,23 @@ async def test_what_must_not_be_done_twice_is_kept_before_the_next_step(url: str
         assert wall.posted == ["None", "7355"]
 
 
-@pytest.mark.parametrize("working", [True, False])
-async def test_a_platforms_problem_reaches_the_admins(url: str, working: bool) -> None:
+@pytest.mark.parametrize(
+    ("error", "problem", "becomes"),
+    [
+        (None, "a scope is missing", "sent"),
+        (Unconfigured("the secret is wrong"), "the secret is wrong", "pending"),
+        (Undelivered("they are out of reach"), "let them in", "failed"),
+    ],
+)
+async def test_a_platforms_problem_reaches_the_admins(
+    url: str, error: PlatformError | None, problem: str, becomes: str
+) -> None:
     class Limping(Wall):
         async def post(self, message: Outgoing, images: Mapping[int, bytes]) -> dict[str, Any]:
-            if not working:
-                raise Unconfigured("the secret is wrong")
-            return {"message_id": "om_1", PROBLEM: "a scope is missing"}
+            if error is None:
+                return {"message_id": "om_1", PROBLEM: problem}
+            error.receipt = {PROBLEM: problem}
+            raise error
 
     told: list[tuple[str, str, bool]] = []
     with Database.open(url) as db:
@@ -562,8 +572,8 @@ async def test_a_platforms_problem_reaches_the_admins(url: str, working: bool) -
         await sender.stop(20)
         await running
         state = (await db.run(row_of)).state
-    assert told == [("feishu", "a scope is missing" if working else "the secret is wrong", working)]
-    assert state == ("sent" if working else "pending")
+    assert told == [("feishu", problem, not isinstance(error, Unconfigured))]
+    assert state == becomes
 
 
 async def test_a_revision_takes_the_place_of_the_message_it_replaces(url: str) -> None:

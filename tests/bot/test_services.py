@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from bot import kb_wiki, services, sources
-from bot.context import Pressed
+from bot.context import Handled, Pressed
 from bot.events import ChatEvent
 from bot.replies import Words
 from scheduler.progress import Signal
@@ -110,7 +111,43 @@ async def test_trap_23_a_press_that_fails_is_answered_in_words(
     async def run(*given: Any) -> None:
         raise error
 
-    broken: Any = SimpleNamespace(db=SimpleNamespace(run=run), house=house, _pressed=None)
+    broken: Any = SimpleNamespace(db=SimpleNamespace(run=run), house=house, platforms={}, _pressed=None)
     answer = await services.Services._press(broken, PRESS)
     assert (answer.kind, said in answer.text) == (kind, True)
     assert "press press:1" in caplog.text
+
+
+class Recogniser:
+    """A platform that calls people otherwise than they are known here."""
+
+    async def recognise(self, event: ChatEvent) -> ChatEvent:
+        return replace(event, sender=replace(event.sender, external_id="known"))
+
+
+async def test_people_are_recognised_before_anything_is_done_for_them() -> None:
+    met: list[ChatEvent] = []
+
+    async def run(work: Any, *given: Any) -> Any:
+        met.extend(one for one in given if isinstance(one, ChatEvent))
+        handled = Handled(outcome="reply", toast=("success", "好"))
+        return handled if work == "press" else (handled, lambda: None)
+
+    async def complete(entry: Any, event: ChatEvent) -> ChatEvent:
+        met.append(event)
+        return event
+
+    wired: Any = SimpleNamespace(
+        db=SimpleNamespace(run=run),
+        house=house,
+        platforms={"feishu": Recogniser()},
+        enclosures=SimpleNamespace(complete=complete, forget=lambda entry: None),
+        sender=SimpleNamespace(wake=Signal()),
+        _pressed="press",
+        _deal="deal",
+        _wake=lambda handled: None,
+        _note=met.append,
+    )
+    assert (await services.Services._press(wired, PRESS)).text == "好"
+    await services.Services.handle(wired, SimpleNamespace(id=1), replace(PRESS, kind="message"))  # type: ignore[arg-type]
+    assert [one.sender.external_id for one in met] == ["known"] * 5
+    assert await services.recognised(object(), PRESS) is PRESS

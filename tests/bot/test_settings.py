@@ -8,10 +8,10 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from bot.settings import Environment, Platforms, Settings, SettingsError, json_schema, load
-from bot.settings.knowledge import Part, part
+from bot.settings.knowledge import Part, Readers, part
 from bot.settings.source import read
 from storage.records import Allowance, Role, Unit
 
@@ -517,6 +517,40 @@ def test_who_may_come_in_at_the_web_page(web: dict[str, str], enabled: bool, nam
     assert (found.takes_names, found.takes_accounts) == (names, accounts)
 
 
+@pytest.mark.parametrize(
+    ("web", "feishu", "wecom", "names", "accounts"),
+    [
+        ({}, False, True, True, ("wecom",)),
+        ({}, True, True, True, ("feishu", "wecom")),
+        ({"public_url": "https://moqi.example"}, False, True, False, ("wecom",)),
+        ({"public_url": "https://moqi.example"}, True, True, False, ("feishu", "wecom")),
+        ({"login": "both", "public_url": "https://moqi.example"}, True, True, True, ("feishu", "wecom")),
+        ({"login": "wecom"}, True, True, False, ("wecom",)),
+        ({"login": "feishu"}, True, True, False, ("feishu",)),
+        ({"login": "name", "public_url": "https://moqi.example"}, True, True, True, ()),
+    ],
+)
+def test_whose_accounts_open_the_web_page(
+    web: dict[str, str], feishu: bool, wecom: bool, names: bool, accounts: tuple[str, ...]
+) -> None:
+    sections = {
+        "web": web,
+        "feishu": {"enabled": feishu, "app_id": "cli_1", "app_secret": "s"},
+        "wecom": {"app": {"enabled": wecom, "corp_id": "ww1", "agent_id": "1", "secret": "s"}},
+    }
+    found = Platforms.model_validate(sections)
+    assert (found.takes_names, found.account_platforms) == (names, accounts)
+
+
+def test_the_robot_alone_opens_no_page() -> None:
+    """Nobody can log in with it: its people are known to the robot only."""
+    robot = {"aibot": {"enabled": True, "bot_id": "aib1", "secret": "s"}}
+    found = Platforms.model_validate({"web": {"public_url": "https://moqi.example"}, "wecom": robot})
+    assert (found.takes_names, found.account_platforms) == (True, ())
+    with pytest.raises(ValidationError, match=r"web\.login is wecom, but wecom\.app is not enabled"):
+        Platforms.model_validate({"web": {"login": "wecom"}, "wecom": robot})
+
+
 def test_one_app_stands_once() -> None:
     app = {"enabled": True, "app_id": "cli_1", "app_secret": "s"}
     with pytest.raises(ValidationError, match="name the app cli_1 twice"):
@@ -535,3 +569,8 @@ def test_a_web_page_that_nobody_could_enter_is_refused() -> None:
 def test_the_public_address_is_an_address(address: str) -> None:
     with pytest.raises(ValidationError, match="must be https://host without a path"):
         Platforms.model_validate({"web": {"public_url": address}})
+
+
+def test_readers_on_a_platform_without_case_are_named_as_they_are_kept() -> None:
+    readers = TypeAdapter(Readers).validate_python(["user:wecom:ZhangSan", "user:feishu:ou_A", "group:wecom:wrAbC"])
+    assert readers == ("user:wecom:zhangsan", "user:feishu:ou_A", "group:wecom:wrAbC")

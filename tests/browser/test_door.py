@@ -48,7 +48,7 @@ async def test_off_to_feishu_and_back_again(browser: Browser, blank: Path, tmp_p
                 await account.click()
                 error = page.locator("#door-error:not(:empty)")
                 await error.wait_for()
-                assert "取消了登录" in await error.inner_text()
+                assert "在飞书里取消了登录" in await error.inner_text()
                 assert page.url == f"{url}/"  # nothing to bookmark or to reload
                 await page.goto(f"{url}/?login=<b>no such code</b>")
                 await error.wait_for()

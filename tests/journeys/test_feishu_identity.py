@@ -145,7 +145,7 @@ def test_the_login_at_the_web_page_is_the_person_of_the_chat(house: Moqi, platfo
         until(quota, "the quota on the page")
         assert re.search(rf"还剩 {before} ", quota())
         platform.accounts.cancels = True
-        assert str(browser.get("/login/feishu/start").url) == f"{house.url}/?login=login_cancelled"
+        assert str(browser.get("/login/feishu/start").url) == f"{house.url}/?login=login_cancelled&at=feishu"
 
 
 def test_nothing_of_it_is_in_the_log(house: Moqi, platform: FeishuSimulator) -> None:

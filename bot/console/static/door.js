@@ -28,11 +28,14 @@ export class Door {
 
   /** Back from another page without being signed in: say why, and keep it out of a reload and of bookmarks. */
   #returned() {
-    const code = new URLSearchParams(location.search).get("login");
+    const given = new URLSearchParams(location.search);
+    const code = given.get("login");
     if (code === null) return;
     history.replaceState(null, "", location.pathname);
     const key = `error_${code}`;
-    byId("door-error").textContent = word(hasWord(key) ? key : "error_login_misconfigured");
+    const at = `platform_${given.get("at")}`;
+    const platform = word(hasWord(at) ? at : "platform_any");
+    byId("door-error").textContent = word(hasWord(key) ? key : "error_login_misconfigured", { platform });
   }
 
   show() {

@@ -17,7 +17,8 @@ from bot.events import ChatEvent
 from bot.platforms.base import Retry, Undelivered
 from bot.platforms.feishu.client import FeishuClient
 from bot.platforms.feishu.decode import decode, instant
-from bot.platforms.feishu.platform import Accept, FeishuPlatform
+from bot.platforms.feishu.platform import FeishuPlatform
+from bot.platforms.inbound import Accept
 from storage import inbox
 from storage.database import Database
 from storage.records import ChatType, utcnow

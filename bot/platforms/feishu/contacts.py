@@ -7,34 +7,15 @@ both read as "not told", never as an error. People of other organisations are ne
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from bot.platforms.base import Undelivered
+from bot.platforms.directory import Person, Place
 from bot.platforms.feishu.client import FeishuClient
 
 AT_ONCE: Final = 50  # people or departments that one call may name
 ROOT: Final = "0"  # the department that is the whole organisation
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Person:
-    """Somebody as the directory tells it; None = it does not."""
-
-    open_id: str
-    union_id: str
-    name: str | None
-    departments: tuple[str, ...] | None  # their ids, the primary one first
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
-    """A department and what it is part of."""
-
-    id: str
-    name: str  # empty when it is not told
-    parent: str  # id; empty for none
 
 
 async def people(client: FeishuClient, open_ids: Sequence[str]) -> list[Person]:
@@ -84,7 +65,7 @@ def _person(item: Mapping[str, Any]) -> Person:
     ids = item.get("department_ids")
     orders = item.get("orders")
     return Person(
-        open_id=_text(item.get("open_id")),
+        id=_text(item.get("open_id")),
         union_id=_text(item.get("union_id")),
         name=_text(item.get("name")) or None,
         departments=_primary_first(ids, orders if isinstance(orders, list) else ()) if isinstance(ids, list) else None,

@@ -14,8 +14,9 @@ from datetime import datetime
 from bot.platforms.base import PlatformError, Retry
 from bot.platforms.feishu.backfill import catch_up
 from bot.platforms.feishu.connection import Connection, Patience
-from bot.platforms.feishu.platform import Accept, Act, FeishuPlatform
+from bot.platforms.feishu.platform import FeishuPlatform
 from bot.platforms.holding import Holding, Rhythm
+from bot.platforms.inbound import Accept, Act
 from storage.database import Database
 from storage.errors import StorageError
 

@@ -1,8 +1,4 @@
-"""Signing in to the web chat with a Feishu account: OAuth 2 with PKCE. Moves bytes; whom to let in is the console's.
-
-LoginFailed: it did not work out; `code` names the sentence for the person, the text is for the log. Neither codes nor
-tokens of a person are ever logged, and no token is kept: it says once who somebody is.
-"""
+"""Signing in to the web chat with a Feishu account: OAuth 2 with PKCE. Moves bytes; whom to let in is the console's."""
 
 from __future__ import annotations
 
@@ -10,7 +6,6 @@ import base64
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -19,6 +14,7 @@ import httpx
 from bot.platforms.base import PlatformError
 from bot.platforms.feishu.client import pooled
 from bot.platforms.feishu.settings import FeishuSettings
+from bot.platforms.login import LoginFailed, Visitor
 from storage.records import Identity
 
 log = logging.getLogger(__name__)
@@ -33,24 +29,6 @@ _CODES: Final[Mapping[int, str]] = {
     20066: "login_nobody",  # frozen or resigned
     20072: "login_unavailable",
 }
-
-
-class LoginFailed(Exception):
-    """Nobody was signed in."""
-
-    def __init__(self, code: str, cause: str) -> None:
-        super().__init__(cause)
-        self.code = code
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Visitor:
-    """Whom Feishu says is at the browser."""
-
-    identity: Identity
-    name: str
-    union_id: str
-    tenant_key: str
 
 
 class FeishuLogin:
@@ -70,8 +48,8 @@ class FeishuLogin:
         self._make_http = make_http
         self._http: httpx.AsyncClient | None = None  # made at the first login: the TLS set-up takes its time
 
-    def address(self, redirect_uri: str, state: str, verifier: str) -> str:
-        """Where to send the browser. `verifier` stays with it and proves later that the code came to the same one."""
+    def address(self, redirect_uri: str, state: str, verifier: str, agent: str) -> str:
+        """Where to send the browser, whatever it is."""
         query = {
             "client_id": self._settings.app_id,
             "response_type": "code",

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from bot.context import Pressed
 from bot.events import ChatEvent, Ignored
 from bot.platforms.base import PROBLEM, Blocked, Enclosed, Outgoing, PlatformError, Unconfigured, Undelivered
 from bot.platforms.feishu import receipts, render, resources, wire
@@ -22,6 +21,7 @@ from bot.platforms.feishu.previews import Previews
 from bot.platforms.feishu.rules import check_card
 from bot.platforms.feishu.settings import FeishuSettings, Mode, webhook_path
 from bot.platforms.feishu.streaming import Streams
+from bot.platforms.inbound import Accept, Act
 from bot.reply import PREVIEW, Reply
 from storage.records import ChatType, Origin, utcnow
 
@@ -30,8 +30,6 @@ log = logging.getLogger(__name__)
 _IDENTITY_PATIENCE: Final = 1.0  # seconds an event may wait for the bot's own id; Feishu waits 3 s for the answer
 _IDENTITY_PAUSE: Final = timedelta(seconds=30)  # until asking again after a failure
 
-Accept = Callable[[ChatEvent], Awaitable[object]]  # keeps the event for good; when it raises, Feishu comes again
-Act = Callable[[ChatEvent], Awaitable[Pressed]]  # does what a button says; in time, and without raising
 Images = Mapping[int, bytes]
 
 

@@ -16,6 +16,7 @@ class SignIn(StrEnum):
     AUTO = "auto"
     NAME = "name"
     FEISHU = "feishu"
+    WECOM = "wecom"
     BOTH = "both"
 
 
@@ -30,13 +31,14 @@ class WebSettings(BaseModel):
     )
     login: SignIn = Field(
         default=SignIn.AUTO,
-        description="Who may come in: name (whoever takes a free name), feishu (Feishu accounts only), both, or auto: "
-        "both, but Feishu accounts only once public_url is set and Feishu is enabled. Login codes always work.",
+        description="Who may come in: name (whoever takes a free name), feishu or wecom (accounts of that only), both "
+        "(names and the accounts of all), or auto: both, but accounts only once public_url is set and Feishu or the "
+        "app of WeCom is enabled. Login codes always work.",
     )
     public_url: str = Field(
         default="",
         description="Where people reach the page, https://host; Feishu must have <public_url>/login/feishu as a "
-        "redirect URL. Empty = as the browser says.",
+        "redirect URL, WeCom its host, and port if it has one, as trusted domain. Empty = as the browser says.",
     )
     session_days: int = Field(default=30, ge=1, le=365, description="Days until a browser must sign in again.")
 

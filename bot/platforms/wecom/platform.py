@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from bot.events import ChatEvent
 from bot.platforms.base import Blocked, Enclosed, Outgoing, PlatformError, Undelivered
 from bot.platforms.wecom.channel import Channel, Images
+from bot.platforms.wecom.people import People
 from bot.platforms.wecom.places import PLATFORM, Place, Way, place_of
 from storage.records import Origin
 
@@ -23,15 +25,17 @@ WAY: Final = "way"  # in a receipt: by which product the message went
 #: every change of a stream as one.
 INTERVAL: Final = 2.0
 
+Send = Callable[[Channel, Place], Awaitable[dict[str, Any]]]
 Fetch = Callable[[ChatEvent, str, int], Awaitable[Enclosed | None]]
 
 
 class WecomPlatform:
     """The robot, the app and the group robots, as far as they are enabled."""
 
-    def __init__(self, channels: Mapping[Way, Channel], fetch: Fetch) -> None:
+    def __init__(self, channels: Mapping[Way, Channel], people: People, fetch: Fetch) -> None:
         """`fetch` gets the picture or file that an event points to, as Enclosing.enclosed does."""
         self._channels = channels
+        self._people = people
         self._fetch = fetch
 
     @property
@@ -59,7 +63,7 @@ class WecomPlatform:
         if here is not None and message.receipt.get(WAY, taken) == taken:  # no earlier try had to take another
             left = left[left.index(here) + 1 :]
             try:
-                return await self._by(here, lambda way, place: way.update(place, receipt, message, images))
+                return await self._by(here, message, lambda way, place: way.update(place, receipt, message, images))
             except Blocked:
                 raise
             except Undelivered as gone:
@@ -72,7 +76,12 @@ class WecomPlatform:
         """The picture or file that a message carries or quotes. Raises PlatformError."""
         return await self._fetch(event, kind, limit)
 
+    async def recognise(self, event: ChatEvent) -> ChatEvent:
+        """The event with everybody called by their userid, whatever the robot calls them. See Recognising."""
+        return await self._people.recognise(event)
+
     async def close(self) -> None:
+        await self._people.close()
         for channel in dict.fromkeys(self._channels.values()):
             await channel.close()
 
@@ -81,7 +90,7 @@ class WecomPlatform:
         first = next((number for number, one in enumerate(places) if one.way == taken), 0)
         for number, place in enumerate(places[first:], first + 1):
             try:
-                return await self._by(place, lambda way, place: way.post(place, message, images))
+                return await self._by(place, message, lambda way, place: way.post(place, message, images))
             except Blocked:
                 raise
             except Undelivered as gone:
@@ -90,14 +99,20 @@ class WecomPlatform:
                 _note(place, gone)
         raise Undelivered("nothing that is enabled in platforms.yaml (wecom) reaches this chat")
 
-    async def _by(self, place: Place, send: Callable[[Channel, Place], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+    async def _by(self, place: Place, message: Outgoing, send: Send) -> dict[str, Any]:
         """One try; whatever comes of it, its receipt names the way."""
         try:
-            receipt = await send(self._channels[place.way], place)
+            receipt = await send(self._channels[place.way], await self._known(place, message.origin))
         except PlatformError as error:
             error.receipt = {**error.receipt, WAY: place.way.value}
             raise
         return {**receipt, WAY: place.way.value}
+
+    async def _known(self, place: Place, origin: Origin) -> Place:
+        """The place as its product knows it: the robot may call a member otherwise than by their userid."""
+        if place.way is not Way.ROBOT or place.target != origin.sender:
+            return place
+        return replace(place, target=await self._people.robot_id(place.target) or place.target)
 
 
 def ways(origin: Origin, enabled: Mapping[Way, object]) -> Iterator[Place]:

@@ -90,7 +90,7 @@ def card(reply: Reply, task_id: str, notice: str = "", *, votes: bool = True) ->
     groups = _chosen(button for button in reply.buttons if votes or not button.quiet)
     if not groups:
         return None
-    title = _short(reply.title or bare(reply.text).strip() or CUT, _TITLE)
+    title = _short(next(filter(visible, (reply.title, bare(reply.text))), CUT), _TITLE)
     built: Card = {"card_type": "button_interaction", "main_title": {"title": title}}
     if reply.title and visible(reply.text):
         built["main_title"]["desc"] = _short(bare(reply.text), _DESCRIPTION)
@@ -98,7 +98,7 @@ def card(reply: Reply, task_id: str, notice: str = "", *, votes: bool = True) ->
         built["sub_title_text"] = _short(said, _SUBTITLE)
     fields = [
         {"keyname": _short(name, _FIELD_NAME), "value": _short(value, _FIELD_VALUE)}
-        for name, value in reply.fields[:MAX_FIELDS]
+        for name, value in [field for field in reply.fields if visible(field[0])][:MAX_FIELDS]
     ]
     if fields:
         built["horizontal_content_list"] = fields

@@ -21,12 +21,13 @@ CUT: Final = "…"
 #: Asterisk, backquote and tilde format whatever stands between two of them, wherever they are.
 _ALIKE: Final = {"*": "\u2217", "`": "\u02cb", "~": "\u223c"}
 _TAG: Final = r"<(?=[A-Za-z/@!?])"  # tags, mentions, colours, thoughts
+_ENTITY: Final = r"&(?=#?\w{1,31};)"  # what a dialect might read as a character
 _SPECIAL = re.compile(
-    r"(?P<address>https?://[0-9A-Za-z_\-./?#@!$&+,;=%:~]+)"  # stands for itself; broken up, it would lead nowhere
+    rf"(?P<address>https?://(?:[0-9A-Za-z_\-./?#@!$+,;=%:~]|(?!{_ENTITY})&)+)"  # broken up, it would lead nowhere
     r"|(?P<alike>[*`~])"
     r"|(?P<underlines>(?<![^\W_])_+|_+(?![^\W_]))"  # between letters they do nothing, and UNSEEN is one
     rf"|{_TAG}"
-    r"|&(?=#?\w{1,31};)"  # what a dialect might read as a character
+    rf"|{_ENTITY}"
     r"|\](?=[(:\[])"  # links and pictures
     r"|\\(?=[^\w\s])"  # a backslash that might take the next character along
 )
@@ -107,13 +108,12 @@ def cut(text: str, limit: int, ending: str = CUT) -> str:
 def strip_mention(text: str, name: str) -> tuple[str, bool]:
     """What was written without the mention of the robot called `name`, cleaned, and whether it was mentioned.
 
-    Without a name the first mention counts as ours. Others stay: @ in their text is how people are named in commands.
-    Where a name is set and not found, a mention before a command goes all the same: the robot was renamed.
+    Without a name the first mention counts as ours. Others stay: @ is how commands name people.
     """
     text = clean(text).strip()
     ours = next((each for each in _mentions(name) if each.search(text)), None)
     if ours is None:
-        return re.sub(r"^[@＠]\S+\s+(?=[/／])", "", text), False
+        return text, False
     marked = ours.sub(OWN, text, count=0 if name.strip() else 1)
     joined = re.sub(rf"(^|\n)?[^\S\n]*{OWN}[^\S\n]*", lambda at: " " if at[1] is None else at[1], marked)
     return joined.strip(), True

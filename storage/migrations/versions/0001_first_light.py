@@ -235,9 +235,22 @@ def _create_tables() -> None:
         sa.Column("ban_reason", sa.Text(), nullable=False),
         sa.Column("banned_until", sa.Text()),
         sa.Column("created_at", sa.Text(), nullable=False),
+        sa.Column("joined_to", sa.Integer()),
         sa.CheckConstraint("role in ('user', 'reviewer', 'admin')", name=op.f("ck_users_role")),
+        sa.ForeignKeyConstraint(["joined_to"], ["users.id"], name=op.f("fk_users_joined_to_users")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
     )
+    op.create_table(
+        "links",
+        sa.Column("platform", sa.Text(), nullable=False),
+        sa.Column("alias", sa.Text(), nullable=False),
+        sa.Column("own", sa.Text(), nullable=False),
+        sa.Column("external_id", sa.Text(), nullable=False),
+        sa.Column("asked_at", sa.Text()),
+        sa.PrimaryKeyConstraint("platform", "alias", name=op.f("pk_links")),
+    )
+    op.create_index("ix_links_external_id", "links", ["platform", "external_id"])
+    op.create_index("ix_links_own", "links", ["platform", "own"])
     op.create_table(
         "profiles",
         sa.Column("platform", sa.Text(), nullable=False),
@@ -431,6 +444,8 @@ def _create_tables() -> None:
         sa.Column("job_id", sa.Integer(), nullable=False),
         sa.Column("user_id", sa.Integer(), nullable=False),
         sa.Column("value", sa.Integer(), nullable=False),
+        sa.Column("reasons", sa.Text(), nullable=False),
+        sa.Column("said", sa.Text(), nullable=False),
         sa.Column("at", sa.Text(), nullable=False),
         sa.CheckConstraint("value in (1, -1)", name=op.f("ck_feedback_value")),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_feedback_job_id_jobs")),
@@ -449,7 +464,9 @@ def _create_tables() -> None:
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("note", sa.Text(), nullable=False),
         sa.Column("created_at", sa.Text(), nullable=False),
-        sa.CheckConstraint("kind in ('grant', 'hold', 'settle', 'refund', 'return')", name=op.f("ck_ledger_kind")),
+        sa.CheckConstraint(
+            "kind in ('grant', 'hold', 'settle', 'refund', 'return', 'join')", name=op.f("ck_ledger_kind")
+        ),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_ledger_job_id_jobs")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger")),
         sa.UniqueConstraint("job_id", "account", "bucket", "kind", name=op.f("uq_ledger_job_id_account_bucket_kind")),
@@ -554,6 +571,7 @@ def _drop_tables() -> None:
     op.drop_table("external_chats")
     op.drop_table("tenants")
     op.drop_table("profiles")
+    op.drop_table("links")
     op.drop_table("users")
     op.drop_table("stretches")
     op.drop_table("sources")

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from bot.cli.common import Exit
 from bot.cli.report import span
 from scheduler import quota
-from storage import jobs, profiles, tokens, users
+from storage import feedback, jobs, profiles, tokens, users
 from storage.records import Department, Identity, JobState, Profile, Role, utcnow
 from tests.bot.cli.installation import Installation
 
@@ -128,6 +128,19 @@ def test_a_web_name_is_the_one_that_signs_in(moqi: Installation) -> None:
     moqi("role", "set", "web:Ａｌｉｃｅ ", "admin")
     with moqi.database() as db:
         assert db.read_sync(users.of_identity, Identity(platform="web", external_id="Alice")) is not None
+
+
+def test_a_wecom_userid_is_read_in_whatever_case(moqi: Installation) -> None:
+    assert moqi("role", "set", "wecom:ZhangSan", "admin").out == "zhangsan is admin now\n"
+    assert moqi("role", "set", "WeCom:ZHANGSAN", "reviewer").code == Exit.DONE
+    moqi("quota", "set", "wecom:zhangSan", "5/day")
+    with moqi.database() as db:
+        person = db.read_sync(users.of_identity, Identity(platform="wecom", external_id="zhangsan"))
+        assert person is not None
+        assert person.role is Role.REVIEWER
+        assert db.read_sync(users.find, "@wecom:ZhangSan") == [person]
+        assert db.read_sync(users.find, "feishu:OU_1") == []
+    assert moqi("quota", "show", "wecom:ZHANGsan", "--json").json["units"][0]["own"] is True
 
 
 def test_a_name_of_two_people_is_asked_back(moqi: Installation) -> None:
@@ -269,6 +282,17 @@ def test_jobs_list_by_state_and_person(moqi: Installation) -> None:
     assert [one["job"] for one in moqi("jobs", "list", "--who", "web:bob", "--json").json] == [other]
     assert len(moqi("jobs", "list", "-n", "1", "--json").json) == 1
     assert f"{mine}\tdraw\tqueued\talice" in moqi("jobs", "list").out
+
+
+def test_jobs_show_says_what_people_think_and_why(moqi: Installation) -> None:
+    job = moqi.order(end="done")
+    assert moqi("jobs", "show", str(job), "--json").json["votes"] is None
+    with moqi.database() as db:
+        for name, value, reasons, said in [("a", 1, [], ""), ("b", -1, ["wrong"], "差"), ("c", -1, ["wrong"], "")]:
+            user = db.run_sync(users.resolve, Identity(platform="wecom", external_id=name), name, utcnow())
+            db.run_sync(feedback.say, job, user.id, value, utcnow(), reasons, said)
+    votes = moqi("jobs", "show", str(job), "--json").json["votes"]
+    assert votes == {"up": 1, "down": 2, "reasons": {"内容有错误": 2}, "said": ["差"]}
 
 
 def test_jobs_show_says_what_went_wrong_and_where_one_stands(moqi: Installation) -> None:

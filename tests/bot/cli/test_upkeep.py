@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -267,6 +268,60 @@ def test_init_asks_for_the_keys_of_a_webhook(
     assert all(f"export {name}=" in ran.out for name in {**setup.FEISHU_SECRETS, **setup.WEBHOOK_SECRETS})
     found = load(tmp_path / "new", dict.fromkeys({**setup.FEISHU_SECRETS, **setup.WEBHOOK_SECRETS}, "s"))
     assert found.platforms.feishu.mode == "webhook"
+
+
+def test_init_asks_for_wecom(moqi: Installation, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MOQI_CONFIG", str(tmp_path / "new"))
+    start = ("画室", "", "", "")
+    robot, app = ("aibX", "墨契 Moqi"), ("ww1", "the first", "1000002", "y")
+    answer(monkeypatch, *start, "what?", "wecom", "", "", *robot, *app, "", "", "", "")
+    ran = moqi("init")
+    assert ran.code == Exit.DONE, ran
+    assert "Answer feishu, wecom, both or n." in ran.out
+    assert "WeCom needs the robot, the app, or both." in ran.out
+    assert "agent_id is a number, find it in the admin console (管理后台)" in ran.out
+    secrets = {**setup.ROBOT_SECRETS, **setup.APP_SECRETS, **setup.CALLBACK_SECRETS}
+    assert all(f"export {name}=…   # {where}" in ran.out for name, where in secrets.items())
+    assert "FEISHU" not in ran.out
+    assert "moqi feishu" not in ran.out
+    assert "WECOM_BOT_SECRET is not set" in moqi("config", "check").err
+    for name in secrets:
+        monkeypatch.setenv(name, "0" * 43)
+    assert moqi("config", "check").code == Exit.DONE
+    found = load(tmp_path / "new", dict.fromkeys(secrets, "0" * 43)).platforms
+    assert (found.wecom.aibot.enabled, found.wecom.aibot.bot_id, found.wecom.aibot.name) == (True, *robot)
+    assert (found.wecom.app.corp_id, found.wecom.app.agent_id, found.wecom.app.listens) == ("ww1", "1000002", True)
+    assert not found.feishu.enabled
+
+
+@pytest.mark.parametrize(
+    ("lines", "enabled", "secrets"),
+    [
+        (("feishu", "cli_1", "n"), ["feishu"], {"FEISHU_APP_SECRET"}),
+        (("wecom", "aibX", "", ""), ["aibot"], {"WECOM_BOT_SECRET"}),
+        (("wecom", "", "ww1", "7", "n"), ["app"], {"WECOM_APP_SECRET"}),
+        (("both", "cli_1", "n", "aibX", "", ""), ["feishu", "aibot"], {"FEISHU_APP_SECRET", "WECOM_BOT_SECRET"}),
+        (("neither",), [], set()),
+    ],
+)
+def test_init_asks_for_the_platforms_that_are_wanted(
+    moqi: Installation,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    lines: tuple[str, ...],
+    enabled: list[str],
+    secrets: set[str],
+) -> None:
+    monkeypatch.setenv("MOQI_CONFIG", str(tmp_path / "new"))
+    answer(monkeypatch, "", "", "", "", *lines, "", "", "", "")
+    ran = moqi("init")
+    assert ran.code == Exit.DONE, ran
+    assert set(re.findall(r"export (\w+)=", ran.out)) == secrets
+    found = load(tmp_path / "new", dict.fromkeys(secrets, "s")).platforms
+    wecom = found.wecom
+    served = {"feishu": found.feishu.enabled, "aibot": wecom.aibot.enabled, "app": wecom.app.enabled}
+    assert [name for name, one in served.items() if one] == enabled
+    assert found.wecom.aibot.name == ("墨契" if "aibot" in enabled else "")
 
 
 def test_init_that_is_interrupted_or_not_confirmed_writes_nothing(

@@ -1,1 +1,1 @@
-"""The self-built app (自建应用): direct chats by encrypted callbacks, push to anyone in scope, the directory."""
+"""The self-built app (自建应用): a direct chat with each member it is visible to, by encrypted callbacks and calls."""

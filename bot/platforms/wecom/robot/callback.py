@@ -9,16 +9,16 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection
 
-from bot.context import Pressed
 from bot.events import ChatEvent, Ignored
 from bot.platforms.base import Outgoing, PlatformError
+from bot.platforms.inbound import Accept, Act
 from bot.platforms.wecom import pictures, render
 from bot.platforms.wecom.channel import Images
 from bot.platforms.wecom.places import PLATFORM, Place
@@ -48,8 +48,6 @@ JSON: Final = "application/json"
 TEXT: Final = "text/plain"
 _KINDS: Final = frozenset({pictures.JPEG, pictures.PNG})
 
-Accept = Callable[[ChatEvent], Awaitable[object]]  # keeps the event for good; when it raises, WeCom comes again
-Act = Callable[[ChatEvent], Awaitable[Pressed]]  # does what a button says; in time, and without raising
 Read = Callable[[int], bytes]  # a picture by its asset's id
 
 

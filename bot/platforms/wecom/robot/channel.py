@@ -39,7 +39,7 @@ IMAGE_MAX: Final = 10_000_000  # bytes
 IMAGE_KINDS: Final = frozenset({pictures.JPEG, pictures.PNG})
 WELCOME_MAX: Final = 2048  # bytes
 #: Seconds: a try must end before the outbox (bot/delivery.py, LEASE) gives the message to another one.
-TURN, UPLOADING, BEGINNING = 20.0, 40.0, 60.0
+TURN, UPLOADING, BEGINNING = 10.0, 30.0, 45.0
 
 
 class RobotChannel:
@@ -108,7 +108,7 @@ class RobotChannel:
             return False
         self._reach.used(event.origin.message_id)
         try:
-            await self._reach.ask(frames.UPDATE, frames.card_update(card), req_id=call.req_id)
+            await self._reach.respond(frames.UPDATE, frames.card_update(card), call, place_of(event.origin))
         except Unsure as error:
             log.info("wecom: a card may not have changed: %s", error)
         except PlatformError as error:
@@ -123,8 +123,7 @@ class RobotChannel:
         self._reach.check()
         journal = Journal(message)
         try:
-            async with self._turn(place):
-                await send(journal)
+            await send(journal)
         except PlatformError as error:
             await journal.failed(error)
             raise
@@ -148,13 +147,14 @@ class RobotChannel:
 
     async def _begin(self, place: Place, message: Outgoing, journal: Journal) -> None:
         """Say that a job waits or runs: in a stream that goes on, if one can be opened."""
-        call = self._reach.call(message.origin.message_id, CallKind.MESSAGE)
-        text = self._fitted(message)
-        if call is None:
-            await journal.take("text", lambda: self._send(place, frames.markdown(text)))
-            return
-        journal.stream = streams.stream_id(message.key, message.origin.message_id)
-        await journal.take("text", lambda: self._stream(place, message, journal, call, text))
+        async with self._turn(place):
+            call = self._reach.call(message.origin.message_id, CallKind.MESSAGE)
+            text = self._fitted(message)
+            if call is None:
+                await journal.take("text", lambda: self._send(place, frames.markdown(text)))
+                return
+            journal.stream = streams.stream_id(message.key, message.origin.message_id)
+            await journal.take("text", lambda: self._stream(place, message, journal, call, text))
 
     async def _stream(self, place: Place, message: Outgoing, journal: Journal, call: Call, text: str) -> None:
         await self._reach.pace(place)
@@ -163,11 +163,11 @@ class RobotChannel:
         try:
             if self._streams.of_person(person) >= OPEN_MAX:
                 text = with_ending(text, self._words.say("robot.queued"))
-                await streams.finish(self._reach, journal.stream, call.req_id, text)
+                await streams.finish(self._reach, journal.stream, call, place, text)
                 return
             stream = Stream(
                 id=journal.stream,
-                req_id=call.req_id,
+                call=call,
                 session=self._reach.session,
                 person=person,
                 place=place,
@@ -192,22 +192,28 @@ class RobotChannel:
         shown = [picture for picture in reply.pictures if picture.asset != PREVIEW]
         due = [picture for picture in shown if journal.due(f"image-{picture.asset}")]
         await self._upload(message, due, images, journal)
-        first, *rest = texts.split(render.whole(reply, message.origin.chat_type), frames.TEXT_MAX) or [texts.CUT]
+        async with self._turn(place):
+            await self._text(place, message, journal, stream, end)
+            for picture in shown:
+                self._in_time(end)
+                await journal.take(f"image-{picture.asset}", partial(self._picture, place, picture, journal))
+            card = render.card(reply, journal.task, votes=not journal.rated)
+            if card is not None:
+                self._in_time(end)
+                await journal.take("card", partial(self._send, place, frames.card(card)), optional=True)
+            if journal.unsure:
+                self._in_time(end)
+                said = partial(self._send, place, frames.markdown(self._doubt(reply)))
+                await journal.take("unsure", said, optional=True)
+
+    async def _text(self, place: Place, message: Outgoing, journal: Journal, stream: Stream | None, end: float) -> None:
+        """Say what it says, in as many messages as that takes."""
+        whole = render.whole(message.reply, message.origin.chat_type)
+        first, *rest = texts.split(whole, frames.TEXT_MAX) or [texts.CUT]
         await journal.take("text", lambda: self._first(place, message, first, journal, stream))
         for number, text in enumerate(rest, 2):
             self._in_time(end)
             await journal.take(f"text-{number}", partial(self._send, place, frames.markdown(text)))
-        for picture in shown:
-            self._in_time(end)
-            send = partial(self._picture, place, message, picture, images, journal)
-            await journal.take(f"image-{picture.asset}", send)
-        card = render.card(reply, journal.task, votes=not journal.rated)
-        if card is not None:
-            self._in_time(end)
-            await journal.take("card", lambda: self._send(place, frames.card(card)), optional=True)
-        if journal.unsure:
-            self._in_time(end)
-            await journal.take("unsure", lambda: self._send(place, frames.markdown(self._doubt(reply))), optional=True)
 
     async def _first(self, place: Place, message: Outgoing, text: str, journal: Journal, stream: Stream | None) -> None:
         """Say it where it was asked for; where that is provably gone, send it."""
@@ -222,13 +228,13 @@ class RobotChannel:
                 self._reach.used(asked)
                 feedback = rated_as(message.reply)
                 name = streams.stream_id(message.key, asked)
-                await streams.finish(self._reach, name, call.req_id, text, feedback)
+                await streams.finish(self._reach, name, call, place, text, feedback)
                 journal.rated = bool(feedback)
                 return
             if (call := self._reach.call(asked, CallKind.ENTERED)) is not None:
                 self._reach.used(asked)
                 said = frames.welcome(texts.cut(render.plain(message.reply), WELCOME_MAX, self._words.cut()))
-                await self._reach.ask(frames.WELCOME, said, req_id=call.req_id)
+                await self._reach.respond(frames.WELCOME, said, call, place)
                 return
         except Undelivered as gone:
             log.info("wecom: a message cannot be answered, it is sent: %s", gone)
@@ -239,15 +245,12 @@ class RobotChannel:
             await self._reach.pace(place)
         return await self._reach.send(place, body)
 
-    async def _picture(
-        self, place: Place, message: Outgoing, picture: Picture, images: Images, journal: Journal
-    ) -> None:
+    async def _picture(self, place: Place, picture: Picture, journal: Journal) -> None:
         try:
             await self._send(place, frames.image(journal.media(picture.asset)))
-        except MediaGone:
+        except MediaGone as error:
             journal.uploaded(picture.asset, "")
-            await self._upload(message, [picture], images, journal)
-            await self._send(place, frames.image(journal.media(picture.asset)))
+            raise Retry(f"it is to be uploaded again: {error}") from error
 
     async def _upload(self, message: Outgoing, due: list[Picture], images: Images, journal: Journal) -> None:
         """Give WeCom pictures that it has not yet. Nobody sees that: what fails here may be done again."""

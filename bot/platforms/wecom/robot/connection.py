@@ -32,7 +32,8 @@ _quiet.setLevel(logging.INFO)
 
 MAX_FRAME: Final = 4_000_000  # bytes
 LONGEST: Final = 30.0  # seconds between two tries to connect
-SPREAD: Final = 1.0  # seconds before the first one: not all who were cut off come at the same moment
+SPREAD: Final = 0.2  # seconds before the first one: what people write meanwhile is lost
+STEADY: Final = 1.0  # seconds after which a connection was a good one
 MISSED: Final = 2  # pings in a row without an answer: the connection is dead
 DISPLACED: Final = "disconnected_event"
 
@@ -88,7 +89,6 @@ class Connection:
         self._pending: dict[str, asyncio.Future[Frame | None]] = {}  # by req_id, what we asked; None = lost
         self._answered = 0.0  # when anything was answered last, of the monotonic clock
         self._stopping = asyncio.Event()
-        self._hushed = False
         self.connected = False
         self.displaced = False  # another program has the robot now
         self.refused = False  # the robot's id or secret is wrong
@@ -114,10 +114,6 @@ class Connection:
             action = {"action": "wecom-disconnected"}
             log.warning("wecom: not connected: %s (again in %.1f s)", self.problem, seconds, extra=action)
             await self._rest(seconds)
-
-    def hush(self) -> None:
-        """Hand over nothing more; what is in hand can still be answered."""
-        self._hushed = True
 
     async def stop(self) -> None:
         """Close. What was asked and is not answered yet stays unsure."""
@@ -179,7 +175,7 @@ class Connection:
 
     async def _try(self) -> bool:
         """One connection from its opening to its end; whether it was a good one. Sets `problem`."""
-        good = False
+        since = None
         try:
             line = await self._dial()
             self._line = line
@@ -188,7 +184,7 @@ class Connection:
             pinging: asyncio.Task[None] | None = None
             try:
                 await self._subscribe(line)
-                good = True
+                since = self.changed
                 pinging = asyncio.create_task(self._ping(line), name="wecom robot pings")
                 self.problem = await reading
             finally:
@@ -204,7 +200,7 @@ class Connection:
                 "another program has taken the robot over: a robot has one connection. Stop the other one, or give it"
                 " a robot of its own, then restart this server"
             )
-        return good
+        return since is not None and time.monotonic() - since >= min(STEADY, self._patience.retry)
 
     async def _dial(self) -> ClientConnection:
         from websockets.asyncio.client import connect
@@ -267,7 +263,7 @@ class Connection:
         elif frame.event_type == DISPLACED:
             self.displaced = True
             line.transport.close()  # at once: WeCom itself closes it minutes later
-        elif frame.cmd in (frames.MESSAGE, frames.EVENT) and not self._hushed:
+        elif frame.cmd in (frames.MESSAGE, frames.EVENT):
             self._heard(frame)
 
     async def _ping(self, line: ClientConnection) -> None:

@@ -28,7 +28,7 @@ MAX_TEXT: Final = 100_000  # characters; commands refuse far shorter ones
 MAX_QUOTE: Final = 2_000
 _ENCRYPTED = re.compile(r"w[om](?=[^A-Z]*[A-Z])[0-9A-Za-z_-]{22,}")
 _FEEDBACK = re.compile(r"moqi:([1-9][0-9]{0,9})")
-_VOTES: Final[Mapping[object, str]] = {1: "vote_up", 2: "vote_down", 3: "vote_none"}
+_VOTES: Final[Mapping[int, str]] = {1: "vote_up", 2: "vote_down", 3: "vote_none"}
 
 
 class _NotForUs(Exception):
@@ -187,7 +187,8 @@ def _pressed(body: Json, card: Json, key: str, now: datetime) -> ChatEvent:
 
 def _opinion(body: Json, feedback: Json, key: str, now: datetime) -> ChatEvent:
     found = _FEEDBACK.fullmatch(line(feedback.get("id")))
-    vote = _VOTES.get(feedback.get("type"))
+    kind = feedback.get("type")
+    vote = _VOTES.get(kind) if isinstance(kind, int) else None
     if found is None or vote is None:
         raise _NotForUs("an opinion about nothing of ours")
     reasons = [one for one in as_list(feedback.get("inaccurate_reason_list")) if type(one) is int and 1 <= one <= 99]

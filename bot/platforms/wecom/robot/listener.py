@@ -10,13 +10,12 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final
 
-from bot.context import Pressed
 from bot.events import ChatEvent, Ignored
 from bot.platforms.holding import Holding, Rhythm
+from bot.platforms.inbound import Accept, Act
 from bot.platforms.wecom.places import PLATFORM
 from bot.platforms.wecom.robot.channel import RobotChannel
 from bot.platforms.wecom.robot.connection import Connection, Patience
@@ -34,9 +33,6 @@ log = logging.getLogger("moqi.wecom")
 TOGETHER: Final = 64  # events kept at once
 LONGEST: Final = 30.0  # seconds between two tries to keep events
 DISPLACED_PAUSE: Final = 30.0  # seconds before a robot is taken that was taken from us
-
-Accept = Callable[[ChatEvent], Awaitable[object]]  # keeps the event for good
-Act = Callable[[ChatEvent], Awaitable[Pressed]]  # does what a button says; in time, and without raising
 
 
 class Keeping:
@@ -186,17 +182,20 @@ class RobotListener:
         """End the connection, what it brought finished."""
         if self._connection is None or self._running is None:
             return
-        self._connection.hush()
-        if self._pressing:
-            await asyncio.wait(set(self._pressing), timeout=self._patience.work)
-        await self._keeping.finish(self._patience.work)
         await self._channel.end_streams()
+        await self._pressed()
         await self._connection.stop()
         self._running.cancel()  # it may just have been dialling
         await asyncio.gather(self._running, return_exceptions=True)
+        await self._pressed()
+        await self._keeping.finish(self._patience.work)  # WeCom sends nothing again: what came until now counts
         if self._connection.displaced:
             self._displaced_at = self._connection.changed
         self._reach.line = self._connection = self._running = None
+
+    async def _pressed(self) -> None:
+        if self._pressing:
+            await asyncio.wait(set(self._pressing), timeout=self._patience.work)
 
     def _heard(self, frame: Frame) -> None:
         """Take one message or event. Called while the connection reads: nothing here may wait."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
@@ -52,9 +53,7 @@ class Line(Protocol):
 
     def unavailable(self) -> PlatformError | None: ...
 
-    async def ask(
-        self, cmd: str, body: Body | None = None, *, req_id: str = "", patience: float | None = None
-    ) -> Frame: ...
+    async def ask(self, cmd: str, body: Body | None = None, *, req_id: str = "") -> Frame: ...
 
 
 def interval(sent: int) -> float:
@@ -62,7 +61,7 @@ def interval(sent: int) -> float:
 
     The first ones follow quickly, as an answer is written; the budget of a minute then still lasts for a minute.
     """
-    return 0.8 + sent / 6
+    return 0.8 + sent / 3
 
 
 class Reach:
@@ -79,7 +78,7 @@ class Reach:
         self._calls: dict[str, Call] = {}
         self._minute = Budget(MINUTE, 60 * _MARGIN, passing=PASSING_MINUTE)
         self._hour = Budget(HOUR, 3600 * _MARGIN, passing=PASSING_HOUR)
-        self._uploads = ((Budget(UPLOADS_MINUTE, 60 * _MARGIN)), Budget(UPLOADS_HOUR, 3600 * _MARGIN))
+        self._uploads = (Budget(UPLOADS_MINUTE, 60 * _MARGIN), Budget(UPLOADS_HOUR, 3600 * _MARGIN))
         self._passed: dict[str, float] = {}  # when a conversation was last sent progress
         self.line: Line | None = None
         self.session = 0  # counts connections: what came by an earlier one cannot be answered
@@ -113,19 +112,19 @@ class Reach:
         if error is not None:
             raise error
 
-    async def ask(self, cmd: str, body: Body, *, req_id: str = "", patience: float | None = None) -> Frame:
+    async def ask(self, cmd: str, body: Body) -> Frame:
         """Ask over the connection, whatever the pace. Raises what Connection.ask raises."""
-        self.check()
-        assert self.line is not None
-        return await self.line.ask(cmd, body, req_id=req_id, patience=patience)
+        return await self._ask(cmd, body, "")
+
+    async def respond(self, cmd: str, body: Body, call: Call, place: Place) -> Frame:
+        """Answer what came. Wait with `pace` first. Raises what Connection.ask raises."""
+        with self._heeding(place):
+            return await self._ask(cmd, body, call.req_id)
 
     async def send(self, place: Place, body: Body) -> Frame:
-        """Send a message that is no answer. Wait with `pace` first."""
-        try:
-            return await self.ask(frames.SEND, frames.sent_to(place, body))
-        except Busy as error:
-            self.hold(place, error)
-            raise
+        """Send a message that is no answer. Wait with `pace` first. Raises what Connection.ask raises."""
+        with self._heeding(place):
+            return await self._ask(frames.SEND, frames.sent_to(place, body), "")
 
     async def pace(self, place: Place) -> None:
         """Count a message that matters, and wait for its turn. Raises Busy when that is far off."""
@@ -147,9 +146,19 @@ class Reach:
         self._minute.take(key, now)
         self._hour.take(key, now)
 
-    def hold(self, place: Place, busy: Busy) -> None:
-        """WeCom says that a conversation has had enough."""
-        self._minute.hold(place.target, self._clock() + (busy.after or 0.0))
+    async def _ask(self, cmd: str, body: Body, req_id: str) -> Frame:
+        self.check()
+        assert self.line is not None
+        return await self.line.ask(cmd, body, req_id=req_id)
+
+    @contextmanager
+    def _heeding(self, place: Place) -> Iterator[None]:
+        """Leave a conversation alone for a while when WeCom says that it has had enough."""
+        try:
+            yield
+        except Busy as error:
+            self._minute.hold(place.target, self._clock() + (error.after or 0.0))
+            raise
 
     async def _turn(self, budgets: list[tuple[Budget, str]]) -> None:
         now = self._clock()

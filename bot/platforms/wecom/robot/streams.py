@@ -16,7 +16,7 @@ from bot.platforms.base import PlatformError
 from bot.platforms.wecom.places import Place
 from bot.platforms.wecom.robot import frames
 from bot.platforms.wecom.robot.codes import Busy, Unsure, WindowClosed
-from bot.platforms.wecom.robot.reach import Reach
+from bot.platforms.wecom.robot.reach import Call, Reach
 from bot.platforms.wecom.texts import cut
 
 log = logging.getLogger("moqi.wecom")
@@ -31,7 +31,7 @@ class Stream:
     """A stream that is open."""
 
     id: str
-    req_id: str  # of the message it answers
+    call: Call  # what it answers
     session: int  # the connection that came by
     person: str
     place: Place
@@ -78,7 +78,7 @@ class Streams:
         stream.rated = bool(feedback)
         try:
             body = frames.stream(stream.id, stream.text, finish=False, feedback=feedback)
-            await self._reach.ask(frames.RESPOND, body, req_id=stream.req_id)
+            await self._reach.respond(frames.RESPOND, body, stream.call, stream.place)
         except Unsure:
             self._watch(stream)  # it may stand there, and then it must be ended
             raise
@@ -100,12 +100,9 @@ class Streams:
             stream.text = text  # also where no answer comes: what is said next replaces it
             try:
                 body = frames.stream(stream.id, text, finish=False)
-                await self._reach.ask(frames.RESPOND, body, req_id=stream.req_id)
+                await self._reach.respond(frames.RESPOND, body, stream.call, stream.place)
             except WindowClosed:
                 self._drop(stream)
-                raise
-            except Busy as error:
-                self._reach.hold(stream.place, error)
                 raise
 
     async def finish(self, stream: Stream, text: str) -> None:
@@ -113,7 +110,7 @@ class Streams:
         async with stream.writing:
             if self.get(stream.id) is not stream:
                 raise WindowClosed("the stream is over")
-            await finish(self._reach, stream.id, stream.req_id, text)
+            await finish(self._reach, stream.id, stream.call, stream.place, text)
             self._drop(stream)
 
     async def close(self) -> None:
@@ -155,16 +152,16 @@ class Streams:
             self._drop(stream)
 
 
-async def finish(reach: Reach, name: str, req_id: str, text: str, feedback: str = "") -> None:
+async def finish(reach: Reach, name: str, call: Call, place: Place, text: str, feedback: str = "") -> None:
     """Say the last, or the only, frame of a stream: not answered, once more, for the same again does no harm.
 
     Raises WindowClosed when it cannot be said there, Unsure when it may stand there.
     """
     body = frames.stream(name, text, finish=True, feedback=feedback)
     try:
-        await reach.ask(frames.RESPOND, body, req_id=req_id)
+        await reach.respond(frames.RESPOND, body, call, place)
     except Unsure:
         try:
-            await reach.ask(frames.RESPOND, body, req_id=req_id)
+            await reach.respond(frames.RESPOND, body, call, place)
         except PlatformError as error:  # whatever it says: the first one may have been taken
             raise Unsure(f"the end of a stream was not answered, and then: {error}") from error

@@ -20,9 +20,10 @@ from bot.events import ChatEvent
 from bot.platforms.feishu import connection, frames
 from bot.platforms.feishu.connection import Patience, pause
 from bot.platforms.feishu.endpoint import Wishes, explain
-from bot.platforms.feishu.listener import Listener, Rhythm
+from bot.platforms.feishu.listener import Listener
 from bot.platforms.feishu.platform import FeishuPlatform
 from bot.platforms.feishu.settings import FeishuSettings
+from bot.platforms.holding import Rhythm
 from storage import inbox, leases
 from storage.database import Database
 from storage.migrations import migrate

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
 from bot.platforms.base import Blocked, Enclosed, Outgoing, PlatformError, Retry, Undelivered
 from bot.platforms.wecom.channel import Images
+from bot.platforms.wecom.people import People
 from bot.platforms.wecom.places import Place, Way, chat_id, place_of
 from bot.platforms.wecom.platform import WAY, WecomPlatform, ways
 from bot.reply import Reply
+from storage.database import Database
+from storage.migrations import migrate
 from storage.records import ChatType, Origin
 
 
@@ -52,6 +55,15 @@ def message(chat: str = "wrGroup", receipt: Mapping[str, Any] | None = None, **r
     return Outgoing(key="job-1-card", origin=origin(chat), reply=Reply(**reply), receipt=receipt or {})
 
 
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[People]:
+    """Nobody whom the robot calls by another id."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('people') / 'moqi.db'}"
+    migrate(url)
+    with Database.open(url) as db:
+        yield People(None, db)
+
+
 EVERYTHING = {Way.ROBOT: 1, Way.APP: 1, Way.WEBHOOK: 1}
 APP, ROBOT = Place(way=Way.APP, target="zhangsan"), Place(way=Way.ROBOT, target="zhangsan")
 GROUP = Place(way=Way.ROBOT, target="wrGroup", group=True)
@@ -81,9 +93,9 @@ def test_a_place_is_found_again_by_its_chat(chat: str) -> None:
     assert chat_id(place_of(origin(chat))) == chat
 
 
-async def test_the_next_way_only_when_the_one_before_is_provably_gone() -> None:
+async def test_the_next_way_only_when_the_one_before_is_provably_gone(people: People) -> None:
     robot, app = Line(Undelivered("the robot is no longer in the group")), Line()
-    wecom = WecomPlatform({Way.ROBOT: robot, Way.APP: app}, nothing)
+    wecom = WecomPlatform({Way.ROBOT: robot, Way.APP: app}, people, nothing)
     assert await wecom.post(message(), {}) == {"message_id": "app-1", WAY: "app"}
     robot.error = Retry("no answer: perhaps it is there")
     with pytest.raises(Retry) as unclear:
@@ -95,17 +107,17 @@ async def test_the_next_way_only_when_the_one_before_is_provably_gone() -> None:
     assert len(app.taken) == 1
 
 
-async def test_a_later_try_begins_where_the_last_one_was() -> None:
+async def test_a_later_try_begins_where_the_last_one_was(people: People) -> None:
     robot, app = Line(), Line(Retry("busy"))
-    wecom = WecomPlatform({Way.ROBOT: robot, Way.APP: app}, nothing)
+    wecom = WecomPlatform({Way.ROBOT: robot, Way.APP: app}, people, nothing)
     with pytest.raises(Retry):
         await wecom.post(message(receipt={WAY: "app"}), {})
     assert not robot.taken
 
 
-async def test_a_message_changes_where_it_is_and_an_outcome_finds_another_way() -> None:
+async def test_a_message_changes_where_it_is_and_an_outcome_finds_another_way(people: People) -> None:
     robot, app = Line(), Line()
-    wecom = WecomPlatform({Way.ROBOT: robot, Way.APP: app}, nothing)
+    wecom = WecomPlatform({Way.ROBOT: robot, Way.APP: app}, people, nothing)
     shown = {"message_id": "robot-1", WAY: "robot"}
     assert (await wecom.update(shown, message(state="running"), {}))[WAY] == "robot"
     robot.error = Undelivered("the stream is over and the group is gone")
@@ -119,13 +131,13 @@ async def test_a_message_changes_where_it_is_and_an_outcome_finds_another_way() 
     assert [verb for verb, _, _ in app.taken] == ["post", "post"]
 
 
-async def test_a_chat_that_nothing_reaches_says_so() -> None:
-    wecom = WecomPlatform({Way.APP: Line()}, nothing)
+async def test_a_chat_that_nothing_reaches_says_so(people: People) -> None:
+    wecom = WecomPlatform({Way.APP: Line()}, people, nothing)
     with pytest.raises(Undelivered, match="nothing that is enabled"):
         await wecom.post(message("webhook:设计群"), {})
 
 
-async def test_a_channel_for_two_ways_is_closed_once() -> None:
+async def test_a_channel_for_two_ways_is_closed_once(people: People) -> None:
     line = Line()
-    await WecomPlatform({Way.ROBOT: line, Way.APP: line}, nothing).close()
+    await WecomPlatform({Way.ROBOT: line, Way.APP: line}, people, nothing).close()
     assert len(line.taken) == 1

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection as Transaction
@@ -30,7 +30,8 @@ from storage.records import Origin, utcnow
 from storage.tables import inbox as inbox_table
 from tests.simulators.wecom import WecomSimulator
 
-SOON = Patience(dial=2.0, answer=0.5, ping=0.2, retry=0.02, refused=30.0, work=2.0)
+SOON = Patience(dial=5.0, retry=0.02, refused=30.0, work=2.0)
+BRISK = replace(SOON, answer=0.6, ping=0.3)  # where something shall not be answered
 QUICK = Rhythm(hold=0.8, renew=0.1, look=0.1, again=0.02)
 
 

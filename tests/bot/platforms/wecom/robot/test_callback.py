@@ -19,6 +19,7 @@ from bot.context import Pressed, Shown
 from bot.delivery import Cards, Sender, reply_row
 from bot.events import ChatEvent
 from bot.platforms.base import Retry, Undelivered
+from bot.platforms.wecom.people import People
 from bot.platforms.wecom.places import Way, place_of
 from bot.platforms.wecom.platform import WecomPlatform
 from bot.platforms.wecom.robot import pulled
@@ -421,7 +422,7 @@ async def test_the_delivery_loop_sends_by_it_as_by_any_platform(bot: Bot, db: Da
     """Put off while WeCom does not come, and that counts for no try; sent once it has come."""
     bot.wecom.sender.refresh_seconds = 1.0
     await bot.say("/help")
-    platform = WecomPlatform({Way.ROBOT: bot.robot}, nothing)
+    platform = WecomPlatform({Way.ROBOT: bot.robot}, People(None, db), nothing)
     sender = Sender(db, {"wecom": platform}, lambda conn, one: Reply.from_json(one.body), lambda asset: b"", Cards())
     db.run_sync(reply_row, "event-1", bot.house.last(), Reply(text="帮助"), utcnow())
     running = asyncio.create_task(sender.run())
