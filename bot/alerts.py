@@ -15,7 +15,7 @@ from bot.delivery import reply_row
 from bot.groups import origin
 from bot.replies.language import Language
 from bot.reply import Reply
-from storage import audit, outbox, users
+from storage import audit, links, outbox, users
 from storage.records import ChatType, Identity, Origin, utcnow
 
 log = logging.getLogger("moqi.alerts")
@@ -78,7 +78,7 @@ def _reachable(conn: Connection, through: Collection[str]) -> list[tuple[int, Id
     return [
         (admin.id, identity)
         for admin in users.admins(conn)
-        for identity in users.identities_of(conn, admin.id)
+        for identity in links.addresses(conn, admin.id)
         if identity.platform in through
     ]
 

@@ -59,7 +59,8 @@ def due(conn: Connection, platform: str, before: datetime, limit: int) -> list[s
     statement = select(links.c.alias).where(
         links.c.platform == platform, or_(links.c.asked_at.is_(None), links.c.asked_at < before)
     )
-    return list(conn.execute(statement.order_by(links.c.asked_at, links.c.alias).limit(limit)).scalars())
+    longest_first = (links.c.asked_at.is_not(None), links.c.asked_at, links.c.alias)
+    return list(conn.execute(statement.order_by(*longest_first).limit(limit)).scalars())
 
 
 def unexplained(conn: Connection, platform: str, external_ids: Iterable[str] | None = None) -> set[str]:
@@ -76,6 +77,18 @@ def aliases(conn: Connection, platform: str, external_id: str) -> list[str]:
     statement = select(links.c.alias).where(links.c.platform == platform, known)
     newest_first = (links.c.asked_at.is_(None), links.c.asked_at.desc(), links.c.alias)
     return list(conn.execute(statement.order_by(*newest_first)).scalars())
+
+
+def real(conn: Connection, platform: str, own: str) -> str:
+    """Who somebody really is whom an alias stood for; empty when no alias did, or nobody explained it."""
+    statement = select(links.c.external_id).where(links.c.platform == platform, links.c.own == own)
+    return conn.execute(statement.order_by(links.c.asked_at.desc()).limit(1)).scalar_one_or_none() or ""
+
+
+def addresses(conn: Connection, user_id: int) -> list[Identity]:
+    """A person's identities without those that are only another name for one of the others."""
+    known = users.identities_of(conn, user_id)
+    return [one for one in known if real(conn, one.platform, one.external_id) in ("", one.external_id)]
 
 
 def apart(conn: Connection) -> list[tuple[Identity, Identity]]:

@@ -88,6 +88,15 @@ class Directory(directory.Directory):
         log.log(level, "some of WeCom's people stay without name or department: %s", error, extra={"action": "hidden"})
 
 
+def open_people(client: Caller | None, db: Database) -> tuple[People, Directory | None]:
+    """Who WeCom's people are and what there is to know of them; without an app (`client`) there is no directory.
+
+    Whoever opens them closes People; Directory.run() runs both.
+    """
+    known = People(client, db)
+    return known, None if client is None else Directory(client, known, db)
+
+
 def person_of(asked: str, answer: Mapping[str, Any]) -> Person | None:
     """What user/get tells of the member that was asked for; None when it is nothing. Pure."""
     if not answer:

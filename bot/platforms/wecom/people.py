@@ -17,8 +17,8 @@ from datetime import timedelta
 from typing import Any, Final, Protocol
 
 from bot.events import ChatEvent
-from bot.platforms.base import PlatformError, Retry, Unconfigured
-from bot.platforms.wecom.places import PLATFORM, Way, place_of, userid
+from bot.platforms.base import PlatformError, Retry, Unconfigured, Undelivered
+from bot.platforms.wecom.places import PLATFORM, Place, Way, place_of, userid
 from bot.platforms.wecom.settings import Wecom
 from storage import links
 from storage.database import Database
@@ -33,6 +33,7 @@ AT_ONCE: Final = 1000  # ids that one call may name
 _PATH: Final = "batch/openuserid_to_userid"
 _AGAIN: Final = 30.0  # seconds until the next call after a failure that may pass
 _UNTIL_REPAIRED: Final = 600.0  # and after one that an operator has to mend
+_REFUSALS: Final = 24  # calls of a batch that may be refused: an id among a thousand is found by ten
 _LOOK: Final = 300.0  # seconds between two looks at what nobody has explained yet
 _MANY: Final = 20_000  # ids remembered in this process
 
@@ -67,6 +68,7 @@ class People:
         self._sleep = sleep
         self._known: dict[str, str] = {}  # robot's id -> userid
         self._noted: set[str] = set()  # met while nobody could explain them
+        self._refused: set[str] = set()  # ids that WeCom does not take for any: only `run` asks about them again
         self._waiting: dict[str, None] = {}  # ids to ask about, in the order they came
         self._asked: dict[str, asyncio.Future[None]] = {}  # those, and those that are being asked about
         self._asking: asyncio.Task[None] | None = None  # one call at a time; what comes meanwhile goes with the next
@@ -85,10 +87,18 @@ class People:
             return _renamed(event, {one: userid(one) for one in ids})
         return _renamed(event, {**{one: userid(one) for one in ids}, **await self._userids(ids)})
 
-    async def robot_id(self, external_id: str) -> str:
-        """What the robot calls somebody, to write to them; empty when it never met them."""
-        found = await self._db.read(links.aliases, PLATFORM, userid(external_id))
-        return found[0] if found else ""
+    async def address(self, place: Place) -> Place:
+        """The place as its channel calls it: people by the robot's own id for them, by their userid for the app.
+
+        Somebody of whom nothing else is known is called as they are here. Raises StorageError.
+        """
+        person = userid(place.target)
+        if place.way is Way.ROBOT and not place.group:
+            found = await self._db.read(links.aliases, PLATFORM, person)
+            return replace(place, target=found[0] if found else place.target)
+        if place.way is Way.APP:
+            return replace(place, target=await self._db.read(links.real, PLATFORM, person) or person)
+        return place
 
     @property
     def complaint(self) -> str:
@@ -125,8 +135,9 @@ class People:
         found = await self._db.read(links.of, PLATFORM, ids)
         self._remember({one: link.external_id for one, link in found.items() if link.external_id})
         unknown = [one for one in ids if one not in self._known]
-        if unknown and self._may_ask():
-            answers = self._ask(unknown)
+        to_ask = [one for one in unknown if one not in self._refused]
+        if to_ask and self._may_ask():
+            answers = self._ask(to_ask)
             if not self._late:
                 _, pending = await asyncio.wait(answers, timeout=self._patience)
                 self._late = bool(pending)
@@ -162,27 +173,34 @@ class People:
                 self._failed(error)
                 ids = list(self._asked)
             else:
-                self._remember(told)
-                self._noted.difference_update(told)
-                self._late, self._trouble = False, ""
+                self._learned(ids, told)
             finally:
                 for one in ids:
                     self._asked.pop(one).set_result(None)
 
     async def _told(self, ids: list[str]) -> dict[str, str]:
-        """What WeCom says of these ids. One that is no encrypted id comes back as invalid: it is a userid already.
-
-        So does one of somebody outside the app's range; that is why each is asked for again after a day.
-        """
+        """What WeCom says of these ids; one for which it refuses the others is left out, found by halves."""
         assert self._client is not None
-        answer = await self._client.call("POST", _PATH, data={"open_userid_list": ids})
-        told = {one: userid(one) for one in ids}
-        pairs = answer.get("userid_list")
-        for pair in pairs if isinstance(pairs, list) else ():
-            robots, real = (pair.get("open_userid"), pair.get("userid")) if isinstance(pair, Mapping) else (None, None)
-            if robots in told and isinstance(real, str) and userid(real):
-                told[robots] = userid(real)
+        told: dict[str, str] = {}
+        groups, refusals = [ids], 0
+        while groups:
+            some = groups.pop()
+            try:
+                told |= userids(some, await self._client.call("POST", _PATH, data={"open_userid_list": some}))
+            except Undelivered as error:
+                refusals += 1
+                if refusals > _REFUSALS:
+                    raise
+                log.info("robots' ids are asked about by halves: %s", error)
+                half = len(some) // 2
+                groups += [some[half:], some[:half]] if half else []
         return told
+
+    def _learned(self, ids: Iterable[str], told: Mapping[str, str]) -> None:
+        self._remember(told)
+        self._noted.difference_update(told)
+        self._refused = (self._refused - told.keys()) | (set(ids) - told.keys())
+        self._late, self._trouble = False, ""
 
     def _failed(self, error: PlatformError | StorageError) -> None:
         rest = _UNTIL_REPAIRED if isinstance(error, Unconfigured) else _AGAIN
@@ -201,6 +219,20 @@ class People:
         if len(self._known) > _MANY:
             self._known.clear()
         self._known |= told
+
+
+def userids(ids: Iterable[str], answer: Mapping[str, Any]) -> dict[str, str]:
+    """Whose these ids are by WeCom's answer. One that is no encrypted id comes back as invalid: it is a userid already.
+
+    So does one of somebody outside the app's range; that is why each is asked for again after a day. Pure.
+    """
+    told = {one: userid(one) for one in ids}
+    pairs = answer.get("userid_list")
+    for pair in pairs if isinstance(pairs, list) else ():
+        robots, real = (pair.get("open_userid"), pair.get("userid")) if isinstance(pair, Mapping) else (None, None)
+        if isinstance(robots, str) and robots in told and isinstance(real, str) and userid(real):
+            told[robots] = userid(real)
+    return told
 
 
 def _renamed(event: ChatEvent, userids: Mapping[str, str]) -> ChatEvent:

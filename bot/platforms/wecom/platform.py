@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from bot.events import ChatEvent
@@ -89,6 +88,8 @@ class WecomPlatform:
         taken = message.receipt.get(WAY)  # by an earlier try: those before it are gone
         first = next((number for number, one in enumerate(places) if one.way == taken), 0)
         for number, place in enumerate(places[first:], first + 1):
+            if number > first + 1:  # before anything is there: a try after a crash must not begin with another way
+                await message.keep({WAY: place.way.value})
             try:
                 return await self._by(place, message, lambda way, place: way.post(place, message, images))
             except Blocked:
@@ -102,17 +103,11 @@ class WecomPlatform:
     async def _by(self, place: Place, message: Outgoing, send: Send) -> dict[str, Any]:
         """One try; whatever comes of it, its receipt names the way."""
         try:
-            receipt = await send(self._channels[place.way], await self._known(place, message.origin))
+            receipt = await send(self._channels[place.way], await self._people.address(place))
         except PlatformError as error:
             error.receipt = {**error.receipt, WAY: place.way.value}
             raise
         return {**receipt, WAY: place.way.value}
-
-    async def _known(self, place: Place, origin: Origin) -> Place:
-        """The place as its product knows it: the robot may call a member otherwise than by their userid."""
-        if place.way is not Way.ROBOT or place.target != origin.sender:
-            return place
-        return replace(place, target=await self._people.robot_id(place.target) or place.target)
 
 
 def ways(origin: Origin, enabled: Mapping[Way, object]) -> Iterator[Place]:

@@ -79,11 +79,12 @@ def plain(reply: Reply) -> str:
     return _joined(sections)
 
 
-def card(reply: Reply, task_id: str, notice: str = "", *, votes: bool = True) -> Card | None:
+def card(reply: Reply, task_id: str, notice: str = "", *, votes: bool = True, brief: bool = False) -> Card | None:
     """A card of what the reply offers to press (button_interaction), or None when that is nothing.
 
     `task_id` comes back with a press (see `task_id_of`). `notice` is what the last press did. Without `votes`, 👍 👎
-    are left out: the robot has its own under a streamed text. Raises ValueError for a task_id that WeCom refuses.
+    are left out: the robot has its own under a streamed text. A `brief` one stands below a text that says it all.
+    Raises ValueError for a task_id that WeCom refuses.
     """
     if not _TASK_ID.fullmatch(task_id):
         raise ValueError(f"a card's task_id has 1 to 128 of the characters 0-9 A-Z a-z _ @ -, not {task_id!r}")
@@ -94,13 +95,14 @@ def card(reply: Reply, task_id: str, notice: str = "", *, votes: bool = True) ->
     built: Card = {"card_type": "button_interaction", "main_title": {"title": title}}
     if reply.title and visible(reply.text):
         built["main_title"]["desc"] = _short(bare(reply.text), _DESCRIPTION)
-    if said := notice or reply.note:
+    typed = bare(reply.form.hint) if reply.form is not None else ""  # what a card has no place to fill in
+    if said := notice or ("" if brief else " · ".join(filter(visible, (reply.note, typed)))):
         built["sub_title_text"] = _short(said, _SUBTITLE)
     fields = [
         {"keyname": _short(name, _FIELD_NAME), "value": _short(value, _FIELD_VALUE)}
         for name, value in [field for field in reply.fields if visible(field[0])][:MAX_FIELDS]
     ]
-    if fields:
+    if fields and not brief:
         built["horizontal_content_list"] = fields
     several = next((group for group in groups if len(group) > 1), None)
     if several is not None:

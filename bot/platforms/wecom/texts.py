@@ -75,8 +75,8 @@ def bold(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """Text in a code span, where one can be: no character in it can be escaped, so tags are broken up here too."""
-    inner = " ".join(clean(text).splitlines()).replace("`", _ALIKE["`"])
+    """Text in a code span, where one can be: no character in it can be escaped, so tags and links are broken up too."""
+    inner = " ".join(clean(text).splitlines()).replace("`", _ALIKE["`"]).replace("](", f"]{UNSEEN}(")
     return f"`{re.sub(_TAG, '<' + UNSEEN, inner)}`"
 
 

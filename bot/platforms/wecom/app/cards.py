@@ -77,8 +77,13 @@ def overtaken(message: Outgoing) -> bool:
 
 
 def says_all(card: Card, reply: Reply) -> bool:
-    """Whether a card shows the whole reply, uncut, so that no text is needed beside it."""
-    if reply.pictures or reply.sources or (reply.form is not None and reply.form.hint):
+    """Whether a card shows the whole reply, uncut, so that no text is needed beside it.
+
+    Beside pictures it need not be uncut: who ordered them knows the order, and they make themselves heard.
+    """
+    if reply.pictures:
+        return True
+    if reply.sources or (reply.form is not None and reply.form.hint):
         return False
     main = card["main_title"]
     rows = [(row["keyname"], row["value"]) for row in card.get("horizontal_content_list", ())]

@@ -76,7 +76,9 @@ class AppChannel:
             alone = done.trying.get("step") == _CARD or cards.overtaken(message)
             shown = card is not None and (reply.state in cards.PASSING or cards.says_all(card, reply))
             if not (alone or shown):
-                await self._say(done, member, reply, images, scope, pressable=card is not None)
+                await self._say(done, member, reply, scope, pressable=card is not None)
+            if not alone and reply.state not in cards.PASSING:
+                await self._show(done, member, reply, images)
             if card is not None:
                 await self._send_card(done, member, task, card)
             return done.receipt
@@ -96,7 +98,8 @@ class AppChannel:
             card = cards.card_of(reply, task or render.task_id_of(scope))
             quiet = card is not None and cards.says_all(card, reply) and reply.state != "failed"
             if not (quiet or reply.tidies):  # a change makes no sound: who waits is to hear of it
-                await self._say(done, member, reply, images, scope, pressable=card is not None)
+                await self._say(done, member, reply, scope, pressable=card is not None)
+            await self._show(done, member, reply, images)
             changed = bool(task) and await self._change(done, member, receipt, card, reply.title)
             if changed or reply.tidies:
                 done.card = {"task": task}
@@ -148,12 +151,13 @@ class AppChannel:
 
     # What goes out ----------------------------------------------------------------------------------------------------
 
-    async def _say(
-        self, done: Achieved, member: str, reply: Reply, images: Images, scope: str, *, pressable: bool
-    ) -> None:
-        """What there is to read, then what there is to see."""
+    async def _say(self, done: Achieved, member: str, reply: Reply, scope: str, *, pressable: bool) -> None:
+        """What there is to read."""
         for number, text in enumerate(cards.texts(reply, scope, self._cut, pressable=pressable), 1):
             await self._send(done, member, f"text-{number}", "text", {"content": text})
+
+    async def _show(self, done: Achieved, member: str, reply: Reply, images: Images) -> None:
+        """What there is to see."""
         for picture in reply.pictures:
             await self._send_picture(done, member, picture, images)
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from bot.platforms.base import Elsewhere, PlatformError, Unconfigured
 from bot.platforms.wecom.robot import frames
@@ -33,7 +34,7 @@ _quiet.setLevel(logging.INFO)
 MAX_FRAME: Final = 4_000_000  # bytes
 LONGEST: Final = 30.0  # seconds between two tries to connect
 SPREAD: Final = 0.2  # seconds before the first one: what people write meanwhile is lost
-STEADY: Final = 1.0  # seconds after which a connection was a good one
+STEADY: Final = 1.0  # seconds that a good connection lasts
 MISSED: Final = 2  # pings in a row without an answer: the connection is dead
 DISPLACED: Final = "disconnected_event"
 
@@ -49,6 +50,7 @@ class Patience:
     ping: float = 30.0  # between two pings, and for the answer to one
     retry: float = 1.0  # before the second try to connect; then twice as long each time
     refused: float = 600.0  # until a refused secret is tried again: somebody has to set it right
+    keep: float = 0.5  # until events that could not be kept are tried again; then twice as long each time
     work: float = 5.0  # for what is in hand, when we stop
 
 
@@ -65,6 +67,13 @@ def pause(attempt: int, chance: float, retry: float = 1.0) -> float:
     if attempt == 0:
         return chance * min(SPREAD, retry)
     return (0.5 + chance / 2) * min(retry * 2.0 ** min(attempt - 1, 10), LONGEST)
+
+
+def following(attempt: int, lasted: float | None, steady: float = STEADY) -> int:
+    """The number of the next try, after a connection that lasted so many seconds; None = it did not come about."""
+    if lasted is None:
+        return attempt + 1
+    return 0 if lasted >= steady else 1  # one that ends at once must not become a loop
 
 
 class Connection:
@@ -101,13 +110,13 @@ class Connection:
         if self._wait:
             await self._rest(self._wait)
         while not self._stopping.is_set():
-            good = await self._try()
+            lasted = await self._try()
             if self._stopping.is_set():
                 return
             if self.displaced:
                 log.error("wecom: %s", self.problem, extra={"action": "wecom-displaced"})
                 return
-            attempt = 0 if good else attempt + 1
+            attempt = following(attempt, lasted, min(STEADY, self._patience.retry))
             seconds = pause(attempt, random.random(), self._patience.retry)
             if self.refused:
                 seconds = max(seconds, self._patience.refused)
@@ -173,8 +182,8 @@ class Connection:
             raise Unsure(f"the connection ended before {cmd} was answered")
         return answer
 
-    async def _try(self) -> bool:
-        """One connection from its opening to its end; whether it was a good one. Sets `problem`."""
+    async def _try(self) -> float | None:
+        """One connection from its opening to its end; how many seconds it lasted, if it came about. Sets `problem`."""
         since = None
         try:
             line = await self._dial()
@@ -200,7 +209,7 @@ class Connection:
                 "another program has taken the robot over: a robot has one connection. Stop the other one, or give it"
                 " a robot of its own, then restart this server"
             )
-        return since is not None and time.monotonic() - since >= min(STEADY, self._patience.retry)
+        return None if since is None else time.monotonic() - since
 
     async def _dial(self) -> ClientConnection:
         from websockets.asyncio.client import connect
@@ -218,7 +227,8 @@ class Connection:
         except InvalidStatus as error:
             raise NotConnected(f"WeCom answers HTTP {error.response.status_code}: a proxy, or an outage") from None
         except (OSError, TimeoutError, WebSocketException) as error:
-            raise NotConnected(f"{self._settings.ws_url} cannot be reached: {type(error).__name__}") from None
+            host = urlsplit(self._settings.ws_url).netloc  # what follows it might be a secret
+            raise NotConnected(f"{host} cannot be reached: {type(error).__name__}") from None
 
     async def _subscribe(self, line: ClientConnection) -> None:
         """Say which robot we are. Events may come before the answer to that: it is found by its req_id."""

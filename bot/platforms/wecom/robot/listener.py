@@ -127,7 +127,7 @@ class RobotListener:
         self._reach = reach
         self._patience = patience
         self._pause = pause
-        self._keeping = Keeping(accept, rhythm.again)
+        self._keeping = Keeping(accept, patience.keep)
         lease = f"long-connection:wecom:{settings.bot_id}"
         self._holding = Holding("wecom robot", lease, db, self._open, self._shut, rhythm=rhythm)
         self._connection: Connection | None = None

@@ -16,7 +16,7 @@ from sqlalchemy import update
 from bot.events import ChatEvent
 from bot.platforms.directory import Person, Place
 from bot.platforms.wecom.app.client import WecomClient
-from bot.platforms.wecom.directory import Directory, person_of, place_of
+from bot.platforms.wecom.directory import Directory, open_people, person_of, place_of
 from bot.platforms.wecom.people import People
 from bot.platforms.wecom.places import PLATFORM
 from bot.platforms.wecom.settings import WecomApp
@@ -237,6 +237,11 @@ async def test_what_the_robot_calls_somebody_is_no_userid(
     await until(lambda: not directory._waiting)
     assert asked(client, "user") == 0
     assert fetched(db, strange.sender.external_id) is None
+
+
+def test_without_an_app_there_is_nobody_to_ask(db: Database, client: Asking) -> None:
+    assert open_people(None, db)[1] is None
+    assert isinstance(open_people(client, db)[1], Directory)
 
 
 # --- what is told -------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,11 @@ import pytest
 from sqlalchemy import update
 
 from bot.events import ChatEvent, Mention
-from bot.platforms.base import Recognising, Retry, Unconfigured
+from bot.platforms.base import Recognising, Retry, Unconfigured, Undelivered
 from bot.platforms.wecom import people
 from bot.platforms.wecom.app.client import WecomClient
 from bot.platforms.wecom.people import Caller, People
-from bot.platforms.wecom.places import PLATFORM
+from bot.platforms.wecom.places import PLATFORM, Place, Way
 from bot.platforms.wecom.settings import Wecom, WecomApp
 from scheduler import joining, queue, quota
 from scheduler.policy import Policy
@@ -144,8 +145,14 @@ async def test_trap_16_robot_and_app_are_one_person_and_one_quota(
     ]
     assert len(set(whose)) == 1
     assert await left(db, whose[0]) == 5 - 3
-    assert await known.robot_id("ZhangSan") == robots
-    assert await known.robot_id("alice") == ""
+    directly = Place(way=Way.ROBOT, target="zhangsan")
+    assert await known.address(directly) == replace(directly, target=robots)
+    for other in (
+        Place(way=Way.APP, target="zhangsan"),
+        Place(way=Way.ROBOT, target="wrG", group=True),
+        Place(way=Way.ROBOT, target="alice"),
+    ):
+        assert await known.address(other) == other
     assert isinstance(known, Recognising)
     assert asked(wecom) == 1
 
@@ -182,7 +189,8 @@ async def test_who_writes_while_the_api_is_down_is_served_and_joined_later(
     assert known.complaint
     assert await db.read(links.count, PLATFORM) == (1, 1)
     assert await db.read(links.unexplained, PLATFORM) == {robots.lower()}
-    assert await known.robot_id(robots.lower()) == robots  # their answers still find them
+    theirs = Place(way=Way.ROBOT, target=robots.lower())
+    assert await known.address(theirs) == replace(theirs, target=robots)  # their answers find them
     real = await order(db, known, event("zhangsan", by="app"), "b")  # meanwhile by the other door
     assert temporary == [temporary[0]] * 2 != [real] * 2
     wecom.world.faults.clear()
@@ -191,6 +199,10 @@ async def test_who_writes_while_the_api_is_down_is_served_and_joined_later(
     assert not known.complaint
     assert await db.run(joining.settle, ZONE, utcnow()) == temporary[:1]
     assert await left(db, real) == 5 - 4
+    for way, target in ((Way.ROBOT, robots), (Way.APP, "zhangsan")):  # what was ordered meanwhile goes on
+        assert (await known.address(replace(theirs, way=way))).target == target
+    assert await db.read(links.addresses, real) == [Identity(platform=PLATFORM, external_id="zhangsan")]
+    assert len(await db.read(users.identities_of, real)) == 2
     await known.close()
 
 
@@ -277,15 +289,45 @@ async def test_how_long_a_failure_keeps_us_from_asking(
     await known.close()
 
 
-async def test_answers_that_make_no_sense_change_nobody(db: Database) -> None:
-    class Odd:
-        async def call(self, verb: str, path: str, params: Any = None, data: Any = None) -> dict[str, Any]:
-            return {"userid_list": ["x", {"open_userid": "woMine"}, {"open_userid": "other", "userid": "admin"}, None]}
+async def test_an_id_for_which_all_are_refused_keeps_nobody_from_being_recognised(db: Database) -> None:
+    asked: list[list[str]] = []
 
-    known = People(Odd(), db, patience=20)
-    assert (await known.recognise(event("woMine"))).sender.external_id == "womine"
-    assert (await db.read(links.of, PLATFORM, ["other"])) == {}
+    class Picky:
+        async def call(self, verb: str, path: str, params: Any = None, data: Any = None) -> dict[str, Any]:
+            ids = data["open_userid_list"]
+            asked.append(ids)
+            await asyncio.sleep(0)
+            if "woBad" in ids:
+                raise Undelivered("40058")
+            return {"userid_list": [{"open_userid": one, "userid": one.removeprefix("wo")} for one in ids]}
+
+    known = People(Picky(), db, patience=20)
+    ids = ["woBad", *(f"woUser{number}" for number in range(100))]
+    told = await asyncio.gather(*(known.recognise(event(one)) for one in ids))
+    assert [one.sender.external_id for one in told] == ["wobad", *(f"user{number}" for number in range(100))]
+    calls = len(asked)
+    assert calls < 20
+    await known.recognise(event("woBad"))
+    assert len(asked) == calls  # not at each of their messages
+    assert (await known.recognise(event("woNext"))).sender.external_id == "next"
+    assert await db.read(links.unexplained, PLATFORM) == {"wobad"}
     await known.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ({"userid_list": [{"open_userid": "woA", "userid": "ZhangSan"}]}, {"woA": "zhangsan", "LiSi": "lisi"}),
+        ({"invalid_open_userid_list": ["woA", "LiSi"]}, {"woA": "woa", "LiSi": "lisi"}),
+        ({"userid_list": ["x", None, {"open_userid": "woA"}, {"open_userid": "woA", "userid": " "}]}, None),
+        ({"userid_list": [{"open_userid": "other", "userid": "admin"}, {"open_userid": ["woA"], "userid": "x"}]}, None),
+        ({"userid_list": {"open_userid": "woA", "userid": "x"}}, None),
+        ({}, None),
+    ],
+)
+def test_what_an_answer_says(answer: dict[str, Any], told: dict[str, str] | None) -> None:
+    """What makes no sense says nothing."""
+    assert people.userids(["woA", "LiSi"], answer) == (told or {"woA": "woa", "LiSi": "lisi"})
 
 
 def test_what_is_missed_without_an_app(wecom: WecomSimulator) -> None:

@@ -224,7 +224,7 @@ def test_the_card_of_a_picture_has_all_that_people_use(pictures: int) -> None:
     assert judge(built, needs_task=True) == []
     assert labels(built) == ["重画", "换种子", "变体", "放大", "👍", "👎"]
     assert built["main_title"] == {"title": "画好了", "desc": "一只猫"}
-    assert built["sub_title_text"] == "内容由 AI 生成"
+    assert built["sub_title_text"] == "内容由 AI 生成 · 改词重画：发送 /redo 17 新的描述"
     assert built["horizontal_content_list"] == [
         {"keyname": "种子", "value": "42"},
         {"keyname": "用时", "value": "30 秒"},

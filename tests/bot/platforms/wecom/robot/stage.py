@@ -30,9 +30,9 @@ from storage.records import Origin, utcnow
 from storage.tables import inbox as inbox_table
 from tests.simulators.wecom import WecomSimulator
 
-SOON = Patience(dial=5.0, retry=0.02, refused=30.0, work=2.0)
+SOON = Patience(dial=5.0, retry=0.02, refused=30.0, keep=0.02, work=2.0)
 BRISK = replace(SOON, answer=0.6, ping=0.3)  # where something shall not be answered
-QUICK = Rhythm(hold=0.8, renew=0.1, look=0.1, again=0.02)
+QUICK = Rhythm(hold=0.8, renew=0.1, look=0.1)
 
 
 class House:

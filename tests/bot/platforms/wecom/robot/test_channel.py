@@ -177,6 +177,8 @@ async def test_trap_11_what_fires_hours_later_is_sent_into_its_chat(wecom: Wecom
     await bot.update(receipt, card(origin, RUNNING))  # what was sent cannot change, and nobody is told of each step
     await bot.update(receipt, outcome(origin), CAT)
     assert seen(wecom, "wrGROUP") == ["markdown", "markdown", "image", "template_card"]
+    # Without its type, WeCom would look for a person's name among the groups first.
+    assert [frame["body"].get("chat_type") for frame in wecom.frames if frame["cmd"] == frames.SEND] == [2] * 4
     assert not wecom.strange
 
 

@@ -12,9 +12,10 @@ import pytest
 from sqlalchemy import Connection as Transaction
 
 from bot.platforms.base import Elsewhere, Unconfigured, Undelivered
-from bot.platforms.wecom.robot import frames
+from bot.platforms.wecom.robot import frames, listener
 from bot.platforms.wecom.robot.codes import Unsure
-from bot.platforms.wecom.robot.connection import Connection, Patience, pause
+from bot.platforms.wecom.robot.connection import Connection, Patience, following, pause
+from bot.platforms.wecom.robot.decode import decode as decoded
 from bot.platforms.wecom.settings import WecomAibot
 from storage.records import utcnow
 from storage.tables import leases as leases_table
@@ -28,6 +29,11 @@ from tests.simulators.wecom import WecomSimulator
 )
 def test_waits_longer_each_time_but_never_half_a_minute(attempt: int, chance: float, seconds: float) -> None:
     assert pause(attempt, chance) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(("attempt", "lasted", "number"), [(3, None, 4), (0, 5.0, 0), (7, 5.0, 0), (7, 0.2, 1)])
+def test_what_was_connected_is_not_punished_for_it(attempt: int, lasted: float | None, number: int) -> None:
+    assert following(attempt, lasted) == number
 
 
 def asking(bot: Bot) -> Connection:
@@ -141,20 +147,28 @@ async def test_events_wait_in_order_while_the_disk_is_full(wecom: WecomSimulator
         assert house.texts() == ["0", "1", "2", "3", "4"]
 
 
-async def test_a_defect_in_keeping_one_event_does_not_hold_up_the_others(
-    wecom: WecomSimulator, house: House, caplog: pytest.LogCaptureFixture
+async def test_trap_20_a_defect_in_one_event_ends_nothing(
+    wecom: WecomSimulator, house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def accept(event: Any) -> None:
-        if event.text == "broken":
+        if event.text == "not kept":
             raise ValueError("a defect")
         await House.accept(house, event)
 
+    def decode(body: Any, settings: Any, now: Any) -> Any:
+        if "not read" in str(body):
+            raise ValueError("a defect")
+        return decoded(body, settings, now)
+
+    monkeypatch.setattr(listener, "decode", decode)
     house.accept = accept  # type: ignore[method-assign]
     async with running(wecom, house) as bot:
-        wecom.say("broken")
-        wecom.say("whole")
+        for text in ("not read", "not kept", "whole"):
+            wecom.say(text)
         await bot.asked()
         assert house.texts() == ["whole"]
+        assert wecom.gateway.opened == 1
+    assert "cannot be read" in caplog.text
     assert "was not kept" in caplog.text
 
 
@@ -255,8 +269,7 @@ async def test_a_robot_that_another_of_our_processes_took_is_taken_up_after_a_pa
     wecom: WecomSimulator, house: House
 ) -> None:
     async with running(wecom, house) as bot:
-        bot.listener._pause = 0.4
-        began = time.monotonic()
+        bot.listener._pause = 1.5
         other = Connection(
             WecomAibot.model_validate(wecom.aibot_settings), lambda frame: None, lambda: None, patience=SOON
         )
@@ -268,7 +281,7 @@ async def test_a_robot_that_another_of_our_processes_took_is_taken_up_after_a_pa
         await task
         await house.db.run(_lend, "thief", utcnow())
         await until(lambda: bot.listener.connected)
-        assert time.monotonic() - began > 0.4
+        assert asking(bot)._wait > 0
 
 
 def _lend(conn: Transaction, owner: str, until: datetime) -> None:
