@@ -78,7 +78,7 @@ class Services:
         self.device = open_device(current)
         self.text = open_text_model(settings.model.text.engine)
         words = Words(settings.interface.language)
-        opened = open_platforms(settings.platforms, db, self.web, words, self.keep, self.act)
+        opened = open_platforms(settings.platforms, db, self.web, words, self.keep, self.act, self._read_image)
         self.platforms, self.listeners, self.doors = opened.platforms, opened.listeners, opened.doors
         self.directories, self.logins = opened.directories, opened.logins
         self.groups = groups(settings.platforms.wecom.webhooks)  # as their robots were opened

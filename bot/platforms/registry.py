@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.platforms.base import ChatPlatform
@@ -43,8 +43,16 @@ class Opened:
     logins: Mapping[str, Login]  # whose accounts may open the web page, by platform
 
 
-def open_platforms(settings: Platforms, db: Database, web: Feed, words: Words, accept: Accept, act: Act) -> Opened:
-    """Every enabled platform. Raises SettingsError."""
+def open_platforms(
+    settings: Platforms,
+    db: Database,
+    web: Feed,
+    words: Words,
+    accept: Accept,
+    act: Act,
+    read: Callable[[int], bytes],
+) -> Opened:
+    """Every enabled platform; `read` gets a picture by its asset's id. Raises SettingsError."""
     if found := problems(settings):
         raise SettingsError(found)
     platforms: list[ChatPlatform] = [TerminalPlatform()]
@@ -62,7 +70,7 @@ def open_platforms(settings: Platforms, db: Database, web: Feed, words: Words, a
             directories[name] = company = FeishuDirectory(name, app, feishu.client, db)
             logins[name] = FeishuLogin(name, app, company.organisation)
     if settings.wecom.enabled:
-        wecom = open_wecom(settings.wecom, db, words, accept, act)
+        wecom = open_wecom(settings.wecom, db, words, accept, act, read)
         platforms.append(wecom.platform)
         listeners += wecom.listeners
         doors += wecom.doors

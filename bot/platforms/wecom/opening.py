@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -41,8 +41,10 @@ class OpenedWecom:
     doors: Sequence[Door]
 
 
-def open_wecom(settings: Wecom, db: Database, words: Words, accept: Accept, act: Act) -> OpenedWecom:
-    """What is enabled. No connection is opened yet."""
+def open_wecom(
+    settings: Wecom, db: Database, words: Words, accept: Accept, act: Act, read: Callable[[int], bytes]
+) -> OpenedWecom:
+    """What is enabled. No connection is opened yet. `read` gets a picture by its asset's id."""
     cut = words.cut()
     channels: dict[Way, Channel] = {}
     listeners: list[Listening] = []
@@ -57,7 +59,7 @@ def open_wecom(settings: Wecom, db: Database, words: Words, accept: Accept, act:
         channels[Way.ROBOT], listener = open_robot(settings.aibot, db, accept, act, words)
         listeners.append(listener)
     elif settings.aibot.enabled:
-        robot = CallbackRobot(settings.aibot, db, words)
+        robot = CallbackRobot(settings.aibot, db, words, read=read)
         channels[Way.ROBOT] = robot
         doors.append(Door(path=ROBOT_PATH, answer=partial(robot.handle, accept=accept, act=act)))
     if settings.webhooks:

@@ -191,7 +191,7 @@ class Answers:
             raise
         except Refused as error:
             if tried:  # the address works once: it was the try before that was taken
-                log.info("wecom: message %s had arrived: %s", message.key, error)
+                log.warning("wecom: message %s has most likely arrived: %s", message.key, error)
                 return
             await self._db.run(replies.spent, row.stream, "")
             raise
