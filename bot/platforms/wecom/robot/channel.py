@@ -26,7 +26,7 @@ from bot.platforms.wecom.robot import frames, streams
 from bot.platforms.wecom.robot.codes import Busy, MediaGone, Unsure
 from bot.platforms.wecom.robot.decode import feedback_id
 from bot.platforms.wecom.robot.frames import Body, Frame
-from bot.platforms.wecom.robot.journal import Journal, kept
+from bot.platforms.wecom.robot.journal import Journal, is_task, kept
 from bot.platforms.wecom.robot.reach import Call, CallKind, Reach
 from bot.platforms.wecom.robot.streams import OPEN_MAX, Stream, Streams, with_ending
 from bot.platforms.wecom.robot.uploads import upload
@@ -155,7 +155,8 @@ class RobotChannel:
             call = self._reach.call(message.origin.message_id, CallKind.MESSAGE)
             text = self._fitted(message)
             if call is None:
-                await journal.take("text", lambda: self._send(place, frames.markdown(text)))
+                if not is_task(message.origin.message_id):  # a pressed card has said that it is under way
+                    await journal.take("text", lambda: self._send(place, frames.markdown(text)))
                 return
             journal.stream = streams.stream_id(message.key, message.origin.message_id)
             await journal.take("text", lambda: self._stream(place, message, journal, call, text))
@@ -197,18 +198,29 @@ class RobotChannel:
         due = [picture for picture in shown if journal.due(f"image-{picture.asset}")]
         await self._upload(message, due, images, journal)
         async with self._turn(place):
-            await self._text(place, message, journal, stream, end)
+            # Where nothing waits for words, pictures and a card that says how they were drawn are enough.
+            waited_for = stream is not None or self._asked(message) or not journal.due("text")
+            quiet = bool(shown and reply.buttons) and not waited_for
+            if not quiet:
+                await self._text(place, message, journal, stream, end)
             for picture in shown:
                 self._in_time(end)
                 await journal.take(f"image-{picture.asset}", partial(self._picture, place, picture, journal))
-            card = render.card(reply, journal.task, votes=not journal.rated)
+            card = render.card(reply, journal.task, votes=not journal.rated, brief=not quiet)
             if card is not None:
                 self._in_time(end)
                 await journal.take("card", partial(self._send, place, frames.card(card)), optional=True)
+            if quiet and (card is None or journal.refused("card")):
+                await self._text(place, message, journal, stream, end)
             if journal.unsure:
                 self._in_time(end)
                 said = partial(self._send, place, frames.markdown(self._doubt(reply)))
                 await journal.take("unsure", said, optional=True)
+
+    def _asked(self, message: Outgoing) -> bool:
+        """Whether something that somebody did still waits for its answer."""
+        asked = message.origin.message_id
+        return any(self._reach.call(asked, kind) is not None for kind in (CallKind.MESSAGE, CallKind.ENTERED))
 
     async def _text(self, place: Place, message: Outgoing, journal: Journal, stream: Stream | None, end: float) -> None:
         """Say what it says, in as many messages as that takes."""

@@ -17,6 +17,7 @@ from bot.platforms.base import Elsewhere, Outgoing, PlatformError, Undelivered
 from bot.platforms.wecom.robot.codes import Unsure
 
 PART: Final = "robot"  # of a receipt: the rest of it belongs to others
+_TASK: Final = "moqi-"  # how the ids of our cards begin
 MEDIA_LIFE: Final = 2.5 * 86400  # seconds for which an uploaded file is used: WeCom keeps it for three days
 
 
@@ -35,6 +36,11 @@ def kept(receipt: Mapping[str, Any]) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
+def is_task(message_id: str) -> bool:
+    """Whether it is one of our cards, which was pressed, and nothing that somebody wrote."""
+    return message_id.startswith(_TASK)
+
+
 class Journal:
     """The steps of one message over all its tries."""
 
@@ -43,7 +49,7 @@ class Journal:
         self._wall = wall
         known = kept(message.receipt)
         #: A card's id. WeCom refuses one twice, and our keys count from 1 in every new data folder.
-        self.task: str = known.get("task") or f"moqi-{secrets.token_hex(12)}"
+        self.task: str = known.get("task") or f"{_TASK}{secrets.token_hex(12)}"
         self.stream: str = known.get("stream", "")
         self.rated: bool = known.get("rated", False)  # WeCom shows 👍 and 👎 under its text
         self._media: dict[str, list[Any]] = dict(known.get("media", {}))  # by asset: media_id, when
@@ -54,6 +60,10 @@ class Journal:
     def due(self, step: str) -> bool:
         """Whether a step is still to be taken."""
         return step not in self._steps
+
+    def refused(self, step: str) -> bool:
+        """Whether WeCom did not take a step that the message is good without."""
+        return self._steps.get(step) is State.REFUSED
 
     @property
     def unsure(self) -> bool:
