@@ -98,7 +98,7 @@ def test_a_broken_model_folder_leaves_everything_else_working(tmp_path: Path, da
         weights = max(folder.rglob("*.safetensors"), key=lambda path: path.stat().st_size)
         weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
     house = Moqi(tmp_path, settings={"model": {"image": {"path": str(folder), "id": "Z-Image-Turbo"}}})
-    house.start()
+    house.start(cold=damage == "missing")
     anna = Person(house, "anna")
     reasons = until(lambda: broken(house), "the model to fail")
     assert len(reasons) == 1
