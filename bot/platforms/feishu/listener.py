@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import secrets
-import socket
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,7 +19,7 @@ from bot.platforms.base import PlatformError, Retry
 from bot.platforms.feishu.backfill import catch_up
 from bot.platforms.feishu.connection import Connection, Patience
 from bot.platforms.feishu.platform import Accept, Act, FeishuPlatform
-from storage import leases
+from storage import leases, owner
 from storage.database import Database
 from storage.errors import StorageError
 from storage.records import utcnow
@@ -61,7 +59,7 @@ class Listener:
         self._rhythm = rhythm
         self._patience = patience
         self._lease = f"long-connection:{platform.settings.app_id}"
-        self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._owner = f"{owner.name()}/{secrets.token_hex(4)}"
         self._stopping = asyncio.Event()
         self._connection: Connection | None = None
         self._running: asyncio.Task[None] | None = None
