@@ -116,7 +116,7 @@ class Live:
         try:
             if not await self._update(job_id, item):
                 self._pending.setdefault(job_id, item)  # its card is on its way; unless there is newer progress
-        except StorageError:
+        except Exception:  # the net of this loop: a defect with one card must not stop those of the others
             log.exception("progress of job %d not shown", job_id, extra={"action": "progress-failed"})
         finally:
             self._writing.discard(job_id)

@@ -9,6 +9,7 @@ import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,6 +27,7 @@ from bot.inbox import Inbox
 from bot.kb_plan import WikiSource
 from bot.live import Live
 from bot.opening import image_choice
+from bot.platforms.base import Reshowing
 from bot.platforms.feishu.directory import Directory
 from bot.platforms.feishu.login import FeishuLogin
 from bot.platforms.feishu.platform import FeishuPlatform
@@ -34,6 +36,7 @@ from bot.platforms.registry import open_listeners, open_platforms
 from bot.platforms.web.feed import Feed
 from bot.render import Renderer
 from bot.replies import Words
+from bot.reshow import reshow
 from bot.settings import Environment
 from bot.settings.rules import rules
 from inference.device import DeviceState, ImageDevice
@@ -59,6 +62,7 @@ log = logging.getLogger("moqi")
 
 PRESS_PATIENCE = 2.5  # seconds a pressed button may take to be answered: Feishu waits 3
 GRACE = 10.0  # seconds that running work gets when the program is asked to stop
+LOOP_AGAIN = 1.0  # seconds until a loop that met a defect begins again
 KNOWLEDGE_AGAIN = 1.0  # seconds between two tries to read the knowledge base into the database
 
 
@@ -165,7 +169,7 @@ class Services:
 
     async def _press(self, event: ChatEvent) -> Pressed:
         try:
-            handled = await self.db.run(router.press, self.house(), event, utcnow())
+            handled = await self.db.run(self._pressed, self.house(), event, utcnow())
         except StorageError:  # undone as a whole, and a press never comes again by itself
             log.exception("press %s not kept", event.key, extra={"action": "press-failed"})
             return Pressed("warning", self.house().words.say("press.again"))
@@ -176,6 +180,12 @@ class Services:
         self.sender.wake.give()
         self._note(event)
         return Pressed(*handled.toast, handled.shown)
+
+    def _pressed(self, conn: Connection, house: House, event: ChatEvent, now: datetime) -> Handled:
+        handled = router.press(conn, house, event, now)
+        if handled.shown is None and isinstance(self.platforms.get(event.platform), Reshowing):
+            return replace(handled, shown=reshow(conn, house, event))
+        return handled
 
     def _deal(
         self, conn: Connection, house: House, entry_id: int, event: ChatEvent, now: datetime
@@ -282,11 +292,11 @@ async def serving(
     wanted = set(kinds)
     if Kind.DRAW in wanted:
         services.device.start()
-    inbox = _task("inbox", services.inbox.run())
+    inbox = _task("inbox", kept_up("inbox", services.inbox.run))
     tasks = [
         inbox,
-        _task("sender", services.sender.run()),
-        _task("live", services.live.run()),
+        _task("sender", kept_up("sender", services.sender.run)),
+        _task("live", kept_up("live", services.live.run)),
         *(_task(f"worker {kind}", services.workers[kind].run()) for kind in wanted),
         _task("knowledge", _sync_knowledge(services, follow=listen)),
     ]
@@ -295,7 +305,9 @@ async def serving(
     firing = []
     if Kind.DRAW in wanted:
         tasks.append(_task("warm-up", _wake_when_ready(services)))
-        firing = [_task("alarms", services.alarms.run())]  # whoever cannot draw leaves them to whoever can
+        firing = [
+            _task("alarms", kept_up("alarms", services.alarms.run))
+        ]  # whoever cannot draw leaves them to whoever can
         tasks += firing
     services.clock.start()
     listening = [_task(f"{each.name} listener", each.run()) for each in services.listeners if listen]
@@ -423,6 +435,16 @@ async def _follow_wiki(services: Services, app: str, parts: Sequence[WikiSource]
 def _log_document(outcome: kb.Outcome) -> None:
     if outcome.problem:
         log.warning("%s: %s", outcome.name, outcome.problem, extra={"action": "document-failed"})
+
+
+async def kept_up(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a loop until it returns. A defect that its own nets did not foresee costs a second, not the loop."""
+    while True:
+        try:
+            return await run()
+        except Exception:
+            log.critical("%s met a defect and begins again", name, exc_info=True, extra={"action": "loop-failed"})
+            await asyncio.sleep(LOOP_AGAIN)
 
 
 def _task(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

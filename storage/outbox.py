@@ -152,13 +152,27 @@ def by_key(conn: Connection, key: str) -> Delivery | None:
     return None if row is None else _delivery(row)
 
 
-def job_of_message(conn: Connection, platform: str, message_id: str) -> int | None:
-    """The job whose card or outcome the platform knows as `message_id`. Reads the outbox from its end."""
+def of_message(conn: Connection, platform: str, message_id: str) -> Delivery | None:
+    """The newest message that the platform knows as `message_id`. Reads the outbox from its end."""
+    if not message_id:
+        return None
     written = cast(outbox.c.receipt, Text).contains(f'"{message_id}"', autoescape=True)
-    found = conn.execute(select(outbox).where(outbox.c.job_id.is_not(None), written).order_by(outbox.c.id.desc()))
-    sent = (_delivery(row) for row in found)
+    sent = map(_delivery, conn.execute(select(outbox).where(written).order_by(outbox.c.id.desc())))
     ours = (one for one in sent if (one.origin.platform, one.receipt.get("message_id")) == (platform, message_id))
-    return next((one.job_id for one in ours), None)
+    return next(ours, None)
+
+
+def job_of_message(conn: Connection, platform: str, message_id: str) -> int | None:
+    """The job whose card or outcome the platform knows as `message_id`."""
+    found = of_message(conn, platform, message_id)
+    return None if found is None else found.job_id
+
+
+def newest_revision(conn: Connection, key: str) -> Delivery | None:
+    """What was last written to take the place of the message of this key."""
+    later = select(outbox).where(outbox.c.replaces == key).order_by(outbox.c.id.desc()).limit(1)
+    row = conn.execute(later).one_or_none()
+    return None if row is None else _delivery(row)
 
 
 def redirect(conn: Connection, delivery_id: int, origin: Origin, receipt: dict[str, Any], now: datetime) -> None:

@@ -193,6 +193,15 @@ def _job(rest: str) -> tuple[int, str]:
     return _number(match[1]), rest[match.end() :].strip(" \n,，.。")
 
 
+def _jobs(rest: str, rules: Rules) -> Jobs:
+    if not rest.strip("?？!！.。~ "):
+        return Jobs()
+    job, more = _job(rest)
+    if more:
+        raise Mistake("takes_nothing", given=clip(more))
+    return Jobs(job=job)
+
+
 def _number(digits: str) -> int:
     number = digits.lstrip("0")
     if not number or len(number) > 10 or int(number) > _JOB_MAX:
@@ -230,7 +239,7 @@ _PARSERS: dict[str, Callable[[str, Rules], Command]] = {
     "draw": _draw,
     "reserve": _reserve,
     "ask": _ask,
-    "jobs": _alone(Jobs()),
+    "jobs": _jobs,
     "cancel": _cancel,
     "redo": _redo,
     "quota": people.quota,

@@ -73,7 +73,9 @@ class Conversation:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Jobs:
-    """List the asker's own jobs."""
+    """List the asker's own jobs, or show one of them again with what came of it."""
+
+    job: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

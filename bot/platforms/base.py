@@ -105,6 +105,15 @@ class Previewing(Protocol):
         """
 
 
+@runtime_checkable
+class Reshowing(Protocol):
+    """A platform without toasts: a press is answered by its card anew, which may not be possible any later."""
+
+    @property
+    def reshows(self) -> bool:
+        """Whether it wants the card with every press."""
+
+
 class ChatPlatform(Protocol):
     """A place where people talk to Moqi."""
 

@@ -401,7 +401,7 @@ TABLE: dict[str, str] = {
     "jobs.title": "Recent jobs",
     "jobs.none": "No jobs yet. Try `/draw a cat`.",
     "jobs.row": "#{job} {kind} · {state} · {what}",
-    "jobs.note": "Cancel: /cancel number · again: /redo number",
+    "jobs.note": "See it again: /jobs number · cancel: /cancel number · draw it again: /redo number",
     "kind.draw": "Picture",
     "kind.ask": "Answer",
     "state.queued": "queued",
@@ -571,8 +571,9 @@ TABLE: dict[str, str] = {
     "help.ask.use": "/ask how does annual leave work?",
     "help.ask.more": "Answers rest on the documents alone; where they do not say, you are told so.",
     "help.jobs": "lists my jobs",
-    "help.jobs.use": "/jobs",
-    "help.jobs.more": "The newest jobs, their states and places, and the reservations to come.",
+    "help.jobs.use": "/jobs [number]",
+    "help.jobs.more": "The newest jobs, their states and places, and the reservations to come. `/jobs 17` shows the "
+    "result of job 17 again and costs nothing.",
     "help.cancel": "stops a job",
     "help.cancel.use": "/cancel 17",
     "help.cancel.more": "At once while it waits, after its present step while it runs; it costs nothing. "

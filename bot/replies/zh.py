@@ -367,7 +367,7 @@ TABLE: dict[str, str] = {
     "jobs.title": "最近的任务",
     "jobs.none": "还没有任务。试试 `/draw 一只猫`。",
     "jobs.row": "#{job} {kind} · {state} · {what}",
-    "jobs.note": "取消：/cancel 任务号 · 重画：/redo 任务号",
+    "jobs.note": "再看一次：/jobs 任务号 · 取消：/cancel 任务号 · 重画：/redo 任务号",
     "kind.draw": "画图",
     "kind.ask": "回答",
     "state.queued": "排队中",
@@ -535,8 +535,9 @@ TABLE: dict[str, str] = {
     "help.ask.use": "/ask 年假怎么休？",
     "help.ask.more": "只根据知识库里的文档回答，没有依据会直说。",
     "help.jobs": "我的任务",
-    "help.jobs.use": "/jobs",
-    "help.jobs.more": "列出最近的任务、状态和排位，以及还没到时间的预约。",
+    "help.jobs.use": "/jobs [任务号]",
+    "help.jobs.more": "列出最近的任务、状态和排位，以及还没到时间的预约。`/jobs 17` 把任务 17 的结果再发一次，"
+    "不计额度。",
     "help.cancel": "取消任务",
     "help.cancel.use": "/cancel 17",
     "help.cancel.more": "排队的立即取消，正在画的画完当前一步就停，都不计额度。只能取消自己的任务。"

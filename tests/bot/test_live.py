@@ -154,6 +154,19 @@ async def test_a_card_that_hangs_holds_no_other_up(url: str) -> None:
             await until(wall, (slow, "慢慢"))
 
 
+async def test_a_defect_with_one_card_does_not_stop_those_of_the_others(url: str) -> None:
+    with Database.open(url) as db:
+        wall, job, other = Wall(), await db.run(asked, 1), await db.run(asked, 2)
+        wall.errors = [KeyError("way")]
+        async with moving(db, wall) as feed:
+            feed.publish(Progress(job=job, user_id=1, text="满"))
+            async with asyncio.timeout(20):
+                while not wall.tries:
+                    await asyncio.sleep(0.01)
+            feed.publish(Progress(job=other, user_id=1, text="一"))
+            await until(wall, (other, "一"))
+
+
 class Gallery(Wall):
     """A wall that must be given its pictures before; `late` holds the gift up."""
 

@@ -368,3 +368,31 @@ def test_what_the_team_does_not_want_is_not_varied_either(chat: Chat) -> None:
     assert chat.press("variation", job=parent.id, index=1)[0] == "warning"
     assert parent.state is JobState.DONE
     assert len(chat.db.read_sync(jobs.recent)) == 1
+
+
+# --- /jobs 17 ---------------------------------------------------------------------------------------------------
+
+
+def test_a_result_that_did_not_arrive_is_shown_again_and_costs_nothing(chat: Chat) -> None:
+    job = done(chat)
+    handled = chat.say(f"/jobs {job.id}")
+    assert handled.reply is not None
+    assert [picture.asset for picture in handled.reply.pictures] == [1, 2]
+    assert {button.action for button in handled.reply.buttons} >= {"redo", "variation"}
+    assert chat.db.read_sync(jobs.recent) == [job]  # nothing was ordered
+
+
+def test_in_another_chat_its_buttons_would_do_nothing_and_are_left_out(chat: Chat) -> None:
+    job = done(chat)
+    event = chat.event("message", "anna", text=f"/jobs {job.id}")
+    shown = chat.tell(replace(event, origin=replace(event.origin, chat_id="oc_elsewhere"))).reply
+    assert shown is not None
+    assert shown.pictures
+    assert not shown.buttons
+    assert shown.form is None
+
+
+def test_what_others_drew_is_not_shown_by_its_number(chat: Chat) -> None:
+    job = done(chat)
+    assert refused(chat, f"/jobs {job.id}", "mallory") == chat.house.words.refusal("not_yours", {"job": job.id}).text
+    assert refused(chat, "/jobs 999") == chat.house.words.refusal("unknown_job", {"job": 999}).text

@@ -15,12 +15,13 @@ from sqlalchemy import Connection
 from bot import router
 from bot.booking import Booker
 from bot.commands import Rules
-from bot.context import Handled, House
+from bot.context import Handled, House, Shown
 from bot.engine import Engine
 from bot.events import ChatEvent
 from bot.render import Renderer
 from bot.replies import Words, job_reply
 from bot.reply import Reply
+from bot.reshow import reshow
 from inference.images.model import ModelCard
 from scheduler import firing, queue
 from scheduler.calendar import known_until
@@ -466,3 +467,39 @@ def test_a_proposal_can_be_given_a_window_instead(chat: Chat) -> None:
     chat.fire()
     [job] = chat.db.read_sync(jobs.recent)
     assert (job.priority, job.not_after) == (BATCH, datetime(2026, 11, 21, 22, tzinfo=UTC))
+
+
+# --- platforms that answer a press with the card ----------------------------------------------------------------
+
+
+def test_a_pressed_card_is_shown_as_it_stands_after_the_press_and_not_sent_as_well(chat: Chat) -> None:
+    chat.say("/draw 猫 --at 明天9:00")
+    [proposal] = chat.sent()
+    chat.db.run_sync(outbox.sent, proposal.id, {"message_id": "task-1"}, chat.now)
+
+    def press(action: str) -> Shown:
+        button = next(one for one in latest.buttons if one.action == action)
+        event = chat.event("action", "anna", action=action, value=button.value)
+        event = replace(event, origin=replace(event.origin, message_id="task-1"))
+
+        def work(conn: Connection) -> Shown | None:
+            router.press(conn, chat.house, event, chat.now)
+            return reshow(conn, chat.house, event)
+
+        found = chat.db.run_sync(work)
+        assert found is not None
+        return found
+
+    latest = Reply.from_json(proposal.body)
+    latest = press("res_confirm").reply
+    assert latest.title == "已预约 · r1"
+    latest = press("res_cancel").reply
+    assert latest.buttons == ()
+    assert chat.sent() == [], "what was shown with the answer is not sent a second time"
+
+
+def test_a_card_that_nobody_knows_is_not_shown(chat: Chat) -> None:
+    event = chat.event("action", "mallory", action="res_confirm", value={"reservation": 1})
+    for message_id in ("task-9", ""):
+        forged = replace(event, origin=replace(event.origin, message_id=message_id))
+        assert chat.db.run_sync(reshow, chat.house, forged) is None

@@ -48,6 +48,25 @@ async def test_a_database_that_is_away_at_the_start_does_not_end_the_reading_of_
     assert caplog.text.count("knowledge not read yet; trying again") == 2
 
 
+async def test_a_defect_costs_a_loop_a_second_and_not_its_life(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without the inbox or the sender the program would look alive and serve nobody until somebody restarts it."""
+    monkeypatch.setattr(services, "LOOP_AGAIN", 0.01)
+    turns: list[str] = []
+
+    async def run() -> None:
+        turns.append("begun")
+        if len(turns) < 3:
+            raise ExceptionGroup("tasks", [KeyError("way")])
+
+    await services.kept_up("live", run)
+    assert len(turns) == 3
+    told = [line for line in caplog.records if line.levelname == "CRITICAL"]
+    assert [line.getMessage() for line in told] == ["live met a defect and begins again"] * 2
+    assert all(line.exc_info for line in told), "an operator sees the cause"
+
+
 PRESS = ChatEvent(
     platform="feishu",
     key="press:1",
@@ -91,7 +110,7 @@ async def test_trap_23_a_press_that_fails_is_answered_in_words(
     async def run(*given: Any) -> None:
         raise error
 
-    broken: Any = SimpleNamespace(db=SimpleNamespace(run=run), house=house)
+    broken: Any = SimpleNamespace(db=SimpleNamespace(run=run), house=house, _pressed=None)
     answer = await services.Services._press(broken, PRESS)
     assert (answer.kind, said in answer.text) == (kind, True)
     assert "press press:1" in caplog.text
