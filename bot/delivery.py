@@ -38,7 +38,7 @@ from bot.rush import Rush
 from scheduler import quota
 from scheduler.progress import Signal
 from scheduler.queue import COPY
-from storage import audit, jobs, outbox
+from storage import audit, jobs, outbox, owner
 from storage.database import Database
 from storage.errors import StorageError
 from storage.faults import point
@@ -239,7 +239,7 @@ class Sender:
         """
         if self._stopping or self._room() <= 0:
             return self.wake.give
-        delivery = outbox.take(conn, key, utcnow(), LEASE)
+        delivery = outbox.take(conn, key, utcnow(), LEASE, owner.name())
         if delivery is None:
             return self.wake.give
         return partial(self._start, delivery, self._seen(conn, delivery))
@@ -265,7 +265,7 @@ class Sender:
         due = await self._db.read(outbox.next_free, now)
         if due is None or due > now:
             return [], IDLE if due is None else min(IDLE, (due - now).total_seconds())
-        return await self._db.run(outbox.claim, now, LEASE, room), 0.01
+        return await self._db.run(outbox.claim, now, LEASE, room, owner.name()), 0.01
 
     def _start(self, delivery: Delivery, seen: Seen | None = None) -> None:
         point("delivery-claimed")

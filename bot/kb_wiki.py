@@ -11,10 +11,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import os
 import random
 import secrets
-import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -33,6 +31,7 @@ from storage import documents, syncs
 from storage.database import Database
 from storage.documents import Holding
 from storage.errors import StorageError
+from storage.owner import name as this_process
 from storage.records import utcnow
 from storage.syncs import Lost
 
@@ -251,7 +250,7 @@ def _place(holding: Holding) -> str:
 @asynccontextmanager
 async def _claimed(db: Database, source: str, unless_since: datetime | None) -> AsyncIterator[str | None]:
     """Hold a source and keep holding it; yields who we are, or None when it is not to be had."""
-    owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    owner = f"{this_process()}/{secrets.token_hex(4)}"
     now = utcnow()
     claiming = asyncio.ensure_future(db.run(syncs.claim, source, owner, now, now + LEASE, unless_since))
     beating = None

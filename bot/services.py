@@ -44,11 +44,12 @@ from inference.text.registry import open_text_model
 from scheduler import classes, joining, queue, reservations
 from scheduler.alarms import Alarms
 from scheduler.clock import Chore, Clock
+from scheduler.policy import Policy
 from scheduler.progress import ProgressFeed
 from scheduler.runners.ask import AskRunner
 from scheduler.runners.draw import DrawRunner
 from scheduler.worker import Worker
-from storage import assets, audit, jobs, leases, outbox, users
+from storage import assets, audit, jobs, leases, outbox, owner, syncs, users
 from storage.database import Database
 from storage.errors import StorageError
 from storage.faults import point
@@ -293,7 +294,7 @@ async def serving(
     server does that, one command of the terminal does not. Work that is under way gets `GRACE` seconds, then goes back
     to its place.
     """
-    await services.db.run(_take_over, services)
+    await _succeed(services)
     patience = sys.getswitchinterval()
     # The engine's thread and the event loop share one interpreter: the loop must not wait 5 ms for each turn.
     sys.setswitchinterval(0.0005)
@@ -359,13 +360,25 @@ async def _stop(
     await services.db.run(audit.seal)
 
 
-def _take_over(conn: Connection, services: Services) -> None:
-    """Put back what the last process held. On PostgreSQL others may be at work: there the leases decide."""
+async def _succeed(services: Services) -> None:
+    """Put back what the last process on this data folder held."""
+    folder = services.environment.data
+    gone = await asyncio.to_thread(owner.succeed, folder)
+    await services.db.run(take_over, services.current.settings.policy.queue(), gone, utcnow())
+    await asyncio.to_thread(owner.forget, folder)
+
+
+def take_over(conn: Connection, policy: Policy, gone: Sequence[str], now: datetime) -> None:
+    """End what those who are `gone` held. On PostgreSQL others may be at work: of them the leases decide."""
     sole_owner = conn.dialect.name == "sqlite"
-    queue.recover(conn, services.current.settings.policy.queue(), utcnow(), sole_owner=sole_owner)
+    queue.recover(conn, policy, now, sole_owner=sole_owner, gone=gone)
     if sole_owner:
         outbox.release_all(conn)
-        leases.release_all(conn, utcnow())
+        leases.release_all(conn, now)
+    for one in gone:
+        outbox.release_of(conn, one)
+        leases.release_of(conn, one, now)
+        syncs.release_of(conn, one)
 
 
 async def _wake_when_ready(services: Services) -> None:

@@ -8,7 +8,7 @@ transactions wait for each other. `recover` ends several jobs at once and cannot
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -177,8 +177,13 @@ def _enqueue(
     return job
 
 
-def claim(conn: Connection, kind: Kind, room: Callable[[Job], int], policy: Policy, now: datetime) -> Claim | None:
-    """Lease the next batch of a lane; None when nothing may run now. `room`: how large a batch its head allows."""
+def claim(
+    conn: Connection, kind: Kind, room: Callable[[Job], int], policy: Policy, now: datetime, owner: str = ""
+) -> Claim | None:
+    """Lease the next batch of a lane for the process `owner`; None when nothing may run now.
+
+    `room`: how large a batch its head allows.
+    """
     serialise(conn, f"lane:{kind}")
     lane = jobs.lane(conn, kind)
     if lane.paused or (lane.open_until is not None and now < lane.open_until):
@@ -186,7 +191,7 @@ def claim(conn: Connection, kind: Kind, room: Callable[[Job], int], policy: Poli
     batch = _choice(conn, kind, room, policy, now)
     if not batch:
         return None
-    head, token = batch[0], secrets.token_hex(8)
+    head, token = batch[0], f"{owner}/{secrets.token_hex(8)}"
     jobs.lease(conn, batch, token, now + policy.lease, now)
     line.set_vtime(conn, kind, head.priority, max(line.vtime(conn, kind, head.priority), head.vtag))
     return Claim(token=token, jobs=tuple(_expect(conn, job.id) for job in batch))
@@ -308,15 +313,17 @@ def _back(conn: Connection, job: Job, now: datetime, **changes: Any) -> bool:
     return jobs.requeue(conn, job.id, job.token, **changes)
 
 
-def recover(conn: Connection, policy: Policy, now: datetime, *, sole_owner: bool) -> list[int]:
+def recover(
+    conn: Connection, policy: Policy, now: datetime, *, sole_owner: bool, gone: Sequence[str] = ()
+) -> list[int]:
     """Put jobs of vanished workers back, and end those that took too many workers with them.
 
     A process that owns the data folder alone knows at its start that every running job is an orphan; otherwise the
-    lease decides. Returns the ids touched.
+    lease decides, or that its process is `gone`. Returns the ids touched.
     """
     for kind in Kind:
         serialise(conn, f"lane:{kind}")
-    touched = jobs.expired(conn, None if sole_owner else now)
+    touched = jobs.expired(conn, None if sole_owner else now, gone)
     for job in touched:
         if job.lost >= policy.max_suspect and not job.cancel_requested:
             jobs.end(conn, job.id, job.token, JobState.FAILED, now, error="lost", cause="its worker vanished each time")

@@ -19,7 +19,7 @@ from scheduler.policy import Policy, answer_price
 from scheduler.progress import Progress, ProgressFeed, Signal
 from scheduler.queue import Claim, Failure
 from scheduler.work import NewAsset, Outcome, Runner, Stop, Stopped, Success, Task
-from storage import assets, jobs, line
+from storage import assets, jobs, line, owner
 from storage.database import Database
 from storage.errors import StorageError
 from storage.faults import point
@@ -98,7 +98,8 @@ class Worker:
             return None
         if not woken and not await self._db.read(_anything_waits, self._runner.kind):
             return None  # without a reason to expect work, looking first costs no write transaction
-        return await self._db.run(queue.claim, self._runner.kind, self._runner.room, self._policy(), utcnow())
+        runner = self._runner
+        return await self._db.run(queue.claim, runner.kind, runner.room, self._policy(), utcnow(), owner.name())
 
     def _start(self, claim: Claim) -> None:
         point("job-claimed")

@@ -32,6 +32,7 @@ _URLS = "Use sqlite:///path/to/file or postgresql+psycopg://user:password@host/n
 
 _CURSORS = "moqi-cursors"  # in a connection's `info`: what was executed on it in this call
 
+LOCK = "moqi.lock"  # in the data folder
 READERS = 4  # threads, each with a connection of its own
 WAL_PATIENCE = 5.0  # seconds that another process may take to make a new file a WAL one
 WRITERS = 8  # the same for writing, on PostgreSQL only
@@ -234,7 +235,7 @@ def data_lock(folder: Path, port: int = 0) -> Iterator[None]:
     Raises `Locked` with the holder's pid and port. The kernel lets go when the process ends, however it ends.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (folder / "moqi.lock").open("a+", encoding="utf-8") as file:
+    with (folder / LOCK).open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

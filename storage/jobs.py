@@ -270,11 +270,15 @@ def ask_to_cancel(conn: Connection, job_id: int, why: str | None = None) -> bool
     return conn.execute(statement.values(cancel_requested=True, error=why)).rowcount == 1
 
 
-def expired(conn: Connection, now: datetime | None) -> list[Job]:
-    """Running jobs whose lease ran out; with None every running one (the data folder has a single owner)."""
+def expired(conn: Connection, now: datetime | None, gone: Sequence[str] = ()) -> list[Job]:
+    """Running jobs whose lease ran out or whose worker's process is gone: its tokens are called `owner/…`.
+
+    With None instead of a time every running one: the data folder has a single owner.
+    """
     statement = select(jobs).where(jobs.c.state == JobState.RUNNING)
     if now is not None:
-        statement = statement.where(jobs.c.lease_until < now)
+        theirs = (jobs.c.token.startswith(f"{owner}/", autoescape=True) for owner in gone)
+        statement = statement.where(or_(jobs.c.lease_until < now, *theirs))
     return [_job(row) for row in conn.execute(statement.order_by(jobs.c.id))]
 
 

@@ -41,6 +41,12 @@ def release_all(conn: Connection, now: datetime) -> None:
     conn.execute(update(leases).where(leases.c.until > now).values(owner="", until=now))
 
 
+def release_of(conn: Connection, owner: str, now: datetime) -> None:
+    """End every lease of a process that is gone: its owners are called `owner/…` (storage/owner.py)."""
+    held = leases.c.owner.startswith(f"{owner}/", autoescape=True)
+    conn.execute(update(leases).where(held, leases.c.until > now).values(owner="", until=now))
+
+
 def mark(conn: Connection, name: str, owner: str, at: datetime) -> bool:
     """Remember that nothing was missed until `at`; it only moves on, and only its holder moves it."""
     moved = update(leases).where(

@@ -31,16 +31,21 @@ _NEXT_FREE = select(outbox.c.next_at).where(_OPEN).order_by(outbox.c.next_at).li
 _LEASE = (
     update(outbox)
     .where(outbox.c.id.in_(bindparam("ids", expanding=True)))
-    .values(lease_until=bindparam("until"), attempts=outbox.c.attempts + 1)
+    .values(lease_until=bindparam("until"), owner=bindparam("by"), attempts=outbox.c.attempts + 1)
 )
 _TAKE = (
     update(outbox)
     .where(outbox.c.key == bindparam("of_key"), outbox.c.next_at <= bindparam("now"), _OPEN)
-    .values(lease_until=bindparam("until"), attempts=outbox.c.attempts + 1)
+    .values(lease_until=bindparam("until"), owner=bindparam("by"), attempts=outbox.c.attempts + 1)
     .returning(outbox)
 )
 _THESE = select(outbox).where(outbox.c.id.in_(bindparam("ids", expanding=True))).order_by(outbox.c.id)
 _SETTLE = update(outbox).where(outbox.c.id == bindparam("of_id"))  # sets what it is executed with
+_RELEASE = (
+    update(outbox)
+    .where(outbox.c.state == DeliveryState.PENDING, outbox.c.lease_until.is_not(None))
+    .values(lease_until=None)
+)
 _OF_JOB = select(outbox).where(outbox.c.job_id == bindparam("job")).order_by(outbox.c.id)
 
 
@@ -79,19 +84,19 @@ def add(
     return None if found is None else int(found)
 
 
-def claim(conn: Connection, now: datetime, lease: timedelta, limit: int) -> list[Delivery]:
+def claim(conn: Connection, now: datetime, lease: timedelta, limit: int, owner: str = "") -> list[Delivery]:
     """Lease what is due, oldest first. A lease that ran out (its sender died) is due again, under the same key."""
     serialise(conn, "outbox")
     ids = list(conn.execute(_DUE, {"now": now, "limit": limit}).scalars())
     if not ids:
         return []
-    conn.execute(_LEASE, {"ids": ids, "until": now + lease})
+    conn.execute(_LEASE, {"ids": ids, "until": now + lease, "by": owner})
     return [_delivery(row) for row in conn.execute(_THESE, {"ids": ids})]
 
 
-def take(conn: Connection, key: str, now: datetime, lease: timedelta) -> Delivery | None:
+def take(conn: Connection, key: str, now: datetime, lease: timedelta, owner: str = "") -> Delivery | None:
     """Lease one message, best in the transaction that wrote it; None when it is not there or not due."""
-    row = conn.execute(_TAKE, {"of_key": key, "now": now, "until": now + lease}).one_or_none()
+    row = conn.execute(_TAKE, {"of_key": key, "now": now, "until": now + lease, "by": owner}).one_or_none()
     return None if row is None else _delivery(row)
 
 
@@ -128,8 +133,12 @@ def hand_back(conn: Connection, delivery_id: int, now: datetime) -> None:
 
 def release_all(conn: Connection) -> int:
     """Free the leases a dead process left behind. Only for the one process that owns the data folder."""
-    statement = update(outbox).where(outbox.c.state == DeliveryState.PENDING, outbox.c.lease_until.is_not(None))
-    return conn.execute(statement.values(lease_until=None)).rowcount
+    return conn.execute(_RELEASE).rowcount
+
+
+def release_of(conn: Connection, owner: str) -> int:
+    """Free the leases of a process that is gone (storage/owner.py)."""
+    return conn.execute(_RELEASE.where(outbox.c.owner == owner)).rowcount
 
 
 def of_job(conn: Connection, job_id: int) -> dict[str, Delivery]:
@@ -189,7 +198,7 @@ def _settle(conn: Connection, delivery_id: int, **values: Any) -> None:
 
 
 def _delivery(row: Row[Any]) -> Delivery:
-    data = {k: v for k, v in row._mapping.items() if k not in ("next_at", "lease_until")}
+    data = {k: v for k, v in row._mapping.items() if k not in ("next_at", "lease_until", "owner")}
     data["origin"] = Origin.from_json(data["origin"])
     data["state"] = DeliveryState(data["state"])
     return Delivery(**data)

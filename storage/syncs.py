@@ -75,6 +75,12 @@ def release(conn: Connection, source: str, owner: str) -> None:
     )
 
 
+def release_of(conn: Connection, owner: str) -> None:
+    """Let go every source of a process that is gone: its owners are called `owner/…` (storage/owner.py)."""
+    held = syncs.c.owner.startswith(f"{owner}/", autoescape=True)
+    conn.execute(update(syncs).where(held).values(owner="", claimed_until=None))
+
+
 def all_syncs(conn: Connection) -> list[Sync]:
     """Every source that was ever read, by name."""
     rows = conn.execute(select(syncs).order_by(syncs.c.source))

@@ -198,6 +198,7 @@ outbox = Table(
     Column("created_at", Utc, nullable=False),
     Column("sent_at", Utc),
     Column("replaces", Text, nullable=False, default=""),
+    Column("owner", Text, nullable=False, default=""),  # the process that leased it last (storage/owner.py)
     CheckConstraint("state in ('pending', 'sent', 'skipped', 'failed')", name="state"),
     Index("ix_outbox_due", "state", "next_at"),
 )

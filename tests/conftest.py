@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import atexit
-import itertools
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import make_url
+
+from storage.migrations import migrate
+from tests.blank import blank, postgres_database
 
 PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy", "ftp_proxy"}
 
@@ -32,8 +34,6 @@ full_page_writes = off
 shared_buffers = 32MB
 max_connections = 100
 """
-
-DATABASE_NUMBER = itertools.count(1)
 
 
 def pytest_configure() -> None:
@@ -68,20 +68,32 @@ def postgres_url() -> Iterator[str]:
             atexit.unregister(server._cleanup)
 
 
+@pytest.fixture(scope="session")
+def postgres_blank(postgres_url: str) -> Iterator[str]:
+    """The name of a PostgreSQL database with the tables of this version, for copies."""
+    with postgres_database(postgres_url) as url:
+        migrate(url)
+        name = make_url(url).database
+        assert name is not None
+        yield name
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """An empty database: a SQLite file, then a PostgreSQL database of its own."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'moqi.db'}"
         return
-    server = request.getfixturevalue("postgres_url")
-    name = f"test_{next(DATABASE_NUMBER)}"
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
-    try:
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name}")
-        yield make_url(server).set(database=name).render_as_string(hide_password=False)
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-    finally:
-        engine.dispose()
+    with postgres_database(request.getfixturevalue("postgres_url")) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The same with the tables of this version in it."""
+    if request.param == "sqlite":
+        yield blank(tmp_path / "moqi.db")
+        return
+    server, template = request.getfixturevalue("postgres_url"), request.getfixturevalue("postgres_blank")
+    with postgres_database(server, template) as url:
+        yield url

@@ -1,10 +1,11 @@
-"""Starts the program many times for the price of one: a process that has imported torch and diffusers once, and forks.
+"""Starts the program many times for the price of one: a process that has imported all of it once, and forks.
 
     python -m tests.nursery SOCKET
 
 What is forked is a process of its own with its own pid: it may be killed, stopped and started again as any other. Only
-the heavy packages are there already, 4 s of importing each time; the program itself is imported afresh. On macOS, where
-a process with frameworks loaded must not fork, every process is started the ordinary way.
+its modules are there already, 6 s of importing each time, and importing does nothing: what is read from the environment
+or opened is read and opened by the child. With MOQI_COLD in its environment, and on macOS, where a process with
+frameworks loaded must not fork, a process is started the ordinary way.
 """
 
 from __future__ import annotations
@@ -27,8 +28,37 @@ from pathlib import Path
 from typing import NoReturn
 
 ROOT = Path(__file__).parents[1]
-#: What takes long to import, and does nothing else when it is.
-HEAVY = ("torch", "transformers", "diffusers", "diffusers.pipelines.z_image", "peft")
+COLD = "MOQI_COLD"  # in the environment: the process shall import everything itself, as a user's does
+#: What takes long to import, and does nothing else when it is. Of a package that loads its parts when they are asked
+#: for (diffusers, transformers) these are the parts that the picture model asks for.
+HEAVY = (
+    "torch",
+    "peft",
+    "diffusers.pipelines.z_image.pipeline_z_image",
+    "diffusers.pipelines.z_image.pipeline_z_image_img2img",
+    "diffusers.models.transformers.transformer_z_image",
+    "transformers.models.qwen2.tokenization_qwen2",
+    "transformers.models.qwen3.modeling_qwen3",
+    "alembic.command",
+    "anyio._backends._asyncio",
+    "httpcore",
+    "opencc",
+    "psycopg",
+    "rjieba",
+    "semantic_text_splitter",
+    "sqlcipher3.dbapi2",
+    "sqlalchemy.dialects.postgresql.psycopg",
+    "uvicorn.loops.uvloop",
+    "uvicorn.protocols.http.httptools_impl",
+    "uvicorn.protocols.websockets.auto",
+    "bot.app",
+    "bot.cli",
+    "inference.images.sketch",
+    "inference.images.zimage",
+    "storage.fulltext",
+)
+#: Variables that only an interpreter of its own obeys.
+OF_ITS_OWN = {"LD_PRELOAD", COLD}
 LONGEST = 1_000_000  # bytes of a request: an environment and a command line
 
 
@@ -75,6 +105,10 @@ class Child:
         return int(struct.unpack("!i", raw)[0])
 
 
+#: Any process of the program, forked or not.
+Process = Child | subprocess.Popen[bytes]
+
+
 class Nursery:
     """The process that forks, started at the first wish and ended with the tests."""
 
@@ -110,11 +144,9 @@ class Nursery:
         atexit.register(self.close)
 
 
-def process(
-    arguments: Sequence[str], environment: Mapping[str, str], output: int, errors: int
-) -> Child | subprocess.Popen[bytes]:
+def process(arguments: Sequence[str], environment: Mapping[str, str], output: int, errors: int) -> Process:
     """Start `python -m <arguments>` with its output into these file descriptors."""
-    if sys.platform != "linux" or "LD_PRELOAD" in environment:  # which only an interpreter of its own obeys
+    if sys.platform != "linux" or environment.keys() & OF_ITS_OWN:
         command = [sys.executable, "-m", *arguments]
         return subprocess.Popen(command, cwd=ROOT, env=dict(environment), stdout=output, stderr=errors)
     return _nursery().start(arguments, environment, output, errors)

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import secrets
-import socket
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection as Transaction
 
-from storage import leases
+from storage import leases, owner
 from storage.database import Database
 from storage.errors import StorageError
 from storage.records import utcnow
@@ -64,7 +62,7 @@ class Holding:
         self._lay_down = lay_down
         self._whole = whole
         self._rhythm = rhythm
-        self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._owner = f"{owner.name()}/{secrets.token_hex(4)}"
         self._stopping = asyncio.Event()
         self._held_until = 0.0  # of the monotonic clock: no longer than others think
         self.held = False

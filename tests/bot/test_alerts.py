@@ -12,9 +12,9 @@ from bot.alerts import impersonal, tell_admins
 from bot.replies import Words
 from storage import users
 from storage.database import Database
-from storage.migrations import migrate
 from storage.records import Identity, Role, utcnow
 from storage.tables import identities, outbox
+from tests.blank import blank
 
 SCOPE = "Feishu 99991672 (HTTP 400): a scope is missing: grant it in the console; it said: log 1"
 SECRET = "Feishu 10014 (HTTP 400): feishu.app_secret is wrong"
@@ -22,8 +22,7 @@ SECRET = "Feishu 10014 (HTTP 400): feishu.app_secret is wrong"
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Database]:
-    url = f"sqlite:///{tmp_path / 'moqi.db'}"
-    migrate(url)
+    url = blank(tmp_path / "moqi.db")
     with Database.open(url) as db:
         yield db
 

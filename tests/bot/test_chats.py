@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -20,21 +19,14 @@ from storage import chats, jobs, outbox
 from storage.chats import ChatState
 from storage.database import Database
 from storage.files import Files
-from storage.migrations import migrate
 from storage.records import ChatType, Delivery, DeliveryState, JobState, Kind, Origin, ReservationState
+from tests.blank import blank
 from tests.bot.test_reserve import NOW, Chat, house
 
 
-@pytest.fixture(scope="module")
-def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("blank") / "moqi.db"
-    migrate(f"sqlite:///{path}")
-    return path
-
-
 @pytest.fixture
-def chat(blank: Path, tmp_path: Path) -> Iterator[Chat]:
-    shutil.copy(blank, tmp_path / "moqi.db")
+def chat(tmp_path: Path) -> Iterator[Chat]:
+    blank(tmp_path / "moqi.db")
     with Database.open(f"sqlite:///{tmp_path / 'moqi.db'}") as opened:
         yield Chat(opened, house())
 

@@ -24,7 +24,6 @@ from storage import jobs, users
 from storage import outbox as outbox_rows
 from storage.database import Database
 from storage.errors import DiskFull
-from storage.migrations import migrate
 from storage.outbox import BLOCKED
 from storage.records import (
     Allowance,
@@ -39,6 +38,7 @@ from storage.records import (
     utcnow,
 )
 from storage.tables import audit, outbox
+from tests.blank import blank
 
 ORIGIN = Origin(platform="feishu", chat_id="oc_1", chat_type=ChatType.GROUP, message_id="om_1", sender="ou_1")
 
@@ -198,9 +198,7 @@ def rows_of(conn: Connection) -> list[Any]:
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    url = f"sqlite:///{tmp_path / 'moqi.db'}"
-    migrate(url)
-    return url
+    return blank(tmp_path / "moqi.db")
 
 
 async def test_what_a_stop_meets_while_it_is_claimed_is_sent_and_not_left_under_its_lease(url: str) -> None:

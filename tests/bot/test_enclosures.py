@@ -27,10 +27,10 @@ from storage import assets, documents, inbox, outbox, users
 from storage.database import Database
 from storage.errors import DiskFull
 from storage.files import Files
-from storage.migrations import migrate
 from storage.records import ChatType, Identity, InboxEntry, Origin, Role, utcnow
 from storage.tables import outbox as outbox_table
 from storage.tables import sources
+from tests.blank import blank
 from tests.bot.test_reserve import house
 from tests.simulators.feishu import FeishuSimulator
 from tests.simulators.feishu_events import BOT_OPEN_ID, message
@@ -90,17 +90,10 @@ def entry_of(event: ChatEvent, number: int = 1) -> InboxEntry:
     return InboxEntry(id=number, platform="feishu", key=event.key, event=event.to_json(), received_at=utcnow())
 
 
-@pytest.fixture(scope="module")
-def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("blank") / "moqi.db"
-    migrate(f"sqlite:///{path}")
-    return path
-
-
 @pytest.fixture
-def db(blank: Path, tmp_path: Path) -> Iterator[Database]:
+def db(tmp_path: Path) -> Iterator[Database]:
     path = tmp_path / "moqi.db"
-    path.write_bytes(blank.read_bytes())
+    blank(path)
     with Database.open(f"sqlite:///{path}") as opened:
         yield opened
 

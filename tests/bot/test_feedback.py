@@ -13,10 +13,10 @@ from bot.replies import Words
 from storage import feedback, users
 from storage.feedback import Remarks, Votes
 from storage.records import Identity
-from tests.bot.test_forms import blank, chat, finished, press
+from tests.bot.test_forms import chat, finished, press
 from tests.bot.test_reserve import NOW, Chat
 
-__all__ = ["blank", "chat"]
+__all__ = ["chat"]
 
 
 @pytest.mark.parametrize(

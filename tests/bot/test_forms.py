@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -21,8 +20,8 @@ from scheduler.verify import verify
 from storage import inbox, jobs, outbox
 from storage.database import Database
 from storage.files import Files
-from storage.migrations import migrate
 from storage.records import Job, JobState, Kind
+from tests.blank import blank
 from tests.bot.test_reserve import NOW, Chat, house
 
 BEFORE = {"prompt": "一只猫", "width": 1024, "height": 768, "seed": 7}
@@ -91,16 +90,9 @@ def test_what_was_left_as_it_stood_is_not_checked_again() -> None:
 # --- pressed ------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("blank") / "moqi.db"
-    migrate(f"sqlite:///{path}")
-    return path
-
-
 @pytest.fixture
-def chat(blank: Path, tmp_path: Path) -> Iterator[Chat]:
-    shutil.copy(blank, tmp_path / "moqi.db")
+def chat(tmp_path: Path) -> Iterator[Chat]:
+    blank(tmp_path / "moqi.db")
     with Database.open(f"sqlite:///{tmp_path / 'moqi.db'}") as opened:
         yield Chat(opened, house())
 

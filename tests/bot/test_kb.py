@@ -12,15 +12,14 @@ import pytest
 from bot import kb
 from inference.grounding import parse
 from storage.database import Database
-from storage.migrations import migrate
+from tests.blank import blank
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Database]:
-    url = f"sqlite:///{tmp_path / 'moqi.db'}"
-    migrate(url)
+    url = blank(tmp_path / "moqi.db")
     with Database.open(url) as opened:
         yield opened
 

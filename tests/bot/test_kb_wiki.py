@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -23,8 +22,8 @@ from bot.platforms.feishu.wiki import TRIES, Listing, Node, Wiki
 from bot.settings.knowledge import Part
 from storage import documents, syncs
 from storage.database import Database
-from storage.migrations import migrate
 from storage.records import utcnow
+from tests.blank import blank
 from tests.simulators.feishu import FeishuSimulator
 from tests.simulators.feishu_wiki import Page, WikiSide
 
@@ -66,17 +65,9 @@ async def wiki(feishu: FeishuSimulator) -> AsyncIterator[Wiki]:
         yield opened
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database at this version's schema, to be copied."""
-    path = tmp_path_factory.mktemp("empty") / "moqi.db"
-    migrate(f"sqlite:///{path}")
-    return path
-
-
 @pytest.fixture
-def db(empty: Path, tmp_path: Path) -> Iterator[Database]:
-    shutil.copy(empty, tmp_path / "moqi.db")
+def db(tmp_path: Path) -> Iterator[Database]:
+    blank(tmp_path / "moqi.db")
     with Database.open(f"sqlite:///{tmp_path / 'moqi.db'}") as opened:
         yield opened
 
@@ -419,9 +410,8 @@ async def test_the_last_report_is_kept_and_each_page_is_counted_once(
 
 
 @pytest.fixture
-async def shared(database_url: str) -> AsyncIterator[Database]:
-    await asyncio.to_thread(migrate, database_url)
-    with Database.open(database_url) as opened:
+async def shared(migrated_url: str) -> AsyncIterator[Database]:
+    with Database.open(migrated_url) as opened:
         yield opened
 
 

@@ -24,8 +24,8 @@ from scheduler.progress import Progress, ProgressFeed
 from scheduler.queue import Submission
 from storage import outbox, users
 from storage.database import Database
-from storage.migrations import migrate
 from storage.records import Allowance, ChatType, Identity, Job, Kind, Origin, Unit, utcnow
+from tests.blank import blank
 
 ORIGIN = Origin(platform="feishu", chat_id="oc_1", chat_type=ChatType.GROUP, message_id="om_1", sender="ou_1")
 
@@ -110,9 +110,7 @@ async def until(wall: Wall, *expected: tuple[int, str]) -> None:
 def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(live_module, "TICK", 0.01)
     monkeypatch.setattr(live_module, "PLACES", 3600.0)
-    url = f"sqlite:///{tmp_path / 'moqi.db'}"
-    migrate(url)
-    return url
+    return blank(tmp_path / "moqi.db")
 
 
 async def test_the_last_words_are_shown_although_they_came_too_soon(url: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -34,23 +33,15 @@ from storage import assets, audit, jobs, outbox, users
 from storage.database import Database
 from storage.files import Files
 from storage.jobs import Lane
-from storage.migrations import migrate
 from storage.records import Fate, Identity, Job, JobState, Kind, Role, Unit, User
 from storage.reservations import occurrences_of
+from tests.blank import blank
 from tests.bot.test_reserve import CARD, NOW, Chat, house
 
 
-@pytest.fixture(scope="module")
-def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated database, to be copied."""
-    path = tmp_path_factory.mktemp("blank") / "moqi.db"
-    migrate(f"sqlite:///{path}")
-    return path
-
-
 @pytest.fixture
-def db(blank: Path, tmp_path: Path) -> Iterator[Database]:
-    shutil.copy(blank, tmp_path / "moqi.db")
+def db(tmp_path: Path) -> Iterator[Database]:
+    blank(tmp_path / "moqi.db")
     with Database.open(f"sqlite:///{tmp_path / 'moqi.db'}") as opened:
         yield opened
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -13,24 +12,17 @@ import pytest
 from bot.tenancy import Standing, Tenancy, standing
 from storage import jobs, profiles, users
 from storage.database import Database
-from storage.migrations import migrate
 from storage.records import ChatType, Identity, Role
+from tests.blank import blank
 from tests.bot.test_reserve import Chat, house
 
 OURS, THEIRS = "tenant", "other"
 GUEST = Identity(platform="feishu", external_id="guest")
 
 
-@pytest.fixture(scope="module")
-def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("blank") / "moqi.db"
-    migrate(f"sqlite:///{path}")
-    return path
-
-
 @pytest.fixture
-def chat(blank: Path, tmp_path: Path) -> Iterator[Chat]:
-    shutil.copy(blank, tmp_path / "moqi.db")
+def chat(tmp_path: Path) -> Iterator[Chat]:
+    blank(tmp_path / "moqi.db")
     with Database.open(f"sqlite:///{tmp_path / 'moqi.db'}") as opened:
         yield Chat(opened, replace(house(), tenancies={"feishu": Tenancy()}))
 

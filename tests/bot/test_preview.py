@@ -24,9 +24,9 @@ from scheduler.calendar import window_from_text
 from scheduler.policy import Policy, Rate
 from storage import inbox
 from storage.database import Database
-from storage.migrations import migrate
 from storage.records import Allowance, ChatType, EntryKind, Identity, Kind, Origin, Unit
 from storage.tables import audit, jobs, ledger, outbox, stretches
+from tests.blank import blank
 
 NOW = datetime(2026, 11, 21, 4, tzinfo=UTC)
 CARD = ModelCard(name="builtin", path="", builtin=True, device="cpu", dtype="float32")
@@ -34,8 +34,7 @@ CARD = ModelCard(name="builtin", path="", builtin=True, device="cpu", dtype="flo
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Database]:
-    url = f"sqlite:///{tmp_path / 'moqi.db'}"
-    migrate(url)
+    url = blank(tmp_path / "moqi.db")
     with Database.open(url) as opened:
         yield opened
 

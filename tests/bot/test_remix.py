@@ -18,24 +18,17 @@ from bot.replies import job_reply
 from scheduler import queue
 from storage import assets, jobs, users
 from storage.database import Database
-from storage.migrations import migrate
 from storage.records import Identity, Job, JobState, Kind, Role
+from tests.blank import blank
 from tests.bot.test_reserve import CARD, NOW, Chat, house
 
 SENT = "ab" * 32
 
 
-@pytest.fixture(scope="module")
-def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("blank") / "moqi.db"
-    migrate(f"sqlite:///{path}")
-    return path
-
-
 @pytest.fixture
-def chat(blank: Path, tmp_path: Path) -> Iterator[Chat]:
+def chat(tmp_path: Path) -> Iterator[Chat]:
     path = tmp_path / "moqi.db"
-    path.write_bytes(blank.read_bytes())
+    blank(path)
     with Database.open(f"sqlite:///{path}") as db:
         yield Chat(db, house())
 

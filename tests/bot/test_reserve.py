@@ -28,7 +28,6 @@ from scheduler.calendar import known_until
 from scheduler.policy import BATCH, Policy
 from storage import inbox, jobs, outbox, reservations, users
 from storage.database import Database
-from storage.migrations import migrate
 from storage.records import (
     Allowance,
     ChatType,
@@ -41,6 +40,7 @@ from storage.records import (
     Role,
     Unit,
 )
+from tests.blank import blank
 
 NOW = datetime(2026, 11, 21, 4, tzinfo=UTC)  # Saturday noon in Shanghai
 GOLDEN = Path(__file__).parent / "golden"
@@ -141,8 +141,7 @@ class Chat:
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Database]:
-    url = f"sqlite:///{tmp_path / 'moqi.db'}"
-    migrate(url)
+    url = blank(tmp_path / "moqi.db")
     with Database.open(url) as opened:
         yield opened
 

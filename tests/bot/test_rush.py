@@ -14,15 +14,14 @@ from bot.events import ChatEvent
 from bot.inbox import Inbox
 from bot.rush import CROWD, Rush
 from storage.database import Database
-from storage.migrations import migrate
 from storage.records import ChatType, Identity, InboxEntry, Origin
 from storage.tables import inbox as inbox_table
+from tests.blank import blank
 
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Database]:
-    url = f"sqlite:///{tmp_path / 'moqi.db'}"
-    migrate(url)
+    url = blank(tmp_path / "moqi.db")
     with Database.open(url) as opened:
         yield opened
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
-from storage.migrations import migrate
 from tests.bot.console.harness import Stage, serving, stage
 
 if TYPE_CHECKING:
@@ -35,16 +33,8 @@ async def browser() -> AsyncIterator[Browser]:
         await launched.close()
 
 
-@pytest.fixture(scope="session")
-def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("blank") / "moqi.db"
-    migrate(f"sqlite:///{path}")
-    return path
-
-
 @pytest.fixture
-def made(blank: Path, tmp_path: Path) -> Iterator[Stage]:
-    shutil.copy(blank, tmp_path / "moqi.db")
+def made(tmp_path: Path) -> Iterator[Stage]:
     with stage(tmp_path, step=0.05) as made:
         yield made
 

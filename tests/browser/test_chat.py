@@ -14,7 +14,6 @@ from sqlalchemy import Connection, select
 
 from bot.platforms.base import Outgoing
 from bot.reply import Picture, Reply, SourceLink
-from storage.migrations import migrate
 from storage.records import ChatType, Origin
 from storage.tables import users
 from tests.bot.console.harness import Stage, serving, stage
@@ -374,7 +373,6 @@ async def test_older_messages_come_on_demand_and_in_order(opened: Opened, made: 
 
 
 async def test_the_server_comes_back(browser: Browser, tmp_path: Path) -> None:
-    migrate(f"sqlite:///{tmp_path / 'moqi.db'}")
     with stage(tmp_path) as first:
         async with serving(first) as url:
             chat = await (await ChatPage.open(browser, url)).enter("小墨")

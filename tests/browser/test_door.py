@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_off_to_feishu_and_back_again(browser: Browser, blank: Path, tmp_path: Path) -> None:
-    shutil.copy(blank, tmp_path / "moqi.db")
+async def test_off_to_feishu_and_back_again(browser: Browser, tmp_path: Path) -> None:
     with FeishuSimulator() as feishu:
         feishu.directory.join("ou_alice", "王小墨")
 

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,7 +29,8 @@ from storage.files import Files
 from storage.migrations import migrate
 from storage.records import utcnow
 from storage.tables import jobs, occurrences, reservations
-from tests.journeys.moqi import ROOT, until
+from tests import nursery
+from tests.journeys.moqi import until
 
 PROCESSES = 2
 PATIENCE = 600.0  # seconds after the last was due
@@ -81,11 +82,11 @@ def run(url: str, amount: int, span: float, kills: int, rng: random.Random) -> R
         return db.read_sync(_added_up, amount, done)
 
 
-def _start(url: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "tests.chaos.ringing", url], cwd=ROOT)
+def _start(url: str) -> nursery.Process:
+    return nursery.process(["tests.chaos.ringing", url], os.environ, 1, 2)
 
 
-def _replace(crew: list[subprocess.Popen[bytes]], which: int, url: str) -> int:
+def _replace(crew: list[nursery.Process], which: int, url: str) -> int:
     """kill -9 and start anew; 0 if it was dead already."""
     status = crew[which].poll()
     assert status is None, f"it ended by itself with {status}"

@@ -65,7 +65,7 @@ class Moqi:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "moqi.log"
         self._database_url = database_url
-        self._process: nursery.Child | subprocess.Popen[bytes] | None = None
+        self._process: nursery.Process | None = None
         self.people: list[Person] = []
 
     def environment(self, **more: str) -> dict[str, str]:
@@ -82,11 +82,12 @@ class Moqi:
             done.check_returncode()
         return done
 
-    def start(self, *, faults: str = "") -> None:
-        """Start serving, until it listens."""
+    def start(self, *, faults: str = "", cold: bool = False) -> None:
+        """Start serving, until it listens; `cold` as a user starts it, nothing imported beforehand."""
         with self.log.open("ab") as log:
             words = [self.program, "serve", "--port", str(self.port)]
-            self._process = nursery.process(words, self.environment(MOQI_FAULTS=faults), log.fileno(), log.fileno())
+            environment = self.environment(MOQI_FAULTS=faults, **({nursery.COLD: "1"} if cold else {}))
+            self._process = nursery.process(words, environment, log.fileno(), log.fileno())
         if faults:  # what the last round left behind may run into the fault before the server listens
             until(lambda: not self.alive or self._answers(), "the server to listen or to die")
         else:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import create_engine, make_url
 
 from storage.database import Database
 from storage.records import utcnow
 from storage.tables import leases
+from tests.blank import postgres_database
 from tests.journeys.moqi import Moqi, until
 from tests.journeys.test_feishu import Member, buttons, pictures
 from tests.simulators.feishu import FeishuSimulator, Pushed
@@ -151,14 +151,8 @@ def test_cuts_kicks_and_a_kill_lose_nothing_and_double_nothing(house: Moqi, plat
 @pytest.fixture
 def url(postgres_url: str) -> Iterator[str]:
     """An empty database of our own."""
-    name = f"lease_{next(NUMBERS)}"
-    engine = create_engine(postgres_url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    yield make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-    engine.dispose()
+    with postgres_database(postgres_url) as url:
+        yield url
 
 
 def test_trap_9_of_two_processes_one_connects_and_the_other_takes_over(

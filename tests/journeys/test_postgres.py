@@ -6,21 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, make_url
 
+from tests.blank import postgres_database
 from tests.journeys.moqi import Moqi, Person, paused
 
 
 @pytest.fixture
 def url(postgres_url: str) -> Iterator[str]:
     """An empty database of our own."""
-    engine = create_engine(postgres_url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql("CREATE DATABASE journey")
-    yield make_url(postgres_url).set(database="journey").render_as_string(hide_password=False)
-    with engine.connect() as connection:
-        connection.exec_driver_sql("DROP DATABASE journey WITH (FORCE)")
-    engine.dispose()
+    with postgres_database(postgres_url) as url:
+        yield url
 
 
 def test_the_line_on_postgresql(tmp_path: Path, url: str) -> None:

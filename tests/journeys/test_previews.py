@@ -4,38 +4,18 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.journeys.moqi import Moqi, Person, until
+from tests.journeys.held import Held
+from tests.journeys.moqi import Person, until
 from tests.journeys.test_feishu import NUMBERS, Member, pictures
 from tests.simulators.feishu import FeishuSimulator
 
 ORDER = "/draw 红色的圆，蓝色背景 --size 128x128 --seed 7"
-
-
-class Held(Moqi):
-    """An installation whose pictures stop at the step it is told."""
-
-    program = "tests.journeys.slow_pictures"
-
-    def __init__(self, folder: Path, *, settings: Mapping[str, Any]) -> None:
-        super().__init__(folder, settings=settings)
-        self.steps = folder / "steps"
-
-    def environment(self, **more: str) -> dict[str, str]:
-        return super().environment(MOQI_STEPS=str(self.steps), **more)
-
-    def hold_after(self, steps: int) -> None:
-        self.steps.write_text(str(steps), encoding="utf-8")
-
-    def go_on(self) -> None:
-        self.steps.unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="module")

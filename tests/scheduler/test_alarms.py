@@ -18,9 +18,9 @@ from scheduler.clock import Clock
 from scheduler.policy import Refusal
 from storage import reservations
 from storage.database import Database
-from storage.migrations import migrate
 from storage.records import Occurrence, Reservation, ReservationState, utcnow
 from storage.tables import jobs, occurrences
+from tests.blank import blank
 from tests.scheduler.booked import POLICY, Front, booked, kept, once, person
 
 SECOND = timedelta(seconds=1)
@@ -29,8 +29,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Database]:
-    url = f"sqlite:///{tmp_path / 'moqi.db'}"
-    migrate(url)
+    url = blank(tmp_path / "moqi.db")
     with Database.open(url) as opened:
         yield opened
 

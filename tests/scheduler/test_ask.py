@@ -22,7 +22,6 @@ from scheduler.runners.ask import AskRunner, audience
 from scheduler.worker import Worker
 from storage import documents, jobs, ledger, users
 from storage.database import Database
-from storage.migrations import migrate
 from storage.records import (
     Allowance,
     ChatType,
@@ -36,6 +35,7 @@ from storage.records import (
     Unit,
     utcnow,
 )
+from tests.blank import blank
 
 POLICY = Policy(timezone=UTC, allowances={unit: (Allowance(amount=9, period="day"),) for unit in Unit})
 
@@ -89,9 +89,8 @@ def answered(db: Database, job_id: int) -> Job | None:
 
 
 @pytest.mark.parametrize(("tokens", "cost"), [(0, 1), (1500, 1), (4500, 3), (99_999, 9)])
-async def test_an_answer_costs_by_the_tokens_of_its_model(database_url: str, tokens: int, cost: int) -> None:
-    await asyncio.to_thread(migrate, database_url)
-    with Database.open(database_url) as db:
+async def test_an_answer_costs_by_the_tokens_of_its_model(migrated_url: str, tokens: int, cost: int) -> None:
+    with Database.open(migrated_url) as db:
         job = await db.run(asked)
         feed = ProgressFeed()
         runner = AskRunner(db, WritingModel(tokens), feed, lambda: "zh")
@@ -108,7 +107,7 @@ async def test_an_answer_costs_by_the_tokens_of_its_model(database_url: str, tok
 
 
 async def test_a_defect_in_a_claim_does_not_end_the_lane(
-    database_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    migrated_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     claim, defects = queue.claim, [RuntimeError("nobody foresaw this")]
 
@@ -118,8 +117,7 @@ async def test_a_defect_in_a_claim_does_not_end_the_lane(
         return claim(*given)
 
     monkeypatch.setattr(queue, "claim", once_broken)
-    await asyncio.to_thread(migrate, database_url)
-    with Database.open(database_url) as db:
+    with Database.open(migrated_url) as db:
         job = await db.run(asked)
         feed = ProgressFeed()
         runner = AskRunner(db, WritingModel(0), feed, lambda: "zh")
@@ -160,8 +158,7 @@ def handbook(conn: Connection) -> None:
 
 async def test_what_may_not_be_read_any_more_is_not_told_again(tmp_path: Path) -> None:
     """An earlier answer of the same conversation would hand on what its source no longer may."""
-    url = f"sqlite:///{tmp_path / 'moqi.db'}"
-    await asyncio.to_thread(migrate, url)
+    url = await asyncio.to_thread(blank, tmp_path / "moqi.db")
     model, feed = Listener(), ProgressFeed()
     with Database.open(url) as db:
         runner = AskRunner(db, model, feed, lambda: "zh")

@@ -21,7 +21,6 @@ from scheduler.verify import verify
 from storage import jobs, reservations
 from storage.database import Database
 from storage.files import Files
-from storage.migrations import migrate
 from storage.records import Fate, Kind, Occurrence, ReservationState, Unit, User, utcnow
 from storage.tables import jobs as jobs_table
 from storage.tables import occurrences
@@ -34,9 +33,8 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def db(database_url: str) -> Iterator[Database]:
-    migrate(database_url)
-    with Database.open(database_url) as opened:
+def db(migrated_url: str) -> Iterator[Database]:
+    with Database.open(migrated_url) as opened:
         yield opened
 
 
@@ -102,11 +100,11 @@ def test_the_same_occurrence_never_orders_twice(db: Database) -> None:
     assert (orders(db), kept(db, number).next_at) == (1, DUE + DAY)
 
 
-async def test_two_clocks_at_the_same_instant_fire_each_once(db: Database, database_url: str) -> None:
+async def test_two_clocks_at_the_same_instant_fire_each_once(db: Database, migrated_url: str) -> None:
     """Two processes, seen by the database as two writers; each sees all of them due."""
     user = await asyncio.to_thread(person, db)
     numbers = [(await asyncio.to_thread(once, db, user, DUE, params={"count": 1, "n": n})).id for n in range(12)]
-    with Database.open(database_url) as other:
+    with Database.open(migrated_url) as other:
         free = Front(cost=0)
         calls = [
             house.run(firing.fire_all, order, free, POLICY, DUE)
@@ -118,8 +116,8 @@ async def test_two_clocks_at_the_same_instant_fire_each_once(db: Database, datab
     assert await asyncio.to_thread(orders, db) == len(numbers)
 
 
-def test_while_somebody_holds_the_row_the_others_leave_it(database_url: str, db: Database) -> None:
-    if database_url.startswith("sqlite"):
+def test_while_somebody_holds_the_row_the_others_leave_it(migrated_url: str, db: Database) -> None:
+    if migrated_url.startswith("sqlite"):
         pytest.skip("SQLite has one writer at a time: there is nobody to wait for")
     number = once(db, person(db), DUE).id
     holding, done = threading.Event(), threading.Event()
@@ -129,7 +127,7 @@ def test_while_somebody_holds_the_row_the_others_leave_it(database_url: str, db:
         holding.set()
         assert done.wait(30)
 
-    with Database.open(database_url) as other:
+    with Database.open(migrated_url) as other:
         holder = threading.Thread(target=other.run_sync, args=(hold,))
         holder.start()
         assert holding.wait(30)

@@ -17,7 +17,6 @@ from scheduler.policy import BATCH, INTERACTIVE, RESERVED, Policy, Refusal
 from scheduler.queue import Claim, Failure, Submission
 from storage import jobs, ledger, line, outbox, users
 from storage.database import Database
-from storage.migrations import migrate
 from storage.records import (
     Allowance,
     ChatType,
@@ -42,9 +41,8 @@ POLICY = Policy(
 
 
 @pytest.fixture
-def db(database_url: str) -> Iterator[Database]:
-    migrate(database_url)
-    with Database.open(database_url) as opened:
+def db(migrated_url: str) -> Iterator[Database]:
+    with Database.open(migrated_url) as opened:
         yield opened
 
 

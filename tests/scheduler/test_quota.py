@@ -24,7 +24,6 @@ from storage import assets, jobs, ledger, usage, users
 from storage.database import Database
 from storage.files import Files
 from storage.ledger import Account
-from storage.migrations import migrate
 from storage.records import Allowance, ChatType, EntryKind, Identity, Job, JobState, Kind, Origin, Unit, User, utcnow
 from storage.usage import Usage
 
@@ -44,9 +43,8 @@ NOON = datetime(2026, 11, 21, 4, tzinfo=UTC)  # in Shanghai
 
 
 @pytest.fixture
-def db(database_url: str) -> Iterator[Database]:
-    migrate(database_url)
-    with Database.open(database_url) as opened:
+def db(migrated_url: str) -> Iterator[Database]:
+    with Database.open(migrated_url) as opened:
         yield opened
 
 
@@ -196,14 +194,14 @@ async def test_the_last_unit_of_a_group_goes_to_one_of_its_people(db: Database) 
 
 
 async def test_people_of_one_group_order_cancel_and_finish_at_once_without_waiting_in_a_circle(
-    db: Database, database_url: str
+    db: Database, migrated_url: str
 ) -> None:
     """Each holds their own account and waits for the group's. PostgreSQL would end one of a circle and try again."""
     week = {Unit.DRAW: (Allowance(amount=50, period="week"),)}
     policy = replace(POLICY, shared={GROUP: week, DESIGN: week})
     people = [await asyncio.to_thread(person, db, f"p{n}", "设计部") for n in range(6)]
     wanted = [order(user, f"{user.name}-{n}", chat="oc_1") for user in people for n in range(4)]
-    with Database.open(database_url) as own:
+    with Database.open(migrated_url) as own:
         made = await asyncio.gather(*(own.run(queue.submit, one, policy, NOON) for one in wanted[:12]))
         claims = [await own.run(queue.claim, Kind.DRAW, lambda head: 1, policy, NOON) for _ in range(9)]
         running = [claim.jobs[0] for claim in claims if claim]
@@ -217,14 +215,14 @@ async def test_people_of_one_group_order_cancel_and_finish_at_once_without_waiti
     spent = [50 - (await asyncio.to_thread(standing, db, one, policy)).total for one in (GROUP, DESIGN)]
     people_spent = [5 - (await asyncio.to_thread(standing, db, me(user), policy)).total for user in people]
     assert spent == [sum(people_spent)] * 2
-    if database_url.startswith("postgresql"):
+    if migrated_url.startswith("postgresql"):
         circles = "select deadlocks from pg_stat_database where datname = current_database()"
         assert await asyncio.to_thread(db.read_sync, lambda conn: conn.exec_driver_sql(circles).scalar()) == 0
 
 
 @pytest.mark.parametrize("whose", ["person", "group"])
 def test_two_processes_spending_the_last_unit_at_the_same_instant_and_one_gets_it(
-    db: Database, database_url: str, whose: str
+    db: Database, migrated_url: str, whose: str
 ) -> None:
     """Without the queue's own lock, which lets one order at a time pass: the accounts alone keep them apart."""
     subject = me(person(db, "anna")) if whose == "person" else GROUP
@@ -246,7 +244,7 @@ def test_two_processes_spending_the_last_unit_at_the_same_instant_and_one_gets_i
         return parts is not None
 
     def process() -> None:
-        with Database.open(database_url) as own:
+        with Database.open(migrated_url) as own:
             together.wait(30)
             got.append(own.run_sync(spend))
 

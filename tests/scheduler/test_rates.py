@@ -13,7 +13,6 @@ from scheduler.policy import Policy, Rate, Refusal
 from scheduler.rates import turn
 from storage import users
 from storage.database import Database
-from storage.migrations import migrate
 from storage.records import Identity
 
 NOW = datetime(2026, 11, 21, 4, tzinfo=UTC)
@@ -43,9 +42,8 @@ def test_one_more_order(moment: float | None, kept: float, wait: float) -> None:
 
 
 @pytest.fixture
-def db(database_url: str) -> Iterator[Database]:
-    migrate(database_url)
-    with Database.open(database_url) as opened:
+def db(migrated_url: str) -> Iterator[Database]:
+    with Database.open(migrated_url) as opened:
         yield opened
 
 
@@ -78,10 +76,9 @@ async def test_orders_at_the_same_instant_are_counted_one_by_one(db: Database) -
     assert found.count(None) == 6
 
 
-def test_a_restart_forgets_nothing(database_url: str) -> None:
-    migrate(database_url)
+def test_a_restart_forgets_nothing(migrated_url: str) -> None:
     for expected in (None, "too_fast"):
-        with Database.open(database_url) as db:
+        with Database.open(migrated_url) as db:
             for _ in range(2):
                 found = db.run_sync(rates.take, person(db, "anna"), ("draw",), POLICY, NOW)
             assert (found.code if found else None) == expected

@@ -19,7 +19,6 @@ from scheduler.policy import Refusal
 from scheduler.reservations import When
 from storage import reservations
 from storage.database import Database
-from storage.migrations import migrate
 from storage.records import Kind, Reservation, ReservationState
 from tests.scheduler.booked import HOUR, POLICY, act, booked, booking, fates, kept, once, person, proposed
 
@@ -32,9 +31,8 @@ OPENS, CLOSES = datetime(2026, 11, 23, 14, tzinfo=UTC), datetime(2026, 11, 23, 2
 
 
 @pytest.fixture
-def db(database_url: str) -> Iterator[Database]:
-    migrate(database_url)
-    with Database.open(database_url) as opened:
+def db(migrated_url: str) -> Iterator[Database]:
+    with Database.open(migrated_url) as opened:
         yield opened
 
 

@@ -18,7 +18,6 @@ from scheduler.verify import verify
 from storage import assets, audit, inbox, jobs, outbox, users
 from storage.database import Database
 from storage.files import Files
-from storage.migrations import migrate
 from storage.records import Allowance, ChatType, Identity, Job, Kind, Origin, Unit, utcnow
 
 DAY, MONTH = Allowance(amount=9, period="day"), Allowance(amount=90, period="month")
@@ -36,10 +35,9 @@ def files(tmp_path: Path) -> Files:
 
 
 @pytest.fixture
-def db(database_url: str, files: Files) -> Iterator[Database]:
+def db(migrated_url: str, files: Files) -> Iterator[Database]:
     """A small healthy life in a group with a quota: one picture delivered, one order cancelled, one waiting."""
-    migrate(database_url)
-    with Database.open(database_url) as opened:
+    with Database.open(migrated_url) as opened:
         user = opened.run_sync(users.resolve, Identity(platform="web", external_id="anna"), "anna", utcnow())
         for number in range(3):
             key = f"m{number}"

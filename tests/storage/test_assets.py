@@ -13,17 +13,15 @@ from sqlalchemy.exc import IntegrityError
 
 from storage import assets, users
 from storage.database import Database
-from storage.migrations import migrate
 from storage.records import Asset, Identity
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
 
 @pytest.fixture
-def db(database_url: str) -> Iterator[Database]:
+def db(migrated_url: str) -> Iterator[Database]:
     """A database with the jobs 1 and 2."""
-    migrate(database_url)
-    with Database.open(database_url) as opened:
+    with Database.open(migrated_url) as opened:
         opened.run_sync(two_jobs)
         yield opened
 

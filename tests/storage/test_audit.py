@@ -13,15 +13,13 @@ from sqlalchemy.exc import DBAPIError
 from storage import audit
 from storage.audit import EMPTY
 from storage.database import Database
-from storage.migrations import migrate
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=UTC)
 
 
 @pytest.fixture
-def db(database_url: str) -> Iterator[Database]:
-    migrate(database_url)
-    with Database.open(database_url) as opened:
+def db(migrated_url: str) -> Iterator[Database]:
+    with Database.open(migrated_url) as opened:
         yield opened
 
 

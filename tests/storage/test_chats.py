@@ -11,7 +11,6 @@ from sqlalchemy import Connection
 from storage import chats, jobs, users
 from storage.chats import ChatState
 from storage.database import Database
-from storage.migrations import migrate
 from storage.records import ChatType, Identity, JobState, Kind, Origin
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -29,9 +28,8 @@ CASES = [
 
 
 @pytest.fixture
-def db(database_url: str) -> Iterator[Database]:
-    migrate(database_url)
-    with Database.open(database_url) as opened:
+def db(migrated_url: str) -> Iterator[Database]:
+    with Database.open(migrated_url) as opened:
         yield opened
 
 

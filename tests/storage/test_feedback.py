@@ -12,7 +12,6 @@ from sqlalchemy.exc import IntegrityError
 from storage import feedback, jobs, users
 from storage.database import Database
 from storage.feedback import DOWN, UP, Votes
-from storage.migrations import migrate
 from storage.records import ChatType, Identity, Kind, Origin
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -31,9 +30,8 @@ CASES: list[tuple[list[tuple[int, int, int]], int, Votes]] = [
 
 
 @pytest.fixture
-def db(database_url: str) -> Iterator[Database]:
-    migrate(database_url)
-    with Database.open(database_url) as opened:
+def db(migrated_url: str) -> Iterator[Database]:
+    with Database.open(migrated_url) as opened:
         opened.run_sync(_people)
         yield opened
 

@@ -10,16 +10,14 @@ import pytest
 
 from storage import leases
 from storage.database import Database
-from storage.migrations import migrate
 
 NOW = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
 HOLD = timedelta(seconds=12)
 
 
 @pytest.fixture
-def db(database_url: str) -> Iterator[Database]:
-    migrate(database_url)
-    with Database.open(database_url) as opened:
+def db(migrated_url: str) -> Iterator[Database]:
+    with Database.open(migrated_url) as opened:
         yield opened
 
 

@@ -10,7 +10,6 @@ from sqlalchemy import Connection, func, select, tuple_
 
 from storage import jobs, line, users
 from storage.database import Database
-from storage.migrations import migrate
 from storage.records import ChatType, Identity, Job, JobState, Kind, Origin, utcnow
 from storage.tables import jobs as rows
 from storage.tables import stretches
@@ -20,10 +19,9 @@ SMALL = 8
 
 
 @pytest.fixture
-def db(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+def db(migrated_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     monkeypatch.setattr(line, "FULL", SMALL)
-    migrate(database_url)
-    with Database.open(database_url) as opened:
+    with Database.open(migrated_url) as opened:
         for name in ("anna", "ben"):
             opened.run_sync(users.resolve, Identity(platform="web", external_id=name), name, utcnow())
         yield opened

@@ -9,16 +9,14 @@ import pytest
 
 from storage import messages, users
 from storage.database import Database
-from storage.migrations import migrate
 from storage.records import Identity
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def db(database_url: str) -> Iterator[Database]:
-    migrate(database_url)
-    with Database.open(database_url) as opened:
+def db(migrated_url: str) -> Iterator[Database]:
+    with Database.open(migrated_url) as opened:
         yield opened
 
 

@@ -9,7 +9,6 @@ import pytest
 
 from storage import logins, profiles, users
 from storage.database import Database
-from storage.migrations import migrate
 from storage.records import Department, Identity, Membership, Profile
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -19,9 +18,8 @@ DESIGN = Department(id="od-2", name="设计部", above=(("od-1", "产品中心")
 
 
 @pytest.fixture
-def db(database_url: str) -> Iterator[Database]:
-    migrate(database_url)
-    with Database.open(database_url) as opened:
+def db(migrated_url: str) -> Iterator[Database]:
+    with Database.open(migrated_url) as opened:
         yield opened
 
 

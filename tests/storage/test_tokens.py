@@ -10,7 +10,6 @@ from sqlalchemy import select
 
 from storage import tokens, users
 from storage.database import Database
-from storage.migrations import migrate
 from storage.records import Identity, User
 from storage.tables import tokens as tokens_table
 
@@ -19,9 +18,8 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def db(database_url: str) -> Iterator[Database]:
-    migrate(database_url)
-    with Database.open(database_url) as opened:
+def db(migrated_url: str) -> Iterator[Database]:
+    with Database.open(migrated_url) as opened:
         yield opened
 
 

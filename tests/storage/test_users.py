@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, func, select
@@ -12,18 +13,17 @@ from sqlalchemy import Connection, func, select
 from storage import users
 from storage.database import Database
 from storage.errors import Missing
-from storage.migrations import migrate
 from storage.records import Identity, Role, User
 from storage.tables import identities
 from storage.tables import users as users_table
+from tests.blank import blank
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
 
 @pytest.fixture
-def db(database_url: str) -> Iterator[Database]:
-    migrate(database_url)
-    with Database.open(database_url) as opened:
+def db(migrated_url: str) -> Iterator[Database]:
+    with Database.open(migrated_url) as opened:
         yield opened
 
 
@@ -138,8 +138,6 @@ def test_who_may_be_meant(db: Database) -> None:
         ("", "the-id"),
     ],
 )
-def test_a_name_is_one_short_line_that_changes_nothing_around_it(given: str, shown: str, tmp_path: object) -> None:
-    url = f"sqlite:///{tmp_path}/moqi.db"
-    migrate(url)
-    with Database.open(url) as db:
+def test_a_name_is_one_short_line_that_changes_nothing_around_it(given: str, shown: str, tmp_path: Path) -> None:
+    with Database.open(blank(tmp_path / "moqi.db")) as db:
         assert db.run_sync(users.resolve, web("the-id"), given, NOW).name == shown

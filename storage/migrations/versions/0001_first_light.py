@@ -489,6 +489,7 @@ def _create_tables() -> None:
         sa.Column("created_at", sa.Text(), nullable=False),
         sa.Column("sent_at", sa.Text()),
         sa.Column("replaces", sa.Text(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=False),
         sa.CheckConstraint("state in ('pending', 'sent', 'skipped', 'failed')", name=op.f("ck_outbox_state")),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_outbox_job_id_jobs")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),

@@ -19,8 +19,8 @@ from scheduler.queue import Failure, Submission
 from storage import assets, users
 from storage.database import Database
 from storage.files import Files
-from storage.migrations import migrate
 from storage.records import Allowance, ChatType, Identity, Job, Kind, Origin, Unit, utcnow
+from tests.blank import blank
 
 ROOT = Path(__file__).parents[3]
 POLICY = Policy(
@@ -61,8 +61,7 @@ class Installation:
     def database(self) -> Iterator[Database]:
         """Its database, as a server would have it open."""
         self.data.mkdir(exist_ok=True)
-        url = f"sqlite:///{self.data / 'moqi.db'}"
-        migrate(url)
+        url = blank(self.data / "moqi.db")
         with Database.open(url) as db:
             yield db
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -10,23 +9,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from storage.migrations import migrate
 from tests.bot.console.harness import Stage, stage
 
 #: join("小墨") -> a signed-in browser without a browser
 Join = Callable[[str], Awaitable[httpx.AsyncClient]]
 
 
-@pytest.fixture(scope="session")
-def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("blank") / "moqi.db"
-    migrate(f"sqlite:///{path}")
-    return path
-
-
 @pytest.fixture
-def made(blank: Path, tmp_path: Path) -> Iterator[Stage]:
-    shutil.copy(blank, tmp_path / "moqi.db")
+def made(tmp_path: Path) -> Iterator[Stage]:
     with stage(tmp_path) as made:
         yield made
 

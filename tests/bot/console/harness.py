@@ -39,10 +39,10 @@ from bot.reply import Button, Form, FormField, Picture, Reply, SourceLink
 from storage import assets, documents, jobs
 from storage.database import Database
 from storage.files import Files
-from storage.migrations import migrate
 from storage.records import Kind, NewPassage, SearchTerms, User, utcnow
 from storage.tables import documents as documents_table
 from storage.tables import passages
+from tests.blank import blank
 
 HANDBOOK = (
     "员工入职满一年后享有带薪年假。年假按工龄计算：满一年不满十年的，每年五天；满十年不满二十年的，每年十天。",
@@ -227,7 +227,7 @@ def stage(
     folder: Path, *, language: str = "zh", step: float = 0.0, practice: bool = False, **doors: Any
 ) -> Iterator[Stage]:
     """The application on a fresh database in `folder`. `doors`: who may come in, as fields of Console."""
-    migrate(f"sqlite:///{folder / 'moqi.db'}")
+    blank(folder / "moqi.db")
     with Database.open(data=folder) as db:
         feed = Feed()
         script = Script(db, Files(folder / "files"), WebPlatform(db, feed), feed, step)

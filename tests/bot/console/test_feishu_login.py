@@ -6,7 +6,6 @@ import asyncio
 import http.client
 import json
 import re
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -75,8 +74,7 @@ def _sent_back(address: str) -> str:
 
 
 @asynccontextmanager
-async def open_door(feishu: FeishuSimulator, folder: Path, blank: Path, **more: Any) -> AsyncIterator[Door]:
-    shutil.copy(blank, folder / "moqi.db")
+async def open_door(feishu: FeishuSimulator, folder: Path, **more: Any) -> AsyncIterator[Door]:
     own, greeted = ["tenant"], list[Identity]()
     settings = FeishuSettings.model_validate({**feishu.settings, "allowed_tenants": ["friends"]})
 
@@ -99,11 +97,11 @@ def platform() -> Iterator[FeishuSimulator]:
 
 
 @pytest.fixture
-async def door(platform: FeishuSimulator, tmp_path: Path, blank: Path) -> AsyncIterator[Door]:
+async def door(platform: FeishuSimulator, tmp_path: Path) -> AsyncIterator[Door]:
     platform.accounts.at_browser, platform.accounts.cancels = "ou_alice", False
     platform.accounts.unavailable.clear()
     platform.accounts.redirect_urls = {BACK, "https://moqi.example/login/feishu"}
-    async with open_door(platform, tmp_path, blank) as opened:
+    async with open_door(platform, tmp_path) as opened:
         yield opened
 
 
@@ -160,11 +158,9 @@ async def test_what_feishu_is_asked_for(door: Door, browser: httpx.AsyncClient) 
     assert "form-action 'self'" in answer.headers["content-security-policy"]
 
 
-async def test_the_address_is_the_public_one_where_it_is_set(
-    platform: FeishuSimulator, tmp_path: Path, blank: Path
-) -> None:
+async def test_the_address_is_the_public_one_where_it_is_set(platform: FeishuSimulator, tmp_path: Path) -> None:
     web = WebSettings(public_url="https://moqi.example/")
-    async with open_door(platform, tmp_path, blank, web=web) as door:
+    async with open_door(platform, tmp_path, web=web) as door:
         async with door.browser("https://inside:8443") as browser:
             answer = await browser.get("/login/feishu/start")
         assert "redirect_uri=https%3A%2F%2Fmoqi.example%2Flogin%2Ffeishu&" in answer.headers["location"]
@@ -325,10 +321,8 @@ async def test_the_page_offers_the_account_before_the_name(door: Door) -> None:
     assert json.loads(re.findall(r'id="boot">(.*?)</script>', text)[0])["names"] is True
 
 
-async def test_where_names_are_not_given_out_a_code_still_works(
-    platform: FeishuSimulator, tmp_path: Path, blank: Path
-) -> None:
-    async with open_door(platform, tmp_path, blank, names=False) as door:
+async def test_where_names_are_not_given_out_a_code_still_works(platform: FeishuSimulator, tmp_path: Path) -> None:
+    async with open_door(platform, tmp_path, names=False) as door:
         assert '<div id="door-own" class="door-own" hidden>' in await page(door)
         async with door.browser() as browser:
             answer = await browser.post("/api/session", json={"name": "小墨"})
@@ -338,8 +332,7 @@ async def test_where_names_are_not_given_out_a_code_still_works(
             assert answer.json()["error"]["code"] == "bad_code"
 
 
-async def test_without_feishu_the_page_is_as_it_was(tmp_path: Path, blank: Path) -> None:
-    shutil.copy(blank, tmp_path / "moqi.db")
+async def test_without_feishu_the_page_is_as_it_was(tmp_path: Path) -> None:
     with stage(tmp_path) as made:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(made.app), base_url=HERE) as browser:
             assert "/login/" not in (await browser.get("/")).text

@@ -15,8 +15,8 @@ from bot.platforms.feishu.backfill import as_envelope, for_us, known_chats
 from bot.platforms.feishu.decode import decode
 from storage import inbox
 from storage.database import Database
-from storage.migrations import migrate
 from storage.records import ChatType
+from tests.blank import blank
 from tests.bot.platforms.feishu.test_decode import CASES
 from tests.simulators import feishu_events as events
 from tests.simulators.feishu import listed
@@ -85,7 +85,7 @@ def test_every_event_of_a_further_app_belongs_to_it(case: dict[str, Any]) -> Non
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Database]:
-    migrate(f"sqlite:///{tmp_path / 'moqi.db'}")
+    blank(tmp_path / "moqi.db")
     with Database.open(data=tmp_path) as opened:
         yield opened
 

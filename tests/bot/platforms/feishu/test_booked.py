@@ -14,8 +14,8 @@ from bot.platforms.feishu.platform import FeishuPlatform
 from bot.render import Renderer
 from storage import outbox
 from storage.database import Database
-from storage.migrations import migrate
 from storage.records import utcnow
+from tests.blank import blank
 from tests.bot.test_reserve import Chat, house
 from tests.simulators.feishu import FeishuSimulator
 
@@ -24,8 +24,7 @@ DAYS = timedelta(days=15)  # Feishu lets a card be changed for 14
 
 @pytest.fixture
 def chat(tmp_path: Path) -> Iterator[Chat]:
-    url = f"sqlite:///{tmp_path / 'moqi.db'}"
-    migrate(url)
+    url = blank(tmp_path / "moqi.db")
     with Database.open(url) as db:
         chat = Chat(db, house())
         chat.now = utcnow() - DAYS

@@ -26,10 +26,10 @@ from bot.platforms.feishu.settings import FeishuSettings
 from bot.platforms.holding import Rhythm
 from storage import inbox, leases
 from storage.database import Database
-from storage.migrations import migrate
 from storage.records import utcnow
 from storage.tables import inbox as inbox_table
 from storage.tables import leases as leases_table
+from tests.blank import blank
 from tests.simulators import feishu_events as events
 from tests.simulators.feishu import FeishuSimulator, Pushed
 from tests.simulators.feishu_gateway import Gateway
@@ -85,7 +85,7 @@ def feishu() -> Iterator[FeishuSimulator]:
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Database]:
-    migrate(f"sqlite:///{tmp_path / 'moqi.db'}")
+    blank(tmp_path / "moqi.db")
     with Database.open(data=tmp_path) as opened:
         yield opened
 

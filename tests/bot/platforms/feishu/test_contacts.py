@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -18,23 +17,16 @@ from bot.platforms.feishu.directory import CALLS, Directory
 from bot.platforms.feishu.settings import FeishuSettings
 from storage import profiles, users
 from storage.database import Database
-from storage.migrations import migrate
 from storage.records import ChatType, Department, Identity, Membership, Origin, Profile, User, utcnow
+from tests.blank import blank
 from tests.simulators.feishu import FeishuSimulator
 
 NAME = "feishu"
 
 
-@pytest.fixture(scope="module")
-def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("blank") / "moqi.db"
-    migrate(f"sqlite:///{path}")
-    return path
-
-
 @pytest.fixture
-def db(blank: Path, tmp_path: Path) -> Iterator[Database]:
-    shutil.copy(blank, tmp_path / "moqi.db")
+def db(tmp_path: Path) -> Iterator[Database]:
+    blank(tmp_path / "moqi.db")
     with Database.open(data=tmp_path) as opened:
         yield opened
 

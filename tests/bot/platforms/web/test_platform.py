@@ -13,8 +13,8 @@ from bot.platforms.web.platform import WebPlatform
 from bot.reply import Button, Picture, Reply, SourceLink
 from storage import messages, users
 from storage.database import Database
-from storage.migrations import migrate
 from storage.records import ChatType, Identity, Origin, utcnow
+from tests.blank import blank
 
 FULL = Reply(
     text="**好** `x` <b>",
@@ -32,7 +32,7 @@ FULL = Reply(
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Database]:
-    migrate(f"sqlite:///{tmp_path / 'moqi.db'}")
+    blank(tmp_path / "moqi.db")
     with Database.open(data=tmp_path) as db:
         yield db
 
