@@ -27,15 +27,11 @@ class Talk:
 
     wecom: WecomSimulator
     user: str
-    way: str  # robot | group, over the long connection; posted | posted-group, by callbacks; app
+    way: str  # robot | group | app
 
     @property
     def chat(self) -> str:
-        return f"wr{self.user}" if self.group else self.user
-
-    @property
-    def group(self) -> bool:
-        return self.way.endswith("group")
+        return f"wr{self.user}" if self.way == "group" else self.user
 
     @property
     def seen(self) -> list[Shown]:
@@ -46,7 +42,7 @@ class Talk:
     def say(self, text: str, **more: Any) -> Asked | Posted:
         if self.way == "app":
             return self.wecom.app_says(text, user=self.user, **more)
-        return self.wecom.say(text, user=self.user, chat=self.chat if self.group else None, **more)
+        return self.wecom.say(text, user=self.user, chat=self.chat if self.way == "group" else None, **more)
 
     def told(self, text: str, **more: Any) -> str:
         """Write something and wait for its answer."""
@@ -68,13 +64,11 @@ class Talk:
     def finished(self, before: int, what: str) -> tuple[list[bytes], Shown]:
         def over() -> bool:
             seen = self.seen[before:]
-            pressable = any("redo" in key for one in seen for _, key in one.buttons)
-            return pressable and any(one.data or one.images for one in seen)
+            return any("redo" in key for one in seen for _, key in one.buttons) and any(one.data for one in seen)
 
         until(over, f"the pictures of {what!r} in {[one.content for one in self.seen[before:]]}")
         seen = self.seen[before:]
-        pictures = [data for one in seen for data in (one.data, *one.images) if data]
-        return pictures, next(one for one in seen if one.buttons)
+        return [one.data for one in seen if one.data], next(one for one in seen if one.buttons)
 
     def press(self, card: Shown, label: str) -> None:
         if self.way == "app":
@@ -115,44 +109,15 @@ def house(tmp_path_factory: pytest.TempPathFactory, wecom: WecomSimulator) -> It
 
 
 @pytest.fixture(scope="module")
-def posted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[WecomSimulator, Moqi]]:
-    """Another organisation, whose robot is told by callbacks and has no app beside it."""
-    with WecomSimulator() as wecom:
-        wecom.limits = False
-        section = {"wecom": {"aibot": wecom.callback_settings}}
-        house = Moqi(tmp_path_factory.mktemp("posted"), settings={"platforms": section})
-        wecom.robot.url = f"{house.url}/wecom/aibot"
-        house.start()
-        house.ready()
-        assert wecom.verify_robot() == (True, "")
-        yield wecom, house
-        assert house.stop() == 0
-        house.verify()
-        assert wecom.strange == []
+def admin(house: Moqi) -> Person:
+    """Somebody at the web page of the same server."""
+    return Person(house, "管理员")
 
 
-@dataclass(frozen=True)
-class Scene:
-    """A chat, and an admin at the web page of the server behind it."""
-
-    talk: Talk
-    admin: Person
-
-
-@pytest.fixture(params=["robot", "group", "app", "posted", "posted-group"])
-def scene(request: pytest.FixtureRequest) -> Scene:
+@pytest.fixture(params=["robot", "group", "app"])
+def talk(request: pytest.FixtureRequest, house: Moqi, wecom: WecomSimulator) -> Talk:
     """Somebody new."""
-    if request.param.startswith("posted"):
-        wecom, house = request.getfixturevalue("posted")
-    else:
-        wecom, house = request.getfixturevalue("wecom"), request.getfixturevalue("house")
-    admin = house.people[0] if house.people else Person(house, "管理员")
-    return Scene(newcomer(wecom, request.param), admin)
-
-
-@pytest.fixture
-def talk(scene: Scene) -> Talk:
-    return scene.talk
+    return newcomer(wecom, request.param)
 
 
 def newcomer(wecom: WecomSimulator, way: str) -> Talk:
@@ -169,7 +134,7 @@ def test_a_picture_means_what_was_asked_for(talk: Talk) -> None:
     (picture,) = pictures
     image = Image.open(io.BytesIO(picture)).convert("RGB")
     assert [(figure.colour, figure.shape) for figure in look(np.array(image))] == [("red", "circle")]
-    assert [label for label, _ in card.buttons][:4] == ["重画", "换种子", "变体", "放大"]
+    assert [label for label, _ in card.buttons] == ["重画", "换种子", "变体", "放大", "👍", "👎"]
     texts = [one.content for one in talk.seen if one.content]
     assert any("种子 7" in text and "内容由 AI 生成" in text for text in texts)
     before = len(talk.seen)
@@ -192,10 +157,9 @@ def test_questions_commands_and_mistakes(talk: Talk) -> None:
     assert "你是不是想用 /draw" in talk.told("／darw 猫")
 
 
-def test_what_waits_can_be_cancelled_and_costs_nothing(scene: Scene) -> None:
-    talk = scene.talk
+def test_what_waits_can_be_cancelled_and_costs_nothing(talk: Talk, admin: Person) -> None:
     before = talk.left()
-    with paused(scene.admin):
+    with paused(admin):
         talk.say("/draw 一只猫 --size 128x128")
         until(lambda: "排队中" in talk.seen[-1].content, "the card")
         if talk.seen[-1].buttons:
@@ -216,7 +180,7 @@ def test_what_comes_twice_is_done_once(talk: Talk) -> None:
     else:
         talk.wecom.app_again(said)
     talk.finished(0, "two cats")
-    until(lambda: len([data for one in talk.seen for data in (one.data, *one.images) if data]) == 2, "both")
+    until(lambda: len([one for one in talk.seen if one.data]) == 2, "both")
     assert talk.left() == before - 2
 
 

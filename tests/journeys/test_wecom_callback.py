@@ -124,6 +124,18 @@ def test_what_waits_is_ended_early_for_somebodys_third_and_told_separately(team:
     assert "/jobs" in talk.later(0, "the third").content
 
 
+def test_what_comes_twice_is_done_once_and_what_is_cancelled_costs_nothing(talk: Talk, admin: Person) -> None:
+    with paused(admin):
+        said = talk.wecom.say("/draw 一只猫 --size 128x128", user=talk.user)
+        talk.wecom.again(said)
+        until(lambda: "排队中" in talk.seen[0].content, "its card")
+        job = re.search(r"/cancel \d+", talk.seen[0].content)
+        assert job is not None
+        talk.wecom.say(job[0], user=talk.user)
+        until(lambda: "已取消" in talk.seen[0].content, "that it is cancelled")
+    assert "还剩 50 / 50" in talk.told("/quota").content
+
+
 def test_a_killed_server_loses_no_result(house: Moqi, wecom: WecomSimulator, admin: Person) -> None:
     talk = Talk(wecom, "alice")
     with paused(admin):

@@ -108,6 +108,7 @@ TEXT = sealed(KEY, "你好".encode(), "")
         (sealed(KEY, b"{}", "corp"), None, Forged),
         (sealed("B" * 43, b"{}", ""), None, Forged),
     ],
+    ids=lambda value: type(value).__name__,  # what is sealed differs from run to run, and the names of tests must not
 )
 async def test_trap_04_what_is_not_sealed_for_us_is_refused(
     text: str, query: dict[str, str] | None, error: type[Unsealed]
