@@ -46,7 +46,7 @@ async def metrics(services: Services) -> tuple[bytes, str]:
     rate = Gauge("moqi_seconds_per_work", "Measured seconds per unit of work.", ["kind"], registry=registry)
     ready = Gauge("moqi_image_model_ready", "1 when the image model is loaded.", registry=registry)
     pending = Gauge("moqi_outbox_oldest_seconds", "Age of the oldest message that is due.", registry=registry)
-    joined = Gauge("moqi_feishu_connected", "1 in the process that holds it.", ["platform"], registry=registry)
+    joined = Gauge("moqi_platform_connected", "1 in the process that holds it.", ["platform"], registry=registry)
     waiting = Gauge("moqi_reservations", "Reservations that wait for their time.", registry=registry)
     late = Gauge("moqi_reservation_late_seconds", "How long the oldest due reservation waits.", registry=registry)
     booked, overdue = await services.db.read(_reserved)

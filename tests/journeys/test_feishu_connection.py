@@ -83,7 +83,7 @@ def test_a_picture_without_any_address_of_our_own(house: Moqi, platform: FeishuS
     for app in (platform.app, App(encrypt_key="", verification_token="")):
         given, body = signed(app, message(app, "/draw 猫"))
         assert httpx.post(f"{house.url}/feishu/events", content=body, headers=given).status_code in (404, 405)
-    assert 'moqi_feishu_connected{platform="feishu"} 1.0' in httpx.get(f"{house.url}/metrics").text
+    assert 'moqi_platform_connected{platform="feishu"} 1.0' in httpx.get(f"{house.url}/metrics").text
     assert httpx.get(f"{house.url}/readyz").json() == {"ready": True, "reasons": [], "degraded": []}
     # An outage of Feishu: said, and the rest stays at work.
     platform.fail("code", times=9, on="/callback/", code=1000040351, status=200)
@@ -109,7 +109,7 @@ def test_a_second_app_has_its_own_people_and_answers(
     known = house.command("role", "set", f"feishu-design:{alice.open_id}", "admin")
     assert known.returncode == 0, known.stderr
     assert "管理员" in known.stdout or "admin" in known.stdout
-    assert "moqi_feishu_connected" in httpx.get(f"{house.url}/metrics").text
+    assert "moqi_platform_connected" in httpx.get(f"{house.url}/metrics").text
 
 
 def test_cuts_kicks_and_a_kill_lose_nothing_and_double_nothing(house: Moqi, platform: FeishuSimulator) -> None:
