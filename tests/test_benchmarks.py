@@ -23,6 +23,11 @@ EXPECTED = {
         "40 events with 2 cuts: lost",
         "memory at rest without torch, Feishu long connection",
     ],
+    "wecom": [
+        "the app's callback, 20 messages a second: acknowledged, p99",
+        "long connection, 20 messages a second: first answer, p50",
+        "40 messages with 2 cuts: lost",
+    ],
     "picture": ["overhead: p50", "bare pipe(...)"],
     "queueing": ["SQLite, 16 at once: enqueue", "PostgreSQL, 16 at once: claim + finish"],
     "depth": ["SQLite, 600 wait: submit, p99", "PostgreSQL: place, p50, 600 against 50"],

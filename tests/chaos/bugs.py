@@ -58,7 +58,7 @@ def no_fence(patch: Patch) -> None:
 
 
 def no_sweep(patch: Patch) -> None:
-    patch.setattr(jobs, "expired", lambda conn, now: [])
+    patch.setattr(jobs, "expired", lambda *_: [])
 
 
 def lease_never_ends(patch: Patch) -> None:

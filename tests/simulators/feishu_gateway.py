@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import os
 import random
 import secrets
 import socket
@@ -106,6 +107,8 @@ class Gateway:
         self.cut()
         self._server.shutdown()
         self._thread.join()
+        for end in (self._server.shutdown_watcher, self._server.shutdown_notifier):
+            os.close(end)  # the library leaves its pipe open, and a thousand tests make a thousand simulators
 
     # -- what shall happen -------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import secrets
 import socket
 import struct
@@ -87,6 +88,8 @@ class Gateway:
             link.abort()
         self._server.shutdown()
         self._thread.join()
+        for end in (self._server.shutdown_watcher, self._server.shutdown_notifier):
+            os.close(end)  # the library leaves its pipe open, and a thousand tests make a thousand simulators
 
     @property
     def url(self) -> str:

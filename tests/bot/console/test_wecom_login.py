@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from bot.platforms.wecom.login import WecomLogin
 from bot.platforms.wecom.settings import WecomApp
 from storage import profiles, users
 from storage.records import Identity, User, utcnow
+from tests.blank import blank
 from tests.bot.console.harness import Stage, stage
 from tests.simulators.wecom import WecomSimulator
 
@@ -73,8 +73,8 @@ def query(address: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def open_door(wecom: WecomSimulator, folder: Path, blank: Path, **more: Any) -> AsyncIterator[Door]:
-    shutil.copy(blank, folder / "moqi.db")
+async def open_door(wecom: WecomSimulator, folder: Path, **more: Any) -> AsyncIterator[Door]:
+    blank(folder / "moqi.db")
     greeted = list[Identity]()
     settings = WecomApp.model_validate(wecom.app_settings)
     client = WecomClient(settings)
@@ -93,9 +93,9 @@ def platform() -> Iterator[WecomSimulator]:
 
 
 @pytest.fixture
-async def door(platform: WecomSimulator, tmp_path: Path, blank: Path) -> AsyncIterator[Door]:
+async def door(platform: WecomSimulator, tmp_path: Path) -> AsyncIterator[Door]:
     platform.app.trusted_ip = platform.app.enabled = True
-    async with open_door(platform, tmp_path, blank) as opened:
+    async with open_door(platform, tmp_path) as opened:
         yield opened
 
 
@@ -295,7 +295,7 @@ async def test_somebody_who_is_banned_stays_out(door: Door, browser: httpx.Async
 # --- the page ---------------------------------------------------------------------------------------------------
 
 
-async def test_the_page_has_a_button_for_each_platform(platform: WecomSimulator, tmp_path: Path, blank: Path) -> None:
+async def test_the_page_has_a_button_for_each_platform(platform: WecomSimulator, tmp_path: Path) -> None:
     async def organisation() -> str:
         return "tenant"
 
@@ -307,7 +307,7 @@ async def test_the_page_has_a_button_for_each_platform(platform: WecomSimulator,
         "feishu-design": FeishuLogin("feishu-design", settings, organisation),
         "wecom": WecomLogin(wecom, client),
     }
-    async with open_door(platform, tmp_path, blank, logins=doors, names=False) as door, door.browser() as browser:
+    async with open_door(platform, tmp_path, logins=doors, names=False) as door, door.browser() as browser:
         page = (await browser.get("/")).text
         answer = await browser.post("/api/session", json={"name": "小墨"})
     await client.close()
