@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import multiprocessing
+import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlencode, urlsplit
 
-from tests.simulators.wecom import Posted, WecomSimulator
+from tests.simulators.wecom import WecomSimulator
+from tests.simulators.wecom_crypto import seal, signature, unseal
 
 PATIENCE = 90.0  # seconds until every message must be answered
-SENDERS = 32
+SENDERS = 64
+REFRESH = 0.2  # seconds between two looks at an answer that is fetched
 COMMAND = "/help"
+CONTENT = {"msgtype": "text", "text": {"content": COMMAND}}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,46 +136,149 @@ def _drive(wecom: WecomSimulator, drive: Drive) -> Seen:
     users = [f"{drive.way}{number % drive.people}" for number in range(drive.count)]
     for user in set(users):
         wecom.join(user)
-    if drive.way == "app":
-        wecom.app.url = drive.url
     wecom.robot.url = drive.url if drive.way == "callback" else ""
-    seen_before, strange_before = len(wecom.messages), len(wecom.strange)
+    before = len(wecom.messages), len(wecom.strange)
+    send = _POSTING[drive.way](wecom, drive.url, users) if drive.way in _POSTING else _pushing(wecom, users)
     wrote: dict[str, list[float]] = {user: [] for user in users}
     acknowledged: list[float] = []
     refused: list[int] = []
+    shown: list[float] = []
     began = time.perf_counter() + 0.5
 
     def one(index: int) -> None:
         time.sleep(max(0.0, began + index / drive.rate - time.perf_counter()))
-        user = users[index]
-        wrote[user].append(wecom.now())
-        if drive.way == "app":
-            posted: Posted = wecom.app_says(COMMAND, user=user)
-            (acknowledged if posted.statuses == [200] else refused).append(posted.seconds[0])  # type: ignore[arg-type]
-        else:
-            asked = wecom.say(COMMAND, user=user)
-            if drive.way == "callback":
-                (acknowledged if asked.statuses[:1] == [200] else refused).append(asked.seconds[0])  # type: ignore[arg-type]
-            elif not asked.delivered:
-                refused.append(index)
+        wrote[users[index]].append(wecom.now())
+        said = send(index)
+        if not said.taken:
+            refused.append(index)
+        elif drive.url:
+            acknowledged.append(said.seconds)
+        if said.shown:
+            shown.append(said.shown)
 
     with _cutting(wecom, drive), ThreadPoolExecutor(SENDERS) as pool:
         list(pool.map(one, range(drive.count)))
-    answers = _answers(wecom, wrote, seen_before)
-    shown = [
-        at - written
-        for user, times in answers.items()
-        for at, written in zip(sorted(times), sorted(wrote[user]), strict=False)
-    ]
+    if drive.way == "callback":  # its answers were fetched, and are nowhere else
+        lost, twice = drive.count - len(shown), 0
+    else:
+        answers = _answers(wecom, wrote, before[0])
+        lost = sum(max(0, len(wrote[user]) - len(times)) for user, times in answers.items())
+        twice = sum(max(0, len(times) - len(wrote[user])) for user, times in answers.items())
+        shown = [
+            at - written
+            for user, times in answers.items()
+            for at, written in zip(sorted(times), sorted(wrote[user]), strict=False)
+        ]
+    dialled = drive.way == "connection"
     return Seen(
         acknowledged=acknowledged,
         shown=shown,
-        refused=0 if drive.way == "connection" else len(refused),
-        missed=len(refused) if drive.way == "connection" else 0,
-        lost=sum(max(0, len(wrote[user]) - len(times)) for user, times in answers.items()),
-        twice=sum(max(0, len(times) - len(wrote[user])) for user, times in answers.items()),
-        strange=wecom.strange[strange_before:],
+        refused=0 if dialled else len(refused),
+        missed=len(refused) if dialled else 0,
+        lost=lost,
+        twice=twice,
+        strange=wecom.strange[before[1] :],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One message, brought to the bot."""
+
+    taken: bool
+    seconds: float = 0.0  # of the post
+    shown: float = 0.0  # until its whole answer was fetched, where it is
+
+
+Send = Callable[[int], Said]
+
+
+def _pushing(wecom: WecomSimulator, users: Sequence[str]) -> Send:
+    """Over the long connection."""
+    return lambda index: Said(wecom.say(COMMAND, user=users[index]).delivered)
+
+
+def _posting_to_app(wecom: WecomSimulator, url: str, users: Sequence[str]) -> Send:
+    """Encrypted and signed beforehand, over connections that are kept: what is measured is the bot."""
+    app, post = wecom.app, _Poster(url)
+    requests = []
+    for number, user in enumerate(users):
+        fields = (
+            f"<FromUserName>{user}</FromUserName><CreateTime>{int(time.time())}</CreateTime><MsgType>text</MsgType>"
+        )
+        more = f"<Content>{COMMAND}</Content><MsgId>{secrets.randbits(62) + number}</MsgId>"
+        xml = f"<xml><ToUserName>{app.corp_id}</ToUserName>{fields}{more}<AgentID>{app.agent_id}</AgentID></xml>"
+        sealed = seal(app.aes_key, xml.encode(), app.corp_id)
+        body = f"<xml><ToUserName>{app.corp_id}</ToUserName><Encrypt>{sealed}</Encrypt></xml>"
+        requests.append((_query(app.token, sealed), body.encode()))
+
+    def send(index: int) -> Said:
+        status, _, seconds = post(*requests[index])
+        return Said(status == 200, seconds)
+
+    return send
+
+
+def _posting_to_robot(wecom: WecomSimulator, url: str, users: Sequence[str]) -> Send:
+    """The same to the robot; then its answer is fetched until it is whole, as WeCom does."""
+    robot, post = wecom.robot, _Poster(url)
+
+    def request(body: dict[str, Any]) -> tuple[str, bytes]:
+        sealed = seal(robot.aes_key, json.dumps(body).encode(), "")
+        return _query(robot.token, sealed), json.dumps({"encrypt": sealed}).encode()
+
+    def stream(raw: bytes) -> dict[str, Any]:
+        said: dict[str, Any] = json.loads(unseal(robot.aes_key, json.loads(raw)["encrypt"])[0])["stream"]
+        return said
+
+    messages = [{**wecom.side.ask(robot, "message", user, None, CONTENT).body} for user in users]
+    requests = [request(body) for body in messages]
+
+    def send(index: int) -> Said:
+        began = time.perf_counter()
+        status, raw, seconds = post(*requests[index])
+        if status != 200:
+            return Said(taken=False)
+        answer = stream(raw)
+        while not answer["finish"] and time.perf_counter() - began < PATIENCE:
+            time.sleep(REFRESH)
+            body = {**messages[index], "msgtype": "stream", "stream": {"id": answer["id"]}}
+            answer = stream(post(*request(body))[1])
+        return Said(taken=True, seconds=seconds, shown=time.perf_counter() - began if answer["finish"] else 0.0)
+
+    return send
+
+
+_POSTING: dict[str, Callable[[WecomSimulator, str, Sequence[str]], Send]] = {
+    "app": _posting_to_app,
+    "callback": _posting_to_robot,
+}
+
+
+class _Poster:
+    """Posts to one address, each thread over a connection of its own."""
+
+    def __init__(self, url: str) -> None:
+        self._parts = urlsplit(url)
+        self._kept = threading.local()
+
+    def __call__(self, query: str, body: bytes) -> tuple[int, bytes, float]:
+        """Status, body and seconds."""
+        line: http.client.HTTPConnection | None = getattr(self._kept, "line", None)
+        if line is None:
+            line = self._kept.line = http.client.HTTPConnection(self._parts.hostname or "", self._parts.port, timeout=5)
+        began = time.perf_counter()
+        line.request("POST", f"{self._parts.path}?{query}", body)
+        answer = line.getresponse()
+        raw = answer.read()
+        return answer.status, raw, time.perf_counter() - began
+
+
+def _query(token: str, sealed: str) -> str:
+    """What proves a post."""
+    stamp, nonce = str(int(time.time())), secrets.token_hex(8)
+    signed = signature(token, stamp, nonce, sealed)
+    return urlencode({"msg_signature": signed, "timestamp": stamp, "nonce": nonce})
 
 
 def _answers(wecom: WecomSimulator, wrote: dict[str, list[float]], after: int) -> dict[str, list[float]]:

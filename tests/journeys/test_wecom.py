@@ -184,6 +184,19 @@ def test_what_comes_twice_is_done_once(talk: Talk) -> None:
     assert talk.left() == before - 2
 
 
+def test_a_killed_server_loses_no_result(talk: Talk, house: Moqi, wecom: WecomSimulator, admin: Person) -> None:
+    with paused(admin):
+        talk.say("/draw 一个蓝色的方块 --size 128x128")
+        until(lambda: any("排队中" in one.content for one in talk.seen), "its card")
+        house.kill()
+        house.start()
+        house.ready()
+        wecom.connected()
+    pictures, _ = talk.finished(0, "what was ordered before")
+    assert len(pictures) == 1
+    assert talk.left() == 49
+
+
 # --- one person -------------------------------------------------------------------------------------------------
 
 
