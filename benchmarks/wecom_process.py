@@ -9,7 +9,7 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ from tests.simulators.wecom import WecomSimulator
 from tests.simulators.wecom_crypto import seal, signature, unseal
 
 PATIENCE = 90.0  # seconds until every message must be answered
-SENDERS = 64
-REFRESH = 0.2  # seconds between two looks at an answer that is fetched
+SENDERS = 200
+REFRESH = 1.0  # seconds between two looks at an answer that is fetched
 COMMAND = "/help"
 CONTENT = {"msgtype": "text", "text": {"content": COMMAND}}
 
@@ -76,8 +76,15 @@ class Platform:
 
     def drive(self, drive: Drive) -> Seen:
         """Let people write, and wait until each is answered."""
-        seen: Seen = self.ask(drive)
-        return seen
+        if drive.way == "connection":
+            dialled: Seen = self.ask(drive)
+            return dialled
+        prepared: Prepared = self.ask(drive)
+        posted = _post_all(prepared, drive)
+        counted, strange = self.ask((prepared.before, posted.wrote))
+        if drive.way == "callback":  # its answers were fetched, and stand nowhere else
+            counted = {"shown": posted.shown, "lost": drive.count - len(posted.shown), "twice": 0}
+        return Seen(acknowledged=posted.acknowledged, refused=len(posted.refused), missed=0, strange=strange, **counted)
 
     def reconnect(self) -> float:
         """Cut the connection; seconds until the next one is subscribed."""
@@ -100,8 +107,14 @@ def _serve(pipe: Any) -> None:
         pipe.send((wecom.settings, {"app": wecom.app_settings, "aibot": wecom.callback_settings}))
         while (asked := pipe.recv()) is not None:
             match asked:
+                case Drive(way="connection"):
+                    pipe.send(_dialled(wecom, asked))
                 case Drive():
-                    pipe.send(_drive(wecom, asked))
+                    pipe.send(_prepared(wecom, asked))
+                case ((int(shown), int(strange)), dict(wrote)):
+                    found = {} if wecom.robot.url else _answers(wecom, wrote, shown)
+                    counted = {} if wecom.robot.url else _counted(wrote, found)
+                    pipe.send((counted, wecom.strange[strange:]))
                 case "reconnect":
                     pipe.send(_reconnect(wecom))
                 case ("verify", str(url)):
@@ -132,127 +145,129 @@ def _reconnect(wecom: WecomSimulator) -> float:
     return time.perf_counter() - began
 
 
-def _drive(wecom: WecomSimulator, drive: Drive) -> Seen:
-    users = [f"{drive.way}{number % drive.people}" for number in range(drive.count)]
-    for user in set(users):
-        wecom.join(user)
-    wecom.robot.url = drive.url if drive.way == "callback" else ""
+def _dialled(wecom: WecomSimulator, drive: Drive) -> Seen:
+    """People write over the long connection."""
+    users = _join(wecom, drive)
     before = len(wecom.messages), len(wecom.strange)
-    send = _POSTING[drive.way](wecom, drive.url, users) if drive.way in _POSTING else _pushing(wecom, users)
     wrote: dict[str, list[float]] = {user: [] for user in users}
-    acknowledged: list[float] = []
-    refused: list[int] = []
-    shown: list[float] = []
+    missed: list[int] = []
     began = time.perf_counter() + 0.5
 
     def one(index: int) -> None:
         time.sleep(max(0.0, began + index / drive.rate - time.perf_counter()))
         wrote[users[index]].append(wecom.now())
-        said = send(index)
-        if not said.taken:
-            refused.append(index)
-        elif drive.url:
-            acknowledged.append(said.seconds)
-        if said.shown:
-            shown.append(said.shown)
+        if not wecom.say(COMMAND, user=users[index]).delivered:
+            missed.append(index)
 
     with _cutting(wecom, drive), ThreadPoolExecutor(SENDERS) as pool:
         list(pool.map(one, range(drive.count)))
-    if drive.way == "callback":  # its answers were fetched, and are nowhere else
-        lost, twice = drive.count - len(shown), 0
-    else:
-        answers = _answers(wecom, wrote, before[0])
-        lost = sum(max(0, len(wrote[user]) - len(times)) for user, times in answers.items())
-        twice = sum(max(0, len(times) - len(wrote[user])) for user, times in answers.items())
-        shown = [
-            at - written
-            for user, times in answers.items()
-            for at, written in zip(sorted(times), sorted(wrote[user]), strict=False)
-        ]
-    dialled = drive.way == "connection"
-    return Seen(
-        acknowledged=acknowledged,
-        shown=shown,
-        refused=0 if dialled else len(refused),
-        missed=len(refused) if dialled else 0,
-        lost=lost,
-        twice=twice,
-        strange=wecom.strange[before[1] :],
-    )
+    counted = _counted(wrote, _answers(wecom, wrote, before[0]))
+    return Seen(acknowledged=[], refused=0, missed=len(missed), strange=wecom.strange[before[1] :], **counted)
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """One message, brought to the bot."""
-
-    taken: bool
-    seconds: float = 0.0  # of the post
-    shown: float = 0.0  # until its whole answer was fetched, where it is
-
-
-Send = Callable[[int], Said]
+def _join(wecom: WecomSimulator, drive: Drive) -> list[str]:
+    """Who writes, in their order."""
+    users = [f"{drive.way}{number % drive.people}" for number in range(drive.count)]
+    for user in set(users):
+        wecom.join(user)
+    wecom.robot.url = drive.url if drive.way == "callback" else ""
+    return users
 
 
-def _pushing(wecom: WecomSimulator, users: Sequence[str]) -> Send:
-    """Over the long connection."""
-    return lambda index: Said(wecom.say(COMMAND, user=users[index]).delivered)
+def _counted(wrote: dict[str, list[float]], answers: dict[str, list[float]]) -> dict[str, Any]:
+    """What became of messages whose answers stand in their chats."""
+    pairs = (zip(sorted(answers[user]), sorted(times), strict=False) for user, times in wrote.items())
+    return {
+        "shown": [at - written for some in pairs for at, written in some],
+        "lost": sum(max(0, len(times) - len(answers[user])) for user, times in wrote.items()),
+        "twice": sum(max(0, len(answers[user]) - len(times)) for user, times in wrote.items()),
+    }
 
 
-def _posting_to_app(wecom: WecomSimulator, url: str, users: Sequence[str]) -> Send:
-    """Encrypted and signed beforehand, over connections that are kept: what is measured is the bot."""
-    app, post = wecom.app, _Poster(url)
-    requests = []
-    for number, user in enumerate(users):
-        fields = (
-            f"<FromUserName>{user}</FromUserName><CreateTime>{int(time.time())}</CreateTime><MsgType>text</MsgType>"
+# --- messages that are posted: by the benchmark's own process, so that the platform's does not slow them down ----
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """Messages, encrypted and signed beforehand."""
+
+    users: list[str]
+    requests: list[tuple[str, bytes]]  # query, body
+    bodies: list[dict[str, Any]]  # of the robot's, to ask for their answers
+    token: str
+    aes_key: str
+    before: tuple[int, int]  # messages shown and faults noted until now
+
+
+def _prepared(wecom: WecomSimulator, drive: Drive) -> Prepared:
+    users, before = _join(wecom, drive), (len(wecom.messages), len(wecom.strange))
+    if drive.way == "callback":
+        robot = wecom.robot
+        bodies = [wecom.side.ask(robot, "message", user, None, CONTENT).body for user in users]
+        requests = [_to_robot(robot.token, robot.aes_key, body) for body in bodies]
+        return Prepared(
+            users=users, requests=requests, bodies=bodies, token=robot.token, aes_key=robot.aes_key, before=before
         )
-        more = f"<Content>{COMMAND}</Content><MsgId>{secrets.randbits(62) + number}</MsgId>"
-        xml = f"<xml><ToUserName>{app.corp_id}</ToUserName>{fields}{more}<AgentID>{app.agent_id}</AgentID></xml>"
+    app = wecom.app
+    requests = []
+    for user in users:
+        said = f"<MsgType>text</MsgType><Content>{COMMAND}</Content><MsgId>{secrets.randbits(62)}</MsgId>"
+        told = f"<FromUserName>{user}</FromUserName><CreateTime>{int(time.time())}</CreateTime>{said}"
+        xml = f"<xml><ToUserName>{app.corp_id}</ToUserName>{told}<AgentID>{app.agent_id}</AgentID></xml>"
         sealed = seal(app.aes_key, xml.encode(), app.corp_id)
         body = f"<xml><ToUserName>{app.corp_id}</ToUserName><Encrypt>{sealed}</Encrypt></xml>"
         requests.append((_query(app.token, sealed), body.encode()))
-
-    def send(index: int) -> Said:
-        status, _, seconds = post(*requests[index])
-        return Said(status == 200, seconds)
-
-    return send
+    return Prepared(users=users, requests=requests, bodies=[], token=app.token, aes_key=app.aes_key, before=before)
 
 
-def _posting_to_robot(wecom: WecomSimulator, url: str, users: Sequence[str]) -> Send:
-    """The same to the robot; then its answer is fetched until it is whole, as WeCom does."""
-    robot, post = wecom.robot, _Poster(url)
+@dataclass(slots=True)
+class _Posted:
+    """What became of posts."""
 
-    def request(body: dict[str, Any]) -> tuple[str, bytes]:
-        sealed = seal(robot.aes_key, json.dumps(body).encode(), "")
-        return _query(robot.token, sealed), json.dumps({"encrypt": sealed}).encode()
+    acknowledged: list[float]
+    refused: list[int]
+    shown: list[float]  # until a whole answer was fetched, where they are fetched
+    wrote: dict[str, list[float]]
 
-    def stream(raw: bytes) -> dict[str, Any]:
-        said: dict[str, Any] = json.loads(unseal(robot.aes_key, json.loads(raw)["encrypt"])[0])["stream"]
-        return said
 
-    messages = [{**wecom.side.ask(robot, "message", user, None, CONTENT).body} for user in users]
-    requests = [request(body) for body in messages]
+def _post_all(prepared: Prepared, drive: Drive) -> _Posted:
+    post = _Poster(drive.url)
+    found = _Posted([], [], [], {user: [] for user in prepared.users})
+    began = time.perf_counter() + 0.5
 
-    def send(index: int) -> Said:
-        began = time.perf_counter()
-        status, raw, seconds = post(*requests[index])
+    def one(index: int) -> None:
+        time.sleep(max(0.0, began + index / drive.rate - time.perf_counter()))
+        found.wrote[prepared.users[index]].append(time.time())
+        since = time.perf_counter()
+        status, raw, seconds = post(*prepared.requests[index])
         if status != 200:
-            return Said(taken=False)
-        answer = stream(raw)
-        while not answer["finish"] and time.perf_counter() - began < PATIENCE:
-            time.sleep(REFRESH)
-            body = {**messages[index], "msgtype": "stream", "stream": {"id": answer["id"]}}
-            answer = stream(post(*request(body))[1])
-        return Said(taken=True, seconds=seconds, shown=time.perf_counter() - began if answer["finish"] else 0.0)
+            found.refused.append(index)
+            return
+        found.acknowledged.append(seconds)
+        if prepared.bodies and _fetched(prepared, prepared.bodies[index], raw, post):
+            found.shown.append(time.perf_counter() - since)
 
-    return send
+    with ThreadPoolExecutor(SENDERS) as pool:
+        list(pool.map(one, range(drive.count)))
+    return found
 
 
-_POSTING: dict[str, Callable[[WecomSimulator, str, Sequence[str]], Send]] = {
-    "app": _posting_to_app,
-    "callback": _posting_to_robot,
-}
+def _fetched(prepared: Prepared, message: dict[str, Any], raw: bytes, post: _Poster) -> bool:
+    """Ask for a robot's answer until it is whole, as WeCom does."""
+    end = time.perf_counter() + PATIENCE
+    while time.perf_counter() < end:
+        answer = json.loads(unseal(prepared.aes_key, json.loads(raw)["encrypt"])[0])["stream"]
+        if answer["finish"]:
+            return True
+        time.sleep(REFRESH)
+        body = {**message, "msgtype": "stream", "stream": {"id": answer["id"]}}
+        raw = post(*_to_robot(prepared.token, prepared.aes_key, body))[1]
+    return False
+
+
+def _to_robot(token: str, aes_key: str, body: dict[str, Any]) -> tuple[str, bytes]:
+    sealed = seal(aes_key, json.dumps(body).encode(), "")
+    return _query(token, sealed), json.dumps({"encrypt": sealed}).encode()
 
 
 class _Poster:

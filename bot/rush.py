@@ -11,9 +11,9 @@ import time
 from collections import deque
 
 CROWD = 16  # events …
-SPAN = 0.05  # … within so many seconds are a rush: 320 a second
+SPAN = 0.2  # … within so many seconds are a rush: 80 a second
 CALM = 0.010  # seconds without an arrival in which a piece of work may slip in
-TURN = 0.05  # seconds that it waits for such a moment at most: 20 a second go on, whatever comes in
+TURN = 0.02  # seconds that it waits for such a moment at most: 50 a second go on, whatever comes in
 
 
 class Rush:
