@@ -92,6 +92,7 @@ def _bad_day(platform: Platform, size: Size) -> list[Figure]:
     return [
         figure(f"{name}: while nobody was connected", [seen.missed], "messages"),
         figure(f"{name}: lost", [seen.lost], "messages", at_most=0),
+        figure(f"{name}: told that the answer may be missing", [seen.doubts], "messages"),
         figure(f"{name}: answered twice", [seen.twice], "messages", at_most=0),
     ]
 

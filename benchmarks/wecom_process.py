@@ -24,6 +24,7 @@ PATIENCE = 90.0  # seconds until every message must be answered
 SENDERS = 200
 REFRESH = 1.0  # seconds between two looks at an answer that is fetched
 COMMAND = "/help"
+DOUBT = "可能没有送到"  # of what nobody confirmed before the connection ended, and is not sent again
 CONTENT = {"msgtype": "text", "text": {"content": COMMAND}}
 
 
@@ -49,6 +50,7 @@ class Seen:
     missed: int  # pushed to us again after a cut, because nobody was connected
     lost: int  # without an answer
     twice: int  # with more than one
+    doubts: int  # whose writers were told that something may be missing
     strange: list[str]  # what no client should send
 
 
@@ -84,7 +86,14 @@ class Platform:
         counted, strange = self.ask((prepared.before, posted.wrote))
         if drive.way == "callback":  # its answers were fetched, and stand nowhere else
             counted = {"shown": posted.shown, "lost": drive.count - len(posted.shown), "twice": 0}
-        return Seen(acknowledged=posted.acknowledged, refused=len(posted.refused), missed=0, strange=strange, **counted)
+        return Seen(
+            acknowledged=posted.acknowledged,
+            refused=len(posted.refused),
+            missed=0,
+            doubts=0,
+            strange=strange,
+            **counted,
+        )
 
     def reconnect(self) -> float:
         """Cut the connection; seconds until the next one is subscribed."""
@@ -162,7 +171,9 @@ def _dialled(wecom: WecomSimulator, drive: Drive) -> Seen:
     with _cutting(wecom, drive), ThreadPoolExecutor(SENDERS) as pool:
         list(pool.map(one, range(drive.count)))
     counted = _counted(wrote, _answers(wecom, wrote, before[0]))
-    return Seen(acknowledged=[], refused=0, missed=len(missed), strange=wecom.strange[before[1] :], **counted)
+    doubts = sum(DOUBT in one.content for one in wecom.messages[before[0] :])
+    more: dict[str, Any] = {"missed": len(missed), "doubts": doubts, "strange": wecom.strange[before[1] :]}
+    return Seen(acknowledged=[], refused=0, **more, **counted)
 
 
 def _join(wecom: WecomSimulator, drive: Drive) -> list[str]:
@@ -302,13 +313,13 @@ def _answers(wecom: WecomSimulator, wrote: dict[str, list[float]], after: int) -
     wanted = {user: len(times) for user, times in wrote.items()}
     while time.monotonic() < end:
         time.sleep(0.5)
-        found = Counter(message.chat for message in wecom.messages[after:] if message.chat in wanted)
+        found = Counter(one.chat for one in wecom.messages[after:] if one.chat in wanted and DOUBT not in one.content)
         if all(found[user] >= count for user, count in wanted.items()) and found == before:
             break
         before = found
     answers: dict[str, list[float]] = {user: [] for user in wrote}
     for message in wecom.messages[after:]:
-        if message.chat in answers:
+        if message.chat in answers and DOUBT not in message.content:
             answers[message.chat].append(message.at)
     return answers
 

@@ -61,9 +61,13 @@ class Inbox:
         self._keeping: asyncio.Task[None] | None = None
         self.rush = Rush()
 
-    async def accept(self, event: ChatEvent) -> None:
-        """Keep an event, once however often it comes. Raises StorageError: then do not acknowledge."""
-        self.rush.arrived()
+    async def accept(self, event: ChatEvent, *, waited_for: bool = True) -> None:
+        """Keep an event, once however often it comes. Raises StorageError: then do not acknowledge.
+
+        `waited_for`: a platform waits for its acknowledgement, which comes before all other work.
+        """
+        if waited_for:
+            self.rush.arrived()
         arrival = _Arrival((event.platform, event.key, event.to_json()), asyncio.get_running_loop().create_future())
         self._arriving.append(arrival)
         if self._keeping is None:

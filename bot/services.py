@@ -30,6 +30,7 @@ from bot.live import Live
 from bot.opening import image_choice
 from bot.platforms.base import Recognising, Reshowing
 from bot.platforms.feishu.wiki import Wiki
+from bot.platforms.inbound import Inlet
 from bot.platforms.registry import open_platforms
 from bot.platforms.web.feed import Feed
 from bot.render import Renderer
@@ -79,7 +80,8 @@ class Services:
         self.device = open_device(current)
         self.text = open_text_model(settings.model.text.engine)
         words = Words(settings.interface.language)
-        opened = open_platforms(settings.platforms, db, self.web, words, self.keep, self.act, self._read_image)
+        inlet = Inlet(keep=self.keep, take=self.take, act=self.act)
+        opened = open_platforms(settings.platforms, db, self.web, words, inlet, self._read_image)
         self.platforms, self.listeners, self.doors = opened.platforms, opened.listeners, opened.doors
         self.directories, self.logins = opened.directories, opened.logins
         self.groups = groups(settings.platforms.wecom.webhooks)  # as their robots were opened
@@ -154,6 +156,10 @@ class Services:
     async def keep(self, event: ChatEvent) -> None:
         """Keep an event for good; its sender may be told so when this returns."""
         await self.inbox.accept(event)
+
+    async def take(self, event: ChatEvent) -> None:
+        """The same where no platform waits to be told so: people wait for the answer, and for nothing else."""
+        await self.inbox.accept(event, waited_for=False)
 
     async def act(self, event: ChatEvent) -> Pressed:
         """A pressed button: done at once, answered by a toast. Whatever happens its presser hears of it, in time."""

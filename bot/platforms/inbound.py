@@ -13,6 +13,15 @@ Accept = Callable[[ChatEvent], Awaitable[object]]  # keeps the event for good; w
 Act = Callable[[ChatEvent], Awaitable[Pressed]]  # does what a button says; in time, and without raising
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inlet:
+    """Where events go."""
+
+    keep: Accept  # where a platform waits to hear that an event is kept
+    take: Accept  # the same where nobody is told so
+    act: Act
+
+
 class Listening(Protocol):
     """Lets events in over a long connection that we open."""
 

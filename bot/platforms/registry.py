@@ -12,7 +12,7 @@ from bot.platforms.feishu.directory import Directory as FeishuDirectory
 from bot.platforms.feishu.listener import Listener
 from bot.platforms.feishu.login import FeishuLogin
 from bot.platforms.feishu.platform import FeishuPlatform
-from bot.platforms.inbound import Accept, Act, Door, Listening
+from bot.platforms.inbound import Door, Inlet, Listening
 from bot.platforms.login import Login
 from bot.platforms.terminal.platform import TerminalPlatform
 from bot.platforms.web.feed import Feed
@@ -48,8 +48,7 @@ def open_platforms(
     db: Database,
     web: Feed,
     words: Words,
-    accept: Accept,
-    act: Act,
+    inlet: Inlet,
     read: Callable[[int], bytes],
 ) -> Opened:
     """Every enabled platform; `read` gets a picture by its asset's id. Raises SettingsError."""
@@ -66,11 +65,11 @@ def open_platforms(
         if app.enabled:
             feishu = FeishuPlatform(app, cut=words.cut(), name=name)
             platforms.append(feishu)
-            listeners += [Listener(feishu, db, accept, act)] if feishu.dials else []
+            listeners += [Listener(feishu, db, inlet.keep, inlet.act)] if feishu.dials else []
             directories[name] = company = FeishuDirectory(name, app, feishu.client, db)
             logins[name] = FeishuLogin(name, app, company.organisation)
     if settings.wecom.enabled:
-        wecom = open_wecom(settings.wecom, db, words, accept, act, read)
+        wecom = open_wecom(settings.wecom, db, words, inlet, read)
         platforms.append(wecom.platform)
         listeners += wecom.listeners
         doors += wecom.doors

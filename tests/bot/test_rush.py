@@ -107,3 +107,12 @@ async def test_in_ordinary_times_nobody_waits() -> None:
     turn = asyncio.create_task(rush.turn())
     await asyncio.sleep(0)
     assert turn.done()
+
+
+async def test_what_no_platform_waits_for_slows_nobody_down(db: Database) -> None:
+    """A robot's connection knows no acknowledgements: there the answer is all that anybody waits for."""
+    inbox = Inbox(db, nothing)
+    await asyncio.gather(*(inbox.accept(event(f"a{number}"), waited_for=False) for number in range(CROWD)))
+    assert not inbox.rush.on
+    await asyncio.gather(*(inbox.accept(event(f"b{number}")) for number in range(CROWD)))
+    assert inbox.rush.on

@@ -10,7 +10,7 @@ import httpx
 
 from bot.events import ChatEvent
 from bot.platforms.base import Enclosed
-from bot.platforms.inbound import Accept, Act, Door, Listening
+from bot.platforms.inbound import Door, Inlet, Listening
 from bot.platforms.wecom import media
 from bot.platforms.wecom.app.channel import AppChannel
 from bot.platforms.wecom.channel import Channel
@@ -41,9 +41,7 @@ class OpenedWecom:
     doors: Sequence[Door]
 
 
-def open_wecom(
-    settings: Wecom, db: Database, words: Words, accept: Accept, act: Act, read: Callable[[int], bytes]
-) -> OpenedWecom:
+def open_wecom(settings: Wecom, db: Database, words: Words, inlet: Inlet, read: Callable[[int], bytes]) -> OpenedWecom:
     """What is enabled. No connection is opened yet. `read` gets a picture by its asset's id."""
     cut = words.cut()
     channels: dict[Way, Channel] = {}
@@ -54,14 +52,14 @@ def open_wecom(
     if app is not None:
         channels[Way.APP] = app
         if settings.app.listens:
-            doors.append(Door(path=APP_PATH, answer=partial(app.handle, accept=accept, act=act)))
+            doors.append(Door(path=APP_PATH, answer=partial(app.handle, accept=inlet.keep, act=inlet.act)))
     if settings.aibot.enabled and settings.aibot.mode is RobotMode.LONG_CONNECTION:
-        channels[Way.ROBOT], listener = open_robot(settings.aibot, db, accept, act, words)
+        channels[Way.ROBOT], listener = open_robot(settings.aibot, db, inlet.take, inlet.act, words)
         listeners.append(listener)
     elif settings.aibot.enabled:
         robot = CallbackRobot(settings.aibot, db, words, read=read)
         channels[Way.ROBOT] = robot
-        doors.append(Door(path=ROBOT_PATH, answer=partial(robot.handle, accept=accept, act=act)))
+        doors.append(Door(path=ROBOT_PATH, answer=partial(robot.handle, accept=inlet.keep, act=inlet.act)))
     if settings.webhooks:
         channels[Way.WEBHOOK] = Webhooks(settings.webhooks, settings.app.base_url, words)
     return OpenedWecom(
