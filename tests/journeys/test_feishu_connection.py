@@ -15,23 +15,13 @@ from storage.database import Database
 from storage.records import utcnow
 from storage.tables import leases
 from tests.blank import postgres_database
+from tests.journeys.light import Light
 from tests.journeys.moqi import Moqi, until
 from tests.journeys.test_feishu import Member, buttons, pictures
 from tests.simulators.feishu import FeishuSimulator, Pushed
 from tests.simulators.feishu_events import App, click, message, signed
 
 NUMBERS = itertools.count(1)
-
-
-class Light(Moqi):
-    """The real program with a stand-in for the picture model: this is about who is told what, not about pictures."""
-
-    program = "tests.chaos.serve"
-
-    def environment(self, **more: str) -> dict[str, str]:
-        orders = self.data.parent / "orders"
-        orders.touch()
-        return super().environment(CHAOS_ORDERS=str(orders), **more)
 
 
 @pytest.fixture

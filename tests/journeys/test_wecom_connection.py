@@ -12,21 +12,11 @@ import pytest
 from storage.database import Database
 from storage.records import utcnow
 from storage.tables import leases
+from tests.journeys.light import Light
 from tests.journeys.moqi import Moqi, until
 from tests.simulators.wecom import Asked, WecomSimulator
 
 NUMBERS = itertools.count(1)
-
-
-class Light(Moqi):
-    """The real program with a stand-in for the picture model: this is about who is told what, not about pictures."""
-
-    program = "tests.chaos.serve"
-
-    def environment(self, **more: str) -> dict[str, str]:
-        orders = self.data.parent / "orders"
-        orders.touch()
-        return super().environment(CHAOS_ORDERS=str(orders), **more)
 
 
 @pytest.fixture

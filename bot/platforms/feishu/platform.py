@@ -22,6 +22,7 @@ from bot.platforms.feishu.rules import check_card
 from bot.platforms.feishu.settings import FeishuSettings, Mode, webhook_path
 from bot.platforms.feishu.streaming import Streams
 from bot.platforms.inbound import Accept, Act
+from bot.platforms.wire import WireError
 from bot.reply import PREVIEW, Reply
 from storage.records import ChatType, Origin, utcnow
 
@@ -86,7 +87,7 @@ class FeishuPlatform:
             received = await self._known(
                 lambda: wire.receive(headers, body, self._settings, self._now(), self._bot, self.name)
             )
-        except wire.WireError as error:
+        except WireError as error:
             log.warning("refused a request to %s: %s: %s", self.path, type(error).__name__, error)
             return error.status, {"code": error.status, "msg": "not accepted"}
         if isinstance(received, wire.Challenge):
@@ -102,7 +103,7 @@ class FeishuPlatform:
             received = await self._known(
                 lambda: wire.unwrap(payload, self._settings, self._now(), self._bot, self.name)
             )
-        except wire.WireError as error:  # sent again it would be the same: acknowledged, and the operator hears of it
+        except WireError as error:  # sent again it would be the same: acknowledged, and the operator hears of it
             log.warning("%s: acknowledged and dropped an event: %s: %s", self.name, type(error).__name__, error)
             return None
         return await self._deal(received, accept, act)

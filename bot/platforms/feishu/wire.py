@@ -1,11 +1,4 @@
-"""The gate of Feishu's webhook: headers and bytes in, a verified event out. No I/O, no clock of its own.
-
-WireError
-├── Forged     401  not from our app: wrong or missing signature, encryption, token or app id
-├── Stale      401  signed, but longer ago than the last redelivery can be
-├── Malformed  400  not what Feishu sends
-└── TooLarge   413  more than Feishu ever sends
-"""
+"""The gate of Feishu's webhook: headers and bytes in, a verified event out, or a WireError. No I/O, no clock."""
 
 from __future__ import annotations
 
@@ -16,11 +9,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 from bot.events import ChatEvent, Ignored
 from bot.platforms.feishu.decode import PLATFORM, decode, instant
 from bot.platforms.feishu.settings import FeishuSettings
+from bot.platforms.wire import Forged, Malformed, Stale, TooLarge
 
 MAX_BODY = 1_000_000  # bytes
 # Feishu repeats an event after 15 s, 5 min, 1 h and 6 h: the last push comes 7 h 5 min after the first, and nothing
@@ -29,36 +23,6 @@ WINDOW = timedelta(hours=8)
 CLOCK_ERROR = timedelta(minutes=10)  # how far our clock may be behind Feishu's
 
 Toast = dict[str, Any]
-
-
-class WireError(Exception):
-    """A request that did not pass. The text is for our log; the sender only ever sees the status."""
-
-    status: ClassVar[int]
-
-
-class Forged(WireError):
-    """Nothing proves that our Feishu app sent this: compare encrypt_key, verification_token and app_id."""
-
-    status = 401
-
-
-class Stale(WireError):
-    """A genuine request of another time: replayed, or this machine's clock is wrong (check NTP)."""
-
-    status = 401
-
-
-class Malformed(WireError):
-    """Not the JSON that Feishu sends."""
-
-    status = 400
-
-
-class TooLarge(WireError):
-    """A body beyond 1 MB."""
-
-    status = 413
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,10 +1,4 @@
-"""The gate of the app's callbacks: an address and bytes in, what WeCom proved to have sent out.
-
-WireError
-├── Forged     403  not from our app: wrong or missing signature, key or organisation
-├── Stale      403  signed, but too long ago
-├── Malformed  400  not what WeCom sends
-└── TooLarge   413  more than WeCom ever sends
+"""The gate of the app's callbacks: an address and bytes in, what WeCom proved to have sent out. Raises WireErrors.
 
 It needs wechatpy, whose import takes its time: call `wechat.load` in a thread first.
 """
@@ -15,45 +9,16 @@ import base64
 import hmac
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 from urllib.parse import unquote
 
 from bot.platforms.wecom.app import wechat
 from bot.platforms.wecom.app.decode import instant
 from bot.platforms.wecom.settings import WecomApp
+from bot.platforms.wire import Forged, Malformed, Stale, TooLarge
 
 MAX_BODY: Final = 1_000_000  # bytes
 WINDOW: Final = timedelta(minutes=10)  # WeCom repeats within seconds; the rest is for clocks that differ
-
-
-class WireError(Exception):
-    """A request that did not pass. The text is for our log; the sender only ever sees the status."""
-
-    status: ClassVar[int]
-
-
-class Forged(WireError):
-    """Nothing proves that WeCom sent this for our app: compare token, encoding_aes_key and corp_id."""
-
-    status = 403
-
-
-class Stale(WireError):
-    """A genuine request of another time: replayed, or this machine's clock is wrong (check NTP)."""
-
-    status = 403
-
-
-class Malformed(WireError):
-    """Not what WeCom sends."""
-
-    status = 400
-
-
-class TooLarge(WireError):
-    """A body beyond 1 MB."""
-
-    status = 413
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

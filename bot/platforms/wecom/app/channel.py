@@ -29,6 +29,7 @@ from bot.platforms.wecom.channel import Images
 from bot.platforms.wecom.pictures import JPEG, fitting
 from bot.platforms.wecom.places import Place, Way
 from bot.platforms.wecom.settings import WecomApp
+from bot.platforms.wire import WireError
 from bot.reply import Picture, Reply
 from storage.records import utcnow
 
@@ -120,7 +121,7 @@ class AppChannel:
             if method == "GET":
                 return 200, _TEXT, callback.verify(query, self._settings, self._now()).text
             fields = callback.receive(query, body, self._settings, self._now()).fields
-        except callback.WireError as error:
+        except WireError as error:
             log.warning("refused a request to the WeCom app: %s: %s", type(error).__name__, error)
             return error.status, _TEXT, ""
         decoded = decode(fields, self._settings, self._now())

@@ -24,10 +24,11 @@ from bot.platforms.wecom.channel import Images
 from bot.platforms.wecom.places import PLATFORM, Place
 from bot.platforms.wecom.robot import pulled
 from bot.platforms.wecom.robot.answers import Answers
-from bot.platforms.wecom.robot.crypto import Malformed, Seal, Unsealed, read_body, read_object, read_query
+from bot.platforms.wecom.robot.crypto import Seal, read_body, read_object, read_query
 from bot.platforms.wecom.robot.decode import decode, feedback_id
 from bot.platforms.wecom.robot.pulled import Body, Stage, stream_of
 from bot.platforms.wecom.settings import WecomAibot
+from bot.platforms.wire import Malformed, WireError
 from bot.reply import PREVIEW, Button, Reply
 from storage import inbox
 from storage import wecom_replies as replies
@@ -105,7 +106,7 @@ class CallbackRobot:
                 return 200, TEXT, self._seal.open(asked, asked.get("echostr", ""), self._now())
             opened = read_object(self._seal.open(asked, read_body(body), self._now()))
             answer = await self._deal(opened, accept, act)
-        except Unsealed as error:
+        except WireError as error:
             log.warning("refused a request to /wecom/aibot: %s: %s", type(error).__name__, error)
             return error.status, TEXT, "not accepted"
         if answer is None:

@@ -1,10 +1,4 @@
-"""The seal of the robot's callbacks: signature first, then freshness, then wechatpy's cipher. No I/O, no clock.
-
-Unsealed
-├── Forged     401  not made with our token: compare token and EncodingAESKey in the robot's API settings
-├── Stale      401  genuine, but of another time: replayed, or this machine's clock is wrong (check NTP)
-├── Malformed  400  not what WeCom sends
-└── TooLarge   413  more than WeCom ever sends
+"""The seal of the robot's callbacks: signature, freshness, wechatpy's cipher, or a WireError. No I/O, no clock.
 
 wechatpy compares signatures at whatever speed, looks at no time and reads neither WeCom's JSON nor answers in it
 (it knows apps, not robots): of it there is the cipher alone. Importing it takes a tenth of a second, on a busy machine
@@ -22,43 +16,15 @@ import struct
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from threading import Thread
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import unquote_to_bytes
+
+from bot.platforms.wire import Forged, Malformed, Stale, TooLarge
 
 MAX_BODY: Final = 1_000_000  # bytes
 WINDOW: Final = timedelta(minutes=10)  # between WeCom's clock and ours, either way; it repeats within seconds
 
 Query = Mapping[str, str]
-
-
-class Unsealed(Exception):
-    """A request that did not pass. The text is for our log; the sender only ever sees the status."""
-
-    status: ClassVar[int]
-
-
-class Forged(Unsealed):
-    """Nothing proves that WeCom sent this: compare the robot's token and EncodingAESKey with its API settings."""
-
-    status = 401
-
-
-class Stale(Unsealed):
-    """A genuine request of another time: replayed, or this machine's clock is wrong (check NTP)."""
-
-    status = 401
-
-
-class Malformed(Unsealed):
-    """Not what WeCom sends."""
-
-    status = 400
-
-
-class TooLarge(Unsealed):
-    """A body beyond 1 MB."""
-
-    status = 413
 
 
 class _Cipher(Protocol):
@@ -87,7 +53,7 @@ class Seal:
             self._cipher = await asyncio.to_thread(_cipher, self._aes_key)
 
     def open(self, query: Query, sealed: str, now: datetime) -> str:
-        """The text in `sealed`, which came with `query`. Raises Unsealed; `ready` comes first."""
+        """The text in `sealed`, which came with `query`. Raises WireError; `ready` comes first."""
         assert self._cipher is not None, "ready() comes first"
         timestamp, nonce = query.get("timestamp", ""), query.get("nonce", "")
         given = query.get("msg_signature", "").lower().encode()

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.events import ChatEvent, Ignored
+from bot.platforms import wire as gate
 from bot.platforms.feishu import wire
 from bot.platforms.feishu.settings import FeishuSettings
 from tests.simulators import feishu_events as events
@@ -61,7 +62,7 @@ def test_trap_5_header_names_in_any_case(change: Callable[[str], str]) -> None:
 def test_trap_5_signature_is_over_the_bytes_as_they_came() -> None:
     headers, body = genuine()
     respaced = json.dumps(json.loads(body), indent=1).encode()
-    with pytest.raises(wire.Forged):
+    with pytest.raises(gate.Forged):
         receive((headers, respaced))
     spaced_by_feishu = b" " + body
     assert accepted(receive((events.headers(APP, spaced_by_feishu, STAMP), spaced_by_feishu))).key == "om_1"
@@ -86,7 +87,7 @@ def test_trap_6_without_an_encrypt_key_nobody_gets_in() -> None:
     bare = App(encrypt_key="", verification_token="")
     settings = FeishuSettings.model_validate({"enabled": True, "app_id": APP.app_id, "app_secret": "s"})
     body = json.dumps({"encrypt": _sealed_with_an_empty_key(events.message(bare, "/draw 猫"))}).encode()
-    with pytest.raises(wire.Forged, match="encrypt_key is empty"):
+    with pytest.raises(gate.Forged, match="encrypt_key is empty"):
         wire.receive(events.headers(bare, body, STAMP), body, settings, NOW)
 
 
@@ -122,11 +123,11 @@ def test_trap_6_everything_forged_is_refused() -> None:
         "cut ciphertext, unsigned": ({}, cut[:-3] + b'="}'),
     }
     for name, request in forged.items():
-        with pytest.raises((wire.Forged, wire.Malformed)) as refused:
+        with pytest.raises((gate.Forged, gate.Malformed)) as refused:
             receive(request)
         assert refused.value.status in (400, 401), name
         if "cut" not in name:
-            assert isinstance(refused.value, wire.Forged), name
+            assert isinstance(refused.value, gate.Forged), name
 
 
 @pytest.mark.parametrize(
@@ -145,7 +146,7 @@ def test_trap_6_everything_forged_is_refused() -> None:
     ],
 )
 def test_truncated_and_garbage_is_malformed_even_if_signed(body: bytes) -> None:
-    with pytest.raises(wire.Malformed) as refused:
+    with pytest.raises(gate.Malformed) as refused:
         receive((events.headers(APP, body, STAMP), body))
     assert refused.value.status == 400
 
@@ -153,13 +154,13 @@ def test_truncated_and_garbage_is_malformed_even_if_signed(body: bytes) -> None:
 def test_every_truncation_of_a_genuine_request_is_refused() -> None:
     headers, body = genuine()
     for length in range(0, len(body), 7):
-        with pytest.raises(wire.WireError):
+        with pytest.raises(gate.WireError):
             receive((headers, body[:length]))
 
 
 def test_signed_but_not_json_inside_is_malformed() -> None:
     body = events.sealed(APP, b"hello")
-    with pytest.raises(wire.Malformed):
+    with pytest.raises(gate.Malformed):
         receive((events.headers(APP, body, STAMP), body))
 
 
@@ -169,17 +170,17 @@ def test_a_stranger_cannot_tell_wrong_padding_from_wrong_contents() -> None:
     seen = set()
     for byte in range(256):  # one of these makes the padding valid: the classic oracle
         blob[-17] = byte
-        with pytest.raises(wire.WireError) as refused:
+        with pytest.raises(gate.WireError) as refused:
             receive(({}, json.dumps({"encrypt": base64.b64encode(bytes(blob)).decode()}).encode()))
         seen.add(refused.value.status)
     garbled = events.sealed(APP, b"not JSON")
-    with pytest.raises(wire.WireError) as refused:
+    with pytest.raises(gate.WireError) as refused:
         receive(({}, garbled))
     assert seen == {401} == {refused.value.status}
 
 
 def test_body_beyond_a_megabyte_is_not_even_read() -> None:
-    with pytest.raises(wire.TooLarge) as refused:
+    with pytest.raises(gate.TooLarge) as refused:
         receive(({}, b"x" * (wire.MAX_BODY + 1)))
     assert refused.value.status == 413
 
@@ -198,7 +199,7 @@ def test_challenge_stays_inside_the_gate() -> None:
         ({}, events.sealed(App(encrypt_key="guess"), events.challenge(APP, "x"))),
     ]
     for request in refused:
-        with pytest.raises(wire.Forged):
+        with pytest.raises(gate.Forged):
             receive(request)
 
 
@@ -212,7 +213,7 @@ def test_trap_3_redeliveries_of_the_whole_ladder_get_in(late: timedelta) -> None
 
 @pytest.mark.parametrize("late", [timedelta(hours=8, seconds=1), timedelta(days=9000), timedelta(minutes=-11)])
 def test_trap_6_replays_beyond_the_ladder_are_stale(late: timedelta) -> None:
-    with pytest.raises(wire.Stale) as refused:
+    with pytest.raises(gate.Stale) as refused:
         receive(genuine(), NOW + late)
     assert refused.value.status == 401
 
@@ -221,13 +222,13 @@ def test_timestamp_header_of_any_form_is_signed_as_it_stands() -> None:
     envelope = events.message(APP, "x", message_id="om_1", create_time=str(int(STAMP * 1000)))
     go = events.signed(APP, envelope, at="2026-11-21 20:00:00.123456789 +0800 CST m=+1.5")
     assert accepted(receive(go)).key == "om_1"
-    with pytest.raises(wire.Stale):
+    with pytest.raises(gate.Stale):
         receive(go, NOW + timedelta(hours=9))
     odd = events.signed(APP, envelope, at="whenever")  # then the event's own time counts
     assert accepted(receive(odd)).key == "om_1"
-    with pytest.raises(wire.Stale):
+    with pytest.raises(gate.Stale):
         receive(odd, NOW + timedelta(hours=9))
-    with pytest.raises(wire.Stale):
+    with pytest.raises(gate.Stale):
         receive(events.signed(APP, events.message(APP, "x", create_time="never"), at="whenever"))
 
 
@@ -242,7 +243,7 @@ def test_old_envelope_is_acknowledged_with_its_token_only() -> None:
     assert receive(events.signed(APP, old, at=STAMP)) == Ignored(
         event_type="v1:message", key="u", reason="nobody listens to this event"
     )
-    with pytest.raises(wire.Forged):
+    with pytest.raises(gate.Forged):
         receive(events.signed(APP, {**old, "token": "guess"}, at=STAMP))
 
 
@@ -255,7 +256,7 @@ def test_answer_toast() -> None:
 @settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=200), st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3))
 def test_noise_never_gets_in_and_never_crashes(body: bytes, headers: dict[str, str]) -> None:
-    with pytest.raises(wire.WireError):
+    with pytest.raises(gate.WireError):
         receive((headers, body))
 
 

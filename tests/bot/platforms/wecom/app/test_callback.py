@@ -10,8 +10,8 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from bot.platforms.wecom.app import callback, wechat
-from bot.platforms.wecom.app.callback import Forged, Malformed, Stale, TooLarge, WireError
 from bot.platforms.wecom.settings import WecomApp
+from bot.platforms.wire import Forged, Malformed, Stale, TooLarge, WireError
 from tests.simulators.wecom_crypto import encrypt, key_of, seal, signature
 
 NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)

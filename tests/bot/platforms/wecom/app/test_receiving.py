@@ -42,7 +42,7 @@ async def test_trap_03_the_address_proves_itself(wecom: WecomSimulator, inbox: I
     for right in ({}, {"plus": True}):
         assert await asyncio.to_thread(partial(wecom.verify, **right)) == (True, "")
     for wrong in ({"token": "x"}, {"receive_id": ""}, {"timestamp": "1700000000"}, {"msg_signature": "0"}):
-        assert await asyncio.to_thread(partial(wecom.verify, **wrong)) == (False, "status 403")
+        assert await asyncio.to_thread(partial(wecom.verify, **wrong)) == (False, "status 401")
 
 
 async def test_trap_01_a_message_is_kept_and_answered_with_nothing(wecom: WecomSimulator, inbox: Inbox) -> None:
@@ -76,8 +76,8 @@ async def test_trap_02_a_repetition_has_the_same_key(wecom: WecomSimulator, inbo
 async def test_trap_04_what_is_for_another_organisation_is_not_let_in(wecom: WecomSimulator, inbox: Inbox) -> None:
     for wrong in ({"receive_id": ""}, {"receive_id": "ww2"}, {"token": "x"}, {"msg_signature": "0" * 40}):
         posted = await asyncio.to_thread(partial(wecom.app_says, "x", tries=1, **wrong))  # type: ignore[arg-type]
-        assert posted.statuses == [403], wrong
-    assert (await asyncio.to_thread(lambda: wecom.app_says("x", tries=1, timestamp="1700000000"))).statuses == [403]
+        assert posted.statuses == [401], wrong
+    assert (await asyncio.to_thread(lambda: wecom.app_says("x", tries=1, timestamp="1700000000"))).statuses == [401]
     assert (await asyncio.to_thread(lambda: wecom.app_says("x", tries=1, body=b"<xml>"))).statuses == [400]
     assert inbox.events == []
 

@@ -10,17 +10,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.platforms.wecom.robot import pulled
-from bot.platforms.wecom.robot.crypto import (
-    Forged,
-    Malformed,
-    Seal,
-    Stale,
-    Unsealed,
-    read_body,
-    read_object,
-    read_query,
-)
+from bot.platforms.wecom.robot.crypto import Seal, read_body, read_object, read_query
 from bot.platforms.wecom.robot.pulled import Stage
+from bot.platforms.wire import Forged, Malformed, Stale, WireError
 from bot.reply import Reply
 from storage.records import ChatType
 from storage.wecom_replies import OpenReply, ReplyState
@@ -111,7 +103,7 @@ TEXT = sealed(KEY, "你好".encode(), "")
     ids=lambda value: type(value).__name__,  # what is sealed differs from run to run, and the names of tests must not
 )
 async def test_trap_04_what_is_not_sealed_for_us_is_refused(
-    text: str, query: dict[str, str] | None, error: type[Unsealed]
+    text: str, query: dict[str, str] | None, error: type[WireError]
 ) -> None:
     seal = Seal(TOKEN, KEY)
     await seal.ready()
