@@ -151,7 +151,11 @@ def test_a_picture_means_what_was_asked_for(talk: Talk) -> None:
 
 def test_questions_commands_and_mistakes(talk: Talk) -> None:
     talk.say("年假怎么休?")
-    answer = until(lambda: [one.content for one in talk.seen if "满 1 年不满 10 年" in one.content], "an answer")[0]
+
+    def answers() -> list[str]:
+        return [one.content for one in talk.seen if one.finished and "满 1 年不满 10 年" in one.content]
+
+    answer = until(answers, "an answer")[0]
     assert "请假与年假制度.md" in answer
     assert "我会做的事" in talk.told("/help")
     assert "你是不是想用 /draw" in talk.told("／darw 猫")
