@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from email.message import Message
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -34,29 +34,27 @@ _HERE = re.compile(r"127\.\d+\.\d+\.\d+|localhost|\[?::1\]?")
 
 _AS_IT_IS = {"accept-encoding": "identity"}  # nothing that unpacks to more than was asked for
 
-App = Callable[[str, int], Awaitable[Enclosed]]  # a media_id and the limit in bytes
-
 
 async def enclosed(
-    http: httpx.AsyncClient, event: ChatEvent, kind: str, limit: int, settings: WecomAibot, app: App | None = None
+    http: httpx.AsyncClient, event: ChatEvent, kind: str, limit: int, settings: WecomAibot
 ) -> Enclosed | None:
-    """The picture or file that a message carries or quotes; None = neither has one.
+    """The picture or file that a message to the robot carries or quotes; None = neither has one.
 
-    `app` fetches what was sent to the self-built app, which has a media_id in place of an address. Raises
-    PlatformError. See bot.platforms.base.Enclosing.
+    Raises PlatformError. See bot.platforms.base.Enclosing.
     """
     found = _choose(kind, event.value.get("images", ()), event.value.get("files", ()))
     if found is None:
         return None
-    if media_id := str(found.get("media_id") or ""):
-        if app is None:
-            raise _refused("it was sent to the app, which is not enabled any more", GONE)
-        return await app(media_id, limit)
     key = str(found.get("key") or "")
     if not key and settings.mode is RobotMode.CALLBACK:
         key = settings.encoding_aes_key.get_secret_value()
     fetched = await fetch(http, str(found.get("url") or ""), key, limit, settings.media_hosts)
     return Enclosed(data=fetched.data, name=str(found.get("name") or "") or fetched.name)
+
+
+def gone(why: str) -> Undelivered:
+    """What was sent cannot be fetched any more."""
+    return _refused(why, GONE)
 
 
 async def fetch(http: httpx.AsyncClient, url: str, key: str, limit: int, hosts: Collection[str] = ()) -> Enclosed:

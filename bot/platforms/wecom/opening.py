@@ -14,9 +14,8 @@ from bot.platforms.inbound import Door, Inlet, Listening
 from bot.platforms.wecom import media
 from bot.platforms.wecom.app.channel import AppChannel
 from bot.platforms.wecom.channel import Channel
-from bot.platforms.wecom.directory import Directory
+from bot.platforms.wecom.directory import Directory, open_people
 from bot.platforms.wecom.login import WecomLogin
-from bot.platforms.wecom.people import People
 from bot.platforms.wecom.places import Way, place_of
 from bot.platforms.wecom.platform import WecomPlatform
 from bot.platforms.wecom.robot.callback import CallbackRobot
@@ -48,7 +47,7 @@ def open_wecom(settings: Wecom, db: Database, words: Words, inlet: Inlet, read: 
     listeners: list[Listening] = []
     doors: list[Door] = []
     app = AppChannel(settings.app, cut) if settings.app.enabled else None
-    people = People(app.client if app is not None else None, db)
+    people, directory = open_people(app.client if app is not None else None, db)
     if app is not None:
         channels[Way.APP] = app
         if settings.app.listens:
@@ -64,7 +63,7 @@ def open_wecom(settings: Wecom, db: Database, words: Words, inlet: Inlet, read: 
         channels[Way.WEBHOOK] = Webhooks(settings.webhooks, settings.app.base_url, words)
     return OpenedWecom(
         platform=WecomPlatform(channels, people, _Files(settings.aibot, app)),
-        directory=None if app is None else Directory(app.client, people, db),
+        directory=directory,
         login=None if app is None else WecomLogin(settings.app, app.client),
         listeners=listeners,
         doors=doors,
@@ -80,7 +79,9 @@ class _Files:
 
     async def __call__(self, event: ChatEvent, kind: str, limit: int) -> Enclosed | None:
         """See bot.platforms.base.Enclosing."""
-        if self._app is not None and place_of(event.origin).way is Way.APP:
+        if place_of(event.origin).way is Way.APP:
+            if self._app is None:
+                raise media.gone("it was sent to the app, which is not enabled any more")
             return await self._app.enclosed(event, kind, limit)
         async with httpx.AsyncClient(timeout=PATIENCE) as http:
             return await media.enclosed(http, event, kind, limit, self._settings)

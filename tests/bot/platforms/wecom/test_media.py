@@ -294,18 +294,3 @@ async def test_a_picture_may_have_been_sent_as_a_file_and_no_file_as_a_picture(
     assert await enclosed(http, message(files=one), "picture", 10_000, robot(host)) == Enclosed(data=PICTURE)
     assert await enclosed(http, message(images=one), "file", 10_000, robot(host)) is None
     assert await enclosed(http, message(), "picture", 10_000, robot(host)) is None
-
-
-async def test_what_was_sent_to_the_app_is_fetched_by_the_app(host: Host, http: httpx.AsyncClient) -> None:
-    calls: list[tuple[str, int]] = []
-
-    async def app(media_id: str, limit: int) -> Enclosed:
-        calls.append((media_id, limit))
-        return Enclosed(data=PICTURE)
-
-    asked = message(images=[{"media_id": "M1"}])
-    assert await enclosed(http, asked, "picture", 10_000, robot(host), app) == Enclosed(data=PICTURE)
-    assert calls == [("M1", 10_000)]
-    with pytest.raises(Undelivered, match="not enabled") as refused:
-        await enclosed(http, asked, "picture", 10_000, robot(host))
-    assert reason(refused.value) == "enclosed_gone"

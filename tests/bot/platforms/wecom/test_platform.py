@@ -107,6 +107,21 @@ async def test_the_next_way_only_when_the_one_before_is_provably_gone(people: Pe
     assert len(app.taken) == 1
 
 
+async def test_which_way_is_tried_is_kept_before_anything_is_there(people: People) -> None:
+    """A try after a crash between two ways must not begin with the first one again."""
+    kept: list[Mapping[str, Any]] = []
+
+    async def keep(receipt: Mapping[str, Any]) -> None:
+        kept.append(receipt)
+
+    app = Line(Retry("cut off while sending"))
+    wecom = WecomPlatform({Way.ROBOT: Line(Undelivered("gone")), Way.APP: app}, people, nothing)
+    sent = Outgoing(key="job-1", origin=origin("wrGroup"), reply=Reply(), receipt={}, keep=keep)
+    with pytest.raises(Retry):
+        await wecom.post(sent, {})
+    assert kept == [{WAY: "app"}]
+
+
 async def test_a_later_try_begins_where_the_last_one_was(people: People) -> None:
     robot, app = Line(), Line(Retry("busy"))
     wecom = WecomPlatform({Way.ROBOT: robot, Way.APP: app}, people, nothing)

@@ -362,3 +362,12 @@ def test_trap_21_a_key_cannot_say_who_pressed_or_what_was_filled_in() -> None:
 def test_a_button_whose_key_is_too_long_is_left_out() -> None:
     long = Button(action="redo", label="x", value={"name": "猫" * 400})
     assert card(Reply(title="x", buttons=(long,)), "t") is None
+
+
+def test_below_a_text_that_says_it_all_a_card_has_its_buttons_only() -> None:
+    built = card(done(1), "moqi-1", brief=True)
+    assert built is not None
+    assert built["main_title"]["title"] == "画好了"
+    assert "horizontal_content_list" not in built
+    assert "sub_title_text" not in built
+    assert len(built["button_list"]) == 6

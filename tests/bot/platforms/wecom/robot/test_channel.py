@@ -543,3 +543,13 @@ async def test_messages_to_one_chat_do_not_mix(wecom: WecomSimulator, bot: Bot) 
     messages = [Outbox(f"job-{number}-outcome", origin, DRAWN) for number in range(3)]
     await asyncio.gather(*(bot.post(message, CAT) for message in messages))
     assert seen(wecom) == ["image", "template_card"] * 3
+
+
+async def test_what_a_press_ordered_is_not_told_twice(wecom: WecomSimulator, bot: Bot) -> None:
+    """The pressed card says that it is under way; its pictures come with a card of their own."""
+    wecom.say("hello")
+    origin = replace(await bot.asked(), message_id="moqi-0123456789abcdef01234567")
+    receipt = await bot.post(card(origin))
+    assert seen(wecom) == []
+    await bot.update(receipt, outcome(origin), CAT)
+    assert seen(wecom) == ["image", "template_card"]
