@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from bot.groups import Groups
 from bot.moderation import Screen
 from bot.replies import Words
 from bot.reply import Reply
+from bot.templates import Shelf
 from bot.tenancy import Tenancy
 from inference.images.model import ModelCard
 from scheduler.policy import Policy
@@ -35,6 +36,7 @@ class House:
     first_is_admin: bool
     screen: Screen = field(default_factory=Screen)
     groups: Groups = field(default_factory=Groups)  # that are given finished reservations
+    templates: Mapping[str, str] = field(default_factory=dict)  # of the settings: name -> text with slots and flags
     tenancies: Mapping[str, Tenancy] = field(default_factory=dict)  # by platform, where several organisations meet
 
 
@@ -52,6 +54,16 @@ class Context:
     def key(self) -> str:
         """The key under which this event may make one job."""
         return f"{self.event.platform}:{self.event.key}"
+
+    @property
+    def shelf(self) -> Shelf:
+        """The prompt templates of this person, here, at this moment."""
+        return Shelf(self.conn, self.user, self.event.origin, self.house.templates)
+
+    @property
+    def rules(self) -> Rules:
+        """The rules with those templates at hand."""
+        return replace(self.house.rules, shelf=self.shelf)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,18 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from bot import commands, moderation
-from bot.commands import Ask, Command, Conversation, Draw, Enlarge, Redo, Reserve, Retime, Variation
+from bot.commands import (
+    Ask,
+    Command,
+    Conversation,
+    Draw,
+    Enlarge,
+    Redo,
+    Reserve,
+    Retime,
+    TemplateSave,
+    Variation,
+)
 from bot.context import Context, House
 from scheduler import hours, rates
 from scheduler.policy import Refusal
@@ -27,6 +38,7 @@ SCOPES: dict[type, tuple[str, ...]] = {
     Retime: ("user", "reserve"),
     Ask: ("user", "ask"),
     Conversation: ("user", "ask"),
+    TemplateSave: ("user",),
 }
 #: What is wanted now, and may be ordered in the opening hours only.
 FOR_NOW = (Draw, Redo, Variation, Enlarge, Ask, Conversation)
@@ -57,7 +69,7 @@ def _unwanted(ctx: Context, wanted: Command | Conversation) -> Refusal | None:
     match wanted:
         case Draw(prompt=text) | Ask(question=text) | Conversation(text=text) | Reserve(draw=Draw(prompt=text)):
             pass
-        case Redo(prompt=str(text)):
+        case Redo(prompt=str(text)) | TemplateSave(body=text):
             pass
         case Redo(job=number) | Variation(job=number) | Enlarge(job=number):
             parent = jobs.get(ctx.conn, number)
@@ -113,7 +125,7 @@ def reservation(wanted: Draw, at: str, rules: commands.Rules) -> str:
     flags += [f"--at {at}"]
     flags += [f'--neg "{wanted.negative}"'] if wanted.negative else []
     prompt = " ".join(wanted.prompt.split())
-    meant = replace(wanted, prompt=prompt)
+    meant = replace(wanted, prompt=prompt, template=None)  # it is written out: the template may change until then
     for written in (f"/draw {prompt} {' '.join(flags)}", f"/draw {' '.join(flags)} -- {prompt}"):
         read = commands.parse(written, rules)
         if len(written) <= LONGEST and isinstance(read, Reserve) and read == Reserve(draw=meant, at=at):

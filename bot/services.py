@@ -121,6 +121,7 @@ class Services:
             first_is_admin=settings.platforms.web.first_is_admin,
             screen=settings.policy.moderation.screen(),
             groups=self.groups,
+            templates=settings.policy.templates,
             tenancies={name: one.tenancy for name, one in self.directories.items() if one.tenancy is not None},
         )
 

@@ -7,7 +7,8 @@ from bot.commands.forms import redo_form
 from bot.commands.names import ADMIN_COMMANDS, COMMANDS, LATER
 from bot.commands.parse import parse
 from bot.commands.people import account
-from bot.commands.rules import SEED_MAX, Bounds, Rules, SizeRule
+from bot.commands.rules import SEED_MAX, Bounds, Rules, Shelf, SizeRule
+from bot.commands.templates import template_form
 from bot.commands.values import (
     Ask,
     Ban,
@@ -38,9 +39,15 @@ from bot.commands.values import (
     ShowForm,
     Sources,
     Status,
+    TemplateDelete,
+    TemplateForm,
+    TemplateList,
+    TemplateSave,
+    TemplateShow,
     Unban,
     Until,
     UsageError,
+    Used,
     Variation,
     Vote,
 )
@@ -78,17 +85,25 @@ __all__ = [
     "Retime",
     "Rules",
     "SetRole",
+    "Shelf",
     "ShowForm",
     "SizeRule",
     "Sources",
     "Status",
+    "TemplateDelete",
+    "TemplateForm",
+    "TemplateList",
+    "TemplateSave",
+    "TemplateShow",
     "Unban",
     "Until",
     "UsageError",
+    "Used",
     "Variation",
     "Vote",
     "account",
     "clip",
     "parse",
     "redo_form",
+    "template_form",
 ]

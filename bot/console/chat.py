@@ -55,7 +55,7 @@ class Pressed(BaseModel):
     id: BrowserId
     job: int | None = Field(default=None, ge=1, lt=2**31)
     value: dict[Annotated[str, Field(pattern="^[a-z]{1,16}$")], Number] = Field(default_factory=dict, max_length=4)
-    form: dict[Annotated[str, Field(pattern="^[a-z]{1,16}$")], FormText] = Field(default_factory=dict, max_length=8)
+    form: dict[Annotated[str, Field(pattern="^[a-z]{1,16}$")], FormText] = Field(default_factory=dict, max_length=12)
     action: str = Field(pattern="^[a-z_]{1,32}$")
     message: int = Field(ge=1, lt=2**31)  # the card it was pressed on
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from bot import commands
 from bot.context import Context, Handled
-from bot.handlers import ask, bans, documents, draw, feedback, forms, inform, jobs, manage, preview, reserve
+from bot.handlers import ask, bans, documents, draw, feedback, forms, inform, jobs, manage, preview, reserve, templates
 
 #: Command -> handler. `Any`: each handler names its own command type.
 TABLE: dict[type, Callable[[Context, Any], Handled]] = {
@@ -38,6 +38,11 @@ TABLE: dict[type, Callable[[Context, Any], Handled]] = {
     commands.Unban: bans.unban,
     commands.Pause: manage.pause,
     commands.Resume: manage.resume,
+    commands.TemplateList: templates.listing,
+    commands.TemplateShow: templates.show,
+    commands.TemplateSave: templates.save,
+    commands.TemplateDelete: templates.delete,
+    commands.TemplateForm: templates.form,
     commands.KbAdd: documents.kb_add,
     commands.KbList: documents.kb_list,
     commands.KbRemove: documents.kb_remove,

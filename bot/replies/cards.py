@@ -235,7 +235,7 @@ def _recipe(job: Job, words: Language) -> tuple[tuple[str, str], ...]:
     ]
     if params["count"] > 1:
         fields.append((words.say("field.count"), str(params["count"])))
-    return (*fields, *begun_with(params, words), *_booked(job, words))
+    return (*fields, *begun_with(params, words), *from_template(params, words), *_booked(job, words))
 
 
 def begun_with(params: Mapping[str, Any], words: Language) -> tuple[tuple[str, str], ...]:
@@ -248,6 +248,15 @@ def begun_with(params: Mapping[str, Any], words: Language) -> tuple[tuple[str, s
         "source.strength", strength=f"{params['strength']:g}", steps=passes(params["steps"], params["strength"])
     )
     return ((words.say("field.source"), named), (words.say("field.strength"), run))
+
+
+def from_template(params: Mapping[str, Any], words: Language) -> tuple[tuple[str, str], ...]:
+    """Which template it was made from, and which version of it."""
+    used = params.get("template")
+    if not used:
+        return ()
+    version = words.say("template.version", n=used["version"]) if used["version"] else ""
+    return ((words.say("field.template"), f"{used['name']}{version}"),)
 
 
 def _picture_buttons(job: Job, words: Language, pictures: Sequence[Asset]) -> Iterator[Button]:
