@@ -24,6 +24,7 @@ from storage.records import ChatType, Identity, Job, Role, Scope
 from tests.blank import blank
 from tests.bot.test_reserve import CARD, NOW, Chat, house
 
+BRAND = frozenset(words(["某某牌"]))
 SAVE = "/template save 海报 一张{主题}的海报，{颜色=蓝色}背景 --size 512x768"
 
 
@@ -107,7 +108,7 @@ def test_a_dry_run_and_a_picture_to_begin_with(chat: Chat) -> None:
 
 def test_rules_and_limits_see_what_is_drawn(chat: Chat) -> None:
     chat.house = replace(
-        chat.house, screen=Screen(rules=(Rule(name="竞品", words=frozenset(words(["某某牌"])), refuses=True),))
+        chat.house, screen=Screen(rules=(Rule(name="竞品", words=BRAND, refuses=True),))
     )
     said(chat, "/template save 广告 {谁}的广告")
     assert "不符合团队的使用规定" in said(chat, "/draw --template 广告 某 某 牌")
