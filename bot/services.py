@@ -298,6 +298,7 @@ def open_device(current: Current) -> ImageDevice:
         dtype=wanted.dtype,
         attention=wanted.attention or "native",
         offload=wanted.offload,
+        guidance=wanted.guidance,
         memory_fraction=wanted.memory_fraction,
     )
     return ImageDevice.of(image_choice(current.settings), options)

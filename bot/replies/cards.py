@@ -304,13 +304,21 @@ def _note(job: Job, words: Language, card: ModelCard | None) -> str:
 
 def _model_notes(job: Job, words: Language, card: ModelCard | None) -> list[str]:
     ended = job.state is JobState.DONE
-    ignored = bool(job.params.get("negative")) and card is not None and not card.guidance
-    parts = [words.say("note.negative")] if ignored else []
+    parts = [words.say(f"note.{why}")] if (why := _unheard(job, card)) else []
     if ended and (job.result or {}).get("builtin"):
         parts.append(practice_remark(job, words) or words.say("note.builtin"))
     elif not ended and card is not None and card.builtin:
         parts.append(words.say("note.builtin.queued"))
     return parts
+
+
+def _unheard(job: Job, card: ModelCard | None) -> str:
+    """Why the negative prompt does nothing: the model takes none, or the order switched guidance off; else empty."""
+    if not job.params.get("negative") or card is None:
+        return ""
+    if not card.guidance:
+        return "negative"
+    return "" if job.params["cfg"] else "negative_cfg"
 
 
 def _notices(job: Job, words: Language) -> list[str]:

@@ -106,6 +106,7 @@ TABLE: dict[str, str] = {
     "note.builtin.unknown": "The practice model does not know this; it draws simple figures, "
     "such as “a red circle, blue background”",
     "note.negative": "This model knows no negative prompt: --neg did nothing",
+    "note.negative_cfg": "--cfg is 0, so --neg did nothing",
     "note.quotes": "AI-generated content · quoted from the knowledge base; the numbers say where",
     "note.check": "AI-generated content: please check it against the sources",
     "not_grounded": "The knowledge base does not say. Try other words, or ask an admin to add a document.",

@@ -348,7 +348,10 @@ def test_a_picture_names_the_model_that_drew_it_not_the_present_one() -> None:
 def test_a_negative_prompt_that_did_nothing_is_said() -> None:
     asked = job(params={**job().params, "negative": "狗"})
     assert "--neg" in job_reply(asked, ZH, card=CARD).note
-    assert "--neg" not in job_reply(asked, ZH, card=replace(CARD, guidance=True)).note
+    guided = replace(CARD, guidance=True)
+    assert "--cfg 是 0，--neg 没有起作用" in job_reply(asked, ZH, card=guided).note
+    heard = replace(asked, params={**asked.params, "cfg": 4.0})
+    assert "--neg" not in job_reply(heard, ZH, card=guided).note
 
 
 @pytest.mark.parametrize("code", [key.removeprefix("failure.") for key in TABLES["zh"] if key.startswith("failure.")])

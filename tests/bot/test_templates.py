@@ -107,9 +107,7 @@ def test_a_dry_run_and_a_picture_to_begin_with(chat: Chat) -> None:
 
 
 def test_rules_and_limits_see_what_is_drawn(chat: Chat) -> None:
-    chat.house = replace(
-        chat.house, screen=Screen(rules=(Rule(name="竞品", words=BRAND, refuses=True),))
-    )
+    chat.house = replace(chat.house, screen=Screen(rules=(Rule(name="竞品", words=BRAND, refuses=True),)))
     said(chat, "/template save 广告 {谁}的广告")
     assert "不符合团队的使用规定" in said(chat, "/draw --template 广告 某 某 牌")
     assert "不符合团队的使用规定" in said(chat, "/draw --template 广告 某某牌 --at 明天9:00")
