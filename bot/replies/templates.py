@@ -38,10 +38,8 @@ def listing(words: Language, found: Sequence[Template]) -> Reply:
 def card(words: Language, found: Template, saver: str, others: Sequence[Template]) -> Reply:
     """One: its text, its slots, an order to copy, who saved it when, and a form to fill in."""
     wanted = _slots(found)
-    example = f"`{slots.example(found.name, wanted)}`"
-    fields = [(words.say("template.example"), example)]
-    if wanted:
-        fields.insert(0, (words.say("template.slots"), words.listed([_slot(words, slot) for slot in wanted])))
+    listed = words.listed([_slot(words, slot) for slot in wanted])
+    fields = [(words.say("template.slots"), listed)] if wanted else []
     if found.saved_at is not None:
         fields.append((words.say("template.saved"), f"{saver} · {words.moment(found.saved_at)}"))
     fields += (
@@ -51,7 +49,7 @@ def card(words: Language, found: Template, saver: str, others: Sequence[Template
         title=words.say(
             "template.title", name=found.name, whose=whose(words, found.scope), version=_version(words, found)
         ),
-        text=found.body,
+        text=f"{found.body}\n{words.say('template.use', example=slots.example(found.name, wanted))}",
         fields=tuple(fields),
         form=_form(words, found, wanted),
     )
@@ -136,5 +134,4 @@ def _form(words: Language, found: Template, wanted: Sequence[Slot]) -> Form:
         close=words.say("form.close"),
         fields=(*fields, more),
         value=value,
-        hint=words.say("hint.template_form", example=slots.example(found.name, wanted)),
     )

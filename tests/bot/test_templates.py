@@ -15,6 +15,9 @@ from bot import templates as shelves
 from bot.commands import Draw, Used, parse
 from bot.context import Handled
 from bot.moderation import Rule, Screen, words
+from bot.platforms.feishu import render
+from bot.platforms.feishu.rules import check_card
+from bot.platforms.wecom import render as wecom
 from bot.replies import job_reply
 from bot.reply import Reply
 from bot.settings import SettingsError, load
@@ -251,10 +254,12 @@ def test_the_card_of_one(chat: Chat) -> None:
     said(chat, SAVE)
     found = card(chat)
     assert found.title == "模板 海报 · 我的 · 第 1 版"
-    assert found.text == "一张{主题}的海报，{颜色=蓝色}背景 --size 512x768"
+    assert found.text.splitlines() == [
+        "一张{主题}的海报，{颜色=蓝色}背景 --size 512x768",
+        "用法：`/draw --template 海报 主题=…`",
+    ]
     assert found.fields == (
         ("要填", "主题、颜色（默认蓝色）"),
-        ("照着写", "`/draw --template 海报 主题=…`"),
         ("保存", "anna · 11月21日 12:00"),
     )
     assert found.form is not None
@@ -264,6 +269,11 @@ def test_the_card_of_one(chat: Chat) -> None:
         ("more", "补充（可写 --size 等选项）", ""),
     ]
     assert Reply.from_json(found.to_json()) == found
+    for opened in (False, True):  # as Feishu wants it, and as WeCom, which has no forms
+        drawn = render.card(replace(found, form=replace(found.form, open=opened)), {})
+        assert check_card(drawn) == []
+        assert ("用这个" in str(drawn), "slota" in str(drawn)) == (not opened, opened)
+    assert wecom.card(found, "moqi-1") is None, "nothing to press: it is said as a text"
 
 
 def test_its_form_is_opened_filled_in_and_orders_once(chat: Chat) -> None:
