@@ -8,7 +8,11 @@ from functools import cached_property
 
 from sqlalchemy import Connection
 
+from bot.commands import filling
+from bot.commands.options import MEASURES
+from bot.commands.slots import Slot
 from bot.commands.templates import FOR
+from bot.commands.values import Mistake
 from storage import templates
 from storage.records import ChatType, Origin, Scope, Template, User
 from storage.templates import Place, key_of
@@ -40,6 +44,14 @@ def number(found: Template) -> int:
     return found.id or zlib.crc32(f"{found.name}\n{found.body}".encode()) & 0x7FFFFFFF
 
 
+def slots_of(found: Template) -> tuple[Slot, ...]:
+    """Its slots; none where it was kept by another version of Moqi and cannot be read: an order says why."""
+    try:
+        return filling.read(found.body, MEASURES).slots
+    except Mistake:
+        return ()
+
+
 class Shelf:
     """The templates that one person finds in one chat. Implements bot.commands.rules.Shelf; reads when it is asked."""
 
@@ -69,6 +81,11 @@ class Shelf:
     def names(self) -> list[str]:
         """The names there are, each once."""
         return list({key_of(one.name): one.name for one in self.all}.values())
+
+    def suggestions(self) -> list[tuple[str, str]]:
+        """For a page that suggests names: each of them, and what is to be filled in."""
+        first = {key_of(one.name): one for one in reversed(self.all)}
+        return [(one.name, " ".join(slot.name for slot in slots_of(one))) for one in reversed(first.values())]
 
     def known(self, wanted: int, *, settings: bool) -> Template | None:
         """The template that a form is about; None when it is gone, changed since, or not this person's to use."""

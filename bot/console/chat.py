@@ -108,6 +108,12 @@ def add_chat(router: APIRouter, console: Console) -> None:
     async def commands() -> Response:
         return JSONResponse([{"name": c.name, "zh": c.zh, "help": c.help} for c in console.commands])
 
+    @router.get("/api/templates")
+    async def templates(request: Request) -> Response:
+        user = await person(console, request)
+        found = await console.db.read(console.templates, user)
+        return JSONResponse([{"name": name, "help": slots} for name, slots in found])
+
 
 def _check_text(text: str) -> None:
     if not text.strip():

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from itertools import groupby
 from operator import attrgetter
 
-from bot.commands import filling, slots
-from bot.commands.options import MEASURES
+from bot.commands import slots
 from bot.commands.slots import Slot
 from bot.commands.templates import MORE, field
-from bot.commands.values import Mistake
 from bot.replies.language import Language
 from bot.reply import Form, FormField, Reply
-from bot.templates import number
+from bot.templates import number, slots_of
 from storage.records import Scope, Template
 from storage.templates import key_of
 
@@ -37,7 +35,7 @@ def listing(words: Language, found: Sequence[Template]) -> Reply:
 
 def card(words: Language, found: Template, saver: str, others: Sequence[Template]) -> Reply:
     """One: its text, its slots, an order to copy, who saved it when, and a form to fill in."""
-    wanted = _slots(found)
+    wanted = slots_of(found)
     listed = words.listed([_slot(words, slot) for slot in wanted])
     fields = [(words.say("template.slots"), listed)] if wanted else []
     if found.saved_at is not None:
@@ -62,7 +60,7 @@ def saved(words: Language, kept: Template, before: Template | None, hidden: Temp
         return Reply(text=words.say("template.unchanged", **values))
     lines = [words.say("template.new" if before is None else "template.changed", **values)]
     lines += [] if before is None else _changes(words, before, kept)
-    lines.append(words.say("template.use", example=slots.example(kept.name, _slots(kept))))
+    lines.append(words.say("template.use", example=slots.example(kept.name, slots_of(kept))))
     if hidden is not None:
         first = whose(words, hidden.scope)
         lines.append(words.say("template.hides", first=first, written=_qualified(words, kept)))
@@ -82,7 +80,7 @@ def whose(words: Language, scope: Scope) -> str:
 
 
 def _row(words: Language, one: Template) -> str:
-    listed = words.listed([_slot(words, slot) for slot in _slots(one)]) or words.say("template.no_slots")
+    listed = words.listed([_slot(words, slot) for slot in slots_of(one)]) or words.say("template.no_slots")
     return words.say("templates.row", name=one.name, slots=listed)
 
 
@@ -100,20 +98,12 @@ def _version(words: Language, found: Template) -> str:
     return words.say("template.version", n=found.version) if found.version else ""
 
 
-def _slots(found: Template) -> tuple[Slot, ...]:
-    """Its slots; none where it was kept by another version of Moqi and cannot be read: an order says why."""
-    try:
-        return filling.read(found.body, MEASURES).slots
-    except Mistake:
-        return ()
-
-
 def _slot(words: Language, slot: Slot) -> str:
     return slot.name if slot.default is None else words.say("template.default", slot=slot.name, value=slot.default)
 
 
 def _changes(words: Language, before: Template, kept: Template) -> list[str]:
-    was, now = ({slot.name for slot in _slots(one)} for one in (before, kept))
+    was, now = ({slot.name for slot in slots_of(one)} for one in (before, kept))
     lines = [words.say("template.was", body=before.body)]
     for key, names in (("template.more", now - was), ("template.less", was - now)):
         lines += [words.say(key, names=words.listed(sorted(names)))] if names else []
