@@ -53,3 +53,4 @@ class AnswerRequest:
     passages: tuple[ScoredPassage, ...] = ()
     history: tuple[Turn, ...] = field(default=())
     language: str = "zh"  # zh | en: the language of what the engine itself says
+    salt: str = ""  # stands for what its readers may read: engines share what they have read among equal ones only

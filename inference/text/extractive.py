@@ -78,12 +78,18 @@ def answerable(passages: Sequence[ScoredPassage]) -> bool:
     return max((found.coverage for found in passages[:SHOWN]), default=0.0) >= FLOOR
 
 
+def nothing(language: str) -> str:
+    """What is said when the documents do not answer."""
+    return _NOTHING.get(language, _NOTHING["en"])
+
+
 def compose(request: AnswerRequest) -> Answer:
     """The whole answer of the engine, as a pure function of the request."""
     if not answerable(request.passages):
         nearest = dict.fromkeys(found.passage.document for found in request.passages)
-        text = _NOTHING.get(request.language, _NOTHING["en"])
-        return Answer(text=text, grounded=False, nearest=tuple(nearest)[:SHOWN], engine="extractive")
+        return Answer(
+            text=nothing(request.language), grounded=False, nearest=tuple(nearest)[:SHOWN], engine="extractive"
+        )
     chosen = _chosen(request.passages)
     weights = _weights(request.question, chosen)
     blocks = [_INTRO.get(request.language, _INTRO["en"])]

@@ -26,7 +26,8 @@ class TextModel(Protocol):
     def card(self) -> TextCard: ...
 
     def stream(self, request: AnswerRequest) -> AsyncIterator[Delta | Answer]:
-        """Write the answer: Deltas, then exactly one Answer whose text is their concatenation.
+        """Write the answer: Deltas, then exactly one Answer. Its text is what they say together, unless the engine was
+        interrupted.
 
         Leaving the iterator early cancels the work. Raises inference.errors.TextError.
         """
