@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from storage.records import ScoredPassage
 
@@ -43,6 +43,14 @@ class Turn:
 
     question: str
     answer: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    """One turn, as a language model's chat template takes it."""
+
+    role: Literal["system", "user", "assistant"]
+    text: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,8 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from inference.requests import AnswerRequest, Turn
-from inference.text.chat import Message
+from inference.requests import AnswerRequest, Message, Turn
 from storage.records import Passage
 
 LONGEST_QUOTE = 60  # characters

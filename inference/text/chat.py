@@ -6,15 +6,8 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from inference.requests import Message
 from inference.text.model import TextCard
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Message:
-    """One turn, as the chat template takes it."""
-
-    role: Literal["system", "user", "assistant"]
-    text: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -23,6 +23,7 @@ from inference.results import Answer, Citation, Delta
 from inference.text import extractive
 from inference.text.chat import ChatModel, ChatRequest, Ended, Piece
 from inference.text.model import TextCard
+from inference.text.resting import Resting
 from storage.records import Passage
 
 log = logging.getLogger(__name__)
@@ -84,8 +85,10 @@ class _Draft:
 class GroundedModel:
     """A text engine made of a language model and the rules above."""
 
-    def __init__(self, model: ChatModel, *, patience: float = PATIENCE) -> None:
+    def __init__(self, model: ChatModel, *, patience: float = PATIENCE, resting: Resting | None = None) -> None:
+        """`patience`: seconds between two pieces."""
         self._model = model
+        self._resting = resting or Resting()
         self._patience = patience
 
     @property
@@ -95,6 +98,9 @@ class GroundedModel:
     async def stream(self, request: AnswerRequest) -> AsyncIterator[Delta | Answer]:
         if not request.passages:  # nothing was found that this person may read: there is nothing to ask a model
             yield await _passages(request)
+            return
+        if self._resting.rests():
+            yield replace(await _passages(request), interrupted=True)
             return
         draft, reader = _Draft(tuple(one.passage for one in request.passages)), ClaimReader()
         try:
@@ -107,9 +113,11 @@ class GroundedModel:
                         if line := draft.take(claim):
                             yield Delta(text=line)
         except (InferenceError, TimeoutError) as error:
+            self._resting.failed()
             log.warning("the model gave no whole answer: %s", error, extra={"action": "answer-interrupted"})
             yield replace(await _passages(request), interrupted=True)
             return
+        self._resting.worked()
         yield await self._finished(request, draft, reader)
 
     async def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
@@ -100,9 +101,11 @@ class AskRunner:
     async def _request(self, job: Job) -> AnswerRequest:
         question = str(job.params["question"])
         # The first search loads the word segmenter: not on the event loop.
-        passages, turns = await self._db.read(_find, question, job)
+        passages, turns, salt = await self._db.read(_find, question, job)
         history = tuple(Turn(question=str(t.params["question"]), answer=str((t.result or {})["text"])) for t in turns)
-        return AnswerRequest(question=question, passages=tuple(passages), history=history, language=self._language())
+        return AnswerRequest(
+            question=question, passages=tuple(passages), history=history, language=self._language(), salt=salt
+        )
 
     async def _write(self, task: Task, request: AnswerRequest) -> Answer | None:
         text = ""
@@ -118,12 +121,14 @@ class AskRunner:
         raise RuntimeError(f"text engine {self._model.card.name!r} ended without an answer")
 
 
-def _find(conn: Connection, question: str, job: Job) -> tuple[list[ScoredPassage], list[Job]]:
-    """What may be read for a question: passages, and the turns before it as far as their sources still may."""
+def _find(conn: Connection, question: str, job: Job) -> tuple[list[ScoredPassage], list[Job], str]:
+    """What may be read for a question: passages, the turns before it as far as their sources still may, and a word that
+    is the same for all who may read the same."""
     principals = readers(conn, job.user_id, job.origin)
     turns = conversations.turns(conn, job.user_id, conversations.key(job.origin), TURNS)
     open_turns = [turn for turn in turns if documents.readable(conn, _cited(turn), principals)]
-    return documents.search(conn, terms(question), principals, PASSAGES), open_turns
+    salt = hashlib.sha256("\n".join(sorted(principals)).encode()).hexdigest()[:16]
+    return documents.search(conn, terms(question), principals, PASSAGES), open_turns, salt
 
 
 def _cited(turn: Job) -> list[int]:
@@ -138,5 +143,6 @@ def _kept(answer: Answer) -> dict[str, Any]:
         "citations": [asdict(citation) for citation in answer.citations],
         "nearest": list(answer.nearest),
         "engine": answer.engine,
+        "interrupted": answer.interrupted,
         "tokens": answer.tokens,
     }

@@ -11,14 +11,17 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
+from inference.errors import TextError
 from inference.requests import AnswerRequest
 from inference.results import Answer, Citation, Delta
+from inference.text.grounded import GroundedModel
 from inference.text.model import TextCard
 from scheduler import queue
 from scheduler.policy import Policy
 from scheduler.progress import ProgressFeed
 from scheduler.queue import Submission
 from scheduler.runners.ask import AskRunner, audience
+from scheduler.work import Stop, Success, Task
 from scheduler.worker import Worker
 from storage import documents, jobs, ledger, users
 from storage.database import Database
@@ -36,6 +39,7 @@ from storage.records import (
     utcnow,
 )
 from tests.blank import blank
+from tests.inference.text.scripted import Scripted
 
 POLICY = Policy(timezone=UTC, allowances={unit: (Allowance(amount=9, period="day"),) for unit in Unit})
 
@@ -154,6 +158,21 @@ def handbook(conn: Connection) -> None:
     documents.put_document(
         conn, name="手册", title="", sha256="", recipe="", pieces=[piece], principals={"user:web:anna"}
     )
+
+
+async def test_an_engine_that_dies_leaves_the_passages_and_says_so(tmp_path: Path) -> None:
+    url = await asyncio.to_thread(blank, tmp_path / "moqi.db")
+    model, feed = Scripted('{"answerable": true, "cl', ending=TextError("EngineCore died")), ProgressFeed()
+    with Database.open(url) as db:
+        await db.run(handbook)
+        runner = AskRunner(db, GroundedModel(model), feed, lambda: "zh")
+        results = []
+        for key in ("q1", "q2"):
+            [outcome] = await runner.run([Task(await db.run(asked, key), Stop())])
+            assert isinstance(outcome, Success)
+            results.append(outcome.result)
+    assert [(one["interrupted"], one["engine"]) for one in results] == [(True, "extractive")] * 2
+    assert model.asked[0].salt == model.asked[1].salt  # the same person may read the same
 
 
 async def test_what_may_not_be_read_any_more_is_not_told_again(tmp_path: Path) -> None:
