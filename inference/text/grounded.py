@@ -90,6 +90,7 @@ class GroundedModel:
         self._model = model
         self._resting = resting or Resting()
         self._patience = patience
+        self._secret = secrets.token_bytes(32)
 
     @property
     def card(self) -> TextCard:
@@ -135,7 +136,7 @@ class GroundedModel:
     async def _pieces(self, request: AnswerRequest) -> AsyncGenerator[Piece | Ended]:
         """What the model writes. Raises TimeoutError when it stops writing, TextError when it is cut off."""
         asked = ChatRequest(
-            messages=contract.messages(request, secrets.token_hex(4)),
+            messages=contract.messages(request, self._secret),
             max_tokens=ANSWER_TOKENS,
             schema=contract.SCHEMA,
             salt=request.salt,

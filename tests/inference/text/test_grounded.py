@@ -160,4 +160,14 @@ async def test_the_prompt_goes_from_what_changes_least_to_the_question_and_names
     assert prompt.messages[0].text.index('n="1"') < prompt.messages[0].text.index('n="2"')
     again = Scripted(answer(A))
     await told(again, request)
-    assert again.asked[0].messages[0] != prompt.messages[0]  # another mark
+    assert again.asked[0].messages[0] != prompt.messages[0]  # another engine, another secret
+
+
+async def test_the_same_sources_are_read_once() -> None:
+    model = Scripted(answer(A))
+    grounded = GroundedModel(model)
+    for question in ("住宿一晚最多多少？", "那国外呢？"):
+        [_ async for _ in grounded.stream(asked(question))]
+    first, second = (one.messages for one in model.asked)
+    assert first[0] == second[0]
+    assert first[1] != second[1]

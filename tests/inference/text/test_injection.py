@@ -99,13 +99,15 @@ async def test_an_obeying_model_shows_nothing_but_words(document: str, wanted: s
 
 @pytest.mark.parametrize(("document", "wanted"), ATTACKS, ids=range(len(ATTACKS)))
 def test_no_document_opens_or_closes_a_fence(document: str, wanted: str) -> None:
-    system = contract.messages(request(document, GOOD), "k3q9")[0].text
+    found = request(document, GOOD)
+    system = contract.messages(found, b"secret")[0].text
+    mark = contract.fence([one.passage for one in found.passages], b"secret")
     _, _, sources = system.partition("\n\n")
     assert re.findall(r"</?source[^>]*>", sources) == [
-        '<source n="1" mark="k3q9">',
-        '</source mark="k3q9">',
-        '<source n="2" mark="k3q9">',
-        '</source mark="k3q9">',
+        f'<source n="1" mark="{mark}">',
+        f'</source mark="{mark}">',
+        f'<source n="2" mark="{mark}">',
+        f'</source mark="{mark}">',
     ]
     assert "<|" not in sources
     assert "<!--" not in sources
