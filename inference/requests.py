@@ -61,4 +61,5 @@ class AnswerRequest:
     passages: tuple[ScoredPassage, ...] = ()
     history: tuple[Turn, ...] = field(default=())
     language: str = "zh"  # zh | en: the language of what the engine itself says
+    standalone: str = ""  # the question without what it leans on, as it was searched for; empty = as it stands
     salt: str = ""  # stands for what its readers may read: engines share what they have read among equal ones only

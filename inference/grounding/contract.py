@@ -76,6 +76,13 @@ _RULES = {
 _MARKED = {"zh": "这次的标记是 {mark}。", "en": "The mark is {mark} this time."}
 _ASKED = {"zh": "问题：{question}", "en": "Question: {question}"}
 
+_REWRITE = (
+    "不要回答。把用户最后的问题改写成不看上文也明白的一句话：补全代词和省略的内容，不加新内容，语言与它相同。"
+    "只输出这一句话。\n"
+    "Do not answer. Rewrite the user's last question as one sentence that is clear without the turns before it, in "
+    "its own language, adding nothing. Write that sentence only."
+)
+
 #: What can hide text from a reader, or turn it round: zero-width, direction and control characters.
 _HIDDEN = frozenset({"Cc", "Cf", "Co", "Cs"})
 _KEPT = frozenset("\n\t")
@@ -96,6 +103,11 @@ def messages(request: AnswerRequest, secret: bytes) -> tuple[Message, ...]:
         *_turns(request.history),
         Message(role="user", text=asked),
     )
+
+
+def rewriting(question: str, history: Sequence[Turn]) -> tuple[Message, ...]:
+    """The prompt that makes a question stand alone. What it gives is searched for and never shown."""
+    return (Message(role="system", text=_REWRITE), *_turns(history), Message(role="user", text=cleaned(question)))
 
 
 def fence(passages: Iterable[Passage], secret: bytes) -> str:

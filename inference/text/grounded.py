@@ -15,10 +15,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from inference.errors import InferenceError, TextError
-from inference.grounding import contract
+from inference.grounding import contract, followup
 from inference.grounding.claims import Claim, ClaimReader
 from inference.grounding.validate import Grounded, accept
-from inference.requests import AnswerRequest
+from inference.requests import AnswerRequest, Turn
 from inference.results import Answer, Citation, Delta
 from inference.text import extractive
 from inference.text.chat import ChatModel, ChatRequest, Ended, Piece
@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 ANSWER_TOKENS = 800
 PATIENCE = 60.0  # seconds between two pieces of a model that still works
 NEAREST = 3
+REWRITING = 6.0  # seconds for making a question stand alone
+REWRITTEN_TOKENS = 120
+LONGEST_QUESTION = 200  # characters; what is longer is no question
 
 
 @dataclass(slots=True)
@@ -121,8 +124,30 @@ class GroundedModel:
         self._resting.worked()
         yield await self._finished(request, draft, reader)
 
+    async def standalone(self, question: str, history: Sequence[Turn]) -> str:
+        """By the model where there is something to lean on, in a moment; else by rules."""
+        by_rules = followup.standalone(question, history)
+        if not history or self._resting.rests():
+            return by_rules
+        try:
+            written = await asyncio.wait_for(self._rewritten(question, history), REWRITING)
+        except (InferenceError, TimeoutError) as error:
+            log.info("the question was not rewritten: %s", error, extra={"action": "not-rewritten"})
+            return by_rules
+        return written if 0 < len(written) <= LONGEST_QUESTION else by_rules
+
     async def close(self) -> None:
         await self._model.close()
+
+    async def _rewritten(self, question: str, history: Sequence[Turn]) -> str:
+        asked = ChatRequest(messages=contract.rewriting(question, history), max_tokens=REWRITTEN_TOKENS)
+        said = ""
+        async with aclosing(self._model.stream(asked)) as stream:
+            async for piece in stream:
+                said += piece.text if isinstance(piece, Piece) else ""
+                if isinstance(piece, Ended) and piece.reason != "stop":
+                    return ""
+        return " ".join(said.split())
 
     async def _finished(self, request: AnswerRequest, draft: _Draft, reader: ClaimReader) -> Answer:
         if draft.dropped:

@@ -171,3 +171,29 @@ async def test_the_same_sources_are_read_once() -> None:
     first, second = (one.messages for one in model.asked)
     assert first[0] == second[0]
     assert first[1] != second[1]
+
+
+TURNS = (Turn(question="住酒店能报多少？", answer="450 元 [1]"),)
+BY_RULES = "住酒店能报多少？ 那国外呢？"
+
+
+@pytest.mark.parametrize(
+    ("model", "searched"),
+    [
+        (Scripted("国外出差住酒店一晚\n能报多少？"), "国外出差住酒店一晚 能报多少？"),
+        (Scripted(""), BY_RULES),
+        (Scripted("好" * 500), BY_RULES),
+        (Scripted("国外出差", ending=Ended(reason="length")), BY_RULES),
+        (Scripted("国外出差", ending=TextError("down")), BY_RULES),
+    ],
+    ids=["rewritten", "nothing", "a novel", "cut", "down"],
+)
+async def test_a_question_that_leans_is_rewritten_by_the_model_or_by_rules(model: Scripted, searched: str) -> None:
+    assert await GroundedModel(model).standalone("那国外呢？", TURNS) == searched
+    assert model.closed == 1
+
+
+async def test_a_first_question_is_searched_for_as_it_is() -> None:
+    model = Scripted("x")
+    assert await GroundedModel(model).standalone("那国外呢？", ()) == "那国外呢？"
+    assert model.asked == []
