@@ -59,19 +59,16 @@ def guided(request: ImageRequest, card: ModelCard) -> bool:
 
 
 def arguments(pipeline: Any, request: ImageRequest, card: ModelCard, max_tokens: int) -> dict[str, Any]:
-    """What the pipeline is called with for guidance: exactly 0, or how much and away from what.
+    """What the pipeline is called with for guidance: exactly 0, or how much and away from what. Called under no_grad.
 
     With guidance one picture fills a pass twice. Further ones could not leave it on the way: the pipeline counts its
     members at the beginning.
     """
     if not guided(request, card):
         return {"guidance_scale": 0.0}
-    import torch
-
-    with torch.no_grad():
-        away, _ = pipeline.encode_prompt(
-            prompt=[request.negative], do_classifier_free_guidance=False, max_sequence_length=max_tokens
-        )
+    away, _ = pipeline.encode_prompt(
+        prompt=[request.negative], do_classifier_free_guidance=False, max_sequence_length=max_tokens
+    )
     return {"guidance_scale": request.cfg, "negative_prompt_embeds": away}
 
 

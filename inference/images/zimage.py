@@ -157,7 +157,9 @@ class ZImageModel:
         import torch
 
         shared = members[0].request
-        pipeline, begin = self.pipeline, arguments(self.pipeline, shared, self.card, MAX_TOKENS)
+        pipeline = self.pipeline
+        with torch.no_grad():
+            begin = arguments(pipeline, shared, self.card, MAX_TOKENS)
         if shared.strength is not None:
             pipeline = self._redrawing
             begin |= {"image": [one.request.source for one in members], "strength": shared.strength}

@@ -117,6 +117,25 @@ def test_what_stands_alone(text: str, prompt: str) -> None:
     assert found.prompt == prompt
 
 
+@pytest.mark.parametrize(
+    ("text", "prompt"),
+    [
+        ("用头像模板画 一只猫", "一只猫的头像"),
+        ("请用模板“头像”画一张：一只猫", "一只猫的头像"),
+        ("用模板海报画 主题=秋招 标题=来吧", BLUE),
+        ("按头像的模板画一只猫", "一只猫的头像"),
+        ("画 --template 头像 一只猫", "一只猫的头像"),
+        ("用水彩画一只猫", "用水彩画一只猫"),
+        ("用网上的模板画一只猫", "用网上的模板画一只猫"),
+        ("用头像模板画图：一只猫", "一只猫的头像"),
+    ],
+)
+def test_in_plain_words(text: str, prompt: str) -> None:
+    found = parse(text, RULES)
+    assert isinstance(found, Draw), found
+    assert found.prompt == prompt
+
+
 def test_the_rest_of_a_template() -> None:
     pure = parse("/draw --template 纯 --seed random", RULES)
     assert isinstance(pure, Draw)

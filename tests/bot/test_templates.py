@@ -172,10 +172,9 @@ def test_own_then_this_group_then_the_team(chat: Chat) -> None:
     )
     anna = chat.db.read_sync(users.of_identity, Identity(platform="feishu", external_id="anna"))
     assert anna is not None
-    shelf = chat.db.read_sync(
-        lambda conn: shelves.Shelf(conn, anna, chat.event("message", "anna").origin, {}).suggestions()
-    )
-    assert shelf == [("海报", "主题")]
+    here = chat.event("message", "anna").origin
+    suggested = chat.db.read_sync(lambda conn: shelves.Shelf(conn, anna, here, {"签": "福"}).suggestions())
+    assert suggested == [("海报", "主题"), ("签", "")]
     elsewhere = alone(chat, "/template")
     assert "本群" not in shown(elsewhere), "a group's templates are at hand in that group"
     assert ordered(chat, "/draw --template logo").params["template"] == {
