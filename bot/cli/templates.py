@@ -158,9 +158,10 @@ def _write(conn: Connection, place: Place, name: str, body: str | None) -> None:
     from storage.records import utcnow
 
     now = utcnow()
-    templates.save(conn, place, name, body, user_id=None, saved_by=common.actor(), now=now)
-    act = "template.delete" if body is None else "template.save"
-    audit.append(conn, common.actor(), act, f"template:{name}", {"scope": place[0].value, "owner": place[1]}, now)
+    kept = templates.save(conn, place, name, body, user_id=None, saved_by=common.actor(), now=now)
+    act, version = ("template.delete", {}) if kept is None else ("template.save", {"version": kept.version})
+    detail = {"scope": place[0].value, "owner": place[1], **version}
+    audit.append(conn, common.actor(), act, f"template:{name}", detail, now)
 
 
 def _held(of: str) -> list[Template]:

@@ -126,7 +126,7 @@ def pressed(ctx: Context, found: Template, *, opened: bool) -> Shown:
     reply = _card(ctx, found, others)
     assert reply.form is not None  # every template has one
     value = {**reply.form.value, NONCE: secrets.token_hex(4)} if opened else reply.form.value
-    return Shown(reply=replace(reply, form=replace(reply.form, value=value, open=opened)), receipt={})
+    return Shown(reply=replace(reply, form=replace(reply.form, value=value, open=opened)), receipt={"images": {}})
 
 
 def _card(ctx: Context, found: Template, others: Sequence[Template]) -> Reply:

@@ -13,6 +13,8 @@ import pytest
 from bot import gate, router
 from bot import templates as shelves
 from bot.commands import Draw, Used, parse
+from bot.commands.slots import MOST
+from bot.console.chat import Pressed
 from bot.context import Handled
 from bot.moderation import Rule, Screen, words
 from bot.platforms.feishu import render
@@ -289,6 +291,7 @@ def test_its_form_is_opened_filled_in_and_orders_once(chat: Chat) -> None:
     form = opened.shown.reply.form
     assert form is not None
     assert form.open
+    assert opened.shown.receipt == {"images": {}}, "Feishu looks there for the pictures of a card"
     filled = {"form": {"slota": "x --n 4", "slotb": "红色", "more": "水彩 --n 2"}, "nonce": form.value["nonce"]}
     sent = press(chat, found, **filled)
     assert sent.outcome == "job:1"
@@ -299,6 +302,15 @@ def test_its_form_is_opened_filled_in_and_orders_once(chat: Chat) -> None:
     missing = press(chat, found, form={"slotb": "红"})
     assert missing.outcome == "refused:slots_missing"
     assert "还要填：主题" in missing.toast[1]
+
+
+def test_a_page_may_send_a_form_with_every_slot(chat: Chat) -> None:
+    said(chat, "/template save 海报 " + " ".join(f"{{s{n}}}" for n in range(MOST)))
+    form = card(chat).form
+    assert form is not None
+    filled = {field.name: "x" for field in form.fields}
+    sent = Pressed(id="a" * 32, value=form.value, form=filled, action=form.action, message=1)
+    assert sent.form == filled
 
 
 def test_one_opening_of_a_form_orders_once(chat: Chat) -> None:
