@@ -112,6 +112,7 @@ class Lane:
     failures: int
     open_until: datetime | None  # the circuit is open: nothing is claimed before this
     paused: bool = False  # by an admin
+    switching: bool = False  # to another model
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

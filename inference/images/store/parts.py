@@ -103,7 +103,11 @@ def _taken(files: Iterable[tuple[str, Path]]) -> Iterator[Part]:
         if not file.is_file():
             step = "Copy the model's whole folder of the cache, blobs/ included, or make the copy with cp -rL."
             raise PullError(f"{file} is a link to {_target(file)}, which is not there.", step)
-        yield Part(path=path, size=file.stat().st_size, open=partial(file.open, "rb"))
+        yield Part(path=path, size=file.stat().st_size, open=partial(_read, file))
+
+
+def _read(file: Path) -> BinaryIO:
+    return file.open("rb")
 
 
 def _target(file: Path) -> str:
