@@ -59,7 +59,10 @@ class Shelf:
     def choices(self) -> list[Choice]:
         """Every model, the default first. Of two that have a name, the first is meant by it."""
         found = [self.default(), resolve(None), *(stored(one.name, one) for one in self._folders())]
-        return list({one.name.lower(): one for one in reversed(found)}.values())[::-1]
+        first: dict[str, Choice] = {}
+        for one in found:
+            first.setdefault(one.name.lower(), one)
+        return list(first.values())
 
     def choice(self, name: str) -> Choice:
         """The model of exactly this name; empty = the default. Raises UnknownModel."""

@@ -54,6 +54,9 @@ def _hub() -> Any:
     """The client library, silent unless a person looks on."""
     try:
         import huggingface_hub
+        import huggingface_hub.constants
+        import huggingface_hub.errors
+        import huggingface_hub.utils
     except ImportError as error:
         raise PullError("Downloading a model needs huggingface_hub.", "Install moqi[image].") from error
     hub: Any = huggingface_hub
@@ -109,7 +112,7 @@ def _errors(name: str, hub: Any) -> Iterator[None]:
     except errors.OfflineModeIsEnabled as error:
         step = "Take HF_HUB_OFFLINE=1 out of the environment for this command, or pull from a folder."
         raise PullError("HF_HUB_OFFLINE forbids asking the hub.", step) from error
-    except (OSError, ValueError, hub.utils.HfHubHTTPError, *_transport()) as error:
+    except (OSError, ValueError, errors.HfHubHTTPError, *_transport()) as error:
         step = "Check the connection and HF_ENDPOINT, then pull again: it goes on where it stood."
         raise PullError(f"{name} cannot be fetched from {endpoint}: {error}", step) from error
 

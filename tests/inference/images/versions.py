@@ -47,7 +47,8 @@ def float32(folder: Path, *, shards: int = 1) -> Path:
         write(file, entries)
         return folder
     file.unlink()
-    names, weight_map = sorted(entries), {}
+    names = sorted(entries)
+    weight_map: dict[str, str] = {}
     for number in range(shards):
         part = f"diffusion_pytorch_model-{number + 1:05}-of-{shards:05}.safetensors"
         mine = names[number::shards]
