@@ -11,6 +11,8 @@ from bot.commands import (
     KbAdd,
     KbList,
     KbRemove,
+    ModelList,
+    ModelUse,
     Pause,
     QuotaClear,
     QuotaGrant,
@@ -38,6 +40,8 @@ NEEDED: dict[type, tuple[Role, str]] = {
     KbAdd: (Role.ADMIN, "/kb"),
     KbList: (Role.ADMIN, "/kb"),
     KbRemove: (Role.ADMIN, "/kb"),
+    ModelList: (Role.ADMIN, "/model"),
+    ModelUse: (Role.ADMIN, "/model"),
 }
 _RANK = {Role.USER: 0, Role.REVIEWER: 1, Role.ADMIN: 2}
 

@@ -27,7 +27,8 @@ from bot.groups import groups
 from bot.inbox import Inbox
 from bot.kb_plan import WikiSource
 from bot.live import Live
-from bot.opening import image_choice
+from bot.models import Shelf
+from bot.opening import image_choice, load_options
 from bot.platforms.base import Recognising, Reshowing
 from bot.platforms.feishu.wiki import Wiki
 from bot.platforms.inbound import Inlet
@@ -38,9 +39,8 @@ from bot.replies import Words
 from bot.reshow import reshow
 from bot.settings import Environment
 from bot.settings.rules import rules
+from bot.switcher import Switcher
 from inference.device import DeviceState, ImageDevice
-from inference.errors import InferenceError
-from inference.images.registry import LoadOptions
 from inference.text.registry import open_text_model
 from scheduler import classes, joining, queue, reservations
 from scheduler.alarms import Alarms
@@ -100,6 +100,16 @@ class Services:
             Kind.DRAW: self._worker(self.drawing),
             Kind.ASK: self._worker(self.asking),
         }
+        self.switcher = Switcher(
+            db,
+            self.device,
+            self.drawing,
+            self.shelf,
+            load_options(settings),
+            lambda: self.house().words,
+            lambda conn, problem: self._tell_admins(conn, "model", problem, True),
+            self._model_changed,
+        )
         self._pressing: set[asyncio.Task[Pressed]] = set()  # under way, some of them longer than their answer
         self.live = Live(db, self.feed, self.web, self.platforms, render.job, cards)
         self.clock = Clock(self._chores())
@@ -122,14 +132,18 @@ class Services:
             screen=settings.policy.moderation.screen(),
             groups=self.groups,
             tenancies={name: one.tenancy for name, one in self.directories.items() if one.tenancy is not None},
+            shelf=self.shelf(),
         )
+
+    def shelf(self) -> Shelf:
+        """The image models there are."""
+        return Shelf(self.current.settings, self.environment.data)
 
     def engines(self) -> dict[Kind, Engine]:
         """How the engines stand."""
         card, problem = self.device.card, self.device.problem
-        draw = Engine(
-            name=card.name, state=self.device.state.value, builtin=card.builtin, problem=str(problem) if problem else ""
-        )
+        state = DeviceState.SWITCHING if self.drawing.switching else self.device.state
+        draw = Engine(name=card.name, state=state.value, builtin=card.builtin, problem=str(problem) if problem else "")
         return {Kind.DRAW: draw, Kind.ASK: Engine(name=self.text.card.name, state=DeviceState.READY.value)}
 
     async def handle(self, entry: InboxEntry, event: ChatEvent) -> None:
@@ -217,6 +231,8 @@ class Services:
             point("reservation-confirmed")
         for reservation, at in handled.arm:
             self.alarms.arm(reservation, at)
+        if handled.switch:
+            self.switcher.wake.give()
         for kind, worker in self.workers.items():
             if kind in handled.work:
                 worker.wake.give()
@@ -230,6 +246,10 @@ class Services:
         through = [name for name in self.platforms if working or name != platform]
         words, told = self.house().words, self.groups.alerts
         alerts.tell_admins(conn, words, platform, problem, working=working, through=through, groups=told)
+
+    def _model_changed(self) -> None:
+        self.workers[Kind.DRAW].wake.give()
+        self.sender.wake.give()
 
     def _read_image(self, asset_id: int) -> bytes:
         asset = self.db.read_sync(assets.get, asset_id)
@@ -292,14 +312,7 @@ async def recognised(platform: object, event: ChatEvent) -> ChatEvent:
 
 def open_device(current: Current) -> ImageDevice:
     """The image engine that model.yaml asks for; nothing is loaded yet."""
-    wanted = current.settings.model.image
-    options = LoadOptions(
-        dtype=wanted.dtype,
-        attention=wanted.attention or "native",
-        offload=wanted.offload,
-        memory_fraction=wanted.memory_fraction,
-    )
-    return ImageDevice.of(image_choice(current.settings), options)
+    return ImageDevice.of(image_choice(current.settings), load_options(current.settings))
 
 
 @asynccontextmanager
@@ -318,8 +331,6 @@ async def serving(
     sys.setswitchinterval(0.0005)
     services.feed.attach(asyncio.get_running_loop())
     wanted = set(kinds)
-    if Kind.DRAW in wanted:
-        services.device.start()
     inbox = _task("inbox", kept_up("inbox", services.inbox.run))
     tasks = [
         inbox,
@@ -332,7 +343,7 @@ async def serving(
         tasks += [_task(f"people of {name}", one.run()) for name, one in services.directories.items()]
     firing = []
     if Kind.DRAW in wanted:
-        tasks.append(_task("warm-up", _wake_when_ready(services)))
+        tasks.append(_task("image model", kept_up("image model", services.switcher.run)))
         firing = [
             _task("alarms", kept_up("alarms", services.alarms.run))
         ]  # whoever cannot draw leaves them to whoever can
@@ -397,27 +408,6 @@ def take_over(conn: Connection, policy: Policy, gone: Sequence[str], now: dateti
         outbox.release_of(conn, one)
         leases.release_of(conn, one, now)
         syncs.release_of(conn, one)
-
-
-async def _wake_when_ready(services: Services) -> None:
-    """Once the model is loaded: measure it if that was never done, then look at the queue at once."""
-    try:
-        await services.device.ready()
-    except InferenceError:
-        return  # the device has logged it; /readyz, /status and every refusal say what is wrong
-    if not (await services.db.read(jobs.peek_lane, Kind.DRAW)).samples:
-        await services.db.run(queue.learn, Kind.DRAW, await services.drawing.measure())
-    _set_aside()
-    services.workers[Kind.DRAW].wake.give()
-
-
-def _set_aside() -> None:
-    """Take what is loaded now out of the garbage collector's sight: it stays until the end.
-
-    With torch and diffusers loaded a full collection looked at a million objects and held everybody up for 0.3 s.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 async def _sync_knowledge(services: Services, *, follow: bool) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -30,6 +31,7 @@ from inference.images.batching import BatchLimit
 from inference.images.finish import finish
 from inference.images.model import Taker
 from inference.images.pricing import weight
+from inference.images.registry import Choice, LoadOptions
 from inference.images.source import fitted
 from inference.requests import ImageRequest
 from inference.results import ImageResult
@@ -41,7 +43,7 @@ from scheduler.work import NewAsset, Outcome, Stopped, Success, Task
 from storage.errors import DiskFull, Missing, StorageError
 from storage.faults import point
 from storage.files import Files
-from storage.records import Job, Kind
+from storage.records import Job, Kind, utcnow
 
 #: The sentence a person gets for each error of the engine.
 CODES: dict[type[InferenceError], str] = {
@@ -159,21 +161,48 @@ class DrawRunner:
         self._files = files
         self._feed = feed
         self._limit = BatchLimit()
+        self._busy = asyncio.Lock()  # one model draws a batch from its first picture to its last
+        self._switches = 0  # under way
+        self._switched_at: datetime | None = None
+
+    @property
+    def switching(self) -> bool:
+        """Whether another model takes the place of the present one."""
+        return self._switches > 0
+
+    async def switch(self, choice: Choice, options: LoadOptions) -> None:
+        """Draw with another model, once what runs is finished by this one; until then nothing more is claimed.
+
+        Raises ModelUnavailable when it cannot be loaded: the one before draws on. DeviceClosed when the program ends.
+        """
+        self._switches += 1
+        try:
+            async with self._busy:
+                await self._device.switch(choice, options)
+                self._limit = BatchLimit()  # what ran out of memory did so with the other model
+                self._switched_at = utcnow()
+        finally:
+            self._switches -= 1
 
     def room(self, head: Job) -> int:
         return self._limit.max_batch(head.params["width"], head.params["height"])
 
     async def ready(self) -> bool:
-        return self._device.state == "ready"
+        return self._device.state == "ready" and not self.switching
 
     async def measure(self) -> float:
         """Seconds per unit of work of one small picture on the loaded model: an honest first waiting time."""
         request = ImageRequest(prompt="warm-up", width=256, height=256, steps=self._device.card.default_steps, seed=0)
         began = time.monotonic()
-        await self._device.generate([request], NobodyWatches())
+        async with self._busy:
+            await self._device.generate([request], NobodyWatches())
         return (time.monotonic() - began) / weight(request.width, request.height, request.steps)
 
     async def run(self, batch: Sequence[Task]) -> list[Outcome]:
+        async with self._busy:
+            return await self._run(batch)
+
+    async def _run(self, batch: Sequence[Task]) -> list[Outcome]:
         strips = [await self._strip(task) for task in batch]
         waiting = [member for strip in strips for member in strip.members]
         while waiting:
@@ -251,7 +280,7 @@ class DrawRunner:
         if strip.failure is not None:
             return strip.failure
         if failed is not None:
-            return _failure(failed)
+            return self._refused(strip.task.job, _failure(failed))
         point("picture-drawn")
         try:
             made = [await asyncio.to_thread(self._file, strip.task.job, member) for member in strip.members]
@@ -260,6 +289,12 @@ class DrawRunner:
             return Failure(error=code, cause=str(error), transient=error.transient, engine=False)
         point("asset-written")
         return Success(result=self._result(strip), took=strip.seconds, assets=tuple(made))
+
+    def _refused(self, job: Job, failure: Failure) -> Failure:
+        """What was ordered from the model before, and this one cannot draw, says so."""
+        since = self._switched_at
+        outgrown = failure.error == "bad_request" and since is not None and job.created_at < since
+        return replace(failure, error="other_model") if outgrown else failure
 
     def _file(self, job: Job, member: Member) -> NewAsset:
         if member.result is None:
