@@ -54,7 +54,7 @@ def tell_admins(
     text = words.say("alert.working" if working else "alert.text", platform=named, problem=problem)
     reply = Reply(title=words.say("alert.title", platform=named), state="failed", text=text)
     for number, (user_id, identity) in enumerate(people):
-        reply_row(conn, f"{key}-{number}", _directly(user_id, identity), reply, now)
+        reply_row(conn, f"{key}-{number}", directly(user_id, identity), reply, now)
     public = replace(reply, text=words.say("alert.group", platform=named, problem=impersonal(problem)))
     for number, name in enumerate(_able(groups, problem), len(people)):
         reply_row(conn, f"{key}-{number}", origin(name), public, now)
@@ -83,7 +83,7 @@ def _reachable(conn: Connection, through: Collection[str]) -> list[tuple[int, Id
     ]
 
 
-def _directly(user_id: int, identity: Identity) -> Origin:
+def directly(user_id: int, identity: Identity) -> Origin:
     """A direct chat: on the web it is the person's own page, elsewhere whoever has this id."""
     return Origin(
         platform=identity.platform,

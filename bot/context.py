@@ -35,6 +35,7 @@ class House:
     first_is_admin: bool
     screen: Screen = field(default_factory=Screen)
     groups: Groups = field(default_factory=Groups)  # that are given finished reservations
+    through: frozenset[str] = frozenset()  # platforms by which people can be told something
     tenancies: Mapping[str, Tenancy] = field(default_factory=dict)  # by platform, where several organisations meet
 
 
