@@ -125,11 +125,12 @@ def _held(conn: Connection) -> list[str]:
 
     What was decided is what became of the job, and a decision says who made it.
     """
-    last = select(func.max(reviews.c.id)).where(reviews.c.job_id == jobs.c.id).scalar_subquery()
-    pairs = select(jobs.c.id, jobs.c.state, jobs.c.error, reviews.c.state.label("review"), reviews.c.appeal_of)
-    found = conn.execute(
-        pairs.outerjoin(reviews, reviews.c.id == last).where(or_(jobs.c.state == JobState.REVIEW, last.is_not(None)))
-    )
+    of_job = reviews.alias()
+    last = select(func.max(of_job.c.id)).where(of_job.c.job_id == jobs.c.id).scalar_subquery()
+    pairs = select(
+        jobs.c.id, jobs.c.state, jobs.c.error, reviews.c.state.label("review"), reviews.c.appeal_of
+    ).select_from(jobs.outerjoin(reviews, reviews.c.id == last))
+    found = conn.execute(pairs.where(or_(jobs.c.state == JobState.REVIEW, reviews.c.id.is_not(None))))
     broken = [
         f"job {row.id} is {row.state}, but its review is {row.review or 'missing'}"
         for row in found

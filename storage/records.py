@@ -455,7 +455,9 @@ class Delivery:
     key: str  # unique; the platform's idempotency key is derived from it
     origin: Origin
     job_id: int | None
-    slot: str  # "card" = first answer, "outcome" = end of the job, "reply" = without a job, "revision" = see replaces
+    #: "card" = first answer, "outcome" = end of the job, "held" and "appeal" = its review, "reply" = without a job,
+    #: "review" = to a reviewer, "revision" = see replaces
+    slot: str
     body: dict[str, Any]  # bot.reply.Reply as JSON; empty for an outcome: the job's row says it all
     state: DeliveryState
     attempts: int

@@ -50,6 +50,12 @@ def newest(conn: Connection, job_id: int) -> Review | None:
     return None if row is None else _review(row)
 
 
+def of_job(conn: Connection, job_id: int) -> list[Review]:
+    """A job's reviews, the first one first."""
+    statement = select(reviews).where(reviews.c.job_id == job_id).order_by(reviews.c.id)
+    return [_review(row) for row in conn.execute(statement)]
+
+
 def pending(conn: Connection, limit: int) -> list[Review]:
     """The open ones, those that have waited longest first."""
     statement = select(reviews).where(reviews.c.state == ReviewState.PENDING).order_by(reviews.c.id).limit(limit)

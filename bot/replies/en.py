@@ -171,6 +171,14 @@ TABLE: dict[str, str] = {
     "alert.title": "{platform} needs an admin",
     "alert.text": "Messages cannot be sent now:\n{problem}\n\nThey are kept and sent once it is set right. "
     "`moqi doctor` checks all settings; you are told once an hour of the same cause.",
+    "alert.resting.draw.title": "Drawing rests for a while",
+    "alert.resting.ask.title": "Answering rests for a while",
+    "alert.resting.draw": "{n} jobs failed one after another. One job tries again at {until}. Those that wait "
+    "stay, and everybody is told how long.",
+    "alert.resting.ask": "{n} questions failed one after another. One tries again at {until}. Those that wait "
+    "stay, and everybody is told how long.",
+    "alert.resting.cause": "Why the last one failed: {cause}",
+    "alert.resting.step": "Admins: `moqi doctor` looks for the cause; once it is mended, `/resume` goes on at once.",
     "alert.group": "{problem}\n\nAdmins: `moqi doctor` checks every setting. Each cause is reported once an hour.",
     "alert.working": "Messages arrive, but not as they are meant to:\n{problem}\n\n`moqi doctor` checks all settings; "
     "you are told once an hour of the same cause.",
@@ -708,8 +716,9 @@ TABLE: dict[str, str] = {
     "help.role": "changes a role",
     "help.review": "reviews held pictures",
     "help.review.use": "/review",
-    "help.review.more": "Lists the pictures that wait for a review. See one `/jobs 17` · approve `/review approve 17` · "
-    "reject `/review reject 17 reason`. The first decision counts; your own pictures are decided by another reviewer.\n"
+    "help.review.more": "Lists the pictures that wait for a review. See one `/jobs 17` · approve "
+    "`/review approve 17` · reject `/review reject 17 reason`. "
+    "The first decision counts; your own pictures are decided by another reviewer.\n"
     "Whoever's picture was rejected may appeal once: `/review appeal 17 reason`. Another reviewer decides; "
     "a picture whose appeal is approved is free.",
     "help.role.use": "/role @name admin",

@@ -165,6 +165,12 @@ TABLE: dict[str, str] = {
     "alert.title": "{platform}需要管理员处理",
     "alert.text": "消息现在发不出去：\n{problem}\n\n处理好之前它们都留着，之后会自动补发。"
     "`moqi doctor` 会检查全部设置；同一个原因一小时只提醒一次。",
+    "alert.resting.draw.title": "画图先停一会儿",
+    "alert.resting.ask.title": "回答先停一会儿",
+    "alert.resting.draw": "连续 {n} 个任务画失败了，{until} 再用一个任务试。排队的都留着，大家会看到要等到什么时候。",
+    "alert.resting.ask": "连续 {n} 个问题没答出来，{until} 再用一个试。排队的都留着，大家会看到要等到什么时候。",
+    "alert.resting.cause": "最后一次的原因：{cause}",
+    "alert.resting.step": "管理员可以运行 `moqi doctor` 查看；修好后发 `/resume` 马上恢复。",
     "alert.group": "{problem}\n\n管理员请运行 `moqi doctor` 查看；同一个原因一小时只提醒一次。",
     "alert.working": "消息照常送达，但有一处不如人意：\n{problem}\n\n"
     "`moqi doctor` 会检查全部设置；同一个原因一小时只提醒一次。",
@@ -337,7 +343,8 @@ TABLE: dict[str, str] = {
     "usage.role_form": "要写清是谁、什么角色，如 `/role @某人 admin`。",
     "usage.review_form": "“{given}”没看懂。{hint}",
     "usage.review_form.near": "你是不是想写 `/review {near}`？",
-    "usage.review_form.none": "可以写：/review、`/review approve 17`、`/review reject 17 理由`、`/review appeal 17 理由`。",
+    "usage.review_form.none": "可以写：/review、`/review approve 17`、`/review reject 17 理由`、"
+    "`/review appeal 17 理由`。",
     "usage.review_job": "要写任务号，如 `/review {act} 17`。发 /review 看有哪些。",
     "usage.review_reason": "为什么驳回？对方会看到理由：`/review reject {job} 理由`。",
     "usage.appeal_reason": "为什么应该通过？写上理由：`/review appeal {job} 理由`。",
@@ -667,7 +674,8 @@ TABLE: dict[str, str] = {
     "help.role": "改角色",
     "help.review": "审核图片",
     "help.review.use": "/review",
-    "help.review.more": "列出等待审核的图片。看图 `/jobs 17` · 通过 `/review approve 17` · 驳回 `/review reject 17 理由`。"
+    "help.review.more": "列出等待审核的图片。看图 `/jobs 17` · 通过 `/review approve 17` · "
+    "驳回 `/review reject 17 理由`。"
     "先决定的算数；自己的图由别的审核员决定。\n"
     "图被驳回的人可以申诉一次：`/review appeal 17 理由`，由另一位审核员决定；申诉通过的图不计额度。",
     "help.role.use": "/role @某人 admin",

@@ -21,12 +21,19 @@ RED, GREEN = (220, 20, 20), (20, 200, 20)
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A classifier that knows red from what is not, after a second of teaching."""
     import torch
-    from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
+    from transformers import ViTConfig, ViTForImageClassification
 
     torch.manual_seed(1)
-    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-    names = {0: "plain", 1: "red"}
-    config = ViTConfig(image_size=16, patch_size=8, id2label=names, label2id={v: k for k, v in names.items()}, **sizes)
+    config = ViTConfig(
+        image_size=16,
+        patch_size=8,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        id2label={0: "plain", 1: "red"},
+        label2id={"plain": 0, "red": 1},
+    )
     model = ViTForImageClassification(config)
     base = torch.rand(64, 3, 1, 1).expand(-1, -1, 16, 16)
     wanted = ((base[:, 0, 0, 0] > 0.6) & (base[:, 1, 0, 0] < 0.4)).long()
@@ -40,7 +47,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         learner.step()
     folder = tmp_path_factory.mktemp("classifier")
     model.save_pretrained(folder)
-    ViTImageProcessor(size={"height": 16, "width": 16}).save_pretrained(folder)
+    half = [0.5, 0.5, 0.5]
+    shape = {"image_processor_type": "ViTImageProcessor", "size": {"height": 16, "width": 16}}
+    (folder / "preprocessor_config.json").write_text(json.dumps({**shape, "image_mean": half, "image_std": half}))
     return folder
 
 
