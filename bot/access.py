@@ -90,8 +90,13 @@ def picture(user: User, job: Job | None, here: Origin) -> Refusal | None:
 
 
 def asset(user: User, job: Job) -> bool:
-    """Whether this person may see this job's pictures as files. What is not done is for those who may review it."""
-    return _owns(user, job) if job.state is JobState.DONE else _RANK[user.role] >= _RANK[Role.REVIEWER]
+    """Whether this person may see this job's pictures as files. What is not done is for those who may review it.
+
+    Admins see everybody's but what was ordered as private.
+    """
+    if job.state is not JobState.DONE:
+        return _RANK[user.role] >= _RANK[Role.REVIEWER]
+    return job.user_id == user.id or (user.role is Role.ADMIN and not job.params.get("private"))
 
 
 def look(user: User, job: Job | None, *, open_case: bool) -> Refusal | None:

@@ -16,8 +16,10 @@ from bot.context import Handled
 from bot.delivery import Post, Skip, Update, Wait, decide
 from bot.moderation import Action, Rule, Screen
 from bot.ordering import HELD_BY
+from bot.platforms.feishu.render import card
+from bot.platforms.feishu.rules import check_card
 from bot.render import Renderer
-from bot.reply import Reply
+from bot.reply import FORM_OPEN, Reply
 from inference.moderation import By, Decision, Verdict
 from scheduler import queue
 from scheduler.policy import Refusal
@@ -140,6 +142,33 @@ async def test_the_owner_hears_that_it_waits_and_reviewers_see_it(chat: Chat) ->
     assert case.form.label == "驳回"
 
 
+async def test_a_case_and_its_form_are_cards_that_feishu_takes(chat: Chat) -> None:
+    await held(chat)
+    case = messages(chat, "review")["rita"]
+    assert case.form is not None
+    for shown in (case, replace(case, form=replace(case.form, open=True))):
+        built = card(shown, {case.pictures[0].asset: "img_1"}, ChatType.DIRECT)
+        assert check_card(built) == []
+        assert ("reason" in str(built)) is shown.form.open  # type: ignore[union-attr]
+
+
+async def test_pressed_for_the_reason_a_case_opens_its_form(chat: Chat) -> None:
+    """On platforms that show a card anew: only for who may decide, and only the card that shows this case."""
+    await held(chat)
+    found = next(one for one in chat.sent() if one.slot == "review" and one.origin.sender == "rita")
+    messages(chat, "review")
+    value = {"job": 1, "review": 1}
+    event = chat.event("action", "rita", action=FORM_OPEN, value=value)
+    event = replace(event, origin=replace(event.origin, message_id=f"om_{found.key}"))
+    shown = chat.db.run_sync(router.press, chat.house, event, chat.now).shown
+    assert shown is not None
+    assert shown.reply.form is not None
+    assert shown.reply.form.open
+    assert shown.reply.form.value["nonce"]
+    assert press(chat, FORM_OPEN, "rita", value)[1] == "这个按钮已经失效。请直接发命令，如 `/redo 17`。"
+    assert press(chat, FORM_OPEN, "anna", value)[1].startswith("只有审核员和管理员")
+
+
 async def test_the_first_decision_counts_and_every_card_says_whose_it_was(chat: Chat, tmp_path: Path) -> None:
     await held(chat)
     case = messages(chat, "review")["rita"]
@@ -205,6 +234,13 @@ async def test_who_may_have_the_file(chat: Chat, state: JobState, role: Role, ow
     job = replace(await held(chat), state=state)
     who = replace(person(chat, "anna" if own else "ben"), role=role)
     assert access.asset(who, job) is (own if state is JobState.DONE else role is Role.REVIEWER)
+
+
+async def test_what_is_private_is_seen_by_others_in_a_review_only(chat: Chat) -> None:
+    job, boss = await held(chat), person(chat, "boss")
+    private = replace(job, params={**job.params, "private": True})
+    done = replace(private, state=JobState.DONE)
+    assert [access.asset(boss, one) for one in (private, done, replace(job, state=JobState.DONE))] == [True, False, True]
 
 
 async def test_what_waits_is_listed_and_told_only_where_nobody_else_reads(chat: Chat) -> None:
