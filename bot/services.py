@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from bot import alerts, bans, kb, kb_wiki, router, sources
+from bot import alerts, bans, kb, kb_wiki, reviewing, router, sources
 from bot.booking import Booker
 from bot.context import Handled, House, Pressed
 from bot.current import Current
@@ -25,6 +25,7 @@ from bot.engine import Engine
 from bot.events import ChatEvent
 from bot.groups import groups
 from bot.inbox import Inbox
+from bot.judging import HouseJudge
 from bot.kb_plan import WikiSource
 from bot.live import Live
 from bot.models import Shelf
@@ -55,7 +56,7 @@ from storage.database import Database
 from storage.errors import StorageError
 from storage.faults import point
 from storage.files import Files
-from storage.records import Identity, InboxEntry, Kind, Occurrence, utcnow
+from storage.records import Identity, InboxEntry, Kind, Occurrence, Review, utcnow
 
 log = logging.getLogger("moqi")
 
@@ -93,7 +94,11 @@ class Services:
             db, self.platforms, render.delivery, self._read_image, cards, self.inbox.rush, self._tell_admins
         )
         self.drawing = DrawRunner(
-            self.device, self.files, self.feed, lambda: self.current.settings.interface.features.previews
+            self.device,
+            self.files,
+            self.feed,
+            lambda: self.current.settings.interface.features.previews,
+            HouseJudge(lambda: self.current.settings),
         )
         self.asking = AskRunner(db, self.text, self.feed, lambda: self.current.settings.interface.language)
         self.workers = {
@@ -131,6 +136,7 @@ class Services:
             first_is_admin=settings.platforms.web.first_is_admin,
             screen=settings.policy.moderation.screen(),
             groups=self.groups,
+            through=frozenset(self.platforms),
             tenancies={name: one.tenancy for name, one in self.directories.items() if one.tenancy is not None},
             shelf=self.shelf(),
         )
@@ -240,7 +246,14 @@ class Services:
                 worker.cancel(job)
 
     def _worker(self, runner: Any) -> Worker:
-        return Worker(self.db, runner, lambda: self.current.settings.policy.queue(), self.feed, self.sender.take)
+        return Worker(
+            self.db, runner, lambda: self.current.settings.policy.queue(), self.feed, self.sender.take, self._ask
+        )
+
+    def _ask(self, conn: Connection, review: Review) -> None:
+        told = reviewing.ask(conn, review, tuple(self.platforms), utcnow())
+        if not told:
+            log.warning("job %d waits for a review, and no reviewer can be told", review.job_id)
 
     def _tell_admins(self, conn: Connection, platform: str, problem: str, working: bool) -> None:
         through = [name for name in self.platforms if working or name != platform]

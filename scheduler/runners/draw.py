@@ -33,13 +33,14 @@ from inference.images.model import Taker
 from inference.images.pricing import weight
 from inference.images.registry import Choice, LoadOptions
 from inference.images.source import fitted
+from inference.moderation import Decision, Verdict
 from inference.requests import ImageRequest
 from inference.results import ImageResult
 from scheduler.estimate import AT_ONCE
 from scheduler.fairness import pictures
 from scheduler.progress import Progress, ProgressFeed
 from scheduler.queue import Failure
-from scheduler.work import NewAsset, Outcome, Stopped, Success, Task
+from scheduler.work import Judge, NewAsset, Outcome, Stopped, Success, Task
 from storage.errors import DiskFull, Missing, StorageError
 from storage.faults import point
 from storage.files import Files
@@ -102,6 +103,7 @@ class PassWatch:
         feed: ProgressFeed,
         *,
         previews: bool = False,
+        unseen: Callable[[Job], bool] = lambda job: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._members = members
@@ -112,6 +114,7 @@ class PassWatch:
         #: One picture of each job is shown: its first in this pass.
         self._firsts = {member.task.job.id: place for place, member in reversed(list(enumerate(members)))}
         self._previews = previews
+        self._unseen = unseen
         self._latest: dict[int, Progress] = {}  # by job
 
     def cancelled(self, index: int) -> bool:
@@ -134,7 +137,8 @@ class PassWatch:
 
     def preview(self, index: int) -> Taker | None:
         """For what takes long: a picture that is there in a moment needs none before."""
-        wanted = self._previews and self._firsts[self._members[index].task.job.id] == index
+        job = self._members[index].task.job
+        wanted = self._previews and self._firsts[job.id] == index and not self._unseen(job)
         seconds = (self._clock() - self._began) * self._total / max(1, self._done)
         return partial(self._take, index) if wanted and seconds >= LONG else None
 
@@ -153,9 +157,15 @@ class DrawRunner:
     parallel = AT_ONCE[Kind.DRAW]
 
     def __init__(
-        self, device: ImageDevice, files: Files, feed: ProgressFeed, previews: Callable[[], bool] = lambda: False
+        self,
+        device: ImageDevice,
+        files: Files,
+        feed: ProgressFeed,
+        previews: Callable[[], bool] = lambda: False,
+        judge: Judge | None = None,
     ) -> None:
-        """`previews` says whether running pictures are to be shown as they are."""
+        """`previews` says whether running pictures are to be shown as they are; `judge` what becomes of them."""
+        self._judge = judge
         self._previews = previews
         self._device = device
         self._files = files
@@ -238,7 +248,7 @@ class DrawRunner:
         members = [member for member in members if not member.task.stop]
         if not members:
             return
-        watch = PassWatch(members, self._feed, previews=self._previews())
+        watch = PassWatch(members, self._feed, previews=self._previews(), unseen=self._unseen)
         try:
             results = await self._device.generate([member.request for member in members], watch)
         except OutOfMemory as error:
@@ -282,13 +292,29 @@ class DrawRunner:
         if failed is not None:
             return self._refused(strip.task.job, _failure(failed))
         point("picture-drawn")
+        verdicts = await self._verdicts(strip)
+        refused = next((one for one in verdicts if one.decision is Decision.REFUSE), None)
+        if refused is not None:
+            return Failure(error="picture_refused", cause=_said(refused), engine=False)
         try:
             made = [await asyncio.to_thread(self._file, strip.task.job, member) for member in strip.members]
         except StorageError as error:
             code = "disk_full" if isinstance(error, DiskFull) else "internal"
             return Failure(error=code, cause=str(error), transient=error.transient, engine=False)
         point("asset-written")
-        return Success(result=self._result(strip), took=strip.seconds, assets=tuple(made))
+        return Success(
+            result=self._result(strip),
+            took=strip.seconds,
+            assets=tuple(made),
+            held=tuple(one for one in verdicts if one.decision is Decision.REVIEW),
+        )
+
+    def _unseen(self, job: Job) -> bool:
+        return self._judge is not None and self._judge.unseen(job)
+
+    async def _verdicts(self, strip: Strip) -> Sequence[Verdict]:
+        drawn = [member.result.image for member in strip.members if member.result]
+        return () if self._judge is None else await self._judge.verdicts(strip.task.job, drawn)
 
     def _refused(self, job: Job, failure: Failure) -> Failure:
         """What was ordered from the model before, and this one cannot draw, says so."""
@@ -345,6 +371,11 @@ def _members(task: Task, source: Image | None) -> list[Member]:
         )
         for index in range(pictures(task.job))
     ]
+
+
+def _said(refused: Verdict) -> str:
+    score = "" if refused.score is None else f" {refused.score:.2f}"
+    return f"refused by the check of pictures: {refused.label or refused.by}{score} (picture {refused.picture})"
 
 
 def _failure(error: InferenceError) -> Failure:
