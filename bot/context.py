@@ -35,6 +35,8 @@ class House:
     first_is_admin: bool
     screen: Screen = field(default_factory=Screen)
     groups: Groups = field(default_factory=Groups)  # that are given finished reservations
+    writes_first: frozenset[str] = frozenset()  # platforms on which a person can be written to out of a group
+    unmarked: tuple[str, ...] = ()  # where the policy leaves pictures without their visible mark; * = by default
     tenancies: Mapping[str, Tenancy] = field(default_factory=dict)  # by platform, where several organisations meet
 
 

@@ -69,6 +69,7 @@ def examine(environment: Environment, environ: Mapping[str, str], host: str, por
         yield packages("image")
         yield image_model(settings)
         yield text_model(settings)
+        yield labels(settings)
         yield knowledge_sources(settings)
         yield from feishu(settings)
         yield from wiki(settings)
@@ -242,6 +243,18 @@ def image_model(settings: Settings) -> Check:
     step = "For real pictures, name a Z-Image-Turbo folder in model.yaml: image.path" if choice.builtin else ""
     size = f"{found.weight_bytes / 1e9:,.1f} GB" if found.weight_bytes >= 1e8 else f"{found.weight_bytes / 1e6:,.1f} MB"
     return Check(name="image model", detail=f"in use: {kind}, {size} ({choice.reason})", next_step=step)
+
+
+def labels(settings: Settings) -> Check:
+    """Where pictures bear no visible mark."""
+    wanted = settings.policy.labels
+    off = ["wherever nothing else is said" if one == "*" else one for one in wanted.off()]
+    if not off:
+        return Check(name="labels", detail=f"every picture bears {wanted.text}; made by {wanted.producer}")
+    step = (
+        "Switched off in policy.yaml (labels) and noted in the audit log: who offers pictures to the public needs it."
+    )
+    return Check(name="labels", detail=f"the visible mark is off: {', '.join(off)}", next_step=step)
 
 
 def text_model(settings: Settings) -> Check:

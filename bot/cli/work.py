@@ -196,6 +196,7 @@ async def _open(kind: Kind) -> AsyncIterator[tuple[Services, asyncio.Task[None]]
     current = Current(common.settings(), os.environ)
     async with open_database(environment) as db:
         services = Services(current, environment, db)
+        await services.note_labels()
         done = asyncio.Event()
         serving = asyncio.create_task(_serve(services, kind, done))
         try:
@@ -336,9 +337,11 @@ def _shown(chatty: bool) -> Any:
 
 
 def _read_pictures(services: Services, job: Job) -> list[bytes]:
+    from bot.showing import space_of
     from storage import assets
 
-    return [services.files.read(asset.sha256) for asset in services.db.read_sync(assets.of_job, job.id)]
+    space = space_of(job.origin)
+    return [services.showing.picture(asset, space) for asset in services.db.read_sync(assets.of_job, job.id)]
 
 
 def _read_nothing(services: Services, job: Job) -> list[bytes]:

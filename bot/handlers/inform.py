@@ -62,6 +62,7 @@ def status(ctx: Context, command: Status) -> Handled:
             lanes={kind: _lane(ctx, kind) for kind in Kind},
             reservations=reservations.count(ctx.conn, ReservationState.ACTIVE),
             next_at=first[0][1].astimezone(zone) if first else None,
+            unmarked=ctx.house.unmarked if ctx.user.role is Role.ADMIN else (),
             uptime=(ctx.now - ctx.house.started_at).total_seconds(),
         )
     )

@@ -236,6 +236,10 @@ class Words(Language):
             lines.append(self.say("reservations.note"))
         return Reply(title=self.say("jobs.title"), text="\n".join(lines), note=self.say("jobs.note"))
 
+    def taken_privately(self) -> Reply:
+        """In the group: what was ordered there goes on elsewhere."""
+        return Reply(text=self.say("private.moved"))
+
     def preview(self, params: Mapping[str, Any], found: Preview, hold: Hold | None = None) -> Reply:
         """What would become of an order."""
         refusal = found.refusal

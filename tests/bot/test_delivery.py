@@ -169,7 +169,7 @@ def unreadable(conn: Connection, delivery: Delivery) -> Reply:
 
 
 def sender_of(db: Database, wall: Wall, render: Callable[[Connection, Delivery], Reply] = stored) -> Sender:
-    return Sender(db, {"feishu": wall}, render, lambda asset: b"", Cards())
+    return Sender(db, {"feishu": wall}, render, lambda asset, origin: b"", Cards())
 
 
 async def written(db: Database, sender: Sender, key: str = "event-1") -> Callable[[], None]:
@@ -557,7 +557,7 @@ async def test_a_platforms_problem_reaches_the_admins(
             db,
             {"feishu": Limping()},
             stored,
-            lambda asset: b"",
+            lambda asset, origin: b"",
             Cards(),
             tell_admins=lambda conn, platform, problem, working: told.append((platform, problem, working)),
         )

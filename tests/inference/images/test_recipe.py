@@ -24,7 +24,9 @@ def a1111(text: str) -> tuple[str, str, dict[str, str]]:
     *lines, last = text.strip().split("\n")
     if len(A1111.findall(last)) < 3:
         lines, last = [*lines, last], ""
-    prompt, negative, below = [], [], False
+    prompt: list[str] = []
+    negative: list[str] = []
+    below = False
     for line in lines:
         stripped = line.strip()
         if stripped.startswith("Negative prompt:"):
