@@ -1,4 +1,4 @@
-"""What it costs to encode, mark and copy a picture: milliseconds of processor time, on a picture with the detail of a photo.
+"""What it costs to encode, mark and copy a picture: processor time, on a picture with the detail of a photo.
 
 `copies` is what others call: figures of any size, without the rest.
 """
@@ -21,6 +21,7 @@ from inference.results import ImageResult
 
 TITLE = "Files of a picture, processor time"
 MARK = "AI生成"
+PROMPT = "一只戴红围巾的熊猫" * 20
 ROUNDS = 7
 FEISHU = 10_000_000  # bytes: a JPEG of the best quality
 
@@ -34,7 +35,7 @@ def run(quick: bool = False) -> list[Figure]:
 def copies(width: int, height: int, rounds: int = ROUNDS) -> list[Figure]:
     """Each step alone, at this size."""
     image = photo(width, height)
-    recipe = Recipe(prompt="一只戴红围巾的熊猫" * 20, seed=7, steps=8, width=width, height=height, model="Z-Image-Turbo")
+    recipe = Recipe(prompt=PROMPT, seed=7, steps=8, width=width, height=height, model="Z-Image-Turbo")
     result = ImageResult(image=image, seed=7, seconds=0.1, batch_size=1)
     master = finish(result, job="17-1", recipe=recipe).data
     steps: dict[str, Callable[[], Any]] = {
