@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from sqlalchemy import Connection
 from bot import showing
 from bot.delivery import LazyImages
 from bot.reply import Picture, Reply
+from bot.services import Services
 from bot.settings import SettingsError, load
 from bot.settings.policy import Labels
 from bot.showing import Showing, noted
@@ -98,6 +100,10 @@ async def test_a_space_may_be_without_and_its_copy_is_the_master(db: Database, f
     master = files.read(asset.sha256)
     assert shown.read(asset.id, GROUP) == master
     assert changed(shown.read(asset.id, replace(GROUP, chat_id="oc_2")), master)
+    reply = Reply(text="", pictures=(Picture(asset=asset.id, width=200, height=100, alt=""),))
+    for chat_id, differs in (("oc_1", False), ("oc_2", True)):
+        (data,) = LazyImages(reply, replace(GROUP, chat_id=chat_id), shown.read).values()
+        assert changed(data, master) == differs
     assert shown.etag(asset, "feishu:oc_1") != shown.etag(asset, "feishu:oc_2"), "another file has another tag"
 
 
@@ -150,6 +156,23 @@ async def test_until_a_change_is_in_the_audit_log_the_mark_stays(
     with pytest.raises(OSError, match="full"):
         await shown.note(Labels(visible=False), "hash")
     assert changed(shown.read(asset.id, GROUP), files.read(asset.sha256))
+
+
+async def test_a_reload_puts_what_changed_in_force(db: Database, files: Files) -> None:
+    async def reload() -> list[str]:
+        started.current.settings = SimpleNamespace(policy=SimpleNamespace(labels=Labels(visible=False)), hash="hash1")
+        return []
+
+    settings = SimpleNamespace(policy=SimpleNamespace(labels=Labels()), hash="hash0")
+    started: Any = SimpleNamespace(
+        current=SimpleNamespace(settings=settings, reload=reload), showing=Showing(db, files), _labels_noted=None
+    )
+    started.note_labels = lambda: Services.note_labels(started)
+    await started.note_labels()
+    assert started.showing.labels.mark("web:1")
+    await Services._reload(started)
+    assert not started.showing.labels.mark("web:1")
+    assert [one.detail["settings"] for one in entries(db)] == ["hash1"]
 
 
 def test_the_default_of_an_earlier_version_is_not_told_as_a_change(db: Database) -> None:

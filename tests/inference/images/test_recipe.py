@@ -129,7 +129,10 @@ def _joined(recipe: Recipe) -> tuple[object, ...]:
     return prompt, negative, recipe.model, recipe.seed, recipe.cfg, recipe.adapters, recipe.strength
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"prompt": 5}', '{"prompt": "a", "seed": "7"}', "[" * 9999])
+WRONG = '{"prompt": "a", "seed": "7", "steps": 8, "width": 64, "height": 64, "model": "m"}'
+
+
+@pytest.mark.parametrize("text", [WRONG, "", "{}", "[]", "null", '{"prompt": 5}', "[" * 9999])
 def test_somebody_elses_chunk_is_none(text: str) -> None:
     info = PngImagePlugin.PngInfo()
     info.add_itxt("moqi", text)
