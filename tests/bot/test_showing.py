@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageChops
 from sqlalchemy import Connection
 
-from bot import showing
+from bot import doctor, showing
 from bot.delivery import LazyImages
 from bot.reply import Picture, Reply
 from bot.services import Services
@@ -22,10 +22,10 @@ from bot.settings.policy import Labels
 from bot.showing import Showing, noted
 from inference.images.finish import finish
 from inference.results import ImageResult
-from storage import assets, audit
+from storage import assets, audit, users
 from storage.database import Database
 from storage.files import Files
-from storage.records import Asset, AuditEntry, ChatType, Origin
+from storage.records import Asset, AuditEntry, ChatType, Origin, Role
 from tests.blank import blank
 from tests.bot.test_reserve import NOW, Chat, house
 from tests.inference.images.test_finish import labels as implicit
@@ -206,3 +206,20 @@ def test_what_cannot_be_served_is_refused_by_name(tmp_path: Path, written: str, 
 def test_the_settings_that_are_shipped_mark_every_picture() -> None:
     assert Labels().off() == ()
     assert Labels(visible=False, spaces={"web": True, "terminal": False}).off() == ("*", "terminal")
+
+
+def test_where_it_is_off_is_said_to_admins_and_by_the_doctor(db: Database, tmp_path: Path) -> None:
+    chat = Chat(db, replace(house(), unmarked=("*", "feishu:oc_1")))
+    assert _status(chat, "anna") == ""
+    db.run_sync(users.set_role, 1, Role.ADMIN)
+    assert _status(chat, "anna") == "已关闭：默认、feishu:oc_1（policy.yaml 的 labels）"
+    assert "every picture bears AI生成" in doctor.labels(load(tmp_path, {})).detail
+    (tmp_path / "policy.yaml").write_text("labels: {spaces: {web: false}}\n", encoding="utf-8")
+    found = doctor.labels(load(tmp_path, {}))
+    assert (found.ok, found.detail) == (True, "the visible mark is off: web")
+
+
+def _status(chat: Chat, who: str) -> str:
+    reply = chat.say("/status", who).reply
+    assert reply is not None
+    return dict(reply.fields).get("可见标识", "")
