@@ -421,8 +421,8 @@ class Sender:
             return
         log.warning("delivery %s goes to its owner: %s", delivery.key, reason, extra={"action": "redirected"})
         owner = replace(delivery.origin, chat_id="", chat_type=ChatType.DIRECT, message_id="", thread_id="")
-        receipt = {"images": receipt.get("images", {}), REDIRECTED: reason}
-        outbox.redirect(conn, delivery.id, owner, receipt, utcnow())
+        # What was uploaded for the group is left behind: in another chat the policy may want another mark on it.
+        outbox.redirect(conn, delivery.id, owner, {REDIRECTED: reason}, utcnow())
 
     def _give_up(self, conn: Connection, delivery: Delivery, reason: str, receipt: dict[str, Any]) -> None:
         log.error("delivery %s given up: %s", delivery.key, reason, extra={"action": "delivery-failed"})
