@@ -77,6 +77,7 @@ def examine(environment: Environment, environ: Mapping[str, str], host: str, por
         yield packages("image")
         yield image_model(settings, environment)
         yield text_model(settings)
+        yield labels(settings)
         yield knowledge_sources(settings)
         yield from moderation(settings, environment)
         yield from feishu(settings)
@@ -271,6 +272,18 @@ def _in_use(shelf: Shelf, environment: Environment) -> tuple[Choice, str]:
         return choice, choice.reason
     at = "" if chosen.at is None else f" at {chosen.at.astimezone():%Y-%m-%d %H:%M}"
     return choice, f"chosen by {chosen.actor}{at}, before what model.yaml says"
+
+
+def labels(settings: Settings) -> Check:
+    """Where pictures bear no visible mark."""
+    wanted = settings.policy.labels
+    off = ["wherever nothing else is said" if one == "*" else one for one in wanted.off()]
+    if not off:
+        return Check(name="labels", detail=f"every picture bears {wanted.text}; made by {wanted.producer}")
+    step = (
+        "Switched off in policy.yaml (labels) and noted in the audit log: who offers pictures to the public needs it."
+    )
+    return Check(name="labels", detail=f"the visible mark is off: {', '.join(off)}", next_step=step)
 
 
 def text_model(settings: Settings) -> Check:

@@ -49,6 +49,9 @@ TABLE: dict[str, str] = {
     "field.count": "Pictures",
     "field.time": "Time",
     "field.model": "Model",
+    "field.private": "Private",
+    "private.said": "only you find it; its file says nothing of how it was made",
+    "private.moved": "Received. A private picture is not posted to the group: it comes to our own chat.",
     "field.source": "Drawn from",
     "source.job": "#{job}, picture {picture}",
     "source.sent": "the picture sent",
@@ -221,6 +224,9 @@ TABLE: dict[str, str] = {
     "often.minute": "{count} times a minute",
     "often.hour": "{count} times an hour",
     "often.day": "{count} times a day",
+    "refusal.private_here": "A private picture is not drawn in a group, and I cannot write to you first here. Please "
+    "open our own chat and send the same there.",
+    "refusal.private_job": "Job {job} is private and not shown in a group. Send `/jobs {job}` in our own chat.",
     "refusal.closed": "It is closed now (open {hours}); it opens at {opens}. {way}",
     "refusal.closed.send": "To reserve for later, send: `{command}`",
     "refusal.closed.add": "To reserve for later, send it again with `--at {at}` at the end.",
@@ -399,6 +405,8 @@ TABLE: dict[str, str] = {
     "usage.unknown_group.near": "Did you mean `{near}`?",
     "usage.unknown_group.none": "There are: {names}.",
     "usage.dry_later": "A reservation's card shows its times and price before you confirm. Please leave out --dry-run.",
+    "usage.private_to": "A private picture is not posted to a group: `--private` and `--to {given}` do not go "
+    "together. Please leave one out.",
     "usage.dry_redo": "A redo cannot be tried. Write the whole order, like `/draw a cat --dry-run`.",
     "usage.unknown_adapter": "There is no style called “{given}”. {hint}",
     "usage.unknown_adapter.near": "Did you mean `{near}`?",
@@ -628,6 +636,9 @@ TABLE: dict[str, str] = {
     "status.reservations": "Reservations",
     "status.reservations.count": "{n} to come",
     "status.reservations.next": ", the first at {at}",
+    "status.unmarked": "Visible mark",
+    "status.unmarked.off": "off: {where} (labels in policy.yaml)",
+    "status.unmarked.default": "by default",
     "status.uptime": "Up for",
     "status.builtin": "{name} (built-in practice model)",
     "status.extractive": "{name} (quotes passages, no language model)",
@@ -706,6 +717,8 @@ TABLE: dict[str, str] = {
     "help.reserve.to": "`--to {name}`: the picture is also posted to that group ({names}); without it, only to you.",
     "help.draw.limits": "At most {count} pictures an order; {concurrency} jobs of one person run at once, the others "
     "wait.",
+    "help.draw.private": "`--private`: nobody else finds it, ordered in a group it comes to you alone, and its file "
+    "does not hold the description and settings. The mark that AI made it stays",
     "help.draw.later": "`--at tonight at 10`, `--every weekdays 9:00`: later, see `/help reserve`",
     "help.ask": "answers from the knowledge base, with sources",
     "help.ask.use": "/ask how does annual leave work?",

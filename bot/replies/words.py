@@ -248,6 +248,10 @@ class Words(Language):
         """The pictures that wait for a reviewer; `count` in all, `private`: nobody else reads along."""
         return reviewing.listed(found, count, now, self, private=private)
 
+    def taken_privately(self) -> Reply:
+        """In the group: what was ordered there goes on elsewhere."""
+        return Reply(text=self.say("private.moved"))
+
     def preview(self, params: Mapping[str, Any], found: Preview, hold: Hold | None = None) -> Reply:
         """What would become of an order."""
         refusal = found.refusal

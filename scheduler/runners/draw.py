@@ -31,6 +31,7 @@ from inference.images.batching import BatchLimit
 from inference.images.finish import finish
 from inference.images.model import Taker
 from inference.images.pricing import weight
+from inference.images.recipe import Recipe
 from inference.images.registry import Choice, LoadOptions
 from inference.images.source import fitted
 from inference.moderation import Decision, Verdict
@@ -44,7 +45,7 @@ from scheduler.work import Judge, NewAsset, Outcome, Stopped, Success, Task
 from storage.errors import DiskFull, Missing, StorageError
 from storage.faults import point
 from storage.files import Files
-from storage.records import Job, Kind, utcnow
+from storage.records import Job, Kind, Origin, utcnow
 
 #: The sentence a person gets for each error of the engine.
 CODES: dict[type[InferenceError], str] = {
@@ -57,7 +58,14 @@ CODES: dict[type[InferenceError], str] = {
 }
 
 
+#: Makes of a running picture, a JPEG, what is shown in a chat.
+Show = Callable[[bytes, Origin], bytes]
+
 LONG = 3.0  # seconds that a forward pass takes, at least, to be worth previews
+
+
+def as_it_is(jpeg: bytes, origin: Origin) -> bytes:
+    return jpeg
 
 
 @dataclass(slots=True)
@@ -103,6 +111,7 @@ class PassWatch:
         feed: ProgressFeed,
         *,
         previews: bool = False,
+        show: Show = as_it_is,
         unseen: Callable[[Job], bool] = lambda job: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -114,6 +123,7 @@ class PassWatch:
         #: One picture of each job is shown: its first in this pass.
         self._firsts = {member.task.job.id: place for place, member in reversed(list(enumerate(members)))}
         self._previews = previews
+        self._show = show
         self._unseen = unseen
         self._latest: dict[int, Progress] = {}  # by job
 
@@ -143,7 +153,8 @@ class PassWatch:
         return partial(self._take, index) if wanted and seconds >= LONG else None
 
     def _take(self, index: int, jpeg: bytes) -> None:
-        self._publish(replace(self._latest[self._members[index].task.job.id], preview=jpeg))
+        job = self._members[index].task.job
+        self._publish(replace(self._latest[job.id], preview=self._show(jpeg, job.origin)))
 
     def _publish(self, item: Progress) -> None:
         self._latest[item.job] = item
@@ -162,11 +173,21 @@ class DrawRunner:
         files: Files,
         feed: ProgressFeed,
         previews: Callable[[], bool] = lambda: False,
+        producer: Callable[[], str] = lambda: "moqi",
+        show: Show = as_it_is,
+        version: str = "",
         judge: Judge | None = None,
     ) -> None:
-        """`previews` says whether running pictures are to be shown as they are; `judge` what becomes of them."""
+        """`previews` says whether running pictures are to be shown, `show` makes of them what is shown in a chat.
+
+        `producer` is who makes the pictures and `version` what with, for what their files say; `judge` says what
+        becomes of them.
+        """
+        self._version = version
         self._judge = judge
         self._previews = previews
+        self._producer = producer
+        self._show = show
         self._device = device
         self._files = files
         self._feed = feed
@@ -248,7 +269,7 @@ class DrawRunner:
         members = [member for member in members if not member.task.stop]
         if not members:
             return
-        watch = PassWatch(members, self._feed, previews=self._previews(), unseen=self._unseen)
+        watch = PassWatch(members, self._feed, previews=self._previews(), show=self._show, unseen=self._unseen)
         try:
             results = await self._device.generate([member.request for member in members], watch)
         except OutOfMemory as error:
@@ -326,12 +347,12 @@ class DrawRunner:
         if member.result is None:
             raise RuntimeError(f"job {job.id}: picture {member.index} has neither result nor error")
         name = f"{job.id}-{member.index + 1}"
+        recipe = Recipe.of(member.request, member.result, model=self._device.card.name, job=name, version=self._version)
         made = finish(
             member.result,
             job=name,
-            model=self._device.card.name,
-            steps=member.request.steps,
-            strength=member.request.strength,
+            recipe=None if job.params.get("private") else recipe,
+            producer=self._producer(),
         )
         sha = self._files.put(made.data)
         return NewAsset(
