@@ -29,7 +29,7 @@ from bot.platforms.inbound import Door
 from bot.platforms.wecom import proof
 from bot.services import Services, serving
 from bot.settings import Environment
-from bot.templates import Shelf
+from bot.templates import Prompts
 from scheduler.runners.ask import readers
 from storage.errors import StorageError
 from storage.records import ChatType, Origin, User
@@ -137,6 +137,7 @@ def _console(services: Services) -> Console:
     return Console(
         db=services.db,
         files=services.files,
+        showing=services.showing,
         feed=services.web,
         look=Look(title=settings.interface.title, language=settings.interface.language, theme=settings.interface.theme),
         web=settings.platforms.web,
@@ -147,7 +148,7 @@ def _console(services: Services) -> Console:
         principals=_principals,
         name=lambda asset, job, ending: naming.name(services.current.settings.policy.names(), asset, job, ending),
         keep_picture=partial(keep_picture, services.db, services.files),
-        templates=lambda conn, user: Shelf(
+        templates=lambda conn, user: Prompts(
             conn, user, _web(user), services.current.settings.policy.templates
         ).suggestions(),
         thumbnail=_thumbnail,

@@ -13,10 +13,11 @@ from bot.commands import Rules
 from bot.engine import Engine
 from bot.events import ChatEvent
 from bot.groups import Groups
+from bot.models import Shelf
 from bot.moderation import Screen
 from bot.replies import Words
 from bot.reply import Reply
-from bot.templates import Shelf
+from bot.templates import Prompts
 from bot.tenancy import Tenancy
 from inference.images.model import ModelCard
 from scheduler.policy import Policy
@@ -37,6 +38,10 @@ class House:
     screen: Screen = field(default_factory=Screen)
     groups: Groups = field(default_factory=Groups)  # that are given finished reservations
     templates: Mapping[str, str] = field(default_factory=dict)  # of the settings: name -> text with slots and flags
+    shelf: Shelf | None = None  # the image models there are
+    through: frozenset[str] = frozenset()  # platforms by which people can be told something
+    writes_first: frozenset[str] = frozenset()  # platforms on which a person can be written to out of a group
+    unmarked: tuple[str, ...] = ()  # where the policy leaves pictures without their visible mark; * = by default
     tenancies: Mapping[str, Tenancy] = field(default_factory=dict)  # by platform, where several organisations meet
 
 
@@ -56,14 +61,14 @@ class Context:
         return f"{self.event.platform}:{self.event.key}"
 
     @property
-    def shelf(self) -> Shelf:
+    def prompts(self) -> Prompts:
         """The prompt templates of this person, here, at this moment."""
-        return Shelf(self.conn, self.user, self.event.origin, self.house.templates)
+        return Prompts(self.conn, self.user, self.event.origin, self.house.templates)
 
     @property
     def rules(self) -> Rules:
         """The rules with those templates at hand."""
-        return replace(self.house.rules, shelf=self.shelf)
+        return replace(self.house.rules, shelf=self.prompts)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,4 +98,5 @@ class Handled:
     card: str = ""  # key of the message that the outbox holds for the job that was made
     arm: tuple[tuple[int, datetime], ...] = ()  # reservations, and when they fire first
     shown: Shown | None = None  # for a pressed button: what its card says from now on
+    switch: bool = False  # another model was chosen
     stop: tuple[int, ...] = ()  # running jobs whose workers are to be told once this is committed

@@ -52,7 +52,7 @@ def slots_of(found: Template) -> tuple[Slot, ...]:
         return ()
 
 
-class Shelf:
+class Prompts:
     """The templates that one person finds in one chat. Implements bot.commands.rules.Shelf; reads when it is asked."""
 
     def __init__(self, conn: Connection, user: User, origin: Origin, settings: Mapping[str, str]) -> None:

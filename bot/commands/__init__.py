@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from bot.commands.flags import clip
 from bot.commands.forms import redo_form
-from bot.commands.names import ADMIN_COMMANDS, COMMANDS, LATER
+from bot.commands.names import ADMIN_COMMANDS, COMMANDS, LATER, REVIEWER_COMMANDS
 from bot.commands.parse import parse
 from bot.commands.people import account
+from bot.commands.reviews import appeal, reject
 from bot.commands.rules import SEED_MAX, Bounds, Rules, Shelf, SizeRule
 from bot.commands.templates import template_form
 from bot.commands.values import (
+    Appeal,
     Ask,
     Ban,
     Cancel,
     Command,
     Conversation,
+    Decide,
     Draw,
     Enlarge,
     From,
@@ -23,6 +26,9 @@ from bot.commands.values import (
     KbAdd,
     KbList,
     KbRemove,
+    Mistake,
+    ModelList,
+    ModelUse,
     New,
     OnReservation,
     Pause,
@@ -35,6 +41,7 @@ from bot.commands.values import (
     Reserve,
     Resume,
     Retime,
+    ReviewList,
     SetRole,
     ShowForm,
     Sources,
@@ -56,13 +63,16 @@ __all__ = [
     "ADMIN_COMMANDS",
     "COMMANDS",
     "LATER",
+    "REVIEWER_COMMANDS",
     "SEED_MAX",
+    "Appeal",
     "Ask",
     "Ban",
     "Bounds",
     "Cancel",
     "Command",
     "Conversation",
+    "Decide",
     "Draw",
     "Enlarge",
     "From",
@@ -71,6 +81,9 @@ __all__ = [
     "KbAdd",
     "KbList",
     "KbRemove",
+    "Mistake",
+    "ModelList",
+    "ModelUse",
     "New",
     "OnReservation",
     "Pause",
@@ -83,6 +96,7 @@ __all__ = [
     "Reserve",
     "Resume",
     "Retime",
+    "ReviewList",
     "Rules",
     "SetRole",
     "Shelf",
@@ -102,8 +116,10 @@ __all__ = [
     "Variation",
     "Vote",
     "account",
+    "appeal",
     "clip",
     "parse",
     "redo_form",
+    "reject",
     "template_form",
 ]

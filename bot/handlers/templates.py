@@ -23,7 +23,7 @@ from bot.handlers.draw import refused
 from bot.handlers.forms import NONCE
 from bot.replies.templates import SETTINGS, TEMPLATE
 from bot.reply import Reply
-from bot.templates import Shelf
+from bot.templates import Prompts
 from scheduler.policy import Refusal
 from storage import audit, templates, users
 from storage.records import Scope, Template
@@ -31,12 +31,12 @@ from storage.records import Scope, Template
 
 def listing(ctx: Context, command: TemplateList) -> Handled:
     """All there are here, by whose they are."""
-    return Handled(outcome="reply", reply=ctx.house.words.templates(ctx.shelf.all))
+    return Handled(outcome="reply", reply=ctx.house.words.templates(ctx.prompts.all))
 
 
 def show(ctx: Context, command: TemplateShow) -> Handled:
     """One with its slots, its flags and a form to use it."""
-    found = ctx.shelf.named(command.name, command.scope)
+    found = ctx.prompts.named(command.name, command.scope)
     if not found:
         return refused(ctx, _unknown(ctx, command.name))
     return Handled(outcome="reply", reply=_card(ctx, found[0], found[1:]))
@@ -58,14 +58,14 @@ def save(ctx: Context, command: TemplateSave) -> Handled:
     kept = templates.save(ctx.conn, place, command.name, command.body, user_id=ctx.user.id, saved_by=actor, now=ctx.now)
     assert kept is not None  # it has a text
     _note(ctx, "save", kept)
-    hidden = next((one for one in ctx.shelf.named(kept.name) if one.scope is not kept.scope), None)
-    taken = hidden if hidden is not None and ctx.shelf.named(kept.name)[0] == hidden else None
+    hidden = next((one for one in ctx.prompts.named(kept.name) if one.scope is not kept.scope), None)
+    taken = hidden if hidden is not None and ctx.prompts.named(kept.name)[0] == hidden else None
     return Handled(outcome="reply", reply=ctx.house.words.template_saved(kept, before, taken))
 
 
 def delete(ctx: Context, command: TemplateDelete) -> Handled:
     """Take away the one that an order would take, or the one that was named."""
-    found = next(iter(ctx.shelf.named(command.name, command.scope)), None)
+    found = next(iter(ctx.prompts.named(command.name, command.scope)), None)
     if found is None:
         return refused(ctx, _unknown(ctx, command.name))
     refusal = access.template(ctx.user, found.scope, found)
@@ -78,13 +78,13 @@ def delete(ctx: Context, command: TemplateDelete) -> Handled:
     actor = f"user:{ctx.user.id}"
     templates.save(ctx.conn, place, found.name, None, user_id=None, saved_by=actor, now=ctx.now)
     _note(ctx, "delete", found)
-    left = Shelf(ctx.conn, ctx.user, ctx.event.origin, ctx.house.templates).find(found.name)
+    left = Prompts(ctx.conn, ctx.user, ctx.event.origin, ctx.house.templates).find(found.name)
     return Handled(outcome="reply", reply=ctx.house.words.template_deleted(found, left))
 
 
 def form(ctx: Context, command: TemplateForm) -> Handled:
     """Show the pressed card with its form open, or closed again; the toast says why not."""
-    found = ctx.shelf.known(command.id, settings=command.settings)
+    found = ctx.prompts.known(command.id, settings=command.settings)
     shown = None if found is None else pressed(ctx, found, opened=command.open)
     return Handled(outcome="reply", shown=shown)
 
@@ -117,12 +117,12 @@ def _pressed(ctx: Context) -> Template | None:
     value = ctx.event.value
     settings = TEMPLATE not in value
     number = value.get(SETTINGS if settings else TEMPLATE)
-    return ctx.shelf.known(number, settings=settings) if type(number) is int else None
+    return ctx.prompts.known(number, settings=settings) if type(number) is int else None
 
 
 def pressed(ctx: Context, found: Template, *, opened: bool) -> Shown:
     """The card that was pressed, as it stands now."""
-    others = [one for one in ctx.shelf.named(found.name) if one != found]
+    others = [one for one in ctx.prompts.named(found.name) if one != found]
     reply = _card(ctx, found, others)
     assert reply.form is not None  # every template has one
     value = {**reply.form.value, NONCE: secrets.token_hex(4)} if opened else reply.form.value
@@ -147,7 +147,7 @@ def _no_room(ctx: Context, command: TemplateSave, place: templates.Place, before
 
 
 def _unknown(ctx: Context, name: str) -> Refusal:
-    return Refusal(code="unknown_template", detail={"name": name, "there": tuple(ctx.shelf.names()[:20])})
+    return Refusal(code="unknown_template", detail={"name": name, "there": tuple(ctx.prompts.names()[:20])})
 
 
 def _saver(ctx: Context, found: Template) -> str:

@@ -112,7 +112,7 @@ def test_a_dry_run_and_a_picture_to_begin_with(chat: Chat) -> None:
 
 
 def test_rules_and_limits_see_what_is_drawn(chat: Chat) -> None:
-    chat.house = replace(chat.house, screen=Screen(rules=(Rule(name="竞品", words=BRAND, refuses=True),)))
+    chat.house = replace(chat.house, screen=Screen(rules=(Rule(name="竞品", words=BRAND),)))
     said(chat, "/template save 广告 {谁}的广告")
     assert "不符合团队的使用规定" in said(chat, "/draw --template 广告 某 某 牌")
     assert "不符合团队的使用规定" in said(chat, "/draw --template 广告 某某牌 --at 明天9:00")
@@ -175,7 +175,7 @@ def test_own_then_this_group_then_the_team(chat: Chat) -> None:
     anna = chat.db.read_sync(users.of_identity, Identity(platform="feishu", external_id="anna"))
     assert anna is not None
     here = chat.event("message", "anna").origin
-    suggested = chat.db.read_sync(lambda conn: shelves.Shelf(conn, anna, here, {"签": "福"}).suggestions())
+    suggested = chat.db.read_sync(lambda conn: shelves.Prompts(conn, anna, here, {"签": "福"}).suggestions())
     assert suggested == [("海报", "主题"), ("签", "")]
     elsewhere = alone(chat, "/template")
     assert "本群" not in shown(elsewhere), "a group's templates are at hand in that group"
