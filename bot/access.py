@@ -12,6 +12,8 @@ from bot.commands import (
     KbAdd,
     KbList,
     KbRemove,
+    ModelList,
+    ModelUse,
     Pause,
     QuotaClear,
     QuotaGrant,
@@ -40,6 +42,8 @@ NEEDED: dict[type, tuple[Role, str]] = {
     KbAdd: (Role.ADMIN, "/kb"),
     KbList: (Role.ADMIN, "/kb"),
     KbRemove: (Role.ADMIN, "/kb"),
+    ModelList: (Role.ADMIN, "/model"),
+    ModelUse: (Role.ADMIN, "/model"),
     ReviewList: (Role.REVIEWER, "/review"),
     Decide: (Role.REVIEWER, "/review"),
 }

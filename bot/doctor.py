@@ -18,10 +18,15 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bot.settings import Environment, Settings, SettingsError, load
 from inference.text.registry import TextOptions
 from storage.errors import Locked, StorageError
+
+if TYPE_CHECKING:
+    from bot.models import Shelf
+    from inference.images.registry import Choice
 
 OLDEST_PYTHON = (3, 11)
 LEAST_SPACE = 1_000_000_000  # bytes: pictures, answers and the database's log need room to grow
@@ -70,8 +75,9 @@ def examine(environment: Environment, environ: Mapping[str, str], host: str, por
     else:
         yield Check(name="settings", detail=f"{settings.folder} ({settings.hash})")
         yield packages("image")
-        yield image_model(settings)
+        yield image_model(settings, environment)
         yield text_model(settings)
+        yield labels(settings)
         yield knowledge_sources(settings)
         yield from moderation(settings, environment)
         yield from feishu(settings)
@@ -232,20 +238,52 @@ def _revision(url: str, shown: str) -> Check:
 # --- the engines ------------------------------------------------------------------------------------------------
 
 
-def image_model(settings: Settings) -> Check:
+def image_model(settings: Settings, environment: Environment) -> Check:
     """The checkpoint in use is whole."""
-    from bot.opening import image_choice
+    from bot.models import Shelf
     from inference.images.preflight import preflight
 
-    choice = image_choice(settings)
+    shelf = Shelf(settings, environment.data)
+    choice, why = _in_use(shelf, environment)
     found = preflight(choice.path, dtype=settings.model.image.dtype)
     if not found.ok:
         problem = " ".join(one.problem for one in found.problems)
         return failed("image model", problem, found.problems[0].next_step)
-    kind = "the built-in practice model" if choice.builtin else f"the configured model {choice.name}"
+    kind = "the built-in practice model" if choice.name == "builtin" else f"the configured model {choice.name}"
     step = "For real pictures, name a Z-Image-Turbo folder in model.yaml: image.path" if choice.builtin else ""
     size = f"{found.weight_bytes / 1e9:,.1f} GB" if found.weight_bytes >= 1e8 else f"{found.weight_bytes / 1e6:,.1f} MB"
-    return Check(name="image model", detail=f"in use: {kind}, {size} ({choice.reason})", next_step=step)
+    return Check(name="image model", detail=f"in use: {kind}, {size} ({why})", next_step=step)
+
+
+def _in_use(shelf: Shelf, environment: Environment) -> tuple[Choice, str]:
+    """The model that draws, and why: an admin's choice comes before model.yaml."""
+    from bot.models import UnknownModel
+    from bot.opening import chosen_model
+
+    default = shelf.default()
+    try:
+        chosen = chosen_model(environment)
+        choice = shelf.choice(chosen.name)
+    except StorageError:
+        return default, default.reason  # the database has a check of its own
+    except UnknownModel as error:
+        return default, f"{default.reason}; {error.name} was chosen and is gone"
+    if not chosen.name:
+        return choice, choice.reason
+    at = "" if chosen.at is None else f" at {chosen.at.astimezone():%Y-%m-%d %H:%M}"
+    return choice, f"chosen by {chosen.actor}{at}, before what model.yaml says"
+
+
+def labels(settings: Settings) -> Check:
+    """Where pictures bear no visible mark."""
+    wanted = settings.policy.labels
+    off = ["wherever nothing else is said" if one == "*" else one for one in wanted.off()]
+    if not off:
+        return Check(name="labels", detail=f"every picture bears {wanted.text}; made by {wanted.producer}")
+    step = (
+        "Switched off in policy.yaml (labels) and noted in the audit log: who offers pictures to the public needs it."
+    )
+    return Check(name="labels", detail=f"the visible mark is off: {', '.join(off)}", next_step=step)
 
 
 def text_model(settings: Settings) -> Check:

@@ -26,7 +26,7 @@ async def readiness(services: Services) -> list[str]:
     except StorageError as error:
         reasons.append(f"database: {error}")
     device = services.device
-    if device.state is not DeviceState.READY:
+    if device.state not in (DeviceState.READY, DeviceState.SWITCHING):  # while models change, orders are taken
         reasons.append(f"image model: {device.problem or device.state.value}")
     return reasons
 

@@ -3,6 +3,7 @@
 InferenceError
 ├── ModelUnavailable      no usable model: the checkpoint is missing or broken (tell the user, tell the operator)
 │   └── DeviceClosed      the engine is being shut down (leave the job: it runs after the restart)
+├── PullError             a model cannot be brought into the store (tell the operator; nothing was changed)
 ├── ImageError            a picture could not be drawn
 │   ├── BadImageRequest   the request does not fit the model (tell the user; never try again)
 │   │   ├── PromptTooLong the model cannot read all of the prompt
@@ -37,6 +38,10 @@ class DeviceClosed(ModelUnavailable):
     """The engine is being shut down."""
 
     transient = True
+
+
+class PullError(InferenceError):
+    """A model cannot be brought into the store."""
 
 
 class ImageError(InferenceError):

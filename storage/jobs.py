@@ -113,6 +113,7 @@ class Lane:
     failing: tuple[tuple[int, str], ...]  # the jobs that failed since the last success, and why: each once, latest last
     open_until: datetime | None  # the circuit is open: nothing is claimed before this, and then one job alone
     paused: bool = False  # by an admin
+    switching: bool = False  # to another model
 
     @property
     def failures(self) -> int:

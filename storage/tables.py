@@ -366,6 +366,21 @@ lanes = Table(
     Column("failing", Json, nullable=False, default=()),  # [job, cause] of each that failed since the last success
     Column("open_until", Utc),  # that many open the circuit
     Column("paused", Boolean, nullable=False, default=False),  # by an admin: accepted work waits
+    Column("switching", Boolean, nullable=False, default=False),  # another model was chosen and does not draw yet
+)
+
+# The model that an admin chose while the program ran: see scheduler/switching.py. No row = what model.yaml says.
+model_choices = Table(
+    "model_choices",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("version", Integer, nullable=False),  # grows with every choice: each process follows to the newest
+    Column("name", Text, nullable=False),  # empty = what model.yaml says
+    Column("before", Text, nullable=False),  # what was in use: goes on when this one cannot be loaded
+    Column("actor", Text, nullable=False),
+    Column("at", Utc, nullable=False),
+    Column("origin", Json),  # the chat that hears how it went; null = it was chosen on the command line
+    Column("settled", Boolean, nullable=False),  # a process draws with it
 )
 
 # Start-time fair queueing within each priority of a lane: its virtual time, and each person's place in that.

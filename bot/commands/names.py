@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "help": ("帮助",),
     "kb": ("知识库",),
     "review": ("审核",),
+    "model": ("模型",),
     "role": ("角色",),
     "pause": ("暂停",),
     "resume": ("恢复", "继续"),
@@ -26,7 +27,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 }
 
 #: Only admins may use these at all.
-ADMIN_COMMANDS = frozenset({"role", "pause", "resume", "ban", "unban", "kb"})
+ADMIN_COMMANDS = frozenset({"role", "pause", "resume", "ban", "unban", "kb", "model"})
 
 #: Only reviewers, and admins, may use these; but anybody may appeal.
 REVIEWER_COMMANDS = frozenset({"review"})
@@ -35,7 +36,6 @@ REVIEWER_COMMANDS = frozenset({"review"})
 LATER: dict[str, tuple[str, ...]] = {
     "template": ("模板",),
     "gallery": ("图库",),
-    "model": ("模型",),
     "audit": ("审计",),
 }
 

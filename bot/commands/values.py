@@ -322,6 +322,18 @@ class KbRemove:
     name: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelList:
+    """List the models that can draw."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelUse:
+    """Draw with another model from now on."""
+
+    name: str  # as it was written
+
+
 Command = (
     Draw
     | Variation
@@ -355,6 +367,8 @@ Command = (
     | KbAdd
     | KbList
     | KbRemove
+    | ModelList
+    | ModelUse
 )
 
 

@@ -266,6 +266,8 @@ def _recipe(job: Job, words: Language) -> tuple[tuple[str, str], ...]:
     ]
     if params["count"] > 1:
         fields.append((words.say("field.count"), str(params["count"])))
+    if params.get("private"):
+        fields.append((words.say("field.private"), words.say("private.said")))
     return (*fields, *begun_with(params, words), *_booked(job, words))
 
 

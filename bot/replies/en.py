@@ -19,6 +19,7 @@ TABLE: dict[str, str] = {
     "preview.refused": "Ordered now, it would be refused: {why}",
     "preview.note": "Nothing was ordered or charged; without --dry-run it is an order",
     "hold.paused": "paused by an admin, goes on when resumed",
+    "hold.switching": "another model is being loaded, goes on when it is ready",
     "hold.resting": "the model failed repeatedly, next try {until}",
     "hold.later": "starts from {until}",
     "running.draw": "Drawing",
@@ -48,6 +49,9 @@ TABLE: dict[str, str] = {
     "field.count": "Pictures",
     "field.time": "Time",
     "field.model": "Model",
+    "field.private": "Private",
+    "private.said": "only you find it; its file says nothing of how it was made",
+    "private.moved": "Received. A private picture is not posted to the group: it comes to our own chat.",
     "field.source": "Drawn from",
     "source.job": "#{job}, picture {picture}",
     "source.sent": "the picture sent",
@@ -169,6 +173,7 @@ TABLE: dict[str, str] = {
     "blocked.message": "The platform's content audit or your company's security rules held this answer back. Try other "
     "words, or ask an admin to look at it.",
     "platform.feishu": "Feishu",
+    "platform.model": "The image model",
     "alert.title": "{platform} needs an admin",
     "alert.text": "Messages cannot be sent now:\n{problem}\n\nThey are kept and sent once it is set right. "
     "`moqi doctor` checks all settings; you are told once an hour of the same cause.",
@@ -191,6 +196,8 @@ TABLE: dict[str, str] = {
     "failure.internal": "Something broke inside; it was logged. Try again, and if it stays so, "
     "tell an admin the job's number.",
     "failure.bad_request": "The model does not accept these values. See /help draw for what is allowed and try again.",
+    "failure.other_model": "Another model was chosen while this waited, and it cannot draw these values. Nothing was "
+    "charged. See /help draw for what is allowed and try again.",
     "failure.prompt_too_long": "The description is too long for the model. Shorten it to some 200 words and try again.",
     "failure.bad_source": "The picture to draw from cannot be read. Try another one.",
     "failure.source_gone": "The file of the picture to draw from is gone. Send the picture and try again.",
@@ -217,6 +224,9 @@ TABLE: dict[str, str] = {
     "often.minute": "{count} times a minute",
     "often.hour": "{count} times an hour",
     "often.day": "{count} times a day",
+    "refusal.private_here": "A private picture is not drawn in a group, and I cannot write to you first here. Please "
+    "open our own chat and send the same there.",
+    "refusal.private_job": "Job {job} is private and not shown in a group. Send `/jobs {job}` in our own chat.",
     "refusal.closed": "It is closed now (open {hours}); it opens at {opens}. {way}",
     "refusal.closed.send": "To reserve for later, send: `{command}`",
     "refusal.closed.add": "To reserve for later, send it again with `--at {at}` at the end.",
@@ -289,6 +299,10 @@ TABLE: dict[str, str] = {
     "refusal.enclosed_failed": "The chat platform did not hand out the file. Try again later, or tell an admin.",
     "refusal.no_file": "There is no file. Reply to a file with `/kb add`; on the server there is `moqi kb add FILE`.",
     "refusal.unknown_document": "There is no document “{name}”. /kb lists them.",
+    "refusal.unknown_model": "There is no model “{name}”. Perhaps: {near}",
+    "refusal.no_such_model": "There is no model “{name}”. /model lists them.",
+    "refusal.model_in_use": "{name} is in use already. /model lists the others.",
+    "refusal.model_broken": "{name} is not whole, so nothing was changed: {problem}",
     "refusal.synced_document": "“{name}” comes from a folder or wiki that is followed and would come back. "
     "Delete it there.",
     "refusal.unknown_person": "Nobody called “{who}” is known. Mention them with @, or write their id: feishu:ou_123.",
@@ -391,6 +405,8 @@ TABLE: dict[str, str] = {
     "usage.unknown_group.near": "Did you mean `{near}`?",
     "usage.unknown_group.none": "There are: {names}.",
     "usage.dry_later": "A reservation's card shows its times and price before you confirm. Please leave out --dry-run.",
+    "usage.private_to": "A private picture is not posted to a group: `--private` and `--to {given}` do not go "
+    "together. Please leave one out.",
     "usage.dry_redo": "A redo cannot be tried. Write the whole order, like `/draw a cat --dry-run`.",
     "usage.unknown_adapter": "There is no style called “{given}”. {hint}",
     "usage.unknown_adapter.near": "Did you mean `{near}`?",
@@ -402,6 +418,8 @@ TABLE: dict[str, str] = {
     "usage.redo_from": "A redo keeps its picture. Order anew: `/draw a cat --from 17`.",
     "usage.kb_form": "“{given}” was not understood. There are `/kb`, `/kb add` (as a reply to a file) and "
     "`/kb remove NAME`, `/kb sources`.",
+    "usage.model_form": "“{given}” was not understood. There are `/model`, `/model use NAME` and `/model use default`.",
+    "usage.model_name": "Name the model, for example `/model use default`. /model lists them.",
     "usage.kb_name": "Which one? For example `/kb remove handbook.md`. /kb lists them.",
     "usage.redo_later": "A redo cannot be booked. Write the whole order, like `/draw a cat --at 22:00`.",
     "usage.reserve_form": "Say when and what, like `/reserve tomorrow 9:00 a cat`.",
@@ -446,6 +464,23 @@ TABLE: dict[str, str] = {
     "kb.row.synced": "{name} · {passages} passages · followed",
     "kb.note": "Add: reply to a file with /kb add · remove: /kb remove NAME",
     "kb.removed": "Taken out of the knowledge base: {name}",
+    "model.title": "Image models",
+    "model.row": "- `{name}` {about}",
+    "model.size": "{size}",
+    "model.practice": "practice model",
+    "model.default": "named by model.yaml",
+    "model.used": "**in use**",
+    "model.next": "**being loaded**",
+    "model.why.yaml": "As model.yaml says. Another one: `/model use NAME`.",
+    "model.why.chosen": "Chosen by {who} at {at}, before what model.yaml says; `/model use default` goes back.",
+    "model.why.back": "{who} went back to what model.yaml says at {at}.",
+    "model.chosen": "Changing to {name}. What runs is finished first, what waits keeps its place and goes on "
+    "afterwards; you will be told here.",
+    "model.chosen.default": "Going back to {name}, as model.yaml says. What runs is finished first, what waits keeps "
+    "its place; you will be told here.",
+    "model.ready": "{name} is loaded, in {time}. It draws from now on.",
+    "model.ready.default": "{name} is loaded again, as model.yaml says, in {time}.",
+    "model.failed": "{name} could not be loaded. {back} draws again, the queue is untouched: {problem}",
     "toast.queued": "Queued as job #{job}",
     "vote.up": "Thank you, 👍 noted",
     "vote.down": "Thank you, 👎 noted. To get another result, press “Edit and redraw” or ask in other words.",
@@ -601,10 +636,15 @@ TABLE: dict[str, str] = {
     "status.reservations": "Reservations",
     "status.reservations.count": "{n} to come",
     "status.reservations.next": ", the first at {at}",
+    "status.unmarked": "Visible mark",
+    "status.unmarked.off": "off: {where} (labels in policy.yaml)",
+    "status.unmarked.default": "by default",
     "status.uptime": "Up for",
     "status.builtin": "{name} (built-in practice model)",
     "status.extractive": "{name} (quotes passages, no language model)",
     "status.loading": "{name} · loading, jobs wait",
+    "status.switching": "{name} · another model is being loaded, jobs wait",
+    "status.chosen": "Model choice",
     "status.ready": "{name} · ready",
     "status.failed": "{name} · cannot be used: {problem}",
     "status.closed": "{name} · shutting down",
@@ -677,6 +717,8 @@ TABLE: dict[str, str] = {
     "help.reserve.to": "`--to {name}`: the picture is also posted to that group ({names}); without it, only to you.",
     "help.draw.limits": "At most {count} pictures an order; {concurrency} jobs of one person run at once, the others "
     "wait.",
+    "help.draw.private": "`--private`: nobody else finds it, ordered in a group it comes to you alone, and its file "
+    "does not hold the description and settings. The mark that AI made it stays",
     "help.draw.later": "`--at tonight at 10`, `--every weekdays 9:00`: later, see `/help reserve`",
     "help.ask": "answers from the knowledge base, with sources",
     "help.ask.use": "/ask how does annual leave work?",
@@ -744,6 +786,10 @@ TABLE: dict[str, str] = {
     "help.kb.more": "Lists the documents. Add one: reply to a file with `/kb add`, with another name behind it if you "
     "like. Take one out: `/kb remove handbook.md`. Everybody can ask about what is added. "
     "`/kb sources`: when each source was read last, how much is in, what was left out and why; in groups only numbers.",
+    "help.model": "Change the image model",
+    "help.model.use": "/model",
+    "help.model.more": "Lists the models and the one in use. Another one: `/model use NAME`; back to what model.yaml "
+    "says: `/model use default`. Jobs keep their places meanwhile; what cannot be loaded is taken back by itself.",
     "help.size": "`--size 1024x768`: {text} (sides {low}–{high}, default {default})",
     "help.size.choices": "`--size {default}`: {text} (one of {choices}, default {default})",
     "help.count": "`--n 2`: {text} ({range}, default {default})",

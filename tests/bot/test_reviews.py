@@ -248,7 +248,11 @@ async def test_what_is_private_is_seen_by_others_in_a_review_only(chat: Chat) ->
     job, boss = await held(chat), person(chat, "boss")
     private = replace(job, params={**job.params, "private": True})
     done = replace(private, state=JobState.DONE)
-    assert [access.asset(boss, one) for one in (private, done, replace(job, state=JobState.DONE))] == [True, False, True]
+    assert [access.asset(boss, one) for one in (private, done, replace(job, state=JobState.DONE))] == [
+        True,
+        False,
+        True,
+    ]
 
 
 async def test_what_waits_is_listed_and_told_only_where_nobody_else_reads(chat: Chat) -> None:

@@ -182,7 +182,20 @@ def _create_tables() -> None:
         sa.Column("failing", sa.Text(), nullable=False),
         sa.Column("open_until", sa.Text()),
         sa.Column("paused", sa.Boolean(), nullable=False),
+        sa.Column("switching", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("kind", name=op.f("pk_lanes")),
+    )
+    op.create_table(
+        "model_choices",
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("before", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("at", sa.Text(), nullable=False),
+        sa.Column("origin", sa.Text()),
+        sa.Column("settled", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("kind", name=op.f("pk_model_choices")),
     )
     op.create_table(
         "leases",
@@ -606,6 +619,7 @@ def _drop_tables() -> None:
     op.drop_table("wecom_replies")
     op.drop_table("leases")
     op.drop_table("lanes")
+    op.drop_table("model_choices")
     op.drop_table("inbox")
     op.drop_table("syncs")
     op.drop_table("documents")

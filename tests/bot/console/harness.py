@@ -36,6 +36,7 @@ from bot.platforms.web.feed import Feed
 from bot.platforms.web.platform import WebPlatform
 from bot.platforms.web.settings import WebSettings
 from bot.reply import Button, Form, FormField, Picture, Reply, SourceLink
+from bot.showing import Showing
 from storage import assets, documents, jobs
 from storage.database import Database
 from storage.files import Files
@@ -235,6 +236,7 @@ def stage(
         console = Console(
             db=db,
             files=script.files,
+            showing=Showing(db, script.files),
             feed=feed,
             look=Look(title="墨契", language=language),
             words=words.of(language, practice=practice),
