@@ -37,7 +37,7 @@ from bot.reply import Reply
 from bot.rush import Rush
 from scheduler import quota
 from scheduler.progress import Signal
-from scheduler.queue import COPY
+from scheduler.queue import COPY, HELD
 from storage import audit, jobs, outbox, owner
 from storage.database import Database
 from storage.errors import StorageError
@@ -88,13 +88,14 @@ class Wait:
 
 def decide(delivery: Delivery, siblings: Mapping[str, Delivery]) -> Post | Update | Skip | Wait:
     """What to do with a message, given the other messages of its job."""
-    outcome, card = siblings.get("outcome"), siblings.get("card")
+    outcome, card, held = siblings.get("outcome"), siblings.get("card"), siblings.get(HELD)
     if delivery.slot.startswith(COPY):
         return _share(outcome)
-    if delivery.slot == "card":
-        untried = delivery.attempts <= 1
-        return Skip() if outcome is not None and untried else Post()
-    if delivery.slot not in ("outcome", "revision") or card is None:
+    if delivery.slot in ("card", HELD) and outcome is not None and delivery.attempts <= 1:
+        return Skip()
+    if delivery.slot == "outcome" and held is not None and held.state is DeliveryState.PENDING:
+        return Wait()  # it would cover the outcome
+    if delivery.slot not in ("outcome", "revision", HELD) or card is None:
         return Post()
     match card.state:
         case DeliveryState.SENT if delivery.receipt.get(REDIRECTED) and not card.receipt.get(REDIRECTED):
@@ -363,7 +364,7 @@ class Sender:
         key = f"{delivery.key}-b" if BLOCKED in delivery.receipt else delivery.key
         message = Outgoing(key=key, origin=delivery.origin, reply=reply, receipt=delivery.receipt, keep=keep)
         images = LazyImages(reply, delivery.origin, self._read_image)
-        if delivery.slot == "revision" and earlier is not None:
+        if delivery.slot in ("revision", HELD) and earlier is not None:
             return await platform.update(earlier, message, images)
         if delivery.slot != "outcome" or delivery.job_id is None:
             return await platform.post(message, images)

@@ -309,6 +309,9 @@ async def _wait(services: Services, job_id: int, show: Callable[[Any], None]) ->
             raise Failed(f"job {job_id} does not exist any more", Exit.UNAVAILABLE)
         if job.state is JobState.DONE:
             return job
+        if job.state is JobState.REVIEW:
+            said = f"job {job_id} is drawn and waits for a reviewer: `moqi jobs show {job_id}` says what was decided"
+            raise Failed(said, Exit.REFUSED)
         if job.state.terminal:
             raise Failed(_why(services, job), Exit.UNAVAILABLE)
         if (problem := services.device.problem) and job.kind == "draw":

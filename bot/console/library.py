@@ -12,12 +12,13 @@ from fastapi import APIRouter, Path, Request, Response
 from jinja2 import Environment
 from sqlalchemy import Connection
 
+from bot import access
 from bot.console.console import Console
 from bot.console.errors import ConsoleError
 from bot.console.sessions import person
 from bot.platforms.web.wire import PLATFORM
 from storage import assets, documents, jobs
-from storage.records import Asset, Job, Passage, Role, User
+from storage.records import Asset, Job, Passage, User
 
 Id = Annotated[int, Path(ge=1, lt=2**31)]
 
@@ -113,12 +114,15 @@ async def _allowed(console: Console, request: Request, asset_id: int) -> Visible
 
 
 def _visible(conn: Connection, asset_id: int, user: User) -> tuple[Asset, Job] | None:
-    """The asset if its job is this person's own, or for an admin; somebody else's looks as if it were not there."""
+    """The asset if its job is this person's own, or for an admin; somebody else's looks as if it were not there.
+
+    What is not done is for those who decide about it: not even its owner sees a picture that is held, or was rejected.
+    """
     asset = assets.get(conn, asset_id)
     job = jobs.get(conn, asset.job_id) if asset is not None else None
     if asset is None or job is None:
         return None
-    return (asset, job) if job.user_id == user.id or user.role is Role.ADMIN else None
+    return (asset, job) if access.asset(user, job) else None
 
 
 def _unchanged(request: Request, found: Visible) -> bool:

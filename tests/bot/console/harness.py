@@ -21,7 +21,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 from PIL import Image, ImageDraw
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from bot.console import words
 from bot.console.console import CommandHint, Console, Look
@@ -40,8 +40,9 @@ from bot.showing import Showing
 from storage import assets, documents, jobs
 from storage.database import Database
 from storage.files import Files
-from storage.records import Kind, NewPassage, SearchTerms, User, utcnow
+from storage.records import JobState, Kind, NewPassage, SearchTerms, User, utcnow
 from storage.tables import documents as documents_table
+from storage.tables import jobs as jobs_table
 from storage.tables import passages
 from tests.blank import blank
 
@@ -193,7 +194,7 @@ class Script:
         data = painting(prompt)
         sha = await asyncio.to_thread(self.files.put, data)
         return await self.db.run(
-            assets.add,
+            _add_picture,
             sha256=sha,
             media_type="image/png",
             size=len(data),
@@ -316,6 +317,12 @@ def _thumbnail(data: bytes) -> tuple[bytes, str]:
 
 def _principals(conn: Connection, user: User) -> frozenset[str]:
     return frozenset({"everyone", f"user:{user.id}"})
+
+
+def _add_picture(conn: Connection, /, *, job_id: int, **values: Any) -> int:
+    """A picture that its owner may see: its job is done."""
+    conn.execute(update(jobs_table).where(jobs_table.c.id == job_id).values(state=JobState.DONE))
+    return assets.add(conn, job_id=job_id, **values)
 
 
 def _add_job(conn: Connection, event: ChatEvent, kind: Kind, user: int) -> int:
