@@ -236,7 +236,7 @@ def stage(
             files=script.files,
             feed=feed,
             look=Look(title="墨契", language=language),
-            words=words.of(language, practice=practice),
+            words=words.of(language),
             commands=COMMANDS,
             accept=script.accept,
             act=script.act,
@@ -244,7 +244,7 @@ def stage(
             name=lambda asset, job, ending: name(Naming(project="墨契"), asset, job, ending),
             keep_picture=partial(keep_picture, db, script.files),
             thumbnail=_thumbnail,
-            **{"web": WebSettings(), **doors},
+            **{"web": WebSettings(), "practises": lambda: practice, **doors},
         )
         app = FastAPI(openapi_url=None)
         app.add_middleware(SecurityHeaders)
