@@ -37,6 +37,9 @@ class House:
     screen: Screen = field(default_factory=Screen)
     groups: Groups = field(default_factory=Groups)  # that are given finished reservations
     shelf: Shelf | None = None  # the image models there are
+    through: frozenset[str] = frozenset()  # platforms by which people can be told something
+    writes_first: frozenset[str] = frozenset()  # platforms on which a person can be written to out of a group
+    unmarked: tuple[str, ...] = ()  # where the policy leaves pictures without their visible mark; * = by default
     tenancies: Mapping[str, Tenancy] = field(default_factory=dict)  # by platform, where several organisations meet
 
 

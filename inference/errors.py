@@ -10,6 +10,7 @@ InferenceError
 │   │   └── BadSource     what was given as a picture to begin with is none that can be used
 │   ├── OutOfMemory       the batch did not fit (try again with fewer pictures, then fail the job)
 │   └── NotFinite         the model produced NaN (fail the job; never post a black picture)
+├── PictureCheckFailed    nobody could judge a picture (the team's policy says what becomes of it)
 └── TextError             an answer could not be written (fall back to quotations)
 
 Each class answers "now what?": `transient` says whether the same request may succeed later.
@@ -73,6 +74,10 @@ class OutOfMemory(ImageError):
 
 class NotFinite(ImageError):
     """The model produced values that are not numbers."""
+
+
+class PictureCheckFailed(InferenceError):
+    """The check of finished pictures does not work."""
 
 
 class TextError(InferenceError):

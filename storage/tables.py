@@ -309,7 +309,7 @@ jobs = Table(
     Column("not_after", Utc),
     Column("foreseen", Float),  # seconds to its result and how sure that was, when it was ordered
     Column("doubt", Float),
-    CheckConstraint("state in ('queued', 'running', 'done', 'failed', 'cancelled')", name="state"),
+    CheckConstraint("state in ('queued', 'running', 'review', 'done', 'failed', 'cancelled')", name="state"),
     CheckConstraint("cost >= 0", name="cost"),
     Index("ix_jobs_turn", "kind", "state", "priority", "vtag", "id", "weight"),
     Index("ix_jobs_user", "user_id", "id"),
@@ -317,6 +317,27 @@ jobs = Table(
     # Looked at every few seconds, however many wait: the few that may become due, in the order of their time.
     Index("ix_jobs_closing", "not_after", sqlite_where=text(_CLOSING), postgresql_where=text(_CLOSING)),
     Index("ix_jobs_rising", "since", sqlite_where=text(_RISING), postgresql_where=text(_RISING)),
+)
+
+# Pictures that wait for a reviewer, and what was decided. An appeal is a review of its own, one for each rejection.
+_PENDING = "state = 'pending'"
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("job_id", ForeignKey("jobs.id"), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("why", Json, nullable=False),
+    Column("appeal_of", ForeignKey("reviews.id"), unique=True),
+    Column("plea", Text, nullable=False, default=""),
+    Column("reviewer_id", ForeignKey("users.id")),
+    Column("reason", Text, nullable=False, default=""),
+    Column("created_at", Utc, nullable=False),
+    Column("decided_at", Utc),
+    CheckConstraint("state in ('pending', 'approved', 'rejected', 'withdrawn')", name="state"),
+    Index("ix_reviews_job", "job_id"),
+    # A job has one open question at a time; and the open ones are few among the many.
+    Index("ix_reviews_open", "job_id", unique=True, sqlite_where=text(_PENDING), postgresql_where=text(_PENDING)),
 )
 
 # What people think of a finished job: one word per person, the last one counts.

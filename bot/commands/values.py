@@ -112,6 +112,7 @@ class ShowForm:
 
     job: int
     open: bool
+    review: int = 0  # of which it is the card; 0 = of the picture itself
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -280,6 +281,29 @@ class Resume:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ReviewList:
+    """List the pictures that wait for a reviewer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decide:
+    """Let a job's held pictures go, or reject them."""
+
+    job: int
+    approve: bool
+    reason: str = ""  # of a rejection: never empty
+    review: int = 0  # the one that is meant; 0 = the open one
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Appeal:
+    """Have a rejection looked at again."""
+
+    job: int
+    plea: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class KbAdd:
     """Put the file that the message answers into the knowledge base."""
 
@@ -337,6 +361,9 @@ Command = (
     | Unban
     | Pause
     | Resume
+    | ReviewList
+    | Decide
+    | Appeal
     | KbAdd
     | KbList
     | KbRemove

@@ -64,6 +64,7 @@ def status(ctx: Context, command: Status) -> Handled:
             reservations=reservations.count(ctx.conn, ReservationState.ACTIVE),
             next_at=first[0][1].astimezone(zone) if first else None,
             choice=chosen_by(ctx.conn, zone),
+            unmarked=ctx.house.unmarked if ctx.user.role is Role.ADMIN else (),
             uptime=(ctx.now - ctx.house.started_at).total_seconds(),
         )
     )

@@ -40,6 +40,7 @@ class Condition:
     next_at: datetime | None  # when the first of them fires, in the team's zone
     uptime: float  # seconds
     choice: models.Choice = field(default_factory=models.Choice)  # of the image model
+    unmarked: tuple[str, ...] = ()  # where pictures bear no visible mark, for admins; * = by default
 
 
 def held(words: Language, hold: Hold) -> str:
@@ -59,6 +60,9 @@ def status(words: Language, now: Condition) -> Reply:
         coming = words.say("status.reservations.count", n=now.reservations)
         first = words.say("status.reservations.next", at=words.moment(now.next_at)) if now.next_at else ""
         fields.append((words.say("status.reservations"), coming + first))
+    if now.unmarked:
+        where = [words.say("status.unmarked.default") if one == "*" else one for one in now.unmarked]
+        fields.append((words.say("status.unmarked"), words.say("status.unmarked.off", where=words.listed(where))))
     fields.append((words.say("status.uptime"), words.duration(now.uptime)))
     return Reply(title=words.say("status.title"), fields=tuple(fields))
 

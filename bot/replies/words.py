@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bot.commands import COMMANDS, UsageError
 from bot.commands.rules import Rules
 from bot.commands.when import Problem
-from bot.replies import booked, manual, models, operate, rhythm
+from bot.replies import booked, manual, models, operate, reviewing, rhythm
 from bot.replies.booked import Shown
 from bot.replies.cards import queued_title, what
 from bot.replies.language import Language, short
@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # for their names only
     from bot.kb_plan import Tally
     from bot.manage import Holder
     from bot.models import Model
+    from bot.replies.reviewing import Case
     from scheduler.pausing import Hold
     from scheduler.queue import Preview
     from scheduler.quota import Allowed
@@ -196,6 +197,12 @@ class Words(Language):
         """Follows a text that a platform had no room for."""
         return self.say("cut")
 
+    def reviewed(self, job: int, *, approved: bool) -> Reply:
+        return Reply(text=self.say("review.approved" if approved else "review.rejected", job=job))
+
+    def appealed(self, job: int) -> Reply:
+        return Reply(text=self.say("review.appealed", job=job))
+
     # --- what there is -------------------------------------------------------------------------------------------
 
     def help(self, topic: str, role: Role, rules: Rules) -> Reply:
@@ -236,6 +243,14 @@ class Words(Language):
             lines += [self.say("reservations.title"), *(booked.row(one, self, now) for one in reserved)]
             lines.append(self.say("reservations.note"))
         return Reply(title=self.say("jobs.title"), text="\n".join(lines), note=self.say("jobs.note"))
+
+    def reviews(self, found: Sequence[Case], count: int, now: datetime, *, private: bool) -> Reply:
+        """The pictures that wait for a reviewer; `count` in all, `private`: nobody else reads along."""
+        return reviewing.listed(found, count, now, self, private=private)
+
+    def taken_privately(self) -> Reply:
+        """In the group: what was ordered there goes on elsewhere."""
+        return Reply(text=self.say("private.moved"))
 
     def preview(self, params: Mapping[str, Any], found: Preview, hold: Hold | None = None) -> Reply:
         """What would become of an order."""

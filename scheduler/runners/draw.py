@@ -31,19 +31,21 @@ from inference.images.batching import BatchLimit
 from inference.images.finish import finish
 from inference.images.model import Taker
 from inference.images.pricing import weight
+from inference.images.recipe import Recipe
 from inference.images.registry import Choice, LoadOptions
 from inference.images.source import fitted
+from inference.moderation import Decision, Verdict
 from inference.requests import ImageRequest
 from inference.results import ImageResult
 from scheduler.estimate import AT_ONCE
 from scheduler.fairness import pictures
 from scheduler.progress import Progress, ProgressFeed
 from scheduler.queue import Failure
-from scheduler.work import NewAsset, Outcome, Stopped, Success, Task
+from scheduler.work import Judge, NewAsset, Outcome, Stopped, Success, Task
 from storage.errors import DiskFull, Missing, StorageError
 from storage.faults import point
 from storage.files import Files
-from storage.records import Job, Kind, utcnow
+from storage.records import Job, Kind, Origin, utcnow
 
 #: The sentence a person gets for each error of the engine.
 CODES: dict[type[InferenceError], str] = {
@@ -56,7 +58,14 @@ CODES: dict[type[InferenceError], str] = {
 }
 
 
+#: Makes of a running picture, a JPEG, what is shown in a chat.
+Show = Callable[[bytes, Origin], bytes]
+
 LONG = 3.0  # seconds that a forward pass takes, at least, to be worth previews
+
+
+def as_it_is(jpeg: bytes, origin: Origin) -> bytes:
+    return jpeg
 
 
 @dataclass(slots=True)
@@ -102,6 +111,8 @@ class PassWatch:
         feed: ProgressFeed,
         *,
         previews: bool = False,
+        show: Show = as_it_is,
+        unseen: Callable[[Job], bool] = lambda job: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._members = members
@@ -112,6 +123,8 @@ class PassWatch:
         #: One picture of each job is shown: its first in this pass.
         self._firsts = {member.task.job.id: place for place, member in reversed(list(enumerate(members)))}
         self._previews = previews
+        self._show = show
+        self._unseen = unseen
         self._latest: dict[int, Progress] = {}  # by job
 
     def cancelled(self, index: int) -> bool:
@@ -134,12 +147,14 @@ class PassWatch:
 
     def preview(self, index: int) -> Taker | None:
         """For what takes long: a picture that is there in a moment needs none before."""
-        wanted = self._previews and self._firsts[self._members[index].task.job.id] == index
+        job = self._members[index].task.job
+        wanted = self._previews and self._firsts[job.id] == index and not self._unseen(job)
         seconds = (self._clock() - self._began) * self._total / max(1, self._done)
         return partial(self._take, index) if wanted and seconds >= LONG else None
 
     def _take(self, index: int, jpeg: bytes) -> None:
-        self._publish(replace(self._latest[self._members[index].task.job.id], preview=jpeg))
+        job = self._members[index].task.job
+        self._publish(replace(self._latest[job.id], preview=self._show(jpeg, job.origin)))
 
     def _publish(self, item: Progress) -> None:
         self._latest[item.job] = item
@@ -153,10 +168,26 @@ class DrawRunner:
     parallel = AT_ONCE[Kind.DRAW]
 
     def __init__(
-        self, device: ImageDevice, files: Files, feed: ProgressFeed, previews: Callable[[], bool] = lambda: False
+        self,
+        device: ImageDevice,
+        files: Files,
+        feed: ProgressFeed,
+        previews: Callable[[], bool] = lambda: False,
+        producer: Callable[[], str] = lambda: "moqi",
+        show: Show = as_it_is,
+        version: str = "",
+        judge: Judge | None = None,
     ) -> None:
-        """`previews` says whether running pictures are to be shown as they are."""
+        """`previews` says whether running pictures are to be shown, `show` makes of them what is shown in a chat.
+
+        `producer` is who makes the pictures and `version` what with, for what their files say; `judge` says what
+        becomes of them.
+        """
+        self._version = version
+        self._judge = judge
         self._previews = previews
+        self._producer = producer
+        self._show = show
         self._device = device
         self._files = files
         self._feed = feed
@@ -238,7 +269,7 @@ class DrawRunner:
         members = [member for member in members if not member.task.stop]
         if not members:
             return
-        watch = PassWatch(members, self._feed, previews=self._previews())
+        watch = PassWatch(members, self._feed, previews=self._previews(), show=self._show, unseen=self._unseen)
         try:
             results = await self._device.generate([member.request for member in members], watch)
         except OutOfMemory as error:
@@ -282,13 +313,29 @@ class DrawRunner:
         if failed is not None:
             return self._refused(strip.task.job, _failure(failed))
         point("picture-drawn")
+        verdicts = await self._verdicts(strip)
+        refused = next((one for one in verdicts if one.decision is Decision.REFUSE), None)
+        if refused is not None:
+            return Failure(error="picture_refused", cause=_said(refused), engine=False)
         try:
             made = [await asyncio.to_thread(self._file, strip.task.job, member) for member in strip.members]
         except StorageError as error:
             code = "disk_full" if isinstance(error, DiskFull) else "internal"
             return Failure(error=code, cause=str(error), transient=error.transient, engine=False)
         point("asset-written")
-        return Success(result=self._result(strip), took=strip.seconds, assets=tuple(made))
+        return Success(
+            result=self._result(strip),
+            took=strip.seconds,
+            assets=tuple(made),
+            held=tuple(one for one in verdicts if one.decision is Decision.REVIEW),
+        )
+
+    def _unseen(self, job: Job) -> bool:
+        return self._judge is not None and self._judge.unseen(job)
+
+    async def _verdicts(self, strip: Strip) -> Sequence[Verdict]:
+        drawn = [member.result.image for member in strip.members if member.result]
+        return () if self._judge is None else await self._judge.verdicts(strip.task.job, drawn)
 
     def _refused(self, job: Job, failure: Failure) -> Failure:
         """What was ordered from the model before, and this one cannot draw, says so."""
@@ -300,12 +347,12 @@ class DrawRunner:
         if member.result is None:
             raise RuntimeError(f"job {job.id}: picture {member.index} has neither result nor error")
         name = f"{job.id}-{member.index + 1}"
+        recipe = Recipe.of(member.request, member.result, model=self._device.card.name, job=name, version=self._version)
         made = finish(
             member.result,
             job=name,
-            model=self._device.card.name,
-            steps=member.request.steps,
-            strength=member.request.strength,
+            recipe=None if job.params.get("private") else recipe,
+            producer=self._producer(),
         )
         sha = self._files.put(made.data)
         return NewAsset(
@@ -345,6 +392,11 @@ def _members(task: Task, source: Image | None) -> list[Member]:
         )
         for index in range(pictures(task.job))
     ]
+
+
+def _said(refused: Verdict) -> str:
+    score = "" if refused.score is None else f" {refused.score:.2f}"
+    return f"refused by the check of pictures: {refused.label or refused.by}{score} (picture {refused.picture})"
 
 
 def _failure(error: InferenceError) -> Failure:
