@@ -46,7 +46,7 @@ class Console:
     feed: Feed
     look: Look
     web: WebSettings
-    words: Mapping[str, str]  # words.of(language), with the practice model's where it draws
+    words: Mapping[str, str]  # words.of(language)
     commands: tuple[CommandHint, ...]
     accept: Callable[[ChatEvent], Awaitable[object]]  # returns once the event is kept
     act: Callable[[ChatEvent], Awaitable[Pressed]]  # what a pressed button is answered with
@@ -57,4 +57,5 @@ class Console:
     thumbnail: Callable[[bytes], tuple[bytes, str]]  # a picture that was given -> a small one, its media type
     names: bool = True  # whoever comes may take a free name
     logins: Mapping[str, Login] = field(default_factory=dict)  # by platform: whose accounts open the page
+    practises: Callable[[], bool] = lambda: False  # whether a practice model draws now: an admin may change models
     greet: Callable[[Identity], None] = lambda identity: None  # somebody has signed in with such an account
