@@ -151,7 +151,8 @@ def _deal(conn: Connection, house: House, event: ChatEvent, now: datetime) -> Ha
     if refusal is not None:
         return refused(ctx, refusal)
     handled = TABLE[type(wanted)](ctx, wanted)
-    if event.action == REDO_FORM and isinstance(wanted, Redo) and handled.outcome.startswith("job:"):
+    taken = handled.outcome == "reply" or handled.outcome.startswith("job:")
+    if event.action in (REDO_FORM, APPEAL_FORM) and isinstance(wanted, Redo | Appeal) and taken:
         handled = replace(handled, shown=forms.pressed(ctx, wanted.job, opened=False))
     return handled
 
