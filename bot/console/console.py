@@ -53,6 +53,7 @@ class Console:
     principals: Callable[[Connection, User], frozenset[str]]  # whose documents this person may read
     name: Callable[[Asset, Job, str], str]  # the file name of a picture of a job with this ending
     keep_picture: Callable[[bytes], Awaitable[str]]  # returns the name it is kept under; raises BadSource
+    templates: Callable[[Connection, User], list[tuple[str, str]]]  # names a person may use, and what is filled in
     thumbnail: Callable[[bytes], tuple[bytes, str]]  # a picture that was given -> a small one, its media type
     names: bool = True  # whoever comes may take a free name
     logins: Mapping[str, Login] = field(default_factory=dict)  # by platform: whose accounts open the page

@@ -246,6 +246,7 @@ def stage(
             principals=_principals,
             name=lambda asset, job, ending: name(Naming(project="墨契"), asset, job, ending),
             keep_picture=partial(keep_picture, db, script.files),
+            templates=lambda conn, user: [("海报", "主题 颜色"), ("徽标", "")],
             thumbnail=_thumbnail,
             **{"web": WebSettings(), "practises": lambda: practice, **doors},
         )
