@@ -249,7 +249,7 @@ class Services:
         for reservation, at in handled.arm:
             self.alarms.arm(reservation, at)
         if handled.switch:
-            self.switcher.wake.give()
+            self.switcher.hurry()
         for kind, worker in self.workers.items():
             if kind in handled.work:
                 worker.wake.give()

@@ -194,12 +194,13 @@ class DrawRunner:
         self._limit = BatchLimit()
         self._busy = asyncio.Lock()  # one model draws a batch from its first picture to its last
         self._switches = 0  # under way
+        self.awaits_switch = False  # another model was chosen a moment ago: nothing more is begun with this one
         self._switched_at: datetime | None = None
 
     @property
     def switching(self) -> bool:
         """Whether another model takes the place of the present one."""
-        return self._switches > 0
+        return self.awaits_switch or self._switches > 0
 
     async def switch(self, choice: Choice, options: LoadOptions) -> None:
         """Draw with another model, once what runs is finished by this one; until then nothing more is claimed.
