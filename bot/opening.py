@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from bot.settings import Environment, Settings
-from inference.images.registry import Choice, resolve
+from inference.images.registry import Choice, LoadOptions, resolve
 from storage.database import Database, located
 from storage.migrations import migrate
 
@@ -35,3 +36,17 @@ def image_choice(settings: Settings) -> Choice:
     """The checkpoint that model.yaml asks for."""
     wanted = settings.model.image
     return resolve(str(settings.path(wanted.path)), wanted.id) if wanted.path else resolve(None)
+
+
+def image_options(settings: Settings, data: Path) -> LoadOptions:
+    """How model.yaml wants it loaded; what is learned about this machine is kept in the data folder."""
+    wanted = settings.model.image
+    return LoadOptions(
+        dtype=wanted.dtype,
+        attention=wanted.attention,
+        compiling=wanted.compile,
+        offload=wanted.offload,
+        quantization=wanted.quantization,
+        memory_fraction=wanted.memory_fraction,
+        notes=data / "engine",
+    )

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequen
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
@@ -27,7 +28,7 @@ from bot.groups import groups
 from bot.inbox import Inbox
 from bot.kb_plan import WikiSource
 from bot.live import Live
-from bot.opening import image_choice
+from bot.opening import image_choice, image_options
 from bot.platforms.base import Recognising, Reshowing
 from bot.platforms.feishu.wiki import Wiki
 from bot.platforms.inbound import Inlet
@@ -40,7 +41,6 @@ from bot.settings import Environment
 from bot.settings.rules import rules
 from inference.device import DeviceState, ImageDevice
 from inference.errors import InferenceError
-from inference.images.registry import LoadOptions
 from inference.text.registry import open_text_model
 from scheduler import classes, joining, queue, reservations
 from scheduler.alarms import Alarms
@@ -77,7 +77,7 @@ class Services:
         self.files = Files(environment.data / "files")
         self.feed = ProgressFeed()
         self.web = Feed()
-        self.device = open_device(current)
+        self.device = open_device(current, environment.data)
         self.text = open_text_model(settings.model.text.engine)
         words = Words(settings.interface.language)
         inlet = Inlet(keep=self.keep, take=self.take, act=self.act)
@@ -278,16 +278,9 @@ async def recognised(platform: object, event: ChatEvent) -> ChatEvent:
     return await platform.recognise(event) if isinstance(platform, Recognising) else event
 
 
-def open_device(current: Current) -> ImageDevice:
+def open_device(current: Current, data: Path) -> ImageDevice:
     """The image engine that model.yaml asks for; nothing is loaded yet."""
-    wanted = current.settings.model.image
-    options = LoadOptions(
-        dtype=wanted.dtype,
-        attention=wanted.attention or "native",
-        offload=wanted.offload,
-        memory_fraction=wanted.memory_fraction,
-    )
-    return ImageDevice.of(image_choice(current.settings), options)
+    return ImageDevice.of(image_choice(current.settings), image_options(current.settings, data))
 
 
 @asynccontextmanager

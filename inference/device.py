@@ -60,8 +60,8 @@ class ImageDevice:
 
     @property
     def card(self) -> ModelCard:
-        """What the model offers; before it is loaded, what it is expected to offer."""
-        return self._card
+        """What the model offers now; before it is loaded, what it is expected to offer."""
+        return self._card if self._model is None else self._model.card
 
     def start(self) -> None:
         """Begin loading in the device's thread and return at once."""

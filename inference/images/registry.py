@@ -26,9 +26,12 @@ class LoadOptions:
 
     dtype: str = "bfloat16"
     device: str = "auto"  # auto | cpu | cuda:N | mps
-    attention: str = "native"
+    attention: str = ""  # backend of diffusers; empty = the fastest of those that are installed
+    compiling: bool | str = False  # True | False | "auto" = where it is faster
     offload: str = "auto"  # auto | none | model | group
+    quantization: str = "none"  # none | fp8
     memory_fraction: float | None = None  # share of the GPU's memory, 0 to 1
+    notes: Path | None = None  # folder for what is learned about this machine; None = learned anew at each start
 
 
 def resolve(settings_path: str | None, name: str = "") -> Choice:
@@ -61,6 +64,9 @@ def load(choice: Choice, options: LoadOptions) -> ImageModel:
         dtype=options.dtype,
         device=options.device,
         attention=options.attention,
+        compiling=options.compiling,
         offload=options.offload,
+        quantization=options.quantization,
         memory_fraction=options.memory_fraction,
+        notes=options.notes,
     )
