@@ -158,10 +158,12 @@ class DrawRunner:
         self._device = device
         self._files = files
         self._feed = feed
-        self._limit = BatchLimit()
+        self._halved = BatchLimit()  # what ran out of memory in this process
 
     def room(self, head: Job) -> int:
-        return self._limit.max_batch(head.params["width"], head.params["height"])
+        limit = self._device.card.batches
+        limit = replace(limit, learned=(*limit.learned, *self._halved.learned))
+        return limit.max_batch(head.params["width"], head.params["height"])
 
     async def ready(self) -> bool:
         return self._device.state == "ready"
@@ -184,6 +186,8 @@ class DrawRunner:
             share = (time.monotonic() - began) / len(members)
             for strip in strips:
                 strip.seconds += share * sum(member.task is strip.task for member in members)
+        for task in batch:
+            task.freed()  # the files are made while the next batch is drawn
         return [await self._outcome(strip) for strip in strips]
 
     async def _strip(self, task: Task) -> Strip:
@@ -239,7 +243,7 @@ class DrawRunner:
             members[0].error = error
             return
         request = members[0].request
-        self._limit = self._limit.halve(request.width, request.height, len(members))
+        self._halved = self._halved.halve(request.width, request.height, len(members))
         half = (len(members) + 1) // 2
         await self._draw(members[:half])
         await self._draw(members[half:])
