@@ -12,6 +12,7 @@ import typer
 from bot.cli import (
     admin,
     bans,
+    bench,
     config,
     doctor,
     feishu,
@@ -47,6 +48,7 @@ def build() -> typer.Typer:
         work,
         knowledge,
         models,
+        bench,
         jobs,
         reservations,
         people,

@@ -666,6 +666,7 @@ TABLE: dict[str, str] = {
     "like. Take one out: `/kb remove handbook.md`. Everybody can ask about what is added. "
     "`/kb sources`: when each source was read last, how much is in, what was left out and why; in groups only numbers.",
     "help.size": "`--size 1024x768`: {text} (sides {low}–{high}, default {default})",
+    "help.size.pixels": ", at most {pixels} pixels in all",
     "help.size.choices": "`--size {default}`: {text} (one of {choices}, default {default})",
     "help.count": "`--n 2`: {text} ({range}, default {default})",
     "help.seed": "`--seed 7`: {text} (0–4294967295)",

@@ -625,6 +625,7 @@ TABLE: dict[str, str] = {
     "help.kb.more": "列出文档。加入：回复一个文件消息发 `/kb add`，想换名字就写在后面。移除：`/kb remove 手册.md`。"
     "加入的文档所有人都能问到。`/kb sources`：每个来源上次什么时候读的，收录了多少，哪些没有收录、为什么；群里只报数。",
     "help.size": "`--size 1024x768`：{text}（边长 {low}–{high}，默认 {default}）",
+    "help.size.pixels": "，总像素最多 {pixels}",
     "help.size.choices": "`--size {default}`：{text}（可选 {choices}，默认 {default}）",
     "help.count": "`--n 2`：{text}（{range}，默认 {default}）",
     "help.seed": "`--seed 7`：{text}（0–4294967295）",

@@ -70,6 +70,11 @@ class Learning:
         self._notebook.write(notes)
 
     def measured(self, seconds: tuple[tuple[int, int, float], ...]) -> None:
-        """Take over what `moqi bench` measured; what ran out of memory before may be tried again."""
-        self._notebook.write(replace(self._notebook.notes, seconds=seconds, learned=()))
-        self.batches = replace(self.batches, measured=worth_measured(seconds), learned=())
+        """Take over what `moqi bench` measured."""
+        self._notebook.write(replace(self._notebook.notes, seconds=seconds))
+        self.batches = replace(self.batches, measured=worth_measured(seconds))
+
+    def forgive(self) -> None:
+        """Let be tried again what ran out of memory: perhaps somebody else had it then."""
+        self.batches = replace(self.batches, learned=())
+        self._notebook.write(replace(self._notebook.notes, learned=()))

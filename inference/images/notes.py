@@ -92,6 +92,9 @@ def _parsed(entry: Any) -> Notes:
 
 
 def worth_measured(seconds: tuple[tuple[int, int, float], ...]) -> tuple[tuple[int, int], ...]:
-    """For each measured size the most pictures that are worth one pass: see BatchLimit.measured."""
-    sizes = sorted({size for size, _, _ in seconds})
+    """For each measured size the most pictures that are worth one pass: see BatchLimit.measured.
+
+    A size of which only one picture at a time was measured (the time was over) says nothing.
+    """
+    sizes = sorted({size for size, batch, _ in seconds if batch > 1})
     return tuple((size, worthwhile({batch: each for of, batch, each in seconds if of == size})) for size in sizes)

@@ -53,7 +53,7 @@ def put(pipeline: Any, device: str, offload: str, memory_fraction: float | None,
     """Put a pipeline's weights where they belong; see ZImageModel.load for the options. Returns how they lie."""
     import torch
 
-    need = _need(pipeline)
+    need = need_of(pipeline)
     if device == "cpu":
         # One core stays with the event loop; more threads than free cores make small models many times slower.
         torch.set_num_threads(max(1, min(torch.get_num_threads(), _cores() - 1)))
@@ -86,7 +86,9 @@ def device_name(device: str) -> str:
     return f"{device} with {torch.get_num_threads()} threads of {_cores()}"
 
 
-def _need(pipeline: Any) -> Need:
+def need_of(pipeline: Any) -> Need:
+    """What a pipeline is made of."""
+
     def weights(module: Any) -> int:
         return sum(tensor.numel() * tensor.element_size() for tensor in module.parameters())
 

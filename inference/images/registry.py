@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from inference.images.model import ImageModel, ModelCard
+from inference.images.model import ModelCard
+
+if TYPE_CHECKING:  # for their names only: the one brings diffusers
+    from inference.images.gauge import Gauged
+    from inference.images.zimage import ZImageModel
 
 BUILTIN = Path(__file__).parent / "builtin" / "checkpoint"
 
@@ -53,7 +59,25 @@ def expected_card(choice: Choice, options: LoadOptions) -> ModelCard:
     )
 
 
-def load(choice: Choice, options: LoadOptions) -> ImageModel:
+def measure(
+    choice: Choice,
+    options: LoadOptions,
+    budget: Callable[[ModelCard], float],
+    report: Callable[[Gauged], None],
+) -> tuple[ModelCard, list[Gauged]]:
+    """Load the model, find out within `budget` seconds how many pictures at once pay, and keep it for the next start.
+
+    Raises ModelUnavailable, ImageError.
+    """
+    model = load(choice, options)
+    try:
+        found = model.measure(budget(model.card), report)
+        return model.card, found
+    finally:
+        model.close()
+
+
+def load(choice: Choice, options: LoadOptions) -> ZImageModel:
     """Load the model: seconds to minutes, on the thread that will use it. Raises ModelUnavailable."""
     from inference.images.zimage import ZImageModel
 

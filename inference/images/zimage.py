@@ -123,6 +123,7 @@ class ZImageModel:
 
     def measure(self, budget: float, report: Callable[[Gauged], None] = lambda found: None) -> list[Gauged]:
         """Find out within about `budget` seconds how many pictures at once pay, and keep it for the starts to come."""
+        self.learning.forgive()
         found = gauge(self, sides_of(self), budget, report)
         self.learn(found)
         return found
