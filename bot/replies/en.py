@@ -134,6 +134,14 @@ TABLE: dict[str, str] = {
     "alert.title": "{platform} needs an admin",
     "alert.text": "Messages cannot be sent now:\n{problem}\n\nThey are kept and sent once it is set right. "
     "`moqi doctor` checks all settings; you are told once an hour of the same cause.",
+    "alert.resting.draw.title": "Drawing rests for a while",
+    "alert.resting.ask.title": "Answering rests for a while",
+    "alert.resting.draw": "{n} jobs failed one after another. One job tries again at {until}. Those that wait "
+    "stay, and everybody is told how long.",
+    "alert.resting.ask": "{n} questions failed one after another. One tries again at {until}. Those that wait "
+    "stay, and everybody is told how long.",
+    "alert.resting.cause": "Why the last one failed: {cause}",
+    "alert.resting.step": "Admins: `moqi doctor` looks for the cause; once it is mended, `/resume` goes on at once.",
     "alert.group": "{problem}\n\nAdmins: `moqi doctor` checks every setting. Each cause is reported once an hour.",
     "alert.working": "Messages arrive, but not as they are meant to:\n{problem}\n\n`moqi doctor` checks all settings; "
     "you are told once an hour of the same cause.",

@@ -128,6 +128,12 @@ TABLE: dict[str, str] = {
     "alert.title": "{platform}需要管理员处理",
     "alert.text": "消息现在发不出去：\n{problem}\n\n处理好之前它们都留着，之后会自动补发。"
     "`moqi doctor` 会检查全部设置；同一个原因一小时只提醒一次。",
+    "alert.resting.draw.title": "画图先停一会儿",
+    "alert.resting.ask.title": "回答先停一会儿",
+    "alert.resting.draw": "连续 {n} 个任务画失败了，{until} 再用一个任务试。排队的都留着，大家会看到要等到什么时候。",
+    "alert.resting.ask": "连续 {n} 个问题没答出来，{until} 再用一个试。排队的都留着，大家会看到要等到什么时候。",
+    "alert.resting.cause": "最后一次的原因：{cause}",
+    "alert.resting.step": "管理员可以运行 `moqi doctor` 查看；修好后发 `/resume` 马上恢复。",
     "alert.group": "{problem}\n\n管理员请运行 `moqi doctor` 查看；同一个原因一小时只提醒一次。",
     "alert.working": "消息照常送达，但有一处不如人意：\n{problem}\n\n"
     "`moqi doctor` 会检查全部设置；同一个原因一小时只提醒一次。",
