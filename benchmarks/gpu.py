@@ -1,4 +1,4 @@
-"""The full-size model with random weights on an NVIDIA GPU: sizes, batches and ways of computing, with stages and memory.
+"""The full-size model with random weights on an NVIDIA GPU: sizes, batches, ways to compute, with stages and memory.
 
 Nothing is downloaded: the configurations are those of Z-Image-Turbo, the tokenizer is the practice model's, and speed
 does not depend on the weights. Our engine's own pass is measured, not the pipeline beside it.
@@ -117,6 +117,9 @@ def full_size(device: str = DEVICE) -> Any:
             vae = vae_class(**VAE).eval()
     finally:
         torch.set_default_dtype(kept)
+    for name, parameter in transformer.named_parameters():
+        if name.endswith("pad_token"):  # made empty: what lay in that memory may be no number
+            torch.nn.init.zeros_(parameter)
     return pipeline_class(
         scheduler=FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, use_dynamic_shifting=False, shift=3.0),
         vae=vae,
@@ -228,7 +231,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.json:
         print(f"{device_name(DEVICE)}; torch {torch.__version__}; {machine()}")
         print(
-            "size batch way                            first  whole  picture   read  drawn decoded  peak GiB  of the floor"
+            "size batch way                            first  whole  picture   read  drawn decoded  peak GiB"
+            "  of the floor"
         )
     with torch.no_grad():
         model = engine(full_size())
