@@ -14,10 +14,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from benchmarks.common import machine
+from inference.errors import ImageError
 from inference.images.learning import Learning
 from inference.images.memory import plan
 from inference.images.model import ModelCard
@@ -239,12 +241,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for way in WAYS:
             try:
                 model._compute(way)
-            except (ImportError, RuntimeError, ValueError) as error:
-                print(f"{way}: {error}")
-                continue
-            for size in sizes:
-                for batch in batches:
+                for size, batch in product(sizes, batches):
                     _show(measure(model, size, batch, options.rounds), as_json=options.json)
+            except (ImageError, ImportError, RuntimeError, ValueError) as error:  # one that does not work here
+                print(f"{way}: {error}")
     return 0
 
 
