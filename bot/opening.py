@@ -38,7 +38,7 @@ def image_choice(settings: Settings) -> Choice:
     return resolve(str(settings.path(wanted.path)), wanted.id) if wanted.path else resolve(None)
 
 
-def image_options(settings: Settings, data: Path) -> LoadOptions:
+def load_options(settings: Settings, data: Path) -> LoadOptions:
     """How model.yaml wants it loaded; what is learned about this machine is kept in the data folder."""
     wanted = settings.model.image
     return LoadOptions(

@@ -28,7 +28,7 @@ from bot.groups import groups
 from bot.inbox import Inbox
 from bot.kb_plan import WikiSource
 from bot.live import Live
-from bot.opening import image_choice, image_options
+from bot.opening import image_choice, load_options
 from bot.platforms.base import Recognising, Reshowing
 from bot.platforms.feishu.wiki import Wiki
 from bot.platforms.inbound import Inlet
@@ -78,7 +78,7 @@ class Services:
         self.feed = ProgressFeed()
         self.web = Feed()
         self.device = open_device(current, environment.data)
-        self.text = open_text_model(settings.model.text.engine)
+        self.text = open_text_model(settings.model.text.options())
         words = Words(settings.interface.language)
         inlet = Inlet(keep=self.keep, take=self.take, act=self.act)
         opened = open_platforms(settings.platforms, db, self.web, words, inlet, self._read_image)
@@ -292,7 +292,7 @@ async def recognised(platform: object, event: ChatEvent) -> ChatEvent:
 
 def open_device(current: Current, data: Path) -> ImageDevice:
     """The image engine that model.yaml asks for; nothing is loaded yet."""
-    return ImageDevice.of(image_choice(current.settings), image_options(current.settings, data))
+    return ImageDevice.of(image_choice(current.settings), load_options(current.settings, data))
 
 
 @asynccontextmanager

@@ -56,12 +56,12 @@ def bench(
 
 
 def _measured(seconds: float | None, quiet: bool) -> tuple[ModelCard, list[Gauged]]:
-    from bot.opening import image_choice, image_options
+    from bot.opening import image_choice, load_options
     from inference.errors import InferenceError
     from inference.images import registry
 
     settings = common.settings()
-    choice, options = image_choice(settings), image_options(settings, common.environment().data)
+    choice, options = image_choice(settings), load_options(settings, common.environment().data)
 
     def budget(card: ModelCard) -> float:
         return seconds or SECONDS[card.device.startswith("cuda")]

@@ -1,4 +1,4 @@
-"""Z-Image-Turbo through diffusers: loads a checkpoint folder and draws. The only engine file that imports diffusers.
+"""Z-Image-Turbo through diffusers: loads a checkpoint folder and draws. See loading.py for the way in.
 
 Not thread-safe: the scheduler inside the pipeline counts steps, so two calls at once corrupt each other. One thread
 owns a model (see inference/device.py). What the choices below rest on was measured; the scars:
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -24,14 +23,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from inference.errors import BadImageRequest, ImageError, ModelUnavailable, OutOfMemory, PromptTooLong
 from inference.images import speed
 from inference.images.check import check_request, clean_prompt
+from inference.images.decoding import image_error, tiled, to_images
 from inference.images.embeddings import Embeddings, count_tokens
 from inference.images.gauge import Gauged, gauge, sides_of
 from inference.images.learning import Learning
+from inference.images.loading import import_engine, load_errors, read, sharing, versions
 from inference.images.memory import lowered
 from inference.images.model import ModelCard, Watch
 from inference.images.passes import AllLeft, Member, Nobody, Pass
@@ -45,8 +44,6 @@ log = logging.getLogger(__name__)
 
 MAX_TOKENS = 512  # chat template included; the pipeline cuts longer prompts at the end without a word
 SMALL_SIDE = 512  # pixels: where pictures are drawn together on any machine
-LATENT = 8  # pixels a side of a cell of the latents
-NO_MEMORY = ("out of memory", "can't allocate memory")  # how MPS and the CPU's allocator say it: plain RuntimeErrors
 
 
 class ZImageModel:
@@ -54,7 +51,7 @@ class ZImageModel:
 
     def __init__(self, pipeline: Any, card: ModelCard, learning: Learning) -> None:
         self.pipeline = pipeline
-        self._redrawing = _sharing(pipeline)
+        self._redrawing = sharing(pipeline)
         self._sketches = Sketches(pipeline.vae)
         self.embeddings = Embeddings(pipeline, MAX_TOKENS)
         self.learning = learning
@@ -86,16 +83,16 @@ class ZImageModel:
         some minutes for trying. Raises ModelUnavailable.
         """
         preflight(path, dtype=dtype).require()
-        _import_engine()
-        with _load_errors(path):
+        import_engine()
+        with load_errors(path):
             place = pick_device(device)
             tried = speed.ways(place, attention, compiling)
-            pipeline = _read(path, dtype)
+            pipeline = read(path, dtype)
             quantise(pipeline, quantization, place, offload)
             plan = put(pipeline, place, offload, memory_fraction, may_group=quantization == "none")
             pipeline.vae.enable_slicing()
             pipeline.set_progress_bar_config(disable=True)
-            key = f"{path.resolve()} {dtype} {quantization}, {device_name(place)}, {_versions()}"
+            key = f"{path.resolve()} {dtype} {quantization}, {device_name(place)}, {versions()}"
             learning = Learning.of(plan, notes, key, held=f"{plan.offload}/{memory_fraction}")
             card = ModelCard(
                 name=name, path=str(path), builtin=builtin, device=place, dtype=dtype, max_pixels=plan.max_pixels
@@ -169,7 +166,7 @@ class ZImageModel:
         size = members[0].request.width, members[0].request.height
         tile = self.learning.tile(*size)
         try:
-            with self._faults(), _tiled(self.pipeline.vae, tile):
+            with self._faults(), tiled(self.pipeline.vae, tile):
                 return self._drawn(members, watch)
         except AllLeft:
             self.pipeline.maybe_free_model_hooks()  # offloaded parts go back, as at the end of a whole call
@@ -191,7 +188,9 @@ class ZImageModel:
     def _drawn(self, members: list[Member], watch: Watch) -> list[tuple[Member, ImageResult]]:
         started = time.perf_counter()
         running = Pass(live=members, watch=watch, sketches=self._sketches)
-        images = _to_images(self._call(members, running), running)
+        pixels = self._call(members, running)
+        running.require_finite(pixels)
+        images = to_images(pixels)
         seconds = time.perf_counter() - started
         return [
             (one, ImageResult(image=image, seed=one.seed, seconds=seconds, batch_size=len(members)))
@@ -238,7 +237,7 @@ class ZImageModel:
             self.pipeline.maybe_free_model_hooks()
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
-            raise _image_error(error) from error
+            raise image_error(error) from error
 
     @contextmanager
     def _compile_faults(self) -> Iterator[None]:
@@ -302,92 +301,3 @@ class ZImageModel:
 
 class _NotCompiled(Exception):
     """Compiled code failed where eager code may work."""
-
-
-def _versions() -> str:
-    """What computes: measured with another version, a figure says nothing."""
-    import diffusers
-    import torch
-
-    return f"torch {torch.__version__}, diffusers {diffusers.__version__}"
-
-
-@contextmanager
-def _tiled(vae: Any, side: int) -> Iterator[None]:
-    """Decode in tiles of `side` pixels; 0 = at once."""
-    if not side:
-        yield
-        return
-    kept = vae.tile_sample_min_size, vae.tile_latent_min_size
-    vae.tile_sample_min_size, vae.tile_latent_min_size = side, side // LATENT
-    vae.enable_tiling()
-    try:
-        yield
-    finally:
-        vae.disable_tiling()
-        vae.tile_sample_min_size, vae.tile_latent_min_size = kept
-
-
-def _import_engine() -> None:
-    """Import torch and diffusers, quietly and without a network. Raises ModelUnavailable."""
-    os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported
-    try:
-        import diffusers
-        import torch  # noqa: F401
-        import transformers
-    except ImportError as error:
-        raise ModelUnavailable(
-            f"Drawing needs {error.name}, which is not installed.", "Install moqi[image]."
-        ) from error
-    for library in (diffusers, transformers):
-        library.utils.logging.set_verbosity_error()
-        library.utils.logging.disable_progress_bar()
-
-
-@contextmanager
-def _load_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, ImportError, MemoryError) as error:
-        raise ModelUnavailable(
-            f"{path} cannot be loaded: {error}", "Run `moqi doctor`, or download it again."
-        ) from error
-
-
-def _read(path: Path, dtype: str) -> Any:
-    import torch
-    from diffusers import ZImagePipeline
-
-    pipeline_class: Any = ZImagePipeline
-    return pipeline_class.from_pretrained(
-        str(path), dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True
-    )
-
-
-def _sharing(pipeline: Any) -> Any:
-    """A pipeline that begins with pictures, made of the parts of one that begins with noise."""
-    from diffusers import ZImageImg2ImgPipeline
-
-    pipeline_class: Any = ZImageImg2ImgPipeline
-    sharing = pipeline_class(**pipeline.components)
-    sharing.set_progress_bar_config(disable=True)
-    return sharing
-
-
-def _to_images(pixels: Any, running: Pass) -> list[Image.Image]:
-    """Pixels from 0 to 1 as RGB pictures. Rounded on the device: a quarter of the bytes travels."""
-    import torch
-
-    running.require_finite(pixels)
-    whole = (pixels.float() * 255).round_().clamp_(0, 255).to(torch.uint8)
-    return [Image.fromarray(array) for array in whole.permute(0, 2, 3, 1).contiguous().cpu().numpy()]
-
-
-def _image_error(error: Exception) -> ImageError:
-    """What an error of torch means to the caller."""
-    import torch
-
-    said = str(error).lower()
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(phrase in said for phrase in NO_MEMORY):
-        return OutOfMemory("The device ran out of memory.", "Fewer pictures at once or a smaller size may fit.")
-    return ImageError(f"The engine failed: {error}", "Try again; if it stays, look at the log.")
