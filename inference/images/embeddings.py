@@ -69,7 +69,7 @@ class Embeddings:
 
     def _length(self, prompt: str, device: str) -> int:
         """To how many tokens the prompt is padded."""
-        if device != "cpu":
+        if not device.startswith("cpu"):  # an offloaded one calls itself cpu:0
             return self._max_tokens
         return min(self._max_tokens, TOKEN_BLOCK * block_of(count_tokens(self._pipeline.tokenizer, prompt)))
 

@@ -22,9 +22,8 @@ TILES = (1024, 512)  # pixels a side; the second changes pictures a little, and 
 class Learning:
     """Belongs to one loaded model, and is used on its thread."""
 
-    def __init__(self, plan: Plan, notebook: Notebook, held: str, cache: Path | None = None) -> None:
+    def __init__(self, plan: Plan, notebook: Notebook, held: str) -> None:
         self.plan = plan
-        self.cache = cache  # the folder of compiled kernels
         self._notebook = notebook
         self._held = held
         self._tiles: dict[int, int] = {}  # by pixels of a picture that ran out, the side of its tiles
@@ -38,7 +37,7 @@ class Learning:
     @classmethod
     def of(cls, plan: Plan, folder: Path | None, key: str, held: str) -> Learning:
         """With what is known in `folder` of the model on this device (`key`), held in memory in this way (`held`)."""
-        return cls(plan, Notebook(folder, key), held, None if folder is None else folder / "compiled")
+        return cls(plan, Notebook(folder, key), held)
 
     def ran_out(self, width: int, height: int, batch: int) -> None:
         """A batch of this many pictures did not fit."""

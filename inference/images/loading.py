@@ -11,9 +11,14 @@ from typing import Any
 from inference.errors import ModelUnavailable
 
 
-def import_engine() -> None:
-    """Import torch and diffusers, quietly and without a network. Raises ModelUnavailable."""
+def import_engine(compiled: Path | None = None) -> None:
+    """Import torch and diffusers, quietly and without a network. Raises ModelUnavailable.
+
+    `compiled`: the folder in which compiled kernels outlive this process; an operator's own choice comes first.
+    """
     os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported
+    if compiled is not None:  # before the import, which puts a folder of its own there
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(compiled))
     try:
         import diffusers
         import torch  # noqa: F401

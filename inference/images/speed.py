@@ -7,10 +7,8 @@ for larger batches, where the whole model would need one for each size and lengt
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from inference.errors import ModelUnavailable
@@ -55,20 +53,18 @@ def fastest(seconds: Mapping[Way, float]) -> Way:
     return best
 
 
-def apply(transformer: Any, way: Way, cache: Path | None = None, backend: str = "inductor") -> None:
-    """Make the transformer compute this way from the next call on. Raises ValueError, RuntimeError, ImportError.
+def apply(transformer: Any, way: Way, backend: str = "inductor") -> None:
+    """Make the transformer compute this way from the next call on; `backend` is torch.compile's.
 
-    `cache`: the folder in which compiled kernels outlive this process. `backend` is torch.compile's.
+    Raises ValueError, RuntimeError, ImportError.
     """
     eager(transformer)
     # By name even when it is the default: diffusers keeps the last one that was set for the whole process.
     transformer.set_attention_backend(way.attention)
     if not way.compiled:
         return
-    import torch
+    import torch._dynamo
 
-    if cache is not None:
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache))
     torch._dynamo.config.recompile_limit = GRAPHS
     transformer.compile_repeated_blocks(fullgraph=True, backend=backend)
 

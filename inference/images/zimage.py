@@ -83,7 +83,7 @@ class ZImageModel:
         some minutes for trying. Raises ModelUnavailable.
         """
         preflight(path, dtype=dtype).require()
-        import_engine()
+        import_engine(None if notes is None else notes / "compiled")
         with load_errors(path):
             place = pick_device(device)
             tried = speed.ways(place, attention, compiling)
@@ -253,7 +253,7 @@ class ZImageModel:
             raise _NotCompiled from error
 
     def _compute(self, way: speed.Way) -> None:
-        speed.apply(self.pipeline.transformer, way, self.learning.cache)
+        speed.apply(self.pipeline.transformer, way)
         self.way = way
 
     def _choose(self, tried: Sequence[speed.Way], wanted: str) -> None:

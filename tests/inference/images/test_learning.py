@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -143,8 +144,10 @@ def test_a_small_memory_is_said_on_the_card_from_the_beginning(model: ZImageMode
     assert learning.batches.max_batch(768, 768) == 1, "two would be worth it, but do not fit"
 
 
-def test_eight_bits_halve_the_transformer_and_still_draw() -> None:
-    model = ZImageModel.load(BUILTIN, name="small", builtin=True, device="cpu", quantization="fp8")
+def test_eight_bits_halve_the_transformer_and_still_draw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    model = ZImageModel.load(BUILTIN, name="small", builtin=True, device="cpu", quantization="fp8", notes=tmp_path)
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / "compiled"), "compiled anew at each start"
     plain = model.learning.plan.need
     assert {str(one.dtype) for one in model.pipeline.transformer.layers.parameters()} >= {"torch.float8_e4m3fn"}
     assert plain.transformer < 0.6 * sum(2 * one.numel() for one in model.pipeline.transformer.parameters())
