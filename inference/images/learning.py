@@ -59,9 +59,18 @@ class Learning:
         return False
 
     def chosen(self, wanted: str) -> tuple[Way, ...]:
-        """The way that was found fastest for these settings; empty when none was tried yet."""
+        """The way that was found fastest for these settings; empty when there is none, or it ended the process."""
         notes = self._notebook.notes
-        return (Way(attention=notes.attention, compiled=notes.compiled),) if notes.wanted == wanted else ()
+        way = Way(attention=notes.attention, compiled=notes.compiled)
+        return (way,) if notes.wanted == wanted and notes.trying != str(way) else ()
+
+    def safe(self, tried: tuple[Way, ...]) -> tuple[Way, ...]:
+        """Those of several ways that did not end the process when they were tried; the simplest always stays."""
+        return tuple(way for place, way in enumerate(tried) if not place or str(way) != self._notebook.notes.trying)
+
+    def trying(self, way: Way | None) -> None:
+        """Write down what is about to be tried, None afterwards: a fault of the device may end the process."""
+        self._notebook.write(replace(self._notebook.notes, trying="" if way is None else str(way)))
 
     def choose(self, wanted: str, way: Way) -> None:
         """Keep which way was found fastest."""

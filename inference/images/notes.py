@@ -28,6 +28,7 @@ class Notes:
     wanted: str = ""  # the settings for which `attention` and `compiled` were found best
     attention: str = ""
     compiled: bool = False
+    trying: str = ""  # a way that was being tried when the process ended: it may have been the reason
     held: str = ""  # the way of holding it in memory for which `learned` holds
     learned: tuple[tuple[int, int], ...] = ()  # see BatchLimit; sizes in pixels
     seconds: tuple[tuple[int, int, float], ...] = ()  # (pixels, batch, seconds per picture) that `moqi bench` measured
@@ -82,6 +83,7 @@ def _parsed(entry: Any) -> Notes:
             wanted=str(entry["wanted"]),
             attention=str(entry["attention"]),
             compiled=entry["compiled"] is True,
+            trying=str(entry["trying"]),
             held=str(entry["held"]),
             learned=tuple((int(size), max(1, int(most))) for size, most in entry["learned"]),
             seconds=tuple((int(size), int(batch), float(each)) for size, batch, each in entry["seconds"]),

@@ -28,11 +28,8 @@ def pick_device(wanted: str) -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def quantise(pipeline: Any, quantization: str, device: str, offload: str) -> None:
-    """Keep the transformer's weights in 8 bits, each layer widened while it computes: half the memory, not faster.
-
-    The only way that needs no further package and nothing but the checkpoint. Raises ModelUnavailable.
-    """
+def require_quantization(quantization: str, device: str, offload: str) -> None:
+    """Raise ModelUnavailable for what cannot be, before anything is loaded."""
     if quantization == "none":
         return
     if quantization not in QUANTIZATIONS:
@@ -43,6 +40,15 @@ def quantise(pipeline: Any, quantization: str, device: str, offload: str) -> Non
     if offload == "group":
         problem = "image.quantization fp8 does not go with image.offload group: both replace the layers' weights."
         raise ModelUnavailable(problem, "Set image.offload to model or auto.")
+
+
+def quantise(pipeline: Any, quantization: str) -> None:
+    """With fp8 keep the transformer's weights in 8 bits, each layer widened while it computes: half the memory.
+
+    Not faster, and the only way that needs no further package and nothing but the checkpoint.
+    """
+    if quantization == "none":
+        return
     import torch
 
     transformer = pipeline.transformer

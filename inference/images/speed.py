@@ -30,14 +30,15 @@ class Way:
         return f"{self.attention}, {'compiled' if self.compiled else 'eager'}"
 
 
-def ways(device: str, attention: str, compiling: bool | str) -> tuple[Way, ...]:
-    """What is to be tried, the simplest first. `attention` empty and `compiling` "auto" leave the choice open.
-
-    Raises ModelUnavailable for a backend that would fetch code.
-    """
+def require_local(attention: str) -> None:
+    """Raise ModelUnavailable for a backend that would fetch code."""
     if attention.endswith("_hub"):
         step = "Leave image.attention empty: the fastest backend that is installed is then found by trying."
         raise ModelUnavailable(f"image.attention {attention} downloads code when it is first used.", step)
+
+
+def ways(device: str, attention: str, compiling: bool | str) -> tuple[Way, ...]:
+    """What is to be tried, the simplest first. `attention` empty and `compiling` "auto" leave the choice open."""
     on_gpu = device.startswith("cuda")
     backends = (attention,) if attention else TRIED if on_gpu else (NATIVE,)
     chosen = ((False, True) if on_gpu else (False,)) if compiling == "auto" else (bool(compiling),)

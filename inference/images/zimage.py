@@ -34,7 +34,7 @@ from inference.images.loading import import_engine, load_errors, read, sharing, 
 from inference.images.memory import lowered
 from inference.images.model import ModelCard, Watch
 from inference.images.passes import AllLeft, Member, Nobody, Pass
-from inference.images.placement import device_name, pick_device, put, quantise
+from inference.images.placement import device_name, pick_device, put, quantise, require_quantization
 from inference.images.preflight import preflight
 from inference.images.sketch import Sketches
 from inference.requests import ImageRequest
@@ -86,10 +86,14 @@ class ZImageModel:
         import_engine(None if notes is None else notes / "compiled")
         with load_errors(path):
             place = pick_device(device)
-            tried = speed.ways(place, attention, compiling)
+            require_quantization(quantization, place, offload)
+            speed.require_local(attention)
             pipeline = read(path, dtype)
-            quantise(pipeline, quantization, place, offload)
+            quantise(pipeline, quantization)
             plan = put(pipeline, place, offload, memory_fraction, may_group=quantization == "none")
+            if compiling == "auto" and (plan.offload == "group" or quantization != "none"):
+                compiling = False  # both put their own code around the blocks
+            tried = speed.ways(place, attention, compiling)
             pipeline.vae.enable_slicing()
             pipeline.set_progress_bar_config(disable=True)
             key = f"{path.resolve()} {dtype} {quantization}, {device_name(place)}, {versions()}"
@@ -256,18 +260,20 @@ class ZImageModel:
         speed.apply(self.pipeline.transformer, way)
         self.way = way
 
-    def _choose(self, tried: Sequence[speed.Way], wanted: str) -> None:
+    def _choose(self, tried: tuple[speed.Way, ...], wanted: str) -> None:
         """Compute in the fastest of the ways; which one that is, is measured once and kept."""
         if len(tried) > 1:
-            tried = self.learning.chosen(wanted) or tried
+            tried = self.learning.chosen(wanted) or self.learning.safe(tried)
         if tried == (self.way,):
             return
         found: dict[speed.Way, float] = {}
         for way in tried:
+            self.learning.trying(way)
             try:
                 found |= self._timed(way)
             except (ImageError, RuntimeError, ValueError, ImportError) as error:  # one that does not work here
                 log.warning("%s does not work here: %s", way, error, extra={"action": "way-failed"})
+        self.learning.trying(None)
         best = speed.fastest(found) if found else speed.Way(attention=tried[0].attention)
         if best != self.way:
             self._compute(best)

@@ -17,8 +17,9 @@ from inference.images.gauge import gauge
 from inference.images.learning import Learning
 from inference.images.memory import plan
 from inference.images.passes import Nobody
-from inference.images.placement import quantise
+from inference.images.placement import require_quantization
 from inference.images.registry import BUILTIN
+from inference.images.speed import ways
 from inference.images.zimage import ZImageModel
 from inference.requests import ImageRequest
 
@@ -160,7 +161,21 @@ def test_eight_bits_halve_the_transformer_and_still_draw(tmp_path: Path, monkeyp
     ("way", "device", "offload", "says"),
     [("int3", "cpu", "none", "int3"), ("fp8", "mps", "none", "Apple"), ("fp8", "cuda:0", "group", "group")],
 )
-def test_eight_bits_that_cannot_be_say_so(model: ZImageModel, way: str, device: str, offload: str, says: str) -> None:
+def test_eight_bits_that_cannot_be_say_so(way: str, device: str, offload: str, says: str) -> None:
     with pytest.raises(ModelUnavailable, match=says) as refused:
-        quantise(model.pipeline, way, device, offload)
+        require_quantization(way, device, offload)
     assert refused.value.next_step
+
+
+def test_a_way_that_ended_the_process_is_not_tried_again(model: ZImageModel, tmp_path: Path) -> None:
+    tried = ways("cuda:0", "", "auto")
+    model.learning.trying(tried[2])  # and then a fault of the device
+    again = Learning.of(model.learning.plan, tmp_path, "this model", held="none")
+    assert again.safe(tried) == (*tried[:2], tried[3])
+    again.choose("auto", tried[2])
+    assert again.chosen("auto") == (), "nor when it was the best once"
+    again.trying(tried[0])
+    assert again.chosen("auto") == (tried[2],)
+    assert again.safe(tried) == tried, "something must be left"
+    again.trying(None)
+    assert Learning.of(model.learning.plan, tmp_path, "this model", held="none").safe(tried) == tried

@@ -13,6 +13,7 @@ KNOWN = Notes(
     wanted="auto/auto",
     attention="_native_cudnn",
     compiled=True,
+    trying="native, compiled",
     held="none/0.6",
     learned=((1024, 2),),
     seconds=((4096, 1, 0.2), (4096, 2, 0.1)),

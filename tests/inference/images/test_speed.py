@@ -10,6 +10,7 @@ import torch
 
 from inference.errors import ModelUnavailable
 from inference.images.passes import Nobody
+from inference.images.registry import BUILTIN
 from inference.images.speed import Way, apply, eager, fastest, ways
 from inference.images.zimage import ZImageModel
 from inference.requests import ImageRequest
@@ -35,7 +36,7 @@ def test_what_is_tried(device: str, attention: str, compiling: bool | str, tried
 
 def test_a_backend_that_downloads_is_refused() -> None:
     with pytest.raises(ModelUnavailable, match="downloads code") as refused:
-        ways("cuda:0", "_flash_3_hub", False)
+        ZImageModel.load(BUILTIN, name="builtin", builtin=True, device="cpu", attention="_flash_3_hub")
     assert "empty" in refused.value.next_step
 
 
