@@ -18,6 +18,7 @@ PARTS = (
     "wecom",
     "picture",
     "studio",
+    "labels",
     "queueing",
     "depth",
     "fairness",

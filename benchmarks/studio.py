@@ -2,7 +2,7 @@
 
 Against it, in turns, stands a loop of bare `pipe(...)` calls in the same process: the same pictures from the same
 checkpoint, the practice model, on one compute thread each. Ours writes rows, ledger, audit and PNG files besides. Then:
-how soon a cancelled picture frees the engine, how late the event loop is meanwhile, what files and labels cost.
+how soon a cancelled picture frees the engine, and how late the event loop is meanwhile. What files cost says `labels`.
 """
 
 from __future__ import annotations
@@ -25,11 +25,10 @@ from sqlalchemy import Connection
 from benchmarks.common import Figure, figure, part, percentile
 from benchmarks.queueing import PARAMS, POLICY, person, submission
 from inference.device import ImageDevice
-from inference.images import batching, finish
+from inference.images import batching
 from inference.images.gauge import gauge
 from inference.images.registry import BUILTIN, LoadOptions, expected_card, load, resolve
 from inference.requests import ImageRequest
-from inference.results import ImageResult
 from scheduler import queue
 from scheduler.progress import ProgressFeed
 from scheduler.runners.draw import DrawRunner
@@ -78,7 +77,7 @@ async def _measure(folder: Path, quick: bool) -> list[Figure]:
             figures += await _pace(studio, side, goal, rounds, each)
         figures += await _cancelling(studio, 3 if quick else 12)
         figures += await _lateness(studio, 2 if quick else 16)
-    return [*figures, *_files(1 if quick else 5)]
+    return figures
 
 
 class Studio:
@@ -258,46 +257,6 @@ async def _lateness(studio: Studio, each: int) -> list[Figure]:
         figure("event loop late while drawing: p50", [percentile(busy, 50)], "ms"),
         figure("event loop late while drawing: p99", [percentile(busy, 99)], "ms", at_most=15),
     ]
-
-
-def _files(rounds: int) -> list[Figure]:
-    """CPU milliseconds at 1024² of each file that is made of a picture, and of its label."""
-    image = _photograph(1024)
-    result = ImageResult(image=image, seed=1, seconds=1.0, batch_size=1)
-
-    def master(label: bool) -> bytes:
-        return finish.finish(result, job="1-1", model="practice", steps=8, label=label).data
-
-    data = master(label=True)
-
-    def plainly(form: str, **options: Any) -> Callable[[], object]:
-        return lambda: image.save(io.BytesIO(), form, **options)
-
-    costs: dict[str, Callable[[], object]] = {
-        "PNG master with its label": lambda: master(label=True),
-        "PNG master without": lambda: master(label=False),
-        "PNG as Pillow makes it": plainly("PNG"),
-        "JPEG for a chat, label carried over": lambda: finish.to_chat_jpeg(data, 10**7),
-        "JPEG q92 alone": plainly("JPEG", quality=92),
-        "WebP thumbnail, label carried over": lambda: finish.thumbnail(data),
-        "WebP lossless, fastest": plainly("WEBP", lossless=True, method=0, quality=0),
-    }
-    return [figure(f"1024²: {what}", [_cpu(make) for _ in range(rounds)], "ms") for what, make in costs.items()]
-
-
-def _cpu(make: Callable[[], object]) -> float:
-    began = time.process_time()
-    make()
-    return 1000 * (time.process_time() - began)
-
-
-def _photograph(side: int) -> Any:
-    """Smooth shapes with noise, as photographs have."""
-    from PIL import Image, ImageChops
-
-    smooth = Image.effect_mandelbrot((side, side), (-2, -1.5, 1, 1.5), 60).convert("RGB")
-    noise = Image.effect_noise((side, side), 8).convert("RGB")
-    return ImageChops.overlay(smooth, noise)
 
 
 def _request(side: int, seed: int) -> ImageRequest:

@@ -9,8 +9,11 @@ from pathlib import Path
 
 from bot.settings import Environment, Settings
 from inference.images.registry import Choice, LoadOptions, resolve
+from storage import models
 from storage.database import Database, located
 from storage.migrations import migrate
+from storage.models import Chosen
+from storage.records import Kind
 
 
 def migrated(environment: Environment) -> str:
@@ -30,6 +33,15 @@ async def open_database(environment: Environment) -> AsyncIterator[Database]:
         yield db
     finally:
         await asyncio.to_thread(db.close)
+
+
+def chosen_model(environment: Environment) -> Chosen:
+    """Which model an admin chose; nothing is made or changed. Raises StorageError."""
+    url = located(environment.database_url, environment.data)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        return Chosen()
+    with Database.open(url.render_as_string(hide_password=False)) as db:
+        return db.read_sync(models.chosen, Kind.DRAW)
 
 
 def image_choice(settings: Settings) -> Choice:

@@ -28,6 +28,7 @@ EXPECTED = {
         "long connection, 20 messages a second: first answer, p50",
         "40 messages with 2 cuts: lost",
     ],
+    "labels": ["64x64 mark alone", "64x64 shown copy of a master: read, mark, PNG"],
     "picture": ["overhead: p50", "bare pipe(...)"],
     "studio": [
         "64²: Moqi / the bare loop, round by round",

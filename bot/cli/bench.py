@@ -56,12 +56,17 @@ def bench(
 
 
 def _measured(seconds: float | None, quiet: bool) -> tuple[ModelCard, list[Gauged]]:
-    from bot.opening import image_choice, load_options
+    from bot.models import Shelf, UnknownModel
+    from bot.opening import chosen_model, load_options
     from inference.errors import InferenceError
     from inference.images import registry
 
-    settings = common.settings()
-    choice, options = image_choice(settings), load_options(settings, common.environment().data)
+    settings, environment = common.settings(), common.environment()
+    try:
+        choice = Shelf(settings, environment.data).choice(chosen_model(environment).name)
+    except UnknownModel as error:
+        raise Failed(f"{error} `moqi models use` takes another.", Exit.UNAVAILABLE) from error
+    options = load_options(settings, environment.data)
 
     def budget(card: ModelCard) -> float:
         return seconds or SECONDS[card.device.startswith("cuda")]
