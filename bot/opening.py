@@ -59,6 +59,7 @@ def load_options(settings: Settings, data: Path) -> LoadOptions:
         compiling=wanted.compile,
         offload=wanted.offload,
         quantization=wanted.quantization,
+        guidance=wanted.guidance,
         memory_fraction=wanted.memory_fraction,
         notes=data / "engine",
     )

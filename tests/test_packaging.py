@@ -29,6 +29,7 @@ PLACES = {
     "accelerate": ["inference/images/"],
     "apscheduler": ["scheduler/clock.py"],
     "diffusers": ["inference/images/loading.py", "inference/images/builtin/"],
+    "huggingface_hub": ["inference/images/store/hub.py"],
     "lark_oapi": ["bot/platforms/feishu/"],
     "mammoth": ["inference/grounding/"],
     "opencc": ["inference/grounding/"],
@@ -63,6 +64,7 @@ PLACES = {
     "wechatpy": ["bot/platforms/wecom/"],
 }
 LAZY = [
+    "huggingface_hub",
     "torch",
     "diffusers",
     "transformers",

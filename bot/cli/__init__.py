@@ -23,6 +23,7 @@ from bot.cli import (
     people,
     reservations,
     serve,
+    templates,
     upkeep,
     work,
 )
@@ -49,6 +50,7 @@ def build() -> typer.Typer:
         knowledge,
         models,
         bench,
+        templates,
         jobs,
         reservations,
         people,

@@ -33,6 +33,7 @@ class ModelCard:
     multiple: int = 16  # sides must be multiples of this
     max_pixels: int = 2048 * 2048  # follows the memory there is, and falls when one picture of this size runs out
     guidance: bool = False  # whether cfg > 0 and negative prompts do anything
+    default_cfg: float = 0.0
     adapters: tuple[str, ...] = ()
     #: How many pictures may share a pass. Of the machine, not of the model: two cards are equal without it.
     batches: BatchLimit = field(default=BatchLimit(), compare=False)

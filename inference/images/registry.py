@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from inference.images.guidance import Wanted, described
 from inference.images.model import ModelCard
 
 if TYPE_CHECKING:  # for their names only: the one brings diffusers
@@ -39,6 +40,7 @@ class LoadOptions:
     quantization: str = "none"  # none | fp8
     memory_fraction: float | None = None  # share of the GPU's memory, 0 to 1
     notes: Path | None = None  # folder for what is learned about this machine; None = learned anew at each start
+    guidance: Wanted = "auto"  # whether the checkpoint takes it; auto = as its folder says
 
 
 def resolve(settings_path: str | None, name: str = "") -> Choice:
@@ -74,9 +76,10 @@ def _shape(path: Path) -> dict[str, object]:
 
 def expected_card(choice: Choice, options: LoadOptions) -> ModelCard:
     """What the model will offer, known before it is loaded: enough to check sizes and prices."""
-    return ModelCard(
+    card = ModelCard(
         name=choice.name, path=str(choice.path), builtin=choice.builtin, device=options.device, dtype=options.dtype
     )
+    return described(card, options.guidance)
 
 
 def measure(
@@ -101,7 +104,7 @@ def load(choice: Choice, options: LoadOptions) -> ZImageModel:
     """Load the model: seconds to minutes, on the thread that will use it. Raises ModelUnavailable."""
     from inference.images.zimage import ZImageModel
 
-    return ZImageModel.load(
+    model = ZImageModel.load(
         choice.path,
         name=choice.name,
         builtin=choice.builtin,
@@ -114,3 +117,5 @@ def load(choice: Choice, options: LoadOptions) -> ZImageModel:
         memory_fraction=options.memory_fraction,
         notes=options.notes,
     )
+    model.card = described(model.card, options.guidance)
+    return model
