@@ -12,6 +12,7 @@ import typer
 from bot.cli import (
     admin,
     bans,
+    bench,
     config,
     doctor,
     feishu,
@@ -48,6 +49,7 @@ def build() -> typer.Typer:
         work,
         knowledge,
         models,
+        bench,
         templates,
         jobs,
         reservations,
