@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from bot import moderation
 from bot.commands import Draw
 from bot.context import House
 from bot.groups import TO
@@ -26,6 +27,10 @@ MAX_SEED = 2**32
 
 #: The parameter in which a job carries the reservation that ordered it.
 BOOKED = "booked"
+#: Parameters that only those orders carry that asked for them: style adapters, and that nobody else finds them.
+ADAPTERS, PRIVATE = "adapters", "private"
+#: The parameter in which a job carries the rules whose words have its pictures held, by name.
+HELD_BY = "review"
 #: What only a booked job carries: a later one that goes back to it does not.
 OF_BOOKING = frozenset({BOOKED, TO, queue.COPIES})
 
@@ -56,13 +61,14 @@ def submission(
         cfg=params["cfg"],
         negative=params["negative"],
         strength=params.get("strength"),
+        adapters=adapters(params),
     )
     return Submission(
         key=key,
         kind=Kind.DRAW,
         user=user,
         origin=origin,
-        params=params,
+        params=_watched(house, params),
         cost=pricing.price(request.width, request.height, request.passes, params["count"], house.card),
         work=work(params),
         batch_key=batching.batch_key(request, batching.estimated_block(request.prompt)),
@@ -72,6 +78,13 @@ def submission(
         not_after=not_after,
         card=_card(house, origin, priority),
     )
+
+
+def _watched(house: House, params: dict[str, Any]) -> dict[str, Any]:
+    """The same with the rules that want its pictures looked at, as the rules are now."""
+    kept = {name: value for name, value in params.items() if name != HELD_BY}
+    rules = moderation.holding(house.screen, str(params["prompt"]))
+    return {**kept, HELD_BY: rules} if rules else kept
 
 
 def _card(house: House, origin: Origin, priority: int) -> Callable[[Connection, Job, Place], dict[str, Any]] | None:
@@ -91,6 +104,11 @@ def beyond(house: House, params: dict[str, Any]) -> Refusal | None:
         return None
     nearest = "x".join(map(str, size.nearest(width, height)))
     return Refusal(code="size_limit", detail={"size": f"{width}x{height}", "nearest": nearest})
+
+
+def adapters(params: dict[str, Any]) -> tuple[tuple[str, float], ...]:
+    """The style adapters of an order and their weights."""
+    return tuple((str(name), float(weight)) for name, weight in params.get(ADAPTERS, ()))
 
 
 def work(params: dict[str, Any]) -> float:
@@ -118,7 +136,12 @@ def first_card(house: House, conn: Connection, job: Job, place: Place) -> dict[s
 
 def later_params(command: Draw) -> dict[str, Any]:
     """An order's parameters as they were written: a seed that nobody named is chosen when it is drawn."""
-    return {
+    asked: dict[str, Any] = {}
+    if command.adapters:
+        asked[ADAPTERS] = [list(one) for one in command.adapters]
+    if command.private:
+        asked[PRIVATE] = True
+    return asked | {
         "prompt": command.prompt,
         "width": command.width,
         "height": command.height,

@@ -32,6 +32,8 @@ class Draw:
     source: From | None = None
     strength: float | None = None  # how much of the source is drawn anew; None = as usual
     sized: bool = True  # False: the size is the source's, as near as is allowed
+    adapters: tuple[tuple[str, float], ...] = ()  # name and weight, in the order they were written
+    private: bool = False  # nobody else finds it, and its files do not say how it was made
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,6 +102,8 @@ class Redo:
     cfg: float | None = None
     negative: str | None = None
     strength: float | None = None
+    adapters: tuple[tuple[str, float], ...] | None = None
+    private: bool = False  # from now on; what was private stays so
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,6 +112,7 @@ class ShowForm:
 
     job: int
     open: bool
+    review: int = 0  # of which it is the card; 0 = of the picture itself
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -276,6 +281,29 @@ class Resume:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ReviewList:
+    """List the pictures that wait for a reviewer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decide:
+    """Let a job's held pictures go, or reject them."""
+
+    job: int
+    approve: bool
+    reason: str = ""  # of a rejection: never empty
+    review: int = 0  # the one that is meant; 0 = the open one
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Appeal:
+    """Have a rejection looked at again."""
+
+    job: int
+    plea: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class KbAdd:
     """Put the file that the message answers into the knowledge base."""
 
@@ -292,6 +320,18 @@ class KbRemove:
     """Take a document out of the knowledge base."""
 
     name: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelList:
+    """List the models that can draw."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelUse:
+    """Draw with another model from now on."""
+
+    name: str  # as it was written
 
 
 Command = (
@@ -321,9 +361,14 @@ Command = (
     | Unban
     | Pause
     | Resume
+    | ReviewList
+    | Decide
+    | Appeal
     | KbAdd
     | KbList
     | KbRemove
+    | ModelList
+    | ModelUse
 )
 
 

@@ -24,6 +24,8 @@ from bot.commands import (
     KbAdd,
     KbList,
     KbRemove,
+    ModelList,
+    ModelUse,
     New,
     OnReservation,
     Pause,
@@ -187,6 +189,14 @@ def test_orders_that_begin_with_a_picture(text: str, meant: object) -> None:
         ("/kb list", KbList()),
         ("/知识库", KbList()),
         ("/知识库列表", KbList()),
+        ("/model", ModelList()),
+        ("/model list", ModelList()),
+        ("/模型列表", ModelList()),
+        ("/模型", ModelList()),
+        ("/model use default", ModelUse(name="default")),
+        ("/MODEL USE Tongyi-MAI/Z-Image-Turbo", ModelUse(name="Tongyi-MAI/Z-Image-Turbo")),
+        ("/模型 换成 素描", ModelUse(name="素描")),
+        ("/模型用素描", ModelUse(name="素描")),
         ("/kb add", KbAdd()),
         ("/KB ADD 员工 手册.md", KbAdd(name="员工 手册.md")),
         ("/知识库 添加", KbAdd()),
@@ -527,18 +537,20 @@ WRONG: list[tuple[str, str, dict[str, str]]] = [
     ("/额渡", "typo", {"near": "/quota"}),
     ("/取肖 3", "typo", {"near": "/cancel"}),
     ("/imagine a cat", "typo", {"near": "/draw", "corrected": "/draw a cat"}),
-    ("/re", "ambiguous", {"near": "/reserve /redo /resume"}),
+    ("/re", "ambiguous", {"near": "/reserve /redo /review /resume"}),
     ("/etc/passwd", "unknown_command", {"given": "/etc"}),
     ("/🐱", "unknown_command", {}),
     ("/17", "unknown_command", {}),
     ("/template list", "later_command", {}),
     ("/图库 猫", "later_command", {}),
-    ("/review list", "later_command", {}),
+    ("/review foo", "review_form", {"given": "foo"}),
     ("/ban", "ban_form", {}),
     ("/ban x 99999天", "ban_span", {"given": "99999天"}),
     ("/pause tomorrow", "pause_form", {"given": "tomorrow"}),
     ("/resume now", "resume_form", {}),
-    ("/model", "later_command", {}),
+    ("/model sketch", "model_form", {"given": "sketch"}),
+    ("/model use", "model_name", {}),
+    ("/model list all", "takes_nothing", {"given": "all"}),
     ("/kb foo", "kb_form", {"given": "foo"}),
     ("/kb remove", "kb_name", {}),
     ("/kb list all", "takes_nothing", {"given": "all"}),
@@ -577,8 +589,9 @@ WRONG: list[tuple[str, str, dict[str, str]]] = [
     ("/cancel r12 r13", "one_job", {"given": "r13"}),
     ("/cancel r0", "bad_job", {}),
     ("/draw 猫 --template x", "later_flag", {"flag": "--template"}),
-    ("/draw 猫 --lora x:1", "later_flag", {"flag": "--lora"}),
-    ("/draw 猫 --private", "later_flag", {"flag": "--private"}),
+    ("/draw 猫 --lora x:1", "no_adapters", {"given": "x"}),
+    ("/draw 猫 --lora", "missing_value", {"flag": "--lora"}),
+    ("/draw 猫 --private --private", "repeated_flag", {"flag": "--private"}),
     ("/ask 年假 --kb hr", "later_flag", {"flag": "--kb"}),
     ("/draw", "empty_prompt", {}),
     ("/画", "empty_prompt", {}),
@@ -718,6 +731,53 @@ def test_an_error_names_its_command_for_help() -> None:
 )
 def test_when_granted_units_lapse(until: Until, last: date | None) -> None:
     assert until.after(date(2026, 11, 21)) == last
+
+
+STYLED = replace(RULES, adapters=(("手绘线条", 0.8), ("Ink", 1.0)))
+
+
+@pytest.mark.parametrize(
+    ("written", "adapters"),
+    [
+        ("手绘线条", (("手绘线条", 0.8),)),
+        ("ink", (("Ink", 1.0),)),
+        ("INK:.5", (("Ink", 0.5),)),
+        ("ink：0.5", (("Ink", 0.5),)),
+        ("ink:-0", (("Ink", 0.0),)),
+        ("ink:1.2,手绘线条:0.3", (("Ink", 1.2), ("手绘线条", 0.3))),
+        ("ink+手绘线条", (("Ink", 1.0), ("手绘线条", 0.8))),
+        ("none", ()),
+    ],
+)
+def test_style_adapters(written: str, adapters: tuple[tuple[str, float], ...]) -> None:
+    plain = parse("/draw 猫 在睡觉", STYLED)
+    assert isinstance(plain, Draw)
+    assert parse(f"/draw 猫 --lora {written} 在睡觉", STYLED) == replace(plain, adapters=adapters)
+    assert parse(f"/redo 17 --lora {written}", STYLED) == Redo(job=17, adapters=adapters)
+
+
+@pytest.mark.parametrize(
+    ("written", "code", "values"),
+    [
+        ("inc", "unknown_adapter", {"given": "inc", "near": "--lora Ink", "names": "手绘线条 / Ink"}),
+        ("油画", "unknown_adapter", {"near": ""}),
+        ("ink,INK:2", "adapter_twice", {}),
+        ("ink:x", "not_a_number", {"given": "x", "low": "-4", "high": "4"}),
+        ("ink:9", "out_of_range", {"nearest": "4"}),
+    ],
+)
+def test_what_is_wrong_with_style_adapters(written: str, code: str, values: dict[str, str]) -> None:
+    error = parse(f"/draw 猫 --lora {written}", STYLED)
+    assert isinstance(error, UsageError)
+    assert error.code == code
+    assert values.items() <= error.values.items()
+
+
+def test_a_private_order() -> None:
+    plain = parse("/draw 猫", RULES)
+    assert isinstance(plain, Draw)
+    assert parse("/draw --private 猫", RULES) == replace(plain, private=True)
+    assert parse("/redo 17 --private", RULES) == Redo(job=17, private=True)
 
 
 @pytest.mark.parametrize(
