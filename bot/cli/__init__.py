@@ -24,6 +24,7 @@ from bot.cli import (
     people,
     reservations,
     serve,
+    templates,
     upkeep,
     work,
 )
@@ -49,6 +50,7 @@ def build() -> typer.Typer:
         work,
         knowledge,
         models,
+        templates,
         jobs,
         reservations,
         people,

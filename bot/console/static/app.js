@@ -15,7 +15,7 @@ let offline = null; // timer or true once the banner is shown
 
 const lightbox = new Lightbox();
 const log = new Log({ press, enlarge: (list, index) => lightbox.open(list, index), retry: write });
-const composer = new Composer((text, picture) => write(newId(), text, picture), () => log.written, attach);
+const composer = new Composer((text, picture) => write(newId(), text, picture), () => log.written, attach, templates);
 const stream = new Stream({
   ready: resume,
   lost,
@@ -118,6 +118,16 @@ async function enter(who) {
   stream.open();
   composer.focus();
   composer.commands = await api.commands();
+}
+
+/** The prompt templates of whoever writes; none where they cannot be had. */
+async function templates() {
+  try {
+    return await api.templates();
+  } catch (error) {
+    refused(error);
+    return [];
+  }
 }
 
 function leave() {
