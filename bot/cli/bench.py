@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,6 +37,8 @@ def bench(
     from storage.database import data_lock
     from storage.errors import Locked, StorageError
 
+    if os.getloadavg()[0] > (os.cpu_count() or 1):
+        print("this machine is busy: measure again when it is not, or chance decides", file=sys.stderr)
     try:
         with data_lock(common.environment().data):
             card, found = _measured(seconds, as_json)
