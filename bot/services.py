@@ -36,6 +36,7 @@ from bot.platforms.web.feed import Feed
 from bot.render import Renderer
 from bot.replies import Words
 from bot.reshow import reshow
+from bot.retention import Keeper
 from bot.settings import Environment
 from bot.settings.rules import rules
 from inference.device import DeviceState, ImageDevice
@@ -56,6 +57,8 @@ from storage.errors import StorageError
 from storage.faults import point
 from storage.files import Files
 from storage.records import Identity, InboxEntry, Kind, Occurrence, utcnow
+from storage.retention import NOTHING
+from storage.thumbnails import Thumbnails
 
 log = logging.getLogger("moqi")
 
@@ -75,6 +78,7 @@ class Services:
         self.db = db
         self.started_at = utcnow()
         self.files = Files(environment.data / "files")
+        self.thumbnails = Thumbnails(environment.data / "thumbnails")
         self.feed = ProgressFeed()
         self.web = Feed()
         self.device = open_device(current)
@@ -248,6 +252,7 @@ class Services:
             "let old work rise": (10.0, self._rise),
             "drop old proposals": (60.0, lambda: self.db.run(reservations.lapse, utcnow())),
             "read changed settings": (5.0, self.current.reload),
+            "remove old pictures": (3600.0, self._tidy),
             "sweep half-written files": (3600.0, lambda: asyncio.to_thread(self.files.sweep, timedelta(hours=1))),
         }
 
@@ -268,6 +273,13 @@ class Services:
     async def _join_people(self) -> None:
         if await self.db.read(joining.pending):
             await self.db.run(joining.settle, self.current.settings.policy.queue().timezone, utcnow())
+
+    async def _tidy(self) -> None:
+        days = self.current.settings.policy.retention.pictures_days
+        keeper = Keeper(db=self.db, files=self.files, thumbnails=self.thumbnails)
+        done = await keeper.tidy(days, "retention", utcnow())
+        if done != NOTHING:
+            log.info("%d pictures of more than %d days removed", done.pictures + done.given, days)
 
     async def _recover(self) -> None:
         await self.db.run(queue.recover, self.current.settings.policy.queue(), utcnow(), sole_owner=False)

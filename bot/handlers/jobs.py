@@ -34,7 +34,7 @@ def listing(ctx: Context, command: Jobs) -> Handled:
 def _again(ctx: Context, number: int) -> Handled:
     """A job as it stands, with its pictures or its answer: for whom its message did not reach."""
     job = jobs.get(ctx.conn, number)
-    refusal = access.cancel(ctx.user, job)
+    refusal = access.result(ctx.user, job)
     if refusal is not None or job is None:
         return refused(ctx, refusal or Refusal(code="unknown_job", detail={"job": number}))
     reply = Renderer(lambda: ctx.house).job(ctx.conn, job, None)

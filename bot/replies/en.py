@@ -105,6 +105,8 @@ TABLE: dict[str, str] = {
     "note.negative": "This model knows no negative prompt: --neg did nothing",
     "note.quotes": "AI-generated content · quoted from the knowledge base; the numbers say where",
     "note.check": "AI-generated content: please check it against the sources",
+    "note.removed": "removed by the team's retention rule after {days} days; the recipe is here to draw it again",
+    "note.removed.some": "{n} of the pictures removed by the team's retention rule after {days} days",
     "not_grounded": "The knowledge base does not say. Try other words, or ask an admin to add a document.",
     "nearest": "Nearest documents: {names}",
     "list": ", ",
@@ -210,6 +212,10 @@ TABLE: dict[str, str] = {
     "`--from 17`.",
     "refusal.no_source_to_redo": "Job #{job} was not drawn from a picture: --strength means nothing. Leave it out.",
     "refusal.no_picture": "Job #{job} has no picture: it is not drawn yet, failed, or is no picture at all.",
+    "refusal.picture_removed": "Picture {picture} of job #{job} was removed by the team's retention rule after "
+    "{days} days. `/redo {job}` draws it again.",
+    "refusal.source_removed": "The picture that job #{job} began with was removed by the team's retention rule. "
+    "Order it anew with another one: `/draw … --from`.",
     "refusal.no_such_picture": "Job #{job} has pictures: {count}. There is no number {picture}.",
     "refusal.largest": "{size} cannot be enlarged: sides have at most {side} pixels, a picture {pixels}.",
     "refusal.source_format": "This file is no picture that can be used. Send PNG, JPEG, WebP, GIF or BMP.",

@@ -102,6 +102,8 @@ TABLE: dict[str, str] = {
     "note.negative": "当前模型不支持反向提示词，--neg 没有起作用",
     "note.quotes": "内容由 AI 生成 · 摘自知识库原文，出处见编号",
     "note.check": "内容由 AI 生成，请对照出处",
+    "note.removed": "图已按团队的保留规则在 {days} 天后删除；配方还在，可以重画",
+    "note.removed.some": "其中 {n} 张图已按团队的保留规则在 {days} 天后删除",
     "not_grounded": "知识库里没有找到答案。换个说法再问，或请管理员补充文档。",
     "nearest": "最接近的文档：{names}",
     "list": "、",
@@ -197,6 +199,10 @@ TABLE: dict[str, str] = {
     "refusal.no_source_terminal": "没有参考图。`--from` 后面要写图片文件，或任务里的图，如 `--from 17`。",
     "refusal.no_source_to_redo": "任务 #{job} 没有参考图，用不上 --strength。请去掉它再发。",
     "refusal.no_picture": "任务 #{job} 没有可用的图：还没画好、没有画成，或不是画图任务。",
+    "refusal.picture_removed": "任务 #{job} 第 {picture} 张图已按团队的保留规则在 {days} 天后删除。"
+    "可以用 `/redo {job}` 再画一次。",
+    "refusal.source_removed": "任务 #{job} 的参考图已按团队的保留规则删除，不能照样重画。"
+    "请用 `/draw 描述 --from` 另附一张。",
     "refusal.no_such_picture": "任务 #{job} 只有 {count} 张图，没有第 {picture} 张。",
     "refusal.largest": "{size} 不能再放大了：边长最多 {side} 像素，总像素最多 {pixels}。",
     "refusal.source_format": "这个文件不是能用的图片。请发 PNG、JPEG、WebP、GIF 或 BMP。",
