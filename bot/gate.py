@@ -106,6 +106,8 @@ def reservation(wanted: Draw, at: str, rules: commands.Rules) -> str:
     flags += [f"--strength {wanted.strength:g}"] if wanted.strength is not None else []
     flags += [f"--n {wanted.count}"] if wanted.count != rules.count.default else []
     flags += [f"--seed {wanted.seed}"] if wanted.seed is not None else []
+    flags += [f"--lora {_adapters(wanted)}"] if wanted.adapters else []
+    flags += ["--private"] if wanted.private else []
     flags += [f"--steps {wanted.steps}"] if wanted.steps != rules.steps.default else []
     flags += [f"--cfg {wanted.cfg:g}"] if wanted.cfg != rules.cfg.default else []
     flags += [f"--at {at}"]
@@ -117,3 +119,7 @@ def reservation(wanted: Draw, at: str, rules: commands.Rules) -> str:
         if len(written) <= LONGEST and isinstance(read, Reserve) and read == Reserve(draw=meant, at=at):
             return written
     return ""
+
+
+def _adapters(wanted: Draw) -> str:
+    return ",".join(f"{name}:{weight:g}" for name, weight in wanted.adapters)

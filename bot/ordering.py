@@ -26,6 +26,8 @@ MAX_SEED = 2**32
 
 #: The parameter in which a job carries the reservation that ordered it.
 BOOKED = "booked"
+#: Parameters that only those orders carry that asked for them: style adapters, and that nobody else finds them.
+ADAPTERS, PRIVATE = "adapters", "private"
 #: What only a booked job carries: a later one that goes back to it does not.
 OF_BOOKING = frozenset({BOOKED, TO, queue.COPIES})
 
@@ -56,6 +58,7 @@ def submission(
         cfg=params["cfg"],
         negative=params["negative"],
         strength=params.get("strength"),
+        adapters=adapters(params),
     )
     return Submission(
         key=key,
@@ -93,6 +96,11 @@ def beyond(house: House, params: dict[str, Any]) -> Refusal | None:
     return Refusal(code="size_limit", detail={"size": f"{width}x{height}", "nearest": nearest})
 
 
+def adapters(params: dict[str, Any]) -> tuple[tuple[str, float], ...]:
+    """The style adapters of an order and their weights."""
+    return tuple((str(name), float(weight)) for name, weight in params.get(ADAPTERS, ()))
+
+
 def work(params: dict[str, Any]) -> float:
     """How much work it is: see Job.weight."""
     return pricing.weight(params["width"], params["height"], steps_run(params), params["count"])
@@ -118,7 +126,12 @@ def first_card(house: House, conn: Connection, job: Job, place: Place) -> dict[s
 
 def later_params(command: Draw) -> dict[str, Any]:
     """An order's parameters as they were written: a seed that nobody named is chosen when it is drawn."""
-    return {
+    asked: dict[str, Any] = {}
+    if command.adapters:
+        asked[ADAPTERS] = [list(one) for one in command.adapters]
+    if command.private:
+        asked[PRIVATE] = True
+    return asked | {
         "prompt": command.prompt,
         "width": command.width,
         "height": command.height,

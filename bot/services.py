@@ -246,6 +246,7 @@ class Services:
         return {
             "seal the audit log": (2.0, lambda: self.db.run(audit.seal)),
             "take back lost jobs": (5.0, self._recover),
+            "tell of resting engines": (2.0, self._tell_resting),
             "lift bans": (5.0, self._lift_bans),
             "join people": (5.0, self._join_people),
             "close windows": (5.0, self._close_windows),
@@ -260,6 +261,17 @@ class Services:
         if await self.db.read(jobs.closed_out, utcnow()):
             await self.db.run(queue.close, utcnow())
             self.sender.wake.give()
+
+    async def _tell_resting(self) -> None:
+        for kind in Kind:
+            lane = await self.db.read(jobs.peek_lane, kind)
+            rests = lane.open_until is not None and lane.open_until > utcnow()
+            if rests and await self.db.run(self._rests, lane):
+                self.sender.wake.give()
+
+    def _rests(self, conn: Connection, lane: jobs.Lane) -> bool:
+        zone, words = self.current.settings.policy.queue().timezone, self.house().words
+        return alerts.tell_resting(conn, words, lane, zone, through=self.platforms, groups=self.groups.alerts)
 
     async def _rise(self) -> None:
         policy = self.current.settings.policy.queue()

@@ -67,7 +67,7 @@ def resume(conn: Connection, kinds: Sequence[Kind], actor: str, now: datetime) -
     for kind in kinds:
         serialise(conn, f"lane:{kind}")
         jobs.pause(conn, kind, False)
-        jobs.set_lane(conn, kind, failures=0, open_until=None)
+        jobs.set_lane(conn, kind, failing=(), open_until=None)
     audit.append(conn, actor, "queue.resume", "queue", {"kinds": [kind.value for kind in kinds]}, now)
 
 

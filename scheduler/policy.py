@@ -63,8 +63,8 @@ class Policy:
     reservations_per_user: int = 50  # that one person may have open at once
     shares: Mapping[Role, float] = field(default_factory=dict)  # of a busy queue; a role that is not here has 1
     ageing: timedelta = timedelta(minutes=15)  # so long a job waits in its class, then it rises into the one before
-    breaker_failures: int = 5  # consecutive failures that open a lane's circuit
-    breaker_pause: timedelta = timedelta(seconds=60)
+    breaker_failures: int = 3  # different jobs that fail one after another open a lane's circuit
+    breaker_pause: timedelta = timedelta(minutes=5)
 
     def share(self, role: Role) -> float:
         """How much a person of this role gets of a busy queue, against 1 of others."""

@@ -84,6 +84,9 @@ class Failure:
     engine: bool = True  # the engine is at fault, not the request: counts towards the lane's circuit
 
 
+CAUSE = 300  # characters of a failure's cause that its lane keeps
+
+
 def message_key(job_id: int, slot: str) -> str:
     """The key of a job's message: its card or its outcome."""
     return f"job-{job_id}-{slot}"
@@ -188,13 +191,21 @@ def claim(
     lane = jobs.lane(conn, kind)
     if lane.paused or (lane.open_until is not None and now < lane.open_until):
         return None
-    batch = _choice(conn, kind, room, policy, now)
+    rested = lane.open_until is not None  # one job alone tries whether the engine works again
+    if rested and jobs.count(conn, JobState.RUNNING, kind=kind):
+        return None
+    batch = _choice(conn, kind, _alone if rested else room, policy, now)
     if not batch:
         return None
     head, token = batch[0], f"{owner}/{secrets.token_hex(8)}"
     jobs.lease(conn, batch, token, now + policy.lease, now)
     line.set_vtime(conn, kind, head.priority, max(line.vtime(conn, kind, head.priority), head.vtag))
     return Claim(token=token, jobs=tuple(_expect(conn, job.id) for job in batch))
+
+
+def _alone(head: Job) -> int:
+    """Room for what is claimed when the engine is tried again: the head, whatever may share its pass."""
+    return 1
 
 
 def _choice(conn: Connection, kind: Kind, room: Callable[[Job], int], policy: Policy, now: datetime) -> list[Job]:
@@ -228,7 +239,7 @@ def succeed(
         return cancelled(conn, job, now)
     lane = jobs.lane(conn, job.kind)
     learned = {**_learned(lane, took / max(job.weight, 1e-6)), **_kept(lane, job, now)}
-    jobs.set_lane(conn, job.kind, **learned, failures=0, open_until=None)
+    jobs.set_lane(conn, job.kind, **learned, failing=(), open_until=None)
     beyond = quota.settle(conn, job.id, now, used - job.cost, policy)
     if beyond.units:
         jobs.charge(conn, job.id, job.cost + beyond.units, (*job.notices, *beyond.notices))
@@ -263,7 +274,7 @@ def fail(conn: Connection, job: Job, failure: Failure, policy: Policy, now: date
     if again is not None:
         serialise(conn, f"lane:{job.kind}")
     if failure.engine:
-        _count_failure(conn, job.kind, policy, now)
+        _count_failure(conn, job, failure.cause, policy, now)
     if again is not None:
         return _back(conn, job, now, not_before=now + again)
     if not jobs.end(conn, job.id, job.token, JobState.FAILED, now, error=failure.error, cause=failure.cause):
@@ -272,10 +283,12 @@ def fail(conn: Connection, job: Job, failure: Failure, policy: Policy, now: date
     return True
 
 
-def _count_failure(conn: Connection, kind: Kind, policy: Policy, now: datetime) -> None:
-    lane = jobs.lane(conn, kind)
-    failures = lane.failures + 1
-    jobs.set_lane(conn, kind, failures=failures, open_until=rules.circuit(failures, now, policy))
+def _count_failure(conn: Connection, job: Job, cause: str, policy: Policy, now: datetime) -> None:
+    """A job that fails again and again counts once: it may be the job. Enough different ones, and it is the engine."""
+    lane = jobs.lane(conn, job.kind)
+    others = [one for one in lane.failing if one[0] != job.id]
+    failing = [*others, (job.id, cause[:CAUSE])][-2 * policy.breaker_failures :]
+    jobs.set_lane(conn, job.kind, failing=failing, open_until=rules.circuit(len(failing), now, policy))
 
 
 def cancel(conn: Connection, job: Job, actor: str, now: datetime, *, why: str | None = None) -> JobState:

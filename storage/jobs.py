@@ -109,9 +109,19 @@ class Lane:
     early: float  # how its promises turned out
     middle: float
     late: float
-    failures: int
-    open_until: datetime | None  # the circuit is open: nothing is claimed before this
+    failing: tuple[tuple[int, str], ...]  # the jobs that failed since the last success, and why: each once, latest last
+    open_until: datetime | None  # the circuit is open: nothing is claimed before this, and then one job alone
     paused: bool = False  # by an admin
+
+    @property
+    def failures(self) -> int:
+        """How many different jobs failed one after another."""
+        return len(self.failing)
+
+    @property
+    def cause(self) -> str:
+        """Why the last one failed; empty when none did."""
+        return self.failing[-1][1] if self.failing else ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -320,13 +330,16 @@ def peek_lane(conn: Connection, kind: Kind) -> Lane:
     """The lane of a kind as it stands, for readers."""
     found = _lane(conn, kind)
     return found or Lane(
-        kind=kind, rate=0.0, variance=0.0, samples=0, early=0.0, middle=0.0, late=0.0, failures=0, open_until=None
+        kind=kind, rate=0.0, variance=0.0, samples=0, early=0.0, middle=0.0, late=0.0, failing=(), open_until=None
     )
 
 
 def _lane(conn: Connection, kind: Kind) -> Lane | None:
     row = conn.execute(_LANE, {"kind": kind}).one_or_none()
-    return None if row is None else Lane(**{**row._mapping, "kind": kind})
+    if row is None:
+        return None
+    failing = tuple((int(job), str(cause)) for job, cause in row.failing)
+    return Lane(**{**row._mapping, "kind": kind, "failing": failing})
 
 
 def set_lane(conn: Connection, kind: Kind, **values: Any) -> None:

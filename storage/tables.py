@@ -342,8 +342,8 @@ lanes = Table(
     Column("early", Float, nullable=False, default=-1.28),  # how its promises turned out: scheduler.estimate.Misses
     Column("middle", Float, nullable=False, default=0.0),
     Column("late", Float, nullable=False, default=1.28),
-    Column("failures", Integer, nullable=False, default=0),  # consecutive; opens the circuit
-    Column("open_until", Utc),
+    Column("failing", Json, nullable=False, default=()),  # [job, cause] of each that failed since the last success
+    Column("open_until", Utc),  # that many open the circuit
     Column("paused", Boolean, nullable=False, default=False),  # by an admin: accepted work waits
 )
 

@@ -41,13 +41,16 @@ FLAGS = {
     "ref": "from",
     "strength": "strength",
     "denoise": "strength",
+    "lora": "lora",
+    "adapter": "lora",
+    "private": "private",
 }
 #: Flags that stand alone: no value follows.
-SWITCHES = frozenset({"dry-run"})
+SWITCHES = frozenset({"dry-run", "private"})
 #: Flags that may stand alone: only what their measure knows is a value, anything else is text.
 OPTIONAL = frozenset({"from"})
 #: In the contract, not in this version.
-LATER_FLAGS = frozenset({"template", "lora", "private", "kb"})
+LATER_FLAGS = frozenset({"template", "kb"})
 
 #: Flag -> how many characters at the beginning of a text are its value; 0 = its value is a word.
 Measures = Mapping[str, Callable[[str], int]]

@@ -20,11 +20,13 @@ _RATIO = re.compile(r"([0-9]{1,5}(?:\.[0-9]{1,5})?)\s*[:xX*×/]\s*([0-9]{1,5}(?:
 TOPICS = {"size": "size", "ar": "size", "n": "count", "count": "count", "seed": "seed", "steps": "steps"}
 TOPICS |= {"cfg": "cfg_scale", "cfg_scale": "cfg_scale", "neg": "prompt", "prompt": "prompt"}
 TOPICS |= {"at": "reserve", "every": "reserve", "late": "reserve", "to": "reserve", "dry-run": "draw"}
-TOPICS |= {"from": "draw", "strength": "draw"}
+TOPICS |= {"from": "draw", "strength": "draw", "lora": "draw", "private": "draw"}
 _FROM = re.compile(r"(?:任务|job)?\s*[#＃]?([0-9]{1,40})(?:[.．]([1-9]))?(?=$|[\s,，;；。])", re.IGNORECASE)
 _RATIO_ONLY = re.compile(r"[:/]")
 _SEEDS = Bounds(low=0, high=SEED_MAX, default=0)
 _ANY_SEED = frozenset({"random", "rand", "随机"})
+_NO_ADAPTER = frozenset({"none", "off", "无", "不用"})
+_WEIGHTS = Bounds(low=-4, high=4, default=1)
 
 
 _LATE = re.compile(r"([0-9]{1,5})\s*(?:m|min|分钟|分)?")
@@ -70,6 +72,8 @@ class Options:
     dry_run: bool
     source: From | None
     strength: float | None
+    adapters: tuple[tuple[str, float], ...] | None
+    private: bool
 
 
 def draw(text: str, rules: Rules) -> Draw | Reserve | Preview:
@@ -120,6 +124,8 @@ def _draw(options: Options, rules: Rules) -> Draw:
         source=options.source,
         strength=options.strength,
         sized=options.size is not None or options.source is None,
+        adapters=options.adapters or (),
+        private=options.private,
     )
 
 
@@ -146,6 +152,8 @@ def redo(job: int, text: str, rules: Rules) -> Redo:
         cfg=options.cfg,
         negative=options.negative,
         strength=options.strength,
+        adapters=options.adapters,
+        private=options.private,
     )
 
 
@@ -195,6 +203,8 @@ def _options(text: str, rules: Rules) -> Options:
         dry_run="dry-run" in flags,
         source=_source(flags.get("from")),
         strength=_strength(flags.get("strength"), rules.strength),
+        adapters=_adapters(flags.get("lora"), rules.adapters),
+        private="private" in flags,
     )
 
 
@@ -218,6 +228,36 @@ def _strength(written: str | None, bounds: Bounds) -> float | None:
     if not bounds.allows(float(plain)):
         raise _out_of_bounds("--strength", written, float(plain), bounds)
     return float(plain)
+
+
+def _adapters(written: str | None, known: tuple[tuple[str, float], ...]) -> tuple[tuple[str, float], ...] | None:
+    """The style adapters and their weights: NAME, NAME:0.8, or several joined by commas; none takes all away."""
+    if written is None or written.lower() in _NO_ADAPTER:
+        return None if written is None else ()
+    found = [_adapter(part, known) for part in re.split(r"[,，+]", written)]
+    if len({name for name, _ in found}) < len(found):
+        raise Mistake("adapter_twice", given=clip(written))
+    return tuple(found)
+
+
+def _adapter(written: str, known: tuple[tuple[str, float], ...]) -> tuple[str, float]:
+    said, _, weight = half_width(written).partition(":")
+    meant = said.strip().casefold()
+    match = next(((name, usual) for name, usual in known if half_width(name).casefold() == meant), None)
+    if match is None:
+        names = [name for name, _ in known]
+        folded = nearest(meant, [name.casefold() for name in names])
+        near = " / ".join(f"--lora {name}" for name in names if name.casefold() in folded)
+        code = "unknown_adapter" if names else "no_adapters"
+        raise Mistake(code, given=clip(said), near=near, names=" / ".join(names))
+    name, usual = match
+    if not weight:
+        return name, usual
+    if not _DECIMAL.fullmatch(plain := re.sub(r"^([+-]?)\.(?=[0-9])", r"\g<1>0.", weight)):
+        raise Mistake("not_a_number", flag=f"--lora {name}:", given=clip(weight), **_limits(_WEIGHTS))
+    if not _WEIGHTS.allows(float(plain)):
+        raise _out_of_bounds(f"--lora {name}:", weight, float(plain), _WEIGHTS)
+    return name, float(plain) + 0.0
 
 
 def _late(written: str | None) -> int | None:

@@ -154,6 +154,7 @@ class Rules:
     guidance: bool = False  # whether cfg > 0 does anything
     concurrency: int = 3  # jobs of one person that run at once; the others wait
     groups: tuple[str, ...] = ()  # that a reservation may name: --to NAME
+    adapters: tuple[tuple[str, float], ...] = ()  # that a picture may name, and their usual weights: --lora NAME:W
     practice: bool = False  # whether the model is the built-in one, which draws only simple figures
 
     def narrowed(self, card: ModelCard) -> Rules:

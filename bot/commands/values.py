@@ -32,6 +32,8 @@ class Draw:
     source: From | None = None
     strength: float | None = None  # how much of the source is drawn anew; None = as usual
     sized: bool = True  # False: the size is the source's, as near as is allowed
+    adapters: tuple[tuple[str, float], ...] = ()  # name and weight, in the order they were written
+    private: bool = False  # nobody else finds it, and its files do not say how it was made
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,6 +102,8 @@ class Redo:
     cfg: float | None = None
     negative: str | None = None
     strength: float | None = None
+    adapters: tuple[tuple[str, float], ...] | None = None
+    private: bool = False  # from now on; what was private stays so
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -120,6 +120,8 @@ def changed(params: dict[str, Any], command: Redo) -> dict[str, Any]:
         "cfg": command.cfg,
         "negative": command.negative,
         STRENGTH: command.strength,
+        ordering.ADAPTERS: None if command.adapters is None else [list(one) for one in command.adapters],
+        ordering.PRIVATE: command.private or None,
     }
     return {**_kept(params), **{name: value for name, value in wanted.items() if value is not None}}
 

@@ -87,11 +87,5 @@ def _lane(ctx: Context, kind: Kind) -> LaneStatus:
         paused=lane.paused,
         failures=lane.failures,
         resting_until=lane.open_until.astimezone(ctx.house.policy.timezone) if resting and lane.open_until else None,
-        cause=_cause(ctx, kind) if lane.failures and ctx.user.role is Role.ADMIN else "",
+        cause=lane.cause if ctx.user.role is Role.ADMIN else "",  # it may name paths of the machine
     )
-
-
-def _cause(ctx: Context, kind: Kind) -> str:
-    """Why the last job failed. It may name paths of the machine: for admins."""
-    failed = jobs.recent(ctx.conn, states=(JobState.FAILED,), limit=20)
-    return next((job.cause for job in failed if job.kind is kind and job.cause), "")

@@ -136,6 +136,14 @@ TABLE: dict[str, str] = {
     "alert.title": "{platform} needs an admin",
     "alert.text": "Messages cannot be sent now:\n{problem}\n\nThey are kept and sent once it is set right. "
     "`moqi doctor` checks all settings; you are told once an hour of the same cause.",
+    "alert.resting.draw.title": "Drawing rests for a while",
+    "alert.resting.ask.title": "Answering rests for a while",
+    "alert.resting.draw": "{n} jobs failed one after another. One job tries again at {until}. Those that wait "
+    "stay, and everybody is told how long.",
+    "alert.resting.ask": "{n} questions failed one after another. One tries again at {until}. Those that wait "
+    "stay, and everybody is told how long.",
+    "alert.resting.cause": "Why the last one failed: {cause}",
+    "alert.resting.step": "Admins: `moqi doctor` looks for the cause; once it is mended, `/resume` goes on at once.",
     "alert.group": "{problem}\n\nAdmins: `moqi doctor` checks every setting. Each cause is reported once an hour.",
     "alert.working": "Messages arrive, but not as they are meant to:\n{problem}\n\n`moqi doctor` checks all settings; "
     "you are told once an hour of the same cause.",
@@ -274,7 +282,7 @@ TABLE: dict[str, str] = {
     "usage.unknown_flag": "There is no {flag}. {hint}",
     "usage.unknown_flag.near": "Did you mean {near}?",
     "usage.unknown_flag.none": "There are --size --ar --n --seed --steps --cfg --neg --at --every --late --to "
-    "--from --strength --dry-run; to write it as text, put a lone -- before it.",
+    "--from --strength --lora --private --dry-run; to write it as text, put a lone -- before it.",
     "usage.repeated_flag": "{flag} stands there twice, please keep one.",
     "usage.missing_value": "{flag} needs a value, {example}.",
     "usage.not_a_number": "{flag} takes a number from {low} to {high}, “{given}” is none.",
@@ -328,6 +336,12 @@ TABLE: dict[str, str] = {
     "usage.unknown_group.none": "There are: {names}.",
     "usage.dry_later": "A reservation's card shows its times and price before you confirm. Please leave out --dry-run.",
     "usage.dry_redo": "A redo cannot be tried. Write the whole order, like `/draw a cat --dry-run`.",
+    "usage.unknown_adapter": "There is no style called “{given}”. {hint}",
+    "usage.unknown_adapter.near": "Did you mean `{near}`?",
+    "usage.unknown_adapter.none": "There are: {names}.",
+    "usage.no_adapters": "The present model has no styles (LoRA), so --lora {given} cannot be used. Leave it out, "
+    "or ask an admin to add some under image.adapters in model.yaml.",
+    "usage.adapter_twice": "“{given}” names one style twice. Name each once, like `--lora one:0.8,two`.",
     "usage.strength_alone": "--strength goes with --from, like `--from 17 --strength 0.5`.",
     "usage.redo_from": "A redo keeps its picture. Order anew: `/draw a cat --from 17`.",
     "usage.kb_form": "“{given}” was not understood. There are `/kb`, `/kb add` (as a reply to a file) and "

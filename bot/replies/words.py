@@ -56,6 +56,7 @@ EXAMPLES = {
     "--late": "--late 30",
     "--to": "--to 设计群",
     "--strength": "--strength 0.6",
+    "--lora": "--lora style:0.8",
 }
 
 

@@ -130,6 +130,12 @@ TABLE: dict[str, str] = {
     "alert.title": "{platform}需要管理员处理",
     "alert.text": "消息现在发不出去：\n{problem}\n\n处理好之前它们都留着，之后会自动补发。"
     "`moqi doctor` 会检查全部设置；同一个原因一小时只提醒一次。",
+    "alert.resting.draw.title": "画图先停一会儿",
+    "alert.resting.ask.title": "回答先停一会儿",
+    "alert.resting.draw": "连续 {n} 个任务画失败了，{until} 再用一个任务试。排队的都留着，大家会看到要等到什么时候。",
+    "alert.resting.ask": "连续 {n} 个问题没答出来，{until} 再用一个试。排队的都留着，大家会看到要等到什么时候。",
+    "alert.resting.cause": "最后一次的原因：{cause}",
+    "alert.resting.step": "管理员可以运行 `moqi doctor` 查看；修好后发 `/resume` 马上恢复。",
     "alert.group": "{problem}\n\n管理员请运行 `moqi doctor` 查看；同一个原因一小时只提醒一次。",
     "alert.working": "消息照常送达，但有一处不如人意：\n{problem}\n\n"
     "`moqi doctor` 会检查全部设置；同一个原因一小时只提醒一次。",
@@ -252,7 +258,7 @@ TABLE: dict[str, str] = {
     "usage.unknown_flag": "没有 {flag} 这个选项。{hint}",
     "usage.unknown_flag.near": "你是不是想用 {near}？",
     "usage.unknown_flag.none": "可用：--size --ar --n --seed --steps --cfg --neg --at --every --late --to --from "
-    "--strength --dry-run；想当文字用，前面单独加 --。",
+    "--strength --lora --private --dry-run；想当文字用，前面单独加 --。",
     "usage.repeated_flag": "{flag} 写了两次，请只留一个。",
     "usage.missing_value": "{flag} 后面少了值，{example}。",
     "usage.not_a_number": "{flag} 要写 {low} 到 {high} 的数字，“{given}”不是。",
@@ -301,6 +307,12 @@ TABLE: dict[str, str] = {
     "usage.unknown_group.none": "可以写：{names}。",
     "usage.dry_later": "预约的卡片在确认前就会显示时间和价格，不用 --dry-run。请去掉它再发。",
     "usage.dry_redo": "重画不能试算。请把描述写全，如 `/draw 一只猫 --dry-run`。",
+    "usage.unknown_adapter": "没有叫“{given}”的风格。{hint}",
+    "usage.unknown_adapter.near": "你是不是想写 `{near}`？",
+    "usage.unknown_adapter.none": "可以写：{names}。",
+    "usage.no_adapters": "现在的模型没有装风格（LoRA），用不上 --lora {given}。请去掉它再发，"
+    "或请管理员在 model.yaml 的 image.adapters 里添加。",
+    "usage.adapter_twice": "“{given}”里同一个风格写了两次。每个只写一次，如 `--lora 风格甲:0.8,风格乙`。",
     "usage.strength_alone": "--strength 要和 --from 一起写，如 `--from 17 --strength 0.5`。",
     "usage.redo_from": "重画不能换参考图。请把描述写全，如 `/draw 一只猫 --from 17`。",
     "usage.kb_form": "“{given}”没看懂。可以写：`/kb`、`/kb add`（回复一个文件）、`/kb remove 文档名`、`/kb sources`。",

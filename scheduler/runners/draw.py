@@ -304,6 +304,7 @@ def _members(task: Task, source: Image | None) -> list[Member]:
                 cfg=params["cfg"],
                 negative=params["negative"],
                 strength=params.get("strength"),
+                adapters=tuple((name, weight) for name, weight in params.get("adapters", ())),
                 source=source,
             ),
         )

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, select
 
-from bot.alerts import impersonal, tell_admins
+from bot.alerts import impersonal, tell_admins, tell_resting
 from bot.replies import Words
-from storage import users
+from storage import jobs, users
 from storage.database import Database
-from storage.records import Identity, Role, utcnow
+from storage.records import Identity, Kind, Role, utcnow
 from storage.tables import identities, outbox
 from tests.blank import blank
 
@@ -112,3 +113,22 @@ def test_groups_are_told_once_each_but_not_of_themselves(db: Database) -> None:
 def test_without_anybody_to_tell_nothing_is_written(db: Database) -> None:
     db.run_sync(lambda conn: tell_admins(conn, Words("zh"), "feishu", SCOPE, working=True, through=("web",)))
     assert db.read_sync(told) == []
+
+
+def test_a_resting_engine_is_told_with_its_cause_to_admins_and_without_to_groups(db: Database) -> None:
+    failing = tuple((number, "CUDA error in /srv/models") for number in (1, 2, 3))
+
+    def tell(conn: Connection, until: datetime) -> list[bool]:
+        jobs.lane(conn, Kind.DRAW)
+        jobs.set_lane(conn, Kind.DRAW, failing=failing, open_until=until)
+        lane = jobs.lane(conn, Kind.DRAW)
+        return [tell_resting(conn, Words("zh"), lane, UTC, through=("web",), groups=("设计群",)) for _ in range(2)]
+
+    db.run_sync(staff)
+    assert db.run_sync(tell, utcnow() - timedelta(seconds=1)) == [False, False]
+    assert db.run_sync(tell, utcnow() + timedelta(minutes=5)) == [True, False]
+    admin, group = (row.body["text"] for row in db.read_sync(lambda conn: conn.execute(select(outbox)).all()))
+    assert "连续 3 个任务画失败了" in admin
+    assert "CUDA error in /srv/models" in admin
+    assert "/resume" in group
+    assert "CUDA" not in group

@@ -577,8 +577,9 @@ WRONG: list[tuple[str, str, dict[str, str]]] = [
     ("/cancel r12 r13", "one_job", {"given": "r13"}),
     ("/cancel r0", "bad_job", {}),
     ("/draw 猫 --template x", "later_flag", {"flag": "--template"}),
-    ("/draw 猫 --lora x:1", "later_flag", {"flag": "--lora"}),
-    ("/draw 猫 --private", "later_flag", {"flag": "--private"}),
+    ("/draw 猫 --lora x:1", "no_adapters", {"given": "x"}),
+    ("/draw 猫 --lora", "missing_value", {"flag": "--lora"}),
+    ("/draw 猫 --private --private", "repeated_flag", {"flag": "--private"}),
     ("/ask 年假 --kb hr", "later_flag", {"flag": "--kb"}),
     ("/draw", "empty_prompt", {}),
     ("/画", "empty_prompt", {}),
@@ -718,6 +719,53 @@ def test_an_error_names_its_command_for_help() -> None:
 )
 def test_when_granted_units_lapse(until: Until, last: date | None) -> None:
     assert until.after(date(2026, 11, 21)) == last
+
+
+STYLED = replace(RULES, adapters=(("手绘线条", 0.8), ("Ink", 1.0)))
+
+
+@pytest.mark.parametrize(
+    ("written", "adapters"),
+    [
+        ("手绘线条", (("手绘线条", 0.8),)),
+        ("ink", (("Ink", 1.0),)),
+        ("INK:.5", (("Ink", 0.5),)),
+        ("ink：0.5", (("Ink", 0.5),)),
+        ("ink:-0", (("Ink", 0.0),)),
+        ("ink:1.2,手绘线条:0.3", (("Ink", 1.2), ("手绘线条", 0.3))),
+        ("ink+手绘线条", (("Ink", 1.0), ("手绘线条", 0.8))),
+        ("none", ()),
+    ],
+)
+def test_style_adapters(written: str, adapters: tuple[tuple[str, float], ...]) -> None:
+    plain = parse("/draw 猫 在睡觉", STYLED)
+    assert isinstance(plain, Draw)
+    assert parse(f"/draw 猫 --lora {written} 在睡觉", STYLED) == replace(plain, adapters=adapters)
+    assert parse(f"/redo 17 --lora {written}", STYLED) == Redo(job=17, adapters=adapters)
+
+
+@pytest.mark.parametrize(
+    ("written", "code", "values"),
+    [
+        ("inc", "unknown_adapter", {"given": "inc", "near": "--lora Ink", "names": "手绘线条 / Ink"}),
+        ("油画", "unknown_adapter", {"near": ""}),
+        ("ink,INK:2", "adapter_twice", {}),
+        ("ink:x", "not_a_number", {"given": "x", "low": "-4", "high": "4"}),
+        ("ink:9", "out_of_range", {"nearest": "4"}),
+    ],
+)
+def test_what_is_wrong_with_style_adapters(written: str, code: str, values: dict[str, str]) -> None:
+    error = parse(f"/draw 猫 --lora {written}", STYLED)
+    assert isinstance(error, UsageError)
+    assert error.code == code
+    assert values.items() <= error.values.items()
+
+
+def test_a_private_order() -> None:
+    plain = parse("/draw 猫", RULES)
+    assert isinstance(plain, Draw)
+    assert parse("/draw --private 猫", RULES) == replace(plain, private=True)
+    assert parse("/redo 17 --private", RULES) == Redo(job=17, private=True)
 
 
 @pytest.mark.parametrize(

@@ -348,7 +348,7 @@ def fields(chat: Chat, who: str = "anna") -> dict[str, str]:
 
 
 LANE = Lane(
-    kind=Kind.DRAW, rate=0.0, variance=0.0, samples=0, early=0.0, middle=0.0, late=0.0, failures=0, open_until=None
+    kind=Kind.DRAW, rate=0.0, variance=0.0, samples=0, early=0.0, middle=0.0, late=0.0, failing=(), open_until=None
 )
 MINUTE = timedelta(minutes=1)
 
@@ -371,13 +371,13 @@ def test_why_a_job_does_not_start(lane: dict[str, Any], not_before: datetime | N
 
 def test_an_open_circuit_is_told_to_who_waits_and_its_cause_to_admins(chat: Chat) -> None:
     broken(chat, chat.house.policy.breaker_failures - 1)
-    assert fields(chat)["画图队列"] == "排队 0 · 进行 0 · 连续出错 4 次"
+    assert fields(chat)["画图队列"] == "排队 0 · 进行 0 · 连续出错 2 次"
     broken(chat, 1)
     waiting = order(chat)
     assert claim(chat) is None
     assert card(chat, waiting.id).title.startswith("排队中 · 第 1 位")
-    until = "11月21日 12:01"
-    assert fields(chat)["画图队列"] == f"排队 1 · 进行 0 · 连续出错 5 次，停到 {until} 再试"
+    until = "11月21日 12:05"
+    assert fields(chat)["画图队列"] == f"排队 1 · 进行 0 · 连续出错 3 次，停到 {until} 再试"
     assert fields(chat, "boss")["画图队列"].endswith("再试（CUDA error: device-side assert）")
     chat.say("/resume draw", "boss")  # whoever resumes has looked at it
     assert claim(chat) is not None

@@ -505,7 +505,7 @@ def test_the_circuit_opens_closes_and_a_bad_request_does_not_count(db: Database)
     )
     user = person(db, "anna")
     for number in range(6):
-        submitted(db, order(user, f"e{number}"), policy)
+        submitted(db, order(user, f"e{number}", batch_key="same"), policy)
 
     def failing(engine: bool) -> None:
         job = claimed(db, policy=policy).jobs[0]
@@ -516,10 +516,45 @@ def test_the_circuit_opens_closes_and_a_bad_request_does_not_count(db: Database)
     failing(engine=True)
     assert db.run_sync(queue.claim, Kind.DRAW, lambda head: 1, policy, utcnow()) is None
     later = utcnow() + policy.breaker_pause
-    claim = db.run_sync(queue.claim, Kind.DRAW, lambda head: 1, policy, later)
+    claim = db.run_sync(queue.claim, Kind.DRAW, lambda head: 4, policy, later)
     assert claim is not None
+    assert len(claim.jobs) == 1  # one alone tries, whatever might share its pass
+    assert db.run_sync(queue.claim, Kind.DRAW, lambda head: 4, policy, later) is None
     db.run_sync(queue.succeed, claim.jobs[0], {}, 1.0, later)
     assert db.read_sync(jobs.peek_lane, Kind.DRAW).open_until is None
+    claim = db.run_sync(queue.claim, Kind.DRAW, lambda head: 4, policy, later)
+    assert claim is not None
+    assert len(claim.jobs) == 2
+
+
+def test_an_engine_that_fails_again_when_it_is_tried_rests_again(db: Database) -> None:
+    user = person(db, "anna")
+    for number in range(POLICY.breaker_failures + 1):
+        submitted(db, order(user, f"e{number}"))
+    for _ in range(POLICY.breaker_failures):
+        db.run_sync(queue.fail, claimed(db).jobs[0], Failure(error="internal", cause="x"), POLICY, utcnow())
+    later = utcnow() + POLICY.breaker_pause
+    claim = db.run_sync(queue.claim, Kind.DRAW, lambda head: 1, POLICY, later)
+    assert claim is not None
+    db.run_sync(queue.fail, claim.jobs[0], Failure(error="internal", cause="y"), POLICY, later)
+    lane = db.read_sync(jobs.peek_lane, Kind.DRAW)
+    assert lane.open_until == later + POLICY.breaker_pause
+    assert lane.cause == "y"
+
+
+def test_one_job_that_fails_again_and_again_opens_no_circuit(db: Database) -> None:
+    user = person(db, "anna")
+    submitted(db, order(user, "e1"))
+    now = utcnow()
+    for _ in range(POLICY.max_attempts):
+        now += timedelta(minutes=1)
+        claim = db.run_sync(queue.claim, Kind.DRAW, lambda head: 1, POLICY, now)
+        assert claim is not None
+        failure = Failure(error="internal", cause="x", transient=True)
+        db.run_sync(queue.fail, claim.jobs[0], failure, POLICY, now)
+    lane = db.read_sync(jobs.peek_lane, Kind.DRAW)
+    assert lane.failures == 1
+    assert lane.open_until is None
 
 
 def test_a_paused_lane_accepts_and_waits(db: Database) -> None:

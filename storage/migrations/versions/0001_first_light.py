@@ -179,7 +179,7 @@ def _create_tables() -> None:
         sa.Column("early", sa.Float(), nullable=False),
         sa.Column("middle", sa.Float(), nullable=False),
         sa.Column("late", sa.Float(), nullable=False),
-        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("failing", sa.Text(), nullable=False),
         sa.Column("open_until", sa.Text()),
         sa.Column("paused", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("kind", name=op.f("pk_lanes")),
