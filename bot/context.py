@@ -34,6 +34,7 @@ class House:
     started_at: datetime
     first_is_admin: bool
     screen: Screen = field(default_factory=Screen)
+    page: str = ""  # where people reach the web page, https://host; empty = not known
     groups: Groups = field(default_factory=Groups)  # that are given finished reservations
     tenancies: Mapping[str, Tenancy] = field(default_factory=dict)  # by platform, where several organisations meet
 

@@ -124,6 +124,7 @@ class Services:
             started_at=self.started_at,
             first_is_admin=settings.platforms.web.first_is_admin,
             screen=settings.policy.moderation.screen(),
+            page=settings.platforms.web.public_url if settings.platforms.web.enabled else "",
             groups=self.groups,
             tenancies={name: one.tenancy for name, one in self.directories.items() if one.tenancy is not None},
         )

@@ -50,7 +50,12 @@ def ordered(
     wanted |= {"cfg": 0.0, "negative": "", **params}
     values: dict[str, Any] = {"kind": kind, "user_id": owner, "state": state.value, "params": wanted, "cost": 1}
     values |= {"origin": origin(group).to_json(), "weight": 1.0, "vtag": 0.0, "span": 0.0, "created_at": at}
-    values |= {"since": at, "key": f"test:{next(_SHAS)}", "result": {"seeds": [7], "model": model, "seconds": 1.0}}
+    values |= {
+        "since": at,
+        "started_at": at,
+        "key": f"test:{next(_SHAS)}",
+        "result": {"seeds": [7], "model": model, "seconds": 1.0},
+    }
     job = int(conn.execute(jobs.insert().values(values).returning(jobs.c.id)).scalar_one())
     for index, sha in enumerate(shas):
         made = {"sha256": sha or f"{next(_SHAS):064x}", "media_type": "image/png", "size": 100}

@@ -12,6 +12,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "jobs": ("任务",),
     "cancel": ("取消",),
     "redo": ("重画",),
+    "gallery": ("图库", "找图"),
     "quota": ("额度", "配额"),
     "new": ("新对话",),
     "status": ("状态",),
@@ -30,7 +31,6 @@ ADMIN_COMMANDS = frozenset({"role", "pause", "resume", "ban", "unban", "kb"})
 #: In the contract, not in this version: recognised, so that nobody is told they mistyped.
 LATER: dict[str, tuple[str, ...]] = {
     "template": ("模板",),
-    "gallery": ("图库",),
     "review": ("审核",),
     "model": ("模型",),
     "audit": ("审计",),
@@ -50,6 +50,9 @@ _ELSEWHERE = {
     "queue": "jobs",
     "list": "jobs",
     "队列": "jobs",
+    "search": "gallery",
+    "pictures": "gallery",
+    "相册": "gallery",
     "retry": "redo",
     "again": "redo",
     "重来": "redo",

@@ -7,7 +7,7 @@ from typing import Any
 
 from bot import commands
 from bot.context import Context, Handled
-from bot.handlers import ask, bans, documents, draw, feedback, forms, inform, jobs, manage, preview, reserve
+from bot.handlers import ask, bans, documents, draw, feedback, forms, gallery, inform, jobs, manage, preview, reserve
 
 #: Command -> handler. `Any`: each handler names its own command type.
 TABLE: dict[type, Callable[[Context, Any], Handled]] = {
@@ -25,6 +25,7 @@ TABLE: dict[type, Callable[[Context, Any], Handled]] = {
     commands.Conversation: ask.converse,
     commands.New: ask.new,
     commands.Jobs: jobs.listing,
+    commands.Gallery: gallery.gallery,
     commands.Cancel: jobs.cancel,
     commands.QuotaShow: inform.quota_show,
     commands.Help: inform.help_,

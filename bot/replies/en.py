@@ -244,6 +244,7 @@ TABLE: dict[str, str] = {
     "Delete it there.",
     "refusal.unknown_person": "Nobody called “{who}” is known. Mention them with @, or write their id: feishu:ou_123.",
     "refusal.ambiguous_person": "Several people are called “{who}”: {names}. Mention one with @, or write their id.",
+    "refusal.gallery_days": "There is no such day. Write today, this week, 2026-11-01 or 2026-11-01..2026-11-20.",
     "refusal.too_many_reservations": "You have {limit} reservations, which is the limit. "
     "/jobs lists them, `/cancel r12` drops one.",
     "refusal.unknown_reservation": "There is no reservation r{reservation}. /jobs lists yours.",
@@ -347,6 +348,8 @@ TABLE: dict[str, str] = {
     "usage.kb_form": "“{given}” was not understood. There are `/kb`, `/kb add` (as a reply to a file) and "
     "`/kb remove NAME`, `/kb sources`.",
     "usage.kb_name": "Which one? For example `/kb remove handbook.md`. /kb lists them.",
+    "usage.gallery_days": "I cannot read “{given}”. Write days like this: today, this week, 2026-11-01, "
+    "2026-11-01..2026-11-20.",
     "usage.redo_later": "A redo cannot be booked. Write the whole order, like `/draw a cat --at 22:00`.",
     "usage.reserve_form": "Say when and what, like `/reserve tomorrow 9:00 a cat`.",
     "usage.reserve_time": "The time “{given}” was not understood. First the time, then what to draw: "
@@ -449,6 +452,20 @@ TABLE: dict[str, str] = {
     "rate.day": "{amount} a day",
     "rate.week": "{amount} a week",
     "rate.month": "{amount} a month",
+    "gallery.title": "Gallery · {what}",
+    "gallery.newest": "the newest",
+    "gallery.row": "{n}. `{named}` {prompt} · {who} · {date}",
+    "gallery.more": "there are more: add a word, a person or a date",
+    "gallery.page": "On the page: {url}",
+    "gallery.use": "draw from one: /draw … --from {named}",
+    "gallery.none": "No picture{what} found. Try fewer words, another date, or `/gallery` alone for the newest.",
+    "gallery.none.group": "In a group only what was drawn there is found; for everything you may see ask me directly, "
+    "or on the page.",
+    "gallery.none.what": " for “{what}”",
+    "gallery.none.any": "",
+    "gallery.days": "{first} to {last}",
+    "gallery.since": "since {first}",
+    "gallery.until": "until {last}",
     "jobs.title": "Recent jobs",
     "jobs.none": "No jobs yet. Try `/draw a cat`.",
     "jobs.row": "#{job} {kind} · {state} · {what}",
@@ -635,6 +652,11 @@ TABLE: dict[str, str] = {
     "help.redo.use": "/redo 17",
     "help.redo.more": "Same seed, same settings; write what shall differ: `/redo 17 --steps 12`, "
     "`/redo 17 --seed random`, `/redo 17 a dog`.",
+    "help.gallery": "find pictures",
+    "help.gallery.use": "/gallery lighthouse this week",
+    "help.gallery.more": "By words of their description, and also @somebody, days (today, this week, last month, "
+    "last 7 days, 2026-11-01..2026-11-20), a size (1024x768) and model:NAME. You see your own pictures and those drawn "
+    "in groups you have spoken in; in a group only its own. The numbers go on: `/draw … --from 17.2`, `/redo 17`.",
     "help.quota": "shows what I have left",
     "help.quota.use": "/quota",
     "help.quota.more": "A picture up to 1024x1024 at the default steps costs 1, larger or longer ones in proportion. "
