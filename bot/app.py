@@ -136,6 +136,7 @@ def _console(services: Services) -> Console:
     return Console(
         db=services.db,
         files=services.files,
+        thumbnails=services.thumbnails,
         feed=services.web,
         look=Look(title=settings.interface.title, language=settings.interface.language, theme=settings.interface.theme),
         web=settings.platforms.web,
@@ -147,6 +148,7 @@ def _console(services: Services) -> Console:
         name=lambda asset, job, ending: naming.name(services.current.settings.policy.names(), asset, job, ending),
         keep_picture=partial(keep_picture, services.db, services.files),
         thumbnail=_thumbnail,
+        zone=settings.policy.queue().timezone,
         names=settings.platforms.takes_names,
         logins={name: one for name, one in services.logins.items() if name in settings.platforms.account_platforms},
         greet=services.greet,

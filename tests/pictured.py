@@ -58,10 +58,19 @@ def ordered(
     }
     job = int(conn.execute(jobs.insert().values(values).returning(jobs.c.id)).scalar_one())
     for index, sha in enumerate(shas):
-        made = {"sha256": sha or f"{next(_SHAS):064x}", "media_type": "image/png", "size": 100}
-        size_of = {"width": size[0], "height": size[1]}
-        where = {"job_id": job, "index": index, "now": at, "model": model, "terms": captions.indexed(prompt)}
-        assets.add(conn, **made, **size_of, **where)
+        assets.add(
+            conn,
+            sha256=sha or f"{next(_SHAS):064x}",
+            media_type="image/png",
+            size=100,
+            width=size[0],
+            height=size[1],
+            job_id=job,
+            index=index,
+            now=at,
+            model=model,
+            terms=captions.indexed(prompt),
+        )
     return job
 
 

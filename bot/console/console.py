@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
 
 from sqlalchemy import Connection
 
@@ -15,6 +16,7 @@ from bot.platforms.web.settings import WebSettings
 from storage.database import Database
 from storage.files import Files
 from storage.records import Asset, Identity, Job, User
+from storage.thumbnails import Thumbnails
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +43,7 @@ class Console:
 
     db: Database
     files: Files
+    thumbnails: Thumbnails  # of pictures that were made
     feed: Feed
     look: Look
     web: WebSettings
@@ -52,6 +55,7 @@ class Console:
     name: Callable[[Asset, Job, str], str]  # the file name of a picture of a job with this ending
     keep_picture: Callable[[bytes], Awaitable[str]]  # returns the name it is kept under; raises BadSource
     thumbnail: Callable[[bytes], tuple[bytes, str]]  # encoded picture -> small encoded picture, its media type
+    zone: tzinfo = UTC  # where the team is
     names: bool = True  # whoever comes may take a free name
     logins: Mapping[str, Login] = field(default_factory=dict)  # by platform: whose accounts open the page
     greet: Callable[[Identity], None] = lambda identity: None  # somebody has signed in with such an account

@@ -12,11 +12,13 @@ from fastapi import APIRouter, Path, Request, Response
 from jinja2 import Environment
 from sqlalchemy import Connection
 
+from bot import access
+from bot.console import copies
 from bot.console.console import Console
 from bot.console.errors import ConsoleError
 from bot.console.sessions import person
-from storage import assets, documents, jobs
-from storage.records import Asset, Job, Passage, Role, User
+from storage import assets, attendance, documents, jobs
+from storage.records import Asset, Job, Passage, User
 
 Id = Annotated[int, Path(ge=1, lt=2**31)]
 
@@ -30,17 +32,14 @@ def add_library(router: APIRouter, console: Console, pages: Environment) -> None
         asset, name = await _allowed(console, request, asset_id)
         if _unchanged(request, asset):
             return Response(status_code=304)
-        return _picture(await asyncio.to_thread(console.files.read, asset.sha256), asset.media_type, asset, name)
+        return _picture(await asyncio.to_thread(copies.whole, console, asset), asset.media_type, asset, name)
 
     @router.get("/api/assets/{asset_id}/thumbnail")
     async def thumbnail(asset_id: Id, request: Request) -> Response:
         asset, name = await _allowed(console, request, asset_id)
         if _unchanged(request, asset):
             return Response(status_code=304)
-        small, media_type = await asyncio.to_thread(
-            console.thumbnail, await asyncio.to_thread(console.files.read, asset.sha256)
-        )
-        return _picture(small, media_type, asset, name)
+        return _picture(await asyncio.to_thread(copies.small, console, asset), copies.SMALL, asset, name)
 
     @router.get("/passages/{passage_id}")
     async def passage(passage_id: Id, request: Request) -> Response:
@@ -98,17 +97,19 @@ async def _allowed(console: Console, request: Request, asset_id: int) -> tuple[A
     if found is None:
         raise ConsoleError(404, "not_found")
     asset, job = found
+    if asset.removed is not None:
+        raise ConsoleError(410, "picture_removed", days=asset.removed)
     ending = _ending(asset.media_type)
     return asset, console.name(asset, job, ending).removesuffix(f".{ending}")
 
 
 def _visible(conn: Connection, asset_id: int, user: User) -> tuple[Asset, Job] | None:
-    """The asset if its job is this person's own, or for an admin; somebody else's looks as if it were not there."""
+    """The asset if this person may see it; another one looks as if it were not there."""
     asset = assets.get(conn, asset_id)
     job = jobs.get(conn, asset.job_id) if asset is not None else None
     if asset is None or job is None:
         return None
-    return (asset, job) if job.user_id == user.id or user.role is Role.ADMIN else None
+    return (asset, job) if access.sees(access.sight(user, attendance.of(conn, user.id)), job) else None
 
 
 def _unchanged(request: Request, asset: Asset) -> bool:

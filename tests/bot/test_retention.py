@@ -62,7 +62,7 @@ def kept(keeper: Keeper, content: str, *, age: float = 1e7, given: bool = False,
 
     def work(conn: Connection) -> int:
         if given:
-            size = {"media_type": "image/png", "size": 100, "width": 4, "height": 3}
+            size: dict[str, Any] = {"media_type": "image/png", "size": 100, "width": 4, "height": 3}
             assets.take(conn, sha256=sha, now=order.pop("at", OLD), **size)
             return 0
         return ordered(conn, person(conn, "anna"), content, shas=(sha,), **{"at": OLD, **order})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import product
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection
@@ -34,7 +35,7 @@ def test_what_the_database_shows_is_what_the_rule_says(db: Database) -> None:
     def work(conn: Connection) -> None:
         me, other = person(conn, "me"), person(conn, "other")
         for owner, group, private, state in product((me, other), ("", "g1", "g2"), (False, True), JobState):
-            values = {"private": True} if private else {}
+            values: dict[str, Any] = {"private": True} if private else {}
             ordered(conn, owner, f"{state} {owner}", group=group, state=state, model=f"m{owner}", **values)
         attendance.note(conn, me, "feishu:g1")
         attendance.note(conn, me, "feishu:g1")

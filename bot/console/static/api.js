@@ -44,5 +44,10 @@ export const api = {
   write: (id, text, picture) => call("POST", "/api/messages", { id, text, picture }),
   upload: (file) => call("POST", "/api/pictures", file),
   press: (id, value, action, message, form = {}) => call("POST", "/api/actions", { id, value, action, message, form }),
+  gallery: (asked) => call("GET", `/api/gallery?${asked}`),
+  galleryChoices: () => call("GET", "/api/gallery/choices"),
+  exportable: (asked) => call("GET", `/api/gallery/export?${asked}`),
+  /** Why an address gives nothing, in the server's words. */
+  why: (path) => call("GET", path).then(() => "", (error) => error.message),
   commands: () => call("GET", "/api/commands"),
 };

@@ -36,12 +36,15 @@ from bot.platforms.web.feed import Feed
 from bot.platforms.web.platform import WebPlatform
 from bot.platforms.web.settings import WebSettings
 from bot.reply import Button, Form, FormField, Picture, Reply, SourceLink
+from inference.grounding import captions
 from storage import assets, documents, jobs
 from storage.database import Database
 from storage.files import Files
 from storage.records import Kind, NewPassage, SearchTerms, User, utcnow
 from storage.tables import documents as documents_table
+from storage.tables import jobs as jobs_table
 from storage.tables import passages
+from storage.thumbnails import Thumbnails
 from tests.blank import blank
 
 HANDBOOK = (
@@ -191,17 +194,7 @@ class Script:
     async def _picture(self, job: int, prompt: str) -> int:
         data = painting(prompt)
         sha = await asyncio.to_thread(self.files.put, data)
-        return await self.db.run(
-            assets.add,
-            sha256=sha,
-            media_type="image/png",
-            size=len(data),
-            width=512,
-            height=512,
-            job_id=job,
-            index=0,
-            now=utcnow(),
-        )
+        return await self.db.run(_drawn, job, prompt, sha, len(data))
 
     async def _post(self, event: ChatEvent, slot: str, reply: Reply) -> dict[str, object]:
         return await self.platform.post(
@@ -234,6 +227,7 @@ def stage(
         console = Console(
             db=db,
             files=script.files,
+            thumbnails=Thumbnails(folder / "thumbnails"),
             feed=feed,
             look=Look(title="墨契", language=language),
             words=words.of(language, practice=practice),
@@ -321,6 +315,16 @@ def _add_job(conn: Connection, event: ChatEvent, kind: Kind, user: int) -> int:
     job = jobs.add(conn, key=f"web:{event.key}", kind=kind, now=utcnow(), origin=event.origin, **values)
     assert job is not None
     return job.id
+
+
+def _drawn(conn: Connection, job: int, prompt: str, sha: str, size: int) -> int:
+    """The job is done and has its picture."""
+    params = {"prompt": prompt, "width": 512, "height": 512, "count": 1, "seed": 7, "steps": 8}
+    done = {"state": "done", "params": params, "result": {"seeds": [7], "model": "demo"}}
+    conn.execute(jobs_table.update().where(jobs_table.c.id == job).values(done))
+    shape: dict[str, Any] = {"media_type": "image/png", "size": size, "width": 512, "height": 512, "model": "demo"}
+    terms = captions.indexed(prompt)
+    return assets.add(conn, sha256=sha, job_id=job, index=0, now=utcnow(), terms=terms, **shape)
 
 
 def _handbook(conn: Connection) -> list[int]:
