@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import PurePath
@@ -50,7 +50,7 @@ def size(found: Sequence[Found]) -> int:
     return total
 
 
-def written(found: Sequence[Found], export: Export, done: Callable[[str], None] = lambda name: None) -> Iterator[bytes]:
+def written(found: Iterable[Found], export: Export, done: Callable[[str], None] = lambda name: None) -> Iterator[bytes]:
     """The archive, piece by piece. `done` hears of each file. What is gone meanwhile is listed in the manifest."""
     pipe, held, missing, taken = _Pipe(), [], [], set[str]()
     with zipfile.ZipFile(pipe, "w") as archive:

@@ -75,6 +75,14 @@ def page(conn: Connection, sight: Sight, wanted: Wanted, *, before: int | None =
     return _found(conn, rows[:limit])
 
 
+def count(conn: Connection, sight: Sight, wanted: Wanted) -> int:
+    """How many pictures there are in all, each file once."""
+    shas: set[str] = set()
+    for branch in _branches(sight):
+        shas |= set(conn.execute(_visible(select(assets.c.sha256), branch).where(*_matching(conn, wanted))).scalars())
+    return len(shas)
+
+
 def choices(conn: Connection, sight: Sight) -> Choices:
     """The people, models and sizes that there are among what somebody may see."""
     owners: dict[int, str] = {}

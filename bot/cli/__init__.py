@@ -11,6 +11,7 @@ import typer
 
 from bot.cli import (
     admin,
+    assets,
     bans,
     config,
     doctor,
@@ -48,6 +49,7 @@ def build() -> typer.Typer:
         knowledge,
         models,
         jobs,
+        assets,
         reservations,
         people,
         bans,
