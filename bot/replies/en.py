@@ -104,6 +104,7 @@ TABLE: dict[str, str] = {
     "such as “a red circle, blue background”",
     "note.negative": "This model knows no negative prompt: --neg did nothing",
     "note.quotes": "AI-generated content · quoted from the knowledge base; the numbers say where",
+    "note.interrupted": "The language model cannot answer now; here is what the documents say",
     "note.check": "AI-generated content: please check it against the sources",
     "note.removed": "removed by the team's retention rule after {days} days; the recipe is here to draw it again",
     "note.removed.some": "{n} of the pictures removed by the team's retention rule after {days} days",

@@ -101,6 +101,7 @@ TABLE: dict[str, str] = {
     "note.builtin.unknown": "内置练习模型不认识这个描述里的东西，只会画简单图形，如“红色的圆，蓝色背景”",
     "note.negative": "当前模型不支持反向提示词，--neg 没有起作用",
     "note.quotes": "内容由 AI 生成 · 摘自知识库原文，出处见编号",
+    "note.interrupted": "大模型现在答不了，先给出原文",
     "note.check": "内容由 AI 生成，请对照出处",
     "note.removed": "图已按团队的保留规则在 {days} 天后删除；配方还在，可以重画",
     "note.removed.some": "其中 {n} 张图已按团队的保留规则在 {days} 天后删除",
