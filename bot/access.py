@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, tzinfo
 
 from bot.commands import (
     Ban,
     Command,
     Conversation,
+    Decide,
     KbAdd,
     KbList,
     KbRemove,
+    ModelList,
+    ModelUse,
     Pause,
     QuotaClear,
     QuotaGrant,
     QuotaSet,
     QuotaShow,
     Resume,
+    ReviewList,
     SetRole,
     Sources,
     Unban,
@@ -39,6 +44,10 @@ NEEDED: dict[type, tuple[Role, str]] = {
     KbAdd: (Role.ADMIN, "/kb"),
     KbList: (Role.ADMIN, "/kb"),
     KbRemove: (Role.ADMIN, "/kb"),
+    ModelList: (Role.ADMIN, "/model"),
+    ModelUse: (Role.ADMIN, "/model"),
+    ReviewList: (Role.REVIEWER, "/review"),
+    Decide: (Role.REVIEWER, "/review"),
 }
 _RANK = {Role.USER: 0, Role.REVIEWER: 1, Role.ADMIN: 2}
 
@@ -53,7 +62,8 @@ def allowed(user: User, command: Command | Conversation, zone: tzinfo = UTC) -> 
     else:
         needed, name = NEEDED.get(type(command), (Role.USER, ""))
     if _RANK[user.role] < _RANK[needed]:
-        return Refusal(code="not_admin", detail={"command": name})
+        code = "not_admin" if needed is Role.ADMIN else "not_reviewer"
+        return Refusal(code=code, detail={"command": name})
     return None
 
 
@@ -87,9 +97,9 @@ def sees(seer: Sight, job: Job) -> bool:
 
     storage/gallery.py says the same to the database.
     """
-    if job.kind is not Kind.DRAW or job.state is not JobState.DONE:
-        return False
     private = bool(job.params.get("private"))
+    if job.state is not JobState.DONE:
+        return False
     if seer.only:
         return not private and job.origin.group == seer.only
     if job.user_id == seer.user_id:
@@ -98,15 +108,16 @@ def sees(seer: Sight, job: Job) -> bool:
 
 
 def picture(user: User, job: Job | None, groups: frozenset[str], here: Origin) -> Refusal | None:
-    """Whether this person may draw from this job's pictures: those they see. `groups` are those they have spoken in."""
+    """Whether this person may draw from this job's pictures, once it is done: those they see.
+
+    `groups` are those they have spoken in.
+    """
     if job is None:
         return None
     present = groups | {here.group} if here.chat_type is ChatType.GROUP else groups
-    if sees(sight(user, present), job):
-        return None
-    private = bool(job.params.get("private"))
-    known = job.user_id == user.id or (not private and (user.role is Role.ADMIN or job.origin.group in present))
-    return Refusal(code="no_picture" if known else "not_yours", detail={"job": job.id})
+    if not sees(sight(user, present), replace(job, state=JobState.DONE)):
+        return Refusal(code="not_yours", detail={"job": job.id})
+    return None if job.kind is Kind.DRAW else Refusal(code="no_picture", detail={"job": job.id})
 
 
 def result(user: User, job: Job | None) -> Refusal | None:
@@ -114,6 +125,28 @@ def result(user: User, job: Job | None) -> Refusal | None:
     if job is None or job.user_id == user.id or not job.params.get("private"):
         return cancel(user, job)
     return Refusal(code="not_yours", detail={"job": job.id})
+
+
+def asset(user: User, job: Job, groups: frozenset[str] = frozenset()) -> bool:
+    """Whether this person may see this job's pictures as files. What is not done is for those who may review it.
+
+    `groups` are those they have spoken in.
+    """
+    if job.state is not JobState.DONE:
+        return _RANK[user.role] >= _RANK[Role.REVIEWER]
+    return sees(sight(user, groups), job)
+
+
+def look(user: User, job: Job | None, *, open_case: bool) -> Refusal | None:
+    """Whether this person may see how a job stands; a reviewer may while there is a case to decide."""
+    return None if open_case and _RANK[user.role] >= _RANK[Role.REVIEWER] else result(user, job)
+
+
+def appeal(user: User, job: Job | None) -> Refusal | None:
+    """Whether this person may appeal: the owner alone."""
+    if job is None or job.user_id == user.id:
+        return None
+    return Refusal(code="not_yours_appeal", detail={"job": job.id})
 
 
 def reservation(user: User, found: Reservation | None) -> Refusal | None:

@@ -136,7 +136,7 @@ def _console(services: Services) -> Console:
     return Console(
         db=services.db,
         files=services.files,
-        thumbnails=services.thumbnails,
+        showing=services.showing,
         feed=services.web,
         look=Look(title=settings.interface.title, language=settings.interface.language, theme=settings.interface.theme),
         web=settings.platforms.web,

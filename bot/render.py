@@ -9,13 +9,14 @@ from sqlalchemy import Connection
 
 from bot.context import House
 from bot.delivery import REDIRECTED
-from bot.replies import job_reply, shared_reply
+from bot.replies import job_reply, reviewing, shared_reply
 from bot.reply import PREVIEW, Reply
+from bot.reviewing import REVIEW, case
 from scheduler import places
 from scheduler.pausing import held
 from scheduler.progress import Progress
 from scheduler.queue import COPY
-from storage import assets, jobs, outbox
+from storage import assets, jobs, outbox, reviews
 from storage.outbox import BLOCKED
 from storage.records import ChatType, Delivery, Job, JobState, utcnow
 
@@ -48,6 +49,8 @@ class Renderer:
 
     def _delivery(self, conn: Connection, delivery: Delivery) -> Reply:
         if delivery.job_id is None:
+            if REVIEW in delivery.body:
+                return self._standing(conn, delivery)
             return self._stored(conn, Reply.from_json(delivery.body))
         if delivery.slot == "card" and delivery.attempts <= 1 and delivery.body:
             return Reply.from_json(delivery.body)
@@ -67,6 +70,13 @@ class Renderer:
         kept = tuple(one for one in reply.pictures if (asset := found.get(one.asset)) and asset.removed is None)
         said = self._house().words.say("note.removed.some", n=len(days), days=max(days))
         return replace(reply, pictures=kept, note=" · ".join(filter(None, (said, reply.note))))
+
+    def _standing(self, conn: Connection, delivery: Delivery) -> Reply:
+        """A review as it stands: what is decided shows no picture any more."""
+        review = reviews.get(conn, int(delivery.body[REVIEW]))
+        if review is None:
+            raise LookupError(f"message {delivery.key} is about review {delivery.body[REVIEW]}, which does not exist")
+        return reviewing.case(case(conn, review), self._house().words)
 
     def job(self, conn: Connection, job: Job, progress: Progress | None) -> Reply:
         """A job's card as it stands."""

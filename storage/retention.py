@@ -18,8 +18,8 @@ from sqlalchemy import Connection, Row, Select, Text, delete, exists, func, not_
 
 from storage import assets as kept
 from storage.dialect import insert, serialise
-from storage.records import DeliveryState, JobState, ReservationState
-from storage.tables import assets, jobs, leaving, outbox, reservations, sources
+from storage.records import DeliveryState, JobState, ReservationState, ReviewState
+from storage.tables import assets, jobs, leaving, outbox, reservations, reviews, sources
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,14 +83,15 @@ def gone(conn: Connection, shas: Iterable[str]) -> None:
 
 
 def _old_pictures(before: datetime, used: set[str]) -> Select[Any]:
-    """Of jobs that have ended and whose message is not still on its way."""
+    """Of jobs that have ended, about which nobody is to decide, and whose message is not still on its way."""
     ended = [state.value for state in JobState if state.terminal]
+    judged = exists().where(reviews.c.job_id == jobs.c.id, reviews.c.state == ReviewState.PENDING)
     telling = exists().where(outbox.c.job_id == jobs.c.id, outbox.c.state == DeliveryState.PENDING)
     return (
         select(assets.c.id, assets.c.sha256, assets.c.size)
         .join(jobs, jobs.c.id == assets.c.job_id)
         .where(assets.c.removed.is_(None), assets.c.created_at < before, assets.c.sha256.not_in(used))
-        .where(jobs.c.state.in_(ended), not_(telling))
+        .where(jobs.c.state.in_(ended), not_(telling), not_(judged))
         .order_by(assets.c.created_at)
     )
 

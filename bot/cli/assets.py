@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import tempfile
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,11 +76,14 @@ def _write(db: Database, output: Path, sight: Sight, wanted: Wanted, count: int)
     """The whole archive, or nothing under its name."""
     from bot import naming
     from bot.export import Export, written
+    from bot.showing import Showing
     from storage.files import Files
 
-    policy, files = common.settings().policy, Files(common.environment().data / "files")
+    settings = common.settings()
+    policy, showing = settings.policy, Showing(db, Files(common.environment().data / "files"))
+    asyncio.run(showing.note(policy.labels, settings.hash))
     how = Export(
-        read=lambda asset: files.read(asset.sha256),
+        read=partial(showing.picture, space=""),
         name=lambda asset, job, ending: naming.name(policy.names(), asset, job, ending),
         zone=policy.queue().timezone,
     )
@@ -92,7 +97,7 @@ def _write(db: Database, output: Path, sight: Sight, wanted: Wanted, count: int)
                 out.write(piece)
         Path(temporary).replace(output)
     except OSError as error:
-        raise Failed(f"cannot write {output}: {error.strerror}", Exit.UNAVAILABLE) from error
+        raise Failed(f"cannot write {output}: {error.strerror or error}", Exit.UNAVAILABLE) from error
     finally:
         Path(temporary).unlink(missing_ok=True)
 
@@ -116,8 +121,6 @@ def purge(
 
     What a waiting job or a reservation begins with, and what is still to be delivered, stays.
     """
-    import asyncio
-
     from bot.retention import Keeper
     from storage import audit
     from storage.files import Files

@@ -13,10 +13,10 @@ from bot.events import ChatEvent
 from bot.platforms.login import Login
 from bot.platforms.web.feed import Feed
 from bot.platforms.web.settings import WebSettings
+from bot.showing import Showing
 from storage.database import Database
 from storage.files import Files
 from storage.records import Asset, Identity, Job, User
-from storage.thumbnails import Thumbnails
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +43,7 @@ class Console:
 
     db: Database
     files: Files
-    thumbnails: Thumbnails  # of pictures that were made
+    showing: Showing  # pictures that were made, as the pages show them
     feed: Feed
     look: Look
     web: WebSettings
@@ -54,7 +54,7 @@ class Console:
     principals: Callable[[Connection, User], frozenset[str]]  # whose documents this person may read
     name: Callable[[Asset, Job, str], str]  # the file name of a picture of a job with this ending
     keep_picture: Callable[[bytes], Awaitable[str]]  # returns the name it is kept under; raises BadSource
-    thumbnail: Callable[[bytes], tuple[bytes, str]]  # encoded picture -> small encoded picture, its media type
+    thumbnail: Callable[[bytes], tuple[bytes, str]]  # a picture that was given -> a small one, its media type
     zone: tzinfo = UTC  # where the team is
     names: bool = True  # whoever comes may take a free name
     logins: Mapping[str, Login] = field(default_factory=dict)  # by platform: whose accounts open the page

@@ -13,11 +13,11 @@ from sqlalchemy import Connection
 from starlette.responses import JSONResponse, StreamingResponse
 
 from bot import access, export
-from bot.console import copies
 from bot.console.console import Console
 from bot.console.errors import ConsoleError
 from bot.console.sessions import person
 from bot.finding import terms
+from bot.platforms.web.wire import PLATFORM
 from bot.replies.gallery import named
 from storage import attendance, gallery
 from storage.gallery import Choices, Found, Wanted
@@ -80,21 +80,22 @@ def add_gallery(router: APIRouter, console: Console, pages: Environment) -> None
 
     @router.get("/api/gallery/export")
     async def exportable(request: Request, asked: Search) -> Response:
-        found = await _taken(console, request, asked)
+        found = await _taken(console, await person(console, request), asked)
         return JSONResponse({"pictures": len(found), "bytes": export.size(found)})
 
     @router.get("/api/gallery/pictures.zip")
     async def take(request: Request, asked: Search) -> Response:
-        found = await _taken(console, request, asked)
-        made = export.Export(read=partial(copies.whole, console), name=console.name, zone=console.zone)
+        user = await person(console, request)
+        found = await _taken(console, user, asked)
+        read = partial(console.showing.picture, space=f"{PLATFORM}:{user.id}")
+        made = export.Export(read=read, name=console.name, zone=console.zone)
         day = max(one.asset.day for one in found).replace("-", "")
         headers = {"Content-Disposition": f'attachment; filename="moqi-{day}.zip"', "Cache-Control": "no-store"}
         return StreamingResponse(export.written(found, made), media_type="application/zip", headers=headers)
 
 
-async def _taken(console: Console, request: Request, asked: Asked) -> list[Found]:
+async def _taken(console: Console, user: User, asked: Asked) -> list[Found]:
     """What one download would hold. Raises ConsoleError when that is nothing, or too much."""
-    user = await person(console, request)
     found = await console.db.read(_found, user, asked.wanted(), None, export.MOST + 1)
     if not found:
         raise ConsoleError(404, "nothing_to_take")

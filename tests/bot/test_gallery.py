@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
+from bot import router
 from bot.commands import Gallery, Rules, UsageError, parse
 from bot.commands.gallery import people, span
 from bot.commands.values import Days
 from bot.events import ChatEvent
 from bot.reply import Reply
-from storage import users
+from storage import attendance, jobs, joining, users
 from storage.database import Database
-from storage.records import ChatType, Identity, JobState, Role
+from storage.records import ChatType, Identity, JobState, Origin, Role
 from tests.blank import blank
 from tests.bot.test_reserve import NOW, Chat, house
 from tests.pictured import ordered
@@ -192,6 +193,33 @@ def test_each_sees_their_own_and_their_groups_and_a_group_only_its_own(chat: Cha
     assert taken("ben", secret) == "not_yours"
     assert "只有本人" in alone(chat, "ben", f"/jobs {secret}").text
     assert alone(chat, "ben", f"/jobs {own}").pictures
+
+
+def test_what_is_ordered_on_the_page_comes_to_the_page(chat: Chat) -> None:
+    """The gallery shows a picture of a group; what its owner draws from it there is theirs alone to see."""
+    job, anna = drawn(chat, "anna", "群里的猫", group="oc_team"), known(chat, "anna")
+    event = chat.event("action", "anna", action="variation", value={"job": job, "index": 1})
+    mine = Origin(platform="web", chat_id=str(anna), chat_type=ChatType.DIRECT, message_id="", sender="anna")
+    identity = Identity(platform="web", external_id="anna")
+    assert chat.db.run_sync(users.also, anna, identity)
+    event = replace(event, platform="web", sender=identity, origin=mine)
+    handled = chat.db.run_sync(router.press, chat.house, event, chat.now)
+    made = chat.db.read_sync(jobs.get, int(handled.outcome.removeprefix("job:")))
+    assert made is not None
+    assert (made.origin.platform, made.origin.chat_id, made.user_id) == ("web", str(anna), anna)
+
+
+def test_who_turns_out_to_be_somebody_sees_what_both_have_seen(chat: Chat) -> None:
+    drawn(chat, "anna", "群里的猫", group="oc_team")
+    drawn(chat, "was_ben", "自己的猫")
+    former, ben = known(chat, "was_ben"), known(chat, "ben")
+    chat.db.run_sync(attendance.note, former, "feishu:oc_team")
+    chat.db.run_sync(attendance.note, ben, "feishu:oc_team")
+    chat.db.run_sync(attendance.note, former, "feishu:oc_other")
+    chat.db.run_sync(joining.hand_over, former, ben)
+    assert chat.db.read_sync(attendance.of, ben) == {"feishu:oc_team", "feishu:oc_other"}
+    assert chat.db.read_sync(attendance.of, former) == set()
+    assert len(alone(chat, "ben", "/gallery 猫").pictures) == 2
 
 
 def test_a_removed_picture_is_told_of_everywhere(chat: Chat) -> None:

@@ -16,6 +16,7 @@ from bot.cli.common import Exit
 from storage.files import Files
 from storage.records import utcnow
 from tests.bot.cli.installation import Installation
+from tests.bot.console.harness import painting
 from tests.pictured import NOW, ordered, person
 
 PICTURES = (("anna", "一只猫", False), ("anna", "狗", False), ("ben", "猫", True), ("ben", "猫", False))
@@ -30,7 +31,7 @@ def test_export_packs_what_fits_and_nothing_private(moqi: Installation, tmp_path
     files = Files(moqi.data / "files")
     with moqi.database() as db:
         for name, prompt, private in PICTURES:
-            sha = files.put(f"{name} {prompt} {private}".encode())
+            sha = files.put(painting(f"{name} {prompt} {private}"))
             db.run_sync(drawn, name, prompt, sha, private)
     target = tmp_path / "all.zip"
     ran = moqi("assets", "export", "-o", target, "--words", "猫", "--since", "2026-11-01", "--until", "2026-11-30")

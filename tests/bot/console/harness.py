@@ -36,6 +36,7 @@ from bot.platforms.web.feed import Feed
 from bot.platforms.web.platform import WebPlatform
 from bot.platforms.web.settings import WebSettings
 from bot.reply import Button, Form, FormField, Picture, Reply, SourceLink
+from bot.showing import Showing
 from inference.grounding import captions
 from storage import assets, documents, jobs
 from storage.database import Database
@@ -44,7 +45,6 @@ from storage.records import Kind, NewPassage, SearchTerms, User, utcnow
 from storage.tables import documents as documents_table
 from storage.tables import jobs as jobs_table
 from storage.tables import passages
-from storage.thumbnails import Thumbnails
 from tests.blank import blank
 
 HANDBOOK = (
@@ -227,7 +227,7 @@ def stage(
         console = Console(
             db=db,
             files=script.files,
-            thumbnails=Thumbnails(folder / "thumbnails"),
+            showing=Showing(db, script.files),
             feed=feed,
             look=Look(title="墨契", language=language),
             words=words.of(language, practice=practice),
