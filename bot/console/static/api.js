@@ -47,7 +47,7 @@ export const api = {
   gallery: (asked) => call("GET", `/api/gallery?${asked}`),
   galleryChoices: () => call("GET", "/api/gallery/choices"),
   exportable: (asked) => call("GET", `/api/gallery/export?${asked}`),
-  /** Why an address gives nothing, in the server's words. */
-  why: (path) => call("GET", path).then(() => "", (error) => error.message),
+  /** Why an address gives nothing any more, in the server's words; empty when it may only be unreachable. */
+  why: (path) => call("GET", path).then(() => "", (error) => (error.status === 410 ? error.message : "")),
   commands: () => call("GET", "/api/commands"),
 };
