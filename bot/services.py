@@ -147,6 +147,7 @@ class Services:
             screen=settings.policy.moderation.screen(),
             page=settings.platforms.web.public_url if settings.platforms.web.enabled else "",
             groups=self.groups,
+            templates=settings.policy.templates,
             through=frozenset(self.platforms),
             writes_first=settings.platforms.writes_first,
             unmarked=self.showing.labels.off(),

@@ -14,8 +14,8 @@ _KNOWN = select(attendance.c.chat).where(
 
 
 def note(conn: Connection, user_id: int, chat: str) -> None:
-    """Somebody is in the group `platform:chat id`."""
-    if conn.execute(_KNOWN, {"user": user_id, "chat": chat}).one_or_none() is None:
+    """Somebody is in the group `platform:chat id`; empty = they write in a chat of their own."""
+    if chat and conn.execute(_KNOWN, {"user": user_id, "chat": chat}).one_or_none() is None:
         conn.execute(insert(conn, attendance).values(user_id=user_id, chat=chat).on_conflict_do_nothing())
 
 

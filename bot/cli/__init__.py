@@ -23,6 +23,7 @@ from bot.cli import (
     people,
     reservations,
     serve,
+    templates,
     upkeep,
     work,
 )
@@ -48,6 +49,7 @@ def build() -> typer.Typer:
         work,
         knowledge,
         models,
+        templates,
         jobs,
         assets,
         reservations,

@@ -34,6 +34,7 @@ def page(words: Language, topic: str, role: Role, rules: Rules, parameters: Para
     if topic == "draw":
         lines += [parameter(words, name, rules, parameters) for name in type(parameters).model_fields]
         lines += [words.say("help.negative"), words.say("help.draw.from"), words.say("help.draw.later")]
+        lines.append(words.say("help.draw.template"))
         lines.append(words.say("help.draw.private"))
         limits = {"count": f"{rules.count.high:g}", "concurrency": rules.concurrency}
         lines.append(words.say("help.draw.limits", **limits))

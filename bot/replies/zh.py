@@ -56,6 +56,7 @@ TABLE: dict[str, str] = {
     "source.job": "#{job} 第 {picture} 张",
     "source.sent": "发来的图片",
     "field.strength": "重画程度",
+    "field.template": "模板",
     "source.strength": "{strength}（画 {steps} 步）",
     "button.variation": "变体",
     "button.variation.n": "变体 {n}",
@@ -65,6 +66,7 @@ TABLE: dict[str, str] = {
     "button.reseed": "换种子",
     "button.cancel": "取消",
     "button.redo_form": "改词重画",
+    "button.template_form": "用这个",
     "button.approve": "通过",
     "button.reject": "驳回",
     "button.appeal": "申诉",
@@ -141,6 +143,7 @@ TABLE: dict[str, str] = {
     "管理员在 model.yaml 的 image.path 填好 Z-Image-Turbo 即可换用，见 README",
     "note.builtin.unknown": "内置练习模型不认识这个描述里的东西，只会画简单图形，如“红色的圆，蓝色背景”",
     "note.negative": "当前模型不支持反向提示词，--neg 没有起作用",
+    "note.negative_cfg": "--cfg 是 0，--neg 没有起作用",
     "note.quotes": "内容由 AI 生成 · 摘自知识库原文，出处见编号",
     "note.interrupted": "大模型现在答不了，先给出原文",
     "note.check": "内容由 AI 生成，请对照出处",
@@ -302,6 +305,15 @@ TABLE: dict[str, str] = {
     "refusal.reservation_over": "预约 r{reservation} 已经结束，不能再改。请重新预约。",
     "refusal.reservation_lapsed": "预约 r{reservation} 一天内没有确认，已经作废。请重新预约。",
     "refusal.reservation_choose": "预约 r{reservation} 的时间还没选定，请先在卡片上选一个。",
+    "refusal.unknown_template": "没有叫“{name}”的模板。{hint}",
+    "refusal.unknown_template.there": "这里有：{names}。",
+    "refusal.unknown_template.none": "这里还没有模板，用 `/template save 名字 描述` 存一个。",
+    "refusal.template_no_group": "这里不是群聊，没有“本群”的模板。请到群里发，或去掉 --for 存成自己的。",
+    "refusal.template_team": "全体的模板只有管理员能改。去掉 --for 可以存成自己的。",
+    "refusal.template_in_settings": "“{name}”是 policy.yaml 里的模板，在这里改不了。请换个名字，或请管理员改文件。",
+    "refusal.not_yours_template": "本群的模板“{name}”是别人存的，只有本人和管理员能改。"
+    "去掉 --for 可以存成自己的，或换个名字。",
+    "refusal.templates_full": "{whose}的模板已有 {limit} 个，这是上限。请先用 `/template delete 名字` 删掉一个。",
     "refusal.windows_full": "接下来的这些时段都订满了。请换个时段，或直接写时间，如 `--at 明天9:00`。",
     "refusal.reserve_terminal": "终端里不能预约：到时没有地方送达。请在聊天里预约。",
     # --- usage -------------------------------------------------------------------------------------------------
@@ -325,7 +337,7 @@ TABLE: dict[str, str] = {
     "usage.unknown_flag": "没有 {flag} 这个选项。{hint}",
     "usage.unknown_flag.near": "你是不是想用 {near}？",
     "usage.unknown_flag.none": "可用：--size --ar --n --seed --steps --cfg --neg --at --every --late --to --from "
-    "--strength --lora --private --dry-run；想当文字用，前面单独加 --。",
+    "--strength --lora --template --private --dry-run；想当文字用，前面单独加 --。",
     "usage.repeated_flag": "{flag} 写了两次，请只留一个。",
     "usage.missing_value": "{flag} 后面少了值，{example}。",
     "usage.not_a_number": "{flag} 要写 {low} 到 {high} 的数字，“{given}”不是。",
@@ -388,6 +400,32 @@ TABLE: dict[str, str] = {
     "usage.no_adapters": "现在的模型没有装风格（LoRA），用不上 --lora {given}。请去掉它再发，"
     "或请管理员在 model.yaml 的 image.adapters 里添加。",
     "usage.adapter_twice": "“{given}”里同一个风格写了两次。每个只写一次，如 `--lora 风格甲:0.8,风格乙`。",
+    "usage.template_form": "“{given}”没看懂。{hint}",
+    "usage.template_form.near": "你是不是想写 `{near}`？",
+    "usage.template_form.none": "可以写：`/template list`、`/template show 海报`、`/template save 海报 描述`、"
+    "`/template delete 海报`。",
+    "usage.template_which": "哪个模板？把名字写在后面，如 `/template show 海报`。发 /template 看有哪些。",
+    "usage.template_name": "“{given}”不能作模板名：最多 20 个字，用汉字、字母、数字、_ . -，不能是命令里的词。",
+    "usage.template_empty": "模板“{name}”的内容呢？写在名字后面，如 "
+    "`/template save {name} 一张{{主题}}的海报，{{颜色=蓝色}}背景 --size 1024x1360`。",
+    "usage.template_for": "--for 只能是 我的、本群、全体，没有“{given}”。不写就存成自己的。",
+    "usage.template_flag": "模板里不能有 {flag}：每次画的时候再写。请去掉它再存。",
+    "usage.template_stale": "这个模板已经改过或删掉了。发 /template 看现在有哪些。",
+    "usage.unknown_template": "没有叫“{given}”的模板。{hint}",
+    "usage.unknown_template.near": "你是不是想写 `{near}`？",
+    "usage.unknown_template.none": "这里有：{names}。",
+    "usage.no_templates": "没有叫“{given}”的模板：这里还没有模板。用 `/template save {given} 描述` 存一个。",
+    "usage.slots_missing": "模板“{template}”还要填：{names}。可以直接照着写：`{example}`",
+    "usage.unknown_slot": "这个模板没有“{given}”这一项。{hint}",
+    "usage.unknown_slot.near": "你是不是想写 `{near}`？",
+    "usage.unknown_slot.none": "可以填：{names}；想当文字用就加上引号。",
+    "usage.slot_twice": "“{slot}”填了两次，请只留一个；想当文字用就加上引号。",
+    "usage.slot_open": "这里的花括号没有配对：{near}。可填的地方写 `{{名字}}` 或 `{{名字=默认值}}`；"
+    "只要花括号本身，写 `{{{{`。",
+    "usage.slot_name": "“{given}”不能作可填的地方：名字最多 20 个字，用汉字、字母、数字、_ -，不以数字开头；"
+    "只要花括号本身，写 `{{{{`。",
+    "usage.slot_defaults": "“{slot}”有两个默认值：{one} 和 {other}。请只留一个。",
+    "usage.slots_many": "一个模板最多 {limit} 处可填，这里有 {count} 处。",
     "usage.strength_alone": "--strength 要和 --from 一起写，如 `--from 17 --strength 0.5`。",
     "usage.redo_from": "重画不能换参考图。请把描述写全，如 `/draw 一只猫 --from 17`。",
     "usage.kb_form": "“{given}”没看懂。可以写：`/kb`、`/kb add`（回复一个文件）、`/kb remove 文档名`、`/kb sources`。",
@@ -435,6 +473,39 @@ TABLE: dict[str, str] = {
     "kb.row.synced": "{name} · {passages} 段 · 同步而来",
     "kb.note": "加入：回复文件发 /kb add · 移除：/kb remove 文档名",
     "kb.removed": "已从知识库移除：{name}",
+    "templates.title": "模板",
+    "templates.none": "还没有模板。存一个试试："
+    "`/template save 海报 一张{{主题}}的海报，{{颜色=蓝色}}背景 --size 1024x1360`，"
+    "以后发 `/draw --template 海报 主题=秋招`。",
+    "templates.of": "**{whose}**",
+    "templates.row": "`{name}` · {slots}",
+    "templates.hidden": "（同名，先用{first}；用这个写 {written}）",
+    "templates.note": "看一个：/template show 名字 · 用：/draw --template 名字 · 详见 /help template",
+    "template.scope.user": "我的",
+    "template.scope.chat": "本群的",
+    "template.scope.team": "全体的",
+    "template.scope.settings": "全体的（policy.yaml）",
+    "template.for.user": "我的",
+    "template.for.chat": "本群",
+    "template.for.team": "全体",
+    "template.title": "模板 {name} · {whose}{version}",
+    "template.version": " · 第 {n} 版",
+    "template.slots": "要填",
+    "template.no_slots": "不用填",
+    "template.default": "{slot}（默认{value}）",
+    "template.saved": "保存",
+    "template.same_name": "还有同名的",
+    "template.new": "已存为{whose}模板“{name}”。",
+    "template.changed": "已更新{whose}模板“{name}”{version}。",
+    "template.unchanged": "{whose}模板“{name}”本来就是这样，没有变化。",
+    "template.was": "原来：{body}",
+    "template.more": "新增可填：{names}",
+    "template.less": "不再有：{names}",
+    "template.use": "用法：`{example}`",
+    "template.hides": "注意：{first}同名模板在先，要用这个请写 {written}。",
+    "template.deleted": "已删除{whose}模板“{name}”。以前用它订的不受影响。",
+    "template.left": "“{name}”现在指{whose}那个。",
+    "template.form.more": "补充（可写 --size 等选项）",
     "model.title": "画图模型",
     "model.row": "- `{name}` {about}",
     "model.size": "{size}",
@@ -685,6 +756,16 @@ TABLE: dict[str, str] = {
     "help.draw.from": "`--from`：照着一张图画。回复图片，或和图片写在一条消息里；任务里的图写 `--from 17`，"
     "第二张 `--from 17.2`。没写尺寸就用原图的比例\n"
     "`--strength 0.6`：重画多少，0.1 几乎不变，1 等于重画",
+    "help.draw.template": "`--template 海报 主题=秋招`：套用模板，见 `/help template`",
+    "help.template": "存好的描述，留空待填",
+    "help.template.use": "/template",
+    "help.template.more": "列出这里能用的模板。存：`/template save 海报 一张{{主题}}的海报，{{颜色=蓝色}}背景 "
+    "--size 1024x1360`，花括号里是每次要填的，等号后是默认值，选项也一起存。用：`/draw --template 海报 主题=秋招`，"
+    "值里有空格就加引号；只有一处要填时直接写：`/draw --template 海报 秋招`。写在旁边的话加在后面，"
+    "选项以当次写的为准。\n"
+    "看 `/template show 海报` · 删 `/template delete 海报`\n"
+    "默认存成自己的；`--for 本群` 给群里的人用，`--for 全体` 给所有人（管理员）。"
+    "同名时先用自己的，再是本群的、全体的；指定写 `本群/海报`。再存一次就是新版本，已订的预约不变。",
     "help.reserve": "预约，到时自动画",
     "help.reserve.use": "/reserve 明天9:00 一只猫",
     "help.reserve.more": "也可写 `/draw 一只猫 --at 今晚10点`、`/draw 早安图 --every 工作日9:00`、"

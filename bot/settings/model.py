@@ -36,6 +36,11 @@ class ImageModel(Section):
         default="auto", description="What to keep in main memory while it does not compute."
     )
     memory_fraction: float = Field(default=0.6, gt=0, le=1, description="Share of the GPU's memory it may use.")
+    guidance: Literal["auto"] | bool = Field(
+        default="auto",
+        description="Whether the checkpoint takes --cfg and --neg: true for a base model, false for a distilled one "
+        "(Turbo); auto = as moqi.json in its folder says, else by its scheduler's shift.",
+    )
     adapters: dict[str, Adapter] = Field(default_factory=dict, description="LoRA adapters.", json_schema_extra=LATER)
 
     @model_validator(mode="after")

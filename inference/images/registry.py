@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from inference.images.guidance import Wanted, described
 from inference.images.model import ImageModel, ModelCard
 
 BUILTIN = Path(__file__).parent / "builtin" / "checkpoint"
@@ -30,6 +31,7 @@ class LoadOptions:
     attention: str = "native"
     offload: str = "auto"  # auto | none | model | group
     memory_fraction: float | None = None  # share of the GPU's memory, 0 to 1
+    guidance: Wanted = "auto"  # whether the checkpoint takes it; auto = as its folder says
 
 
 def resolve(settings_path: str | None, name: str = "") -> Choice:
@@ -65,16 +67,17 @@ def _shape(path: Path) -> dict[str, object]:
 
 def expected_card(choice: Choice, options: LoadOptions) -> ModelCard:
     """What the model will offer, known before it is loaded: enough to check sizes and prices."""
-    return ModelCard(
+    card = ModelCard(
         name=choice.name, path=str(choice.path), builtin=choice.builtin, device=options.device, dtype=options.dtype
     )
+    return described(card, options.guidance)
 
 
 def load(choice: Choice, options: LoadOptions) -> ImageModel:
     """Load the model: seconds to minutes, on the thread that will use it. Raises ModelUnavailable."""
     from inference.images.zimage import ZImageModel
 
-    return ZImageModel.load(
+    model = ZImageModel.load(
         choice.path,
         name=choice.name,
         builtin=choice.builtin,
@@ -84,3 +87,5 @@ def load(choice: Choice, options: LoadOptions) -> ImageModel:
         offload=options.offload,
         memory_fraction=options.memory_fraction,
     )
+    model.card = described(model.card, options.guidance)
+    return model

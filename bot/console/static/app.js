@@ -15,7 +15,7 @@ let offline = null; // timer or true once the banner is shown
 
 const lightbox = new Lightbox();
 const log = new Log({ press, enlarge: (list, index) => lightbox.open(list, index), retry: write, why: api.why });
-const composer = new Composer((text, picture) => write(newId(), text, picture), () => log.written, attach);
+const composer = new Composer((text, picture) => write(newId(), text, picture), () => log.written, attach, templates);
 const stream = new Stream({
   ready: resume,
   lost,
@@ -127,6 +127,16 @@ function begin() {
   if (!/^\d{1,10}(\.\d{1,3})?$/.test(from ?? "")) return;
   history.replaceState(null, "", location.pathname);
   composer.fill(`/draw  --from ${from}`, "/draw ".length);
+}
+
+/** The prompt templates of whoever writes; none where they cannot be had. */
+async function templates() {
+  try {
+    return await api.templates();
+  } catch (error) {
+    refused(error);
+    return [];
+  }
 }
 
 function leave() {

@@ -4,6 +4,7 @@ import { byId, el, icon, word } from "./dom.js";
 import { rendered } from "./markup.js";
 
 const SLASH = /^[/／]([^\s]*)$/;
+const TEMPLATE = /(?:--|—|–)template[\s=]+([^\s=]*)$/i;
 const DRAWS = /^\s*[/／]?(draw|画|绘)/i;
 const FROM = /(^|\s)(--|—|–)(from|ref)(?![a-z])/i;
 
@@ -11,13 +12,15 @@ export class Composer {
   #input = byId("input");
   #hints = byId("hints");
   #commands = [];
+  #templates = null; // the names there were when somebody last began to type one
   #shown = [];
   #chosen = 0;
   #recalled = -1;
   #picture = null; // the attached one's name
 
-  /** send(text, picture); written() -> own messages, newest first; attach(file) -> its name or null. */
-  constructor(send, written, attach) {
+  /** send(text, picture); written() -> own messages, newest first; attach(file) -> its name or null; templates(). */
+  constructor(send, written, attach, templates) {
+    this.templates = templates;
     this.send = send;
     this.written = written;
     this.attach = attach;
@@ -132,12 +135,28 @@ export class Composer {
     if (this.#input.scrollHeight) this.#input.style.height = `${this.#input.scrollHeight}px`; // 0 while not shown
     byId("send").disabled = !this.#input.value.trim();
     const match = suggest ? SLASH.exec(this.#input.value) : null;
+    const named = suggest ? TEMPLATE.exec(this.#input.value) : null;
     if (match) this.#open(match[1].toLowerCase());
+    else if (named) this.#name(named[1]);
     else this.#close();
   }
 
   #open(typed) {
-    this.#shown = this.#commands.filter((one) => one.name.slice(1).startsWith(typed) || one.zh.slice(1).startsWith(typed));
+    this.#list(this.#commands.filter((one) => one.name.slice(1).startsWith(typed) || one.zh.slice(1).startsWith(typed)));
+  }
+
+  /** The names of templates that begin as what was typed behind --template. */
+  async #name(typed) {
+    const written = this.#input.value;
+    if (!typed || !this.#templates) this.#templates = await this.templates();
+    if (this.#input.value !== written) return; // typed on meanwhile
+    const before = written.slice(0, written.length - typed.length);
+    const near = this.#templates.filter((one) => one.name !== typed && one.name.toLowerCase().startsWith(typed.toLowerCase()));
+    this.#list(near.map((one) => ({ ...one, zh: "", text: `${before}${one.name} ` })));
+  }
+
+  #list(found) {
+    this.#shown = found;
     if (!this.#shown.length) return this.#close();
     this.#hints.replaceChildren(...this.#shown.map((one, index) => this.#hint(one, index)));
     this.#hints.hidden = false;
@@ -162,7 +181,7 @@ export class Composer {
   }
 
   #take(one) {
-    this.fill(`${one.name} `);
+    this.fill(one.text ?? `${one.name} `);
     this.#close();
   }
 
