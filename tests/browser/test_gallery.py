@@ -67,7 +67,8 @@ async def test_find_open_order_pack_and_take_along(opened: Opened, made: Stage, 
         await page.click("#take")
     packed = tmp_path / "pictures.zip"
     await (await download.value).save_as(packed)
-    assert len(zipfile.ZipFile(packed).namelist()) == 3
+    with zipfile.ZipFile(packed) as archive:
+        assert len(archive.namelist()) == 3
 
     await tiles.nth(1).locator(".open").click()
     viewer = page.locator("#viewer")

@@ -43,7 +43,8 @@ def test_export_packs_what_fits_and_nothing_private(moqi: Installation, tmp_path
     assert [(one["by"], one["recipe"]["prompt"]) for one in stated["pictures"]] == [("ben", "猫"), ("anna", "一只猫")]
     assert moqi("assets", "export", "-o", target).code == Exit.REFUSED
     assert moqi("assets", "export", "-o", target, "--force", "--user", "anna").code == 0
-    assert len(zipfile.ZipFile(target).namelist()) == 3
+    with zipfile.ZipFile(target) as archive:
+        assert len(archive.namelist()) == 3
     refused = moqi("assets", "export", "-o", tmp_path / "none.zip", "--model", "nothing")
     assert (refused.code, "Leave something out" in refused.err) == (Exit.USAGE, True)
     assert sorted(path.name for path in tmp_path.glob("*.zip")) == ["all.zip"]
