@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequen
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
@@ -84,7 +85,7 @@ class Services:
         self.showing = Showing(db, self.files)
         self.feed = ProgressFeed()
         self.web = Feed()
-        self.device = open_device(current)
+        self.device = open_device(current, environment.data)
         self.text = open_text_model(settings.model.text.options())
         words = Words(settings.interface.language)
         inlet = Inlet(keep=self.keep, take=self.take, act=self.act)
@@ -119,7 +120,7 @@ class Services:
             self.device,
             self.drawing,
             self.shelf,
-            load_options(settings),
+            load_options(settings, environment.data),
             lambda: self.house().words,
             lambda conn, problem: self._tell_admins(conn, "model", problem, True),
             self._model_changed,
@@ -252,7 +253,7 @@ class Services:
         for reservation, at in handled.arm:
             self.alarms.arm(reservation, at)
         if handled.switch:
-            self.switcher.wake.give()
+            self.switcher.hurry()
         for kind, worker in self.workers.items():
             if kind in handled.work:
                 worker.wake.give()
@@ -350,9 +351,9 @@ async def recognised(platform: object, event: ChatEvent) -> ChatEvent:
     return await platform.recognise(event) if isinstance(platform, Recognising) else event
 
 
-def open_device(current: Current) -> ImageDevice:
+def open_device(current: Current, data: Path) -> ImageDevice:
     """The image engine that model.yaml asks for; nothing is loaded yet."""
-    return ImageDevice.of(image_choice(current.settings), load_options(current.settings))
+    return ImageDevice.of(image_choice(current.settings), load_options(current.settings, data))
 
 
 @asynccontextmanager

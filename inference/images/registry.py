@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from inference.images.guidance import Wanted, described
-from inference.images.model import ImageModel, ModelCard
+from inference.images.model import ModelCard
+
+if TYPE_CHECKING:  # for their names only: the one brings diffusers
+    from inference.images.gauge import Gauged
+    from inference.images.zimage import ZImageModel
 
 BUILTIN = Path(__file__).parent / "builtin" / "checkpoint"
 
@@ -28,9 +34,12 @@ class LoadOptions:
 
     dtype: str = "bfloat16"
     device: str = "auto"  # auto | cpu | cuda:N | mps
-    attention: str = "native"
+    attention: str = ""  # backend of diffusers; empty = the fastest of those that are installed
+    compiling: bool | str = False  # True | False | "auto" = where it is faster
     offload: str = "auto"  # auto | none | model | group
+    quantization: str = "none"  # none | fp8
     memory_fraction: float | None = None  # share of the GPU's memory, 0 to 1
+    notes: Path | None = None  # folder for what is learned about this machine; None = learned anew at each start
     guidance: Wanted = "auto"  # whether the checkpoint takes it; auto = as its folder says
 
 
@@ -73,7 +82,25 @@ def expected_card(choice: Choice, options: LoadOptions) -> ModelCard:
     return described(card, options.guidance)
 
 
-def load(choice: Choice, options: LoadOptions) -> ImageModel:
+def measure(
+    choice: Choice,
+    options: LoadOptions,
+    budget: Callable[[ModelCard], float],
+    report: Callable[[Gauged], None],
+) -> tuple[ModelCard, list[Gauged]]:
+    """Load the model, find out within `budget` seconds how many pictures at once pay, and keep it for the next start.
+
+    Raises ModelUnavailable, ImageError.
+    """
+    model = load(choice, options)
+    try:
+        found = model.measure(budget(model.card), report)
+        return model.card, found
+    finally:
+        model.close()
+
+
+def load(choice: Choice, options: LoadOptions) -> ZImageModel:
     """Load the model: seconds to minutes, on the thread that will use it. Raises ModelUnavailable."""
     from inference.images.zimage import ZImageModel
 
@@ -84,8 +111,11 @@ def load(choice: Choice, options: LoadOptions) -> ImageModel:
         dtype=options.dtype,
         device=options.device,
         attention=options.attention,
+        compiling=options.compiling,
         offload=options.offload,
+        quantization=options.quantization,
         memory_fraction=options.memory_fraction,
+        notes=options.notes,
     )
     model.card = described(model.card, options.guidance)
     return model
