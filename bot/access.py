@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, tzinfo
 
 from bot.commands import (
@@ -26,6 +27,7 @@ from bot.commands import (
     Unban,
 )
 from scheduler.policy import Refusal, shut_out
+from storage.gallery import Sight
 from storage.records import ChatType, Job, JobState, Kind, Origin, Reservation, Role, Scope, Template, User
 
 #: Commands that need more than being a user, and how people call them. Everything else is for everybody.
@@ -80,32 +82,64 @@ def redo(user: User, job: Job | None) -> Refusal | None:
     return refusal
 
 
-def picture(user: User, job: Job | None, here: Origin) -> Refusal | None:
-    """Whether this person may draw from this job's pictures: their own, and what everybody in this group has seen."""
+def sight(user: User, groups: frozenset[str], here: Origin | None = None) -> Sight:
+    """Whose pictures this person may see: `groups` are those they have spoken in, `here` is where they ask.
+
+    What is shown in a group is shown to everybody there: nothing but what was ordered in it.
+    """
+    everything = user.role is Role.ADMIN
+    only = here.group if here is not None else ""
+    return Sight(user_id=user.id, groups=groups, everything=everything, only=only)
+
+
+def sees(seer: Sight, job: Job) -> bool:
+    """Whether the pictures of this job may be seen: one's own, and what everybody in a group of one's has seen.
+
+    storage/gallery.py says the same to the database.
+    """
+    private = bool(job.params.get("private"))
+    if job.state is not JobState.DONE:
+        return False
+    if seer.only:
+        return not private and job.origin.group == seer.only
+    if job.user_id == seer.user_id:
+        return True
+    return not private and (seer.everything or bool(job.origin.group and job.origin.group in seer.groups))
+
+
+def picture(user: User, job: Job | None, groups: frozenset[str], here: Origin) -> Refusal | None:
+    """Whether this person may draw from this job's pictures, once it is done: those they see.
+
+    `groups` are those they have spoken in.
+    """
     if job is None:
         return None
-    seen = job.origin.chat_type is ChatType.GROUP and (job.origin.platform, job.origin.chat_id) == (
-        here.platform,
-        here.chat_id,
-    )
-    if not seen and not _owns(user, job):
+    present = groups | {here.group} if here.chat_type is ChatType.GROUP else groups
+    if not sees(sight(user, present), replace(job, state=JobState.DONE)):
         return Refusal(code="not_yours", detail={"job": job.id})
     return None if job.kind is Kind.DRAW else Refusal(code="no_picture", detail={"job": job.id})
 
 
-def asset(user: User, job: Job) -> bool:
+def result(user: User, job: Job | None) -> Refusal | None:
+    """Whether this person may be shown what came of this job: their own, and admins what is not private."""
+    if job is None or job.user_id == user.id or not job.params.get("private"):
+        return cancel(user, job)
+    return Refusal(code="not_yours", detail={"job": job.id})
+
+
+def asset(user: User, job: Job, groups: frozenset[str] = frozenset()) -> bool:
     """Whether this person may see this job's pictures as files. What is not done is for those who may review it.
 
-    Admins see everybody's but what was ordered as private.
+    `groups` are those they have spoken in.
     """
     if job.state is not JobState.DONE:
         return _RANK[user.role] >= _RANK[Role.REVIEWER]
-    return job.user_id == user.id or (user.role is Role.ADMIN and not job.params.get("private"))
+    return sees(sight(user, groups), job)
 
 
 def look(user: User, job: Job | None, *, open_case: bool) -> Refusal | None:
     """Whether this person may see how a job stands; a reviewer may while there is a case to decide."""
-    return None if open_case and _RANK[user.role] >= _RANK[Role.REVIEWER] else cancel(user, job)
+    return None if open_case and _RANK[user.role] >= _RANK[Role.REVIEWER] else result(user, job)
 
 
 def appeal(user: User, job: Job | None) -> Refusal | None:

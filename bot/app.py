@@ -153,6 +153,7 @@ def _console(services: Services) -> Console:
             conn, user, _web(user), services.current.settings.policy.templates
         ).suggestions(),
         thumbnail=_thumbnail,
+        zone=settings.policy.queue().timezone,
         names=settings.platforms.takes_names,
         logins={name: one for name, one in services.logins.items() if name in settings.platforms.account_platforms},
         greet=services.greet,

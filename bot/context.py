@@ -36,6 +36,7 @@ class House:
     started_at: datetime
     first_is_admin: bool
     screen: Screen = field(default_factory=Screen)
+    page: str = ""  # where people reach the web page, https://host; empty = not known
     groups: Groups = field(default_factory=Groups)  # that are given finished reservations
     templates: Mapping[str, str] = field(default_factory=dict)  # of the settings: name -> text with slots and flags
     shelf: Shelf | None = None  # the image models there are

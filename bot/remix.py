@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import Connection
+
 from bot import access, ordering
 from bot.commands import Draw, From
 from bot.context import Context
 from scheduler.policy import Refusal
-from storage import assets, jobs
+from storage import assets, attendance, jobs, retention
 from storage.records import Asset, Job, JobState
 
 #: The parameters in which a job carries the picture it begins with and how much of it is drawn anew.
@@ -55,8 +57,9 @@ def ordered(ctx: Context, command: Draw) -> dict[str, Any] | Refusal:
 
 def drawn(ctx: Context, wanted: From) -> Drawn | Refusal:
     """The picture of a job, if this person may draw from it."""
+    retention.hold(ctx.conn)
     job = jobs.get(ctx.conn, wanted.job)
-    refusal = access.picture(ctx.user, job, ctx.event.origin)
+    refusal = access.picture(ctx.user, job, attendance.of(ctx.conn, ctx.user.id), ctx.event.origin)
     if job is None:
         return Refusal(code="unknown_job", detail={"job": wanted.job})
     if refusal is not None:
@@ -68,7 +71,18 @@ def drawn(ctx: Context, wanted: From) -> Drawn | Refusal:
         return Refusal(code="no_picture", detail={"job": job.id})
     if wanted.picture - 1 not in made:
         return Refusal(code="no_such_picture", detail={"job": job.id, "picture": wanted.picture, "count": len(made)})
-    return Drawn(job=job, asset=made[wanted.picture - 1])
+    found = made[wanted.picture - 1]
+    if found.removed is not None:
+        return Refusal(code="picture_removed", detail={"job": job.id, "picture": wanted.picture, "days": found.removed})
+    return Drawn(job=job, asset=found)
+
+
+def begins_with_nothing(conn: Connection, params: dict[str, Any]) -> bool:
+    """Whether an earlier order begins with a picture whose file the retention rule has deleted since."""
+    if SOURCE not in params:
+        return False
+    retention.hold(conn)
+    return not assets.held(conn, params[SOURCE]["sha256"])
 
 
 def _named(ctx: Context, wanted: From) -> tuple[dict[str, Any], int, int] | Refusal:
@@ -83,6 +97,7 @@ def _sent(ctx: Context) -> tuple[dict[str, Any], int, int] | Refusal:
         return Refusal(code=str(value["trouble"]), detail=dict(value.get("detail", {})))
     if "job" in value:
         return _named(ctx, From(job=int(value["job"])))
+    retention.hold(ctx.conn)
     found = assets.given(ctx.conn, str(value.get("picture", "")))
     if found is None:
         return Refusal(code=f"no_source_{ctx.event.platform}" if ctx.event.platform in _WAYS else "no_source")

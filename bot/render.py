@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from bot.context import House
 from bot.delivery import REDIRECTED
 from bot.replies import job_reply, reviewing, shared_reply
-from bot.reply import Reply
+from bot.reply import PREVIEW, Reply
 from bot.reviewing import REVIEW, case
 from scheduler import places
 from scheduler.pausing import held
@@ -49,7 +49,9 @@ class Renderer:
 
     def _delivery(self, conn: Connection, delivery: Delivery) -> Reply:
         if delivery.job_id is None:
-            return self._standing(conn, delivery) if REVIEW in delivery.body else Reply.from_json(delivery.body)
+            if REVIEW in delivery.body:
+                return self._standing(conn, delivery)
+            return self._stored(conn, Reply.from_json(delivery.body))
         if delivery.slot == "card" and delivery.attempts <= 1 and delivery.body:
             return Reply.from_json(delivery.body)
         job = jobs.get(conn, delivery.job_id)
@@ -58,6 +60,16 @@ class Renderer:
         if delivery.slot.startswith(COPY):
             return shared_reply(job, self._house().words, tuple(assets.of_job(conn, job.id)))
         return self.job(conn, job, None)
+
+    def _stored(self, conn: Connection, reply: Reply) -> Reply:
+        """What was written earlier, without pictures that the retention rule has removed since: that is said."""
+        found = {one.asset: assets.get(conn, one.asset) for one in reply.pictures if one.asset != PREVIEW}
+        days = [asset.removed for asset in found.values() if asset is not None and asset.removed is not None]
+        if not days:
+            return reply
+        kept = tuple(one for one in reply.pictures if (asset := found.get(one.asset)) and asset.removed is None)
+        said = self._house().words.say("note.removed.some", n=len(days), days=max(days))
+        return replace(reply, pictures=kept, note=" · ".join(filter(None, (said, reply.note))))
 
     def _standing(self, conn: Connection, delivery: Delivery) -> Reply:
         """A review as it stands: what is decided shows no picture any more."""

@@ -38,7 +38,7 @@ from bot.tenancy import Standing
 from scheduler import queue
 from scheduler.policy import Refusal
 from scheduler.reservations import cancel
-from storage import feedback, inbox, jobs, outbox, reservations, users
+from storage import attendance, feedback, inbox, jobs, outbox, reservations, users
 from storage.records import ChatType, Delivery, JobState, Origin
 from storage.tables import inbox as inbox_table
 
@@ -141,6 +141,7 @@ def _deal(conn: Connection, house: House, event: ChatEvent, now: datetime) -> Ha
     user = users.resolve(conn, event.sender, event.sender_name, now, first_is_admin=_may_found(house, event))
     if standing is Standing.GUEST:
         user = outsiders.without_rights(user)
+    attendance.note(conn, user.id, event.origin.group)
     ctx = Context(conn=conn, house=house, event=event, user=user, now=now)
     wanted = _wanted(ctx)
     if isinstance(wanted, UsageError):

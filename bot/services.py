@@ -39,6 +39,7 @@ from bot.platforms.web.feed import Feed
 from bot.render import Renderer
 from bot.replies import Words
 from bot.reshow import reshow
+from bot.retention import Keeper
 from bot.settings import Environment
 from bot.settings.policy import Labels
 from bot.settings.rules import rules
@@ -61,6 +62,7 @@ from storage.errors import StorageError
 from storage.faults import point
 from storage.files import Files
 from storage.records import Identity, InboxEntry, Kind, Occurrence, Review, utcnow
+from storage.retention import NOTHING
 
 log = logging.getLogger("moqi")
 
@@ -144,6 +146,7 @@ class Services:
             started_at=self.started_at,
             first_is_admin=settings.platforms.web.first_is_admin,
             screen=settings.policy.moderation.screen(),
+            page=settings.platforms.web.public_url if settings.platforms.web.enabled else "",
             groups=self.groups,
             templates=settings.policy.templates,
             through=frozenset(self.platforms),
@@ -299,6 +302,7 @@ class Services:
             "let old work rise": (10.0, self._rise),
             "drop old proposals": (60.0, lambda: self.db.run(reservations.lapse, utcnow())),
             "read changed settings": (5.0, self._reload),
+            "remove old pictures": (3600.0, self._tidy),
             "sweep half-written files": (3600.0, lambda: asyncio.to_thread(self.files.sweep, timedelta(hours=1))),
         }
 
@@ -330,6 +334,13 @@ class Services:
     async def _join_people(self) -> None:
         if await self.db.read(joining.pending):
             await self.db.run(joining.settle, self.current.settings.policy.queue().timezone, utcnow())
+
+    async def _tidy(self) -> None:
+        days = self.current.settings.policy.retention.pictures_days
+        keeper = Keeper(db=self.db, files=self.files, thumbnails=self.showing.thumbnails)
+        done = await keeper.tidy(days, "retention", utcnow())
+        if done != NOTHING:
+            log.info("%d pictures of more than %d days removed", done.pictures + done.given, days)
 
     async def _recover(self) -> None:
         await self.db.run(queue.recover, self.current.settings.policy.queue(), utcnow(), sole_owner=False)

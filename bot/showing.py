@@ -19,6 +19,7 @@ from storage import assets, audit
 from storage.database import Database
 from storage.files import Files
 from storage.records import Asset, Origin, utcnow
+from storage.thumbnails import Thumbnails
 
 log = logging.getLogger("moqi.labels")
 
@@ -38,6 +39,7 @@ class Showing:
         """Until `note` has seen the policy, every copy is marked: the mark is never off without an audit entry."""
         self._db = db
         self._files = files
+        self.thumbnails = Thumbnails(files.root.parent / "thumbnails")
         self._labels = labels or Labels()
         self._copies: OrderedDict[tuple[str, str, str], tuple[bytes, str]] = OrderedDict()
         self._held = 0  # bytes
@@ -72,8 +74,15 @@ class Showing:
         return self._copy(("whole", asset.sha256, mark), self._whole)[0]
 
     def small(self, asset: Asset, space: str) -> tuple[bytes, str]:
-        """Its thumbnail and the media type of that. Raises StorageError."""
-        return self._copy(("small", asset.sha256, self._labels.mark(space)), self._small)
+        """Its thumbnail, made once, and the media type of that. Raises StorageError."""
+        mark = self._labels.mark(space)
+
+        def make() -> bytes:
+            from inference.images.finish import thumbnail
+
+            return thumbnail(self._files.read(asset.sha256), mark)[0]
+
+        return self.thumbnails.of(asset.sha256, mark, make, self._files.exists), "image/webp"
 
     def marked(self, data: bytes, space: str) -> bytes:
         """An encoded master, wherever it lies, as it is shown."""
@@ -98,11 +107,6 @@ class Showing:
         from inference.images.finish import shown
 
         return shown(self._files.read(sha), mark), "image/png"
-
-    def _small(self, sha: str, mark: str) -> tuple[bytes, str]:
-        from inference.images.finish import thumbnail
-
-        return thumbnail(self._files.read(sha), mark)
 
     def _copy(self, key: tuple[str, str, str], make: Callable[[str, str], tuple[bytes, str]]) -> tuple[bytes, str]:
         with self._lock:

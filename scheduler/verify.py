@@ -23,6 +23,7 @@ from storage.tables import (
     assets,
     inbox,
     jobs,
+    leaving,
     ledger,
     occurrences,
     outbox,
@@ -351,14 +352,16 @@ def _gaps(conn: Connection, now: datetime) -> list[str]:
 
 
 def _assets(conn: Connection, files: Files, now: datetime) -> list[str]:
+    kept = select(assets.c.sha256).where(assets.c.removed.is_(None))
     needed = {
         sha: kind
-        for kind, table in (("source", sources), ("asset", assets))
-        for sha in conn.execute(select(table.c.sha256).distinct()).scalars()
+        for kind, statement in (("source", select(sources.c.sha256)), ("asset", kept))
+        for sha in conn.execute(statement.distinct()).scalars()
     }
+    going = set(conn.execute(select(leaving.c.sha256)).scalars())  # being deleted: there or not
     broken = [f"{kind} {sha}: {problem}" for sha, kind in needed.items() if (problem := files.check(sha))]
     young = now - GRACE
     for sha, written in files.iterate():
-        if sha not in needed and written < young:
+        if sha not in needed and sha not in going and written < young:
             broken.append(f"file {sha} belongs to no asset and no source")
     return broken

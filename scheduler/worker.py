@@ -16,11 +16,12 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from inference.grounding import captions
 from scheduler import queue, reviewing
 from scheduler.policy import Policy, answer_price
 from scheduler.progress import Progress, ProgressFeed, Signal
 from scheduler.queue import Claim, Failure
-from scheduler.work import NewAsset, Outcome, Runner, Stop, Stopped, Success, Task
+from scheduler.work import Outcome, Runner, Stop, Stopped, Success, Task
 from storage import assets, jobs, line, owner
 from storage.database import Database
 from storage.errors import StorageError
@@ -176,9 +177,7 @@ class Worker:
             case _ if not held:
                 pass  # somebody else has the job, perhaps with pictures of it: ours must leave no trace
             case Success():
-                kept = [
-                    _row(conn, job, index, item, self._policy().timezone) for index, item in enumerate(outcome.assets)
-                ]
+                kept = _rows(conn, job, outcome, self._policy().timezone)
                 result = outcome.result | ({"assets": kept} if kept else {})
                 if outcome.held:
                     held = self._hold(conn, job, outcome, result)
@@ -228,16 +227,23 @@ def _anything_waits(conn: Connection, kind: Kind) -> bool:
     return line.waiting(conn, kind) > 0
 
 
-def _row(conn: Connection, job: Job, index: int, item: NewAsset, zone: tzinfo) -> int:
-    return assets.add(
-        conn,
-        sha256=item.sha256,
-        media_type=item.media_type,
-        size=item.size,
-        width=item.width,
-        height=item.height,
-        job_id=job.id,
-        index=index,
-        now=utcnow(),
-        zone=zone,
-    )
+def _rows(conn: Connection, job: Job, outcome: Success, zone: tzinfo) -> list[int]:
+    """Keep the pictures of a job, to be found by what they were ordered as. Returns their ids."""
+    terms = captions.indexed(str(job.params.get("prompt", ""))) if outcome.assets else ()
+    return [
+        assets.add(
+            conn,
+            sha256=item.sha256,
+            media_type=item.media_type,
+            size=item.size,
+            width=item.width,
+            height=item.height,
+            job_id=job.id,
+            index=index,
+            now=utcnow(),
+            zone=zone,
+            model=str(outcome.result.get("model", "")),
+            terms=terms,
+        )
+        for index, item in enumerate(outcome.assets)
+    ]

@@ -35,9 +35,7 @@ class Files:
         sha = hashlib.sha256(data).hexdigest()
         path = self.path(sha)
         try:
-            if _size(path) == len(data):
-                os.utime(path)  # wanted again: as young as a new one to whoever tidies up
-            else:
+            if not self._renewed(path, len(data)):
                 self._write(path, data)
             _sync_folder(path.parent)
         except OSError as error:
@@ -83,6 +81,25 @@ class Files:
             return False
         return True
 
+    def retire(self, sha: str, untouched: timedelta) -> bool:
+        """Remove a file that nobody has put for so long; False when somebody has, who is about to say why.
+
+        It is looked at where nobody can put it any more: what was put before comes back, what is put later is new.
+        """
+        path, aside = self.path(sha), self._temporary / f"retired-{sha}"
+        self._temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            if _young(path, untouched):
+                return False
+            path.replace(aside)
+        except FileNotFoundError:
+            return True
+        if _young(aside, untouched):
+            aside.replace(path)
+            return False
+        aside.unlink()
+        return True
+
     def iterate(self) -> Iterator[tuple[str, datetime]]:
         """Every kept file and when it was last put, in the order of the names."""
         for folder in sorted(self.root.glob("[0-9a-f][0-9a-f]")):
@@ -100,6 +117,17 @@ class Files:
                     removed += 1
         return removed
 
+    @staticmethod
+    def _renewed(path: Path, size: int) -> bool:
+        """Whether it is kept: wanted again, it is as young as a new one to whoever tidies up."""
+        if _size(path) != size:
+            return False
+        try:
+            os.utime(path)
+        except FileNotFoundError:  # tidied up this very moment
+            return False
+        return True
+
     def _write(self, path: Path, data: bytes) -> None:
         self._temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.parent.exists():
@@ -115,6 +143,10 @@ class Files:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
+
+
+def _young(path: Path, age: timedelta) -> bool:
+    return time.time() - path.stat().st_mtime < age.total_seconds()
 
 
 def _size(path: Path) -> int | None:

@@ -5,7 +5,7 @@ What puts a job into the line or takes it out needs the lane for itself: storage
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -161,6 +161,12 @@ def get(conn: Connection, job_id: int) -> Job | None:
     """The job of this id."""
     row = conn.execute(_GET, {"id": job_id}).one_or_none()
     return None if row is None else _job(row)
+
+
+def of_ids(conn: Connection, ids: Iterable[int]) -> dict[int, Job]:
+    """The jobs of these ids."""
+    rows = conn.execute(select(jobs).where(jobs.c.id.in_(set(ids))))
+    return {row.id: _job(row) for row in rows}
 
 
 def lock(conn: Connection, job_id: int) -> Job | None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, Text, cast, delete, exists, literal, or_, select, update
 
-from storage import line
+from storage import attendance, line
 from storage.dialect import insert
 from storage.ledger import EXTRA
 from storage.records import Identity, Payer, Role
 from storage.tables import (
     accounts,
     allowances,
+    assets,
     document_access,
     feedback,
     identities,
@@ -66,6 +67,8 @@ def hand_over(conn: Connection, former: int, person: int) -> int:
     The caller holds the lanes.
     """
     count = conn.execute(update(jobs).where(jobs.c.user_id == former).values(user_id=person)).rowcount
+    conn.execute(update(assets).where(assets.c.user_id == former).values(user_id=person))
+    attendance.hand_over(conn, former, person)
     line.hand_over(conn, former, person)
     for table in (reservations, tokens, messages):
         conn.execute(update(table).where(table.c.user_id == former).values(user_id=person))
@@ -80,7 +83,7 @@ def hand_over(conn: Connection, former: int, person: int) -> int:
 def unfinished(conn: Connection) -> list[tuple[int, int]]:
     """Who was joined and still has something: an order that was on its way meanwhile, units that came back."""
     account = literal(f"{Payer.USER}:") + cast(users.c.id, Text)
-    hanging = (jobs, reservations, identities, tokens, messages, templates)
+    hanging = (jobs, assets, reservations, identities, tokens, messages, templates)
     held = [exists().where(table.c.user_id == users.c.id) for table in hanging]
     units = exists().where(accounts.c.account == account, accounts.c.bucket.like(f"{EXTRA}%"), accounts.c.balance > 0)
     statement = select(users.c.id, users.c.joined_to).where(users.c.joined_to.is_not(None), or_(*held, units))

@@ -210,6 +210,11 @@ class Origin:
     sender: str  # the platform's id of the person
     thread_id: str = ""
 
+    @property
+    def group(self) -> str:
+        """The group chat, by platform and id; empty for a direct chat."""
+        return f"{self.platform}:{self.chat_id}" if self.chat_type is ChatType.GROUP else ""
+
     def to_json(self) -> dict[str, str]:
         return {
             "platform": self.platform,
@@ -378,6 +383,7 @@ class Asset:
     created_at: datetime
     day: str = ""  # of its making, in the team's zone: 2026-11-21
     seq: int = 0  # which picture of that day; from 1
+    removed: int | None = None  # its file was deleted by the retention rule, after so many days
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -548,8 +548,35 @@ assets = Table(
     Column("created_at", Utc, nullable=False),
     Column("day", Text, nullable=False),  # in the team's zone: 2026-11-21
     Column("seq", Integer, nullable=False),  # which picture of that day; never changes, so that its name does not
+    # What decides who may see it is its job's, and stands here too so that one index finds it: see storage/gallery.py.
+    Column("user_id", ForeignKey("users.id"), nullable=False),
+    Column("chat", Text, nullable=False, default=""),  # platform:chat id of the group it was ordered in; else empty
+    Column("private", Boolean, nullable=False, default=False),
+    Column("model", Text, nullable=False, default=""),
+    Column("removed", Integer),  # its file was deleted by the retention rule, after so many days; null = it is here
     UniqueConstraint("job_id", "position"),
     UniqueConstraint("day", "seq"),
+    Index("ix_assets_user", "user_id", "id"),
+    Index("ix_assets_chat", "chat", "id"),
+    Index(
+        "ix_assets_kept", "created_at", sqlite_where=text("removed is null"), postgresql_where=text("removed is null")
+    ),
+)
+
+# In which groups somebody has written or pressed a button: what was drawn there they have seen.
+attendance = Table(
+    "attendance",
+    metadata,
+    Column("user_id", ForeignKey("users.id"), primary_key=True),
+    Column("chat", Text, primary_key=True),  # platform:chat id
+)
+
+# Files that no row needs any more and that are being deleted: until they are gone, these rows account for them.
+leaving = Table(
+    "leaving",
+    metadata,
+    Column("sha256", Text, primary_key=True),
+    Column("since", Utc, nullable=False),
 )
 
 # Pictures that people gave to draw from. A job names its source by content, and so does a message that carries one.

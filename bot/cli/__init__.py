@@ -13,6 +13,7 @@ from typer.main import get_command
 
 from bot.cli import (
     admin,
+    assets,
     bans,
     bench,
     config,
@@ -54,6 +55,7 @@ def build() -> typer.Typer:
         bench,
         templates,
         jobs,
+        assets,
         reservations,
         people,
         bans,

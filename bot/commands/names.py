@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "jobs": ("任务",),
     "cancel": ("取消",),
     "redo": ("重画",),
+    "gallery": ("图库", "找图"),
     "quota": ("额度", "配额"),
     "new": ("新对话",),
     "status": ("状态",),
@@ -35,7 +36,6 @@ REVIEWER_COMMANDS = frozenset({"review"})
 
 #: In the contract, not in this version: recognised, so that nobody is told they mistyped.
 LATER: dict[str, tuple[str, ...]] = {
-    "gallery": ("图库",),
     "audit": ("审计",),
 }
 
@@ -53,6 +53,9 @@ _ELSEWHERE = {
     "queue": "jobs",
     "list": "jobs",
     "队列": "jobs",
+    "search": "gallery",
+    "pictures": "gallery",
+    "相册": "gallery",
     "retry": "redo",
     "again": "redo",
     "重来": "redo",

@@ -5,7 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from bot.commands import documents, intent, models, names, operate, options, people, reviews, templates
+from bot.commands import (
+    documents,
+    gallery,
+    intent,
+    models,
+    names,
+    operate,
+    options,
+    people,
+    reviews,
+    templates,
+)
 from bot.commands.clean import clean, half_width
 from bot.commands.flags import LATER_FLAGS, clip
 from bot.commands.rules import Rules
@@ -242,6 +253,7 @@ _PARSERS: dict[str, Callable[[str, Rules], Command]] = {
     "jobs": _jobs,
     "cancel": _cancel,
     "redo": _redo,
+    "gallery": gallery.gallery,
     "quota": people.quota,
     "help": _help,
     "new": _alone(New()),

@@ -91,6 +91,26 @@ class Jobs:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Days:
+    """A span of days as it was written: which ones depends on today. One of the three ways."""
+
+    named: str = ""  # today | yesterday | week | last_week | month | last_month
+    back: int = 0  # the last so many, today included
+    first: tuple[int, ...] = ()  # year (0 = the latest), month, day; or year and month; empty = without end
+    last: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gallery:
+    """Find pictures."""
+
+    words: str = ""  # of their descriptions, and @somebody
+    days: Days | None = None
+    size: tuple[int, int] | None = None  # width, height
+    model: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Cancel:
     """Stop a job."""
 
@@ -394,6 +414,7 @@ Command = (
     | OnReservation
     | Ask
     | Jobs
+    | Gallery
     | Cancel
     | Redo
     | ShowForm

@@ -57,7 +57,7 @@ class Pressed(BaseModel):
     value: dict[Annotated[str, Field(pattern="^[a-z]{1,16}$")], Number] = Field(default_factory=dict, max_length=4)
     form: dict[Annotated[str, Field(pattern="^[a-z]{1,16}$")], FormText] = Field(default_factory=dict, max_length=12)
     action: str = Field(pattern="^[a-z_]{1,32}$")
-    message: int = Field(ge=1, lt=2**31)  # the card it was pressed on
+    message: int | None = Field(default=None, ge=1, lt=2**31)  # the card it was pressed on; none in the gallery
 
 
 def add_chat(router: APIRouter, console: Console) -> None:

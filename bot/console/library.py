@@ -17,7 +17,7 @@ from bot.console.console import Console
 from bot.console.errors import ConsoleError
 from bot.console.sessions import person
 from bot.platforms.web.wire import PLATFORM
-from storage import assets, documents, jobs
+from storage import assets, attendance, documents, jobs
 from storage.records import Asset, Job, Passage, User
 
 Id = Annotated[int, Path(ge=1, lt=2**31)]
@@ -108,13 +108,15 @@ async def _allowed(console: Console, request: Request, asset_id: int) -> Visible
     if found is None:
         raise ConsoleError(404, "not_found")
     asset, job = found
+    if asset.removed is not None:
+        raise ConsoleError(410, "picture_removed", days=asset.removed)
     ending = _ending(asset.media_type)
     name, space = console.name(asset, job, ending).removesuffix(f".{ending}"), f"{PLATFORM}:{user.id}"
     return Visible(asset=asset, name=name, space=space, etag=console.showing.etag(asset, space))
 
 
 def _visible(conn: Connection, asset_id: int, user: User) -> tuple[Asset, Job] | None:
-    """The asset if its job is this person's own, or for an admin; somebody else's looks as if it were not there.
+    """The asset if this person may see it; another one looks as if it were not there.
 
     What is not done is for those who decide about it: not even its owner sees a picture that is held, or was rejected.
     """
@@ -122,7 +124,7 @@ def _visible(conn: Connection, asset_id: int, user: User) -> tuple[Asset, Job] |
     job = jobs.get(conn, asset.job_id) if asset is not None else None
     if asset is None or job is None:
         return None
-    return (asset, job) if access.asset(user, job) else None
+    return (asset, job) if access.asset(user, job, attendance.of(conn, user.id)) else None
 
 
 def _unchanged(request: Request, found: Visible) -> bool:

@@ -12,6 +12,7 @@ from bot.console import words
 from bot.console.chat import add_chat
 from bot.console.console import Console
 from bot.console.errors import ConsoleError, guarded
+from bot.console.gallery import add_gallery
 from bot.console.library import add_library
 from bot.console.logins import add_logins
 from bot.console.pictures import add_pictures
@@ -34,6 +35,7 @@ def build_router(console: Console) -> APIRouter:
     add_logins(router, console)
     add_chat(router, console)
     add_library(router, console, pages)
+    add_gallery(router, console, pages)
     add_pictures(router, console)
     _add_page(router, console, pages)
     _add_api_page(router, console, pages)

@@ -35,6 +35,8 @@ def redo(ctx: Context, command: Redo) -> Handled:
         return refused(ctx, refusal or Refusal(code="unknown_job", detail={"job": command.job}))
     if command.strength is not None and SOURCE not in parent.params:
         return refused(ctx, Refusal(code="no_source_to_redo", detail={"job": parent.id}))
+    if remix.begins_with_nothing(ctx.conn, parent.params):
+        return refused(ctx, Refusal(code="source_removed", detail={"job": parent.id}))
     return _again(ctx, parent, changed(parent.params, command))
 
 
@@ -83,9 +85,18 @@ def _again(ctx: Context, parent: Job, params: dict[str, Any]) -> Handled:
         recent = jobs.redone_since(ctx.conn, parent.id, ctx.user.id, ctx.now - DOUBLE_CLICK)
         if any(_beginning(one) == _beginning(params) for one in recent):
             return Handled(outcome="ignored:pressed twice", toast=("info", ctx.house.words.already_done()))
-    # A pressed button answers to the message the picture was ordered with, not to the card itself.
-    origin = replace(parent.origin, sender=ctx.event.origin.sender) if ctx.event.kind == "action" else ctx.event.origin
-    return submit(ctx, params, origin, parent=parent)
+    return submit(ctx, params, _answered_at(ctx, parent), parent=parent)
+
+
+def _answered_at(ctx: Context, parent: Job) -> Origin:
+    """A pressed button answers to the message the picture was ordered with, not to the card itself.
+
+    The gallery on the page shows pictures of every chat: what is ordered there comes to the page, to who ordered it.
+    """
+    here = ctx.event.origin
+    same = (parent.origin.platform, parent.origin.chat_id) == (here.platform, here.chat_id)
+    pressed = ctx.event.kind == "action" and (same or ctx.event.platform != "web")
+    return replace(parent.origin, sender=here.sender) if pressed else here
 
 
 def _beginning(params: dict[str, Any]) -> tuple[object, object]:

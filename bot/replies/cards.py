@@ -126,7 +126,8 @@ def _running_title(job: Job, words: Language, steps: tuple[int, int] | None) -> 
 
 
 def _drawn(job: Job, words: Language, assets: Sequence[Asset], card: ModelCard | None) -> Reply:
-    pictures = sorted(assets, key=lambda asset: asset.index)
+    made = sorted(assets, key=lambda asset: asset.index)
+    pictures = [asset for asset in made if asset.removed is None]
     return Reply(
         title=words.say("done.draw"),
         state=job.state.value,
@@ -141,8 +142,16 @@ def _drawn(job: Job, words: Language, assets: Sequence[Asset], card: ModelCard |
             *_votes(job, words),
         ),
         form=_redo_form(job, words),
-        note=_note(job, words, card),
+        note=_joined(_removed(made, words), _note(job, words, card)),
     )
+
+
+def _removed(made: Sequence[Asset], words: Language) -> str:
+    """That the retention rule has taken pictures away, after how many days."""
+    days = [asset.removed for asset in made if asset.removed is not None]
+    if not days:
+        return ""
+    return words.say("note.removed" if len(days) == len(made) else "note.removed.some", n=len(days), days=max(days))
 
 
 def pictured(job: Job, assets: Sequence[Asset], alt: int) -> tuple[Picture, ...]:

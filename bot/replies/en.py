@@ -150,6 +150,8 @@ TABLE: dict[str, str] = {
     "note.quotes": "AI-generated content · quoted from the knowledge base; the numbers say where",
     "note.interrupted": "The language model cannot answer now; here is what the documents say",
     "note.check": "AI-generated content: please check it against the sources",
+    "note.removed": "removed by the team's retention rule after {days} days; the recipe is here to draw it again",
+    "note.removed.some": "{n} of the pictures removed by the team's retention rule after {days} days",
     "not_grounded": "The knowledge base does not say. Try other words, or ask an admin to add a document.",
     "nearest": "Nearest documents: {names}",
     "list": ", ",
@@ -286,6 +288,10 @@ TABLE: dict[str, str] = {
     "`--from 17`.",
     "refusal.no_source_to_redo": "Job #{job} was not drawn from a picture: --strength means nothing. Leave it out.",
     "refusal.no_picture": "Job #{job} has no picture: it is not drawn yet, failed, or is no picture at all.",
+    "refusal.picture_removed": "Picture {picture} of job #{job} was removed by the team's retention rule after "
+    "{days} days. `/redo {job}` draws it again.",
+    "refusal.source_removed": "The picture that job #{job} began with was removed by the team's retention rule. "
+    "Order it anew with another one: `/draw … --from`.",
     "refusal.no_such_picture": "Job #{job} has pictures: {count}. There is no number {picture}.",
     "refusal.largest": "{size} cannot be enlarged: sides have at most {side} pixels, a picture {pixels}.",
     "refusal.source_format": "This file is no picture that can be used. Send PNG, JPEG, WebP, GIF or BMP.",
@@ -310,6 +316,7 @@ TABLE: dict[str, str] = {
     "Delete it there.",
     "refusal.unknown_person": "Nobody called “{who}” is known. Mention them with @, or write their id: feishu:ou_123.",
     "refusal.ambiguous_person": "Several people are called “{who}”: {names}. Mention one with @, or write their id.",
+    "refusal.gallery_days": "There is no such day. Write today, this week, 2026-11-01 or 2026-11-01..2026-11-20.",
     "refusal.too_many_reservations": "You have {limit} reservations, which is the limit. "
     "/jobs lists them, `/cancel r12` drops one.",
     "refusal.unknown_reservation": "There is no reservation r{reservation}. /jobs lists yours.",
@@ -464,6 +471,8 @@ TABLE: dict[str, str] = {
     "usage.model_form": "“{given}” was not understood. There are `/model`, `/model use NAME` and `/model use default`.",
     "usage.model_name": "Name the model, for example `/model use default`. /model lists them.",
     "usage.kb_name": "Which one? For example `/kb remove handbook.md`. /kb lists them.",
+    "usage.gallery_days": "I cannot read “{given}”. Write days like this: today, this week, 2026-11-01, "
+    "2026-11-01..2026-11-20.",
     "usage.redo_later": "A redo cannot be booked. Write the whole order, like `/draw a cat --at 22:00`.",
     "usage.reserve_form": "Say when and what, like `/reserve tomorrow 9:00 a cat`.",
     "usage.reserve_time": "The time “{given}” was not understood. First the time, then what to draw: "
@@ -616,6 +625,20 @@ TABLE: dict[str, str] = {
     "rate.day": "{amount} a day",
     "rate.week": "{amount} a week",
     "rate.month": "{amount} a month",
+    "gallery.title": "Gallery · {what}",
+    "gallery.newest": "the newest",
+    "gallery.row": "{n}. `{named}` {prompt} · {who} · {date}",
+    "gallery.more": "there are more: add a word, a person or a date",
+    "gallery.page": "On the page: {url}",
+    "gallery.use": "draw from one: /draw … --from {named}",
+    "gallery.none": "No picture{what} found. Try fewer words, another date, or `/gallery` alone for the newest.",
+    "gallery.none.group": "In a group only what was drawn there is found; for everything you may see ask me directly, "
+    "or on the page.",
+    "gallery.none.what": " for “{what}”",
+    "gallery.none.any": "",
+    "gallery.days": "{first} to {last}",
+    "gallery.since": "since {first}",
+    "gallery.until": "until {last}",
     "jobs.title": "Recent jobs",
     "jobs.none": "No jobs yet. Try `/draw a cat`.",
     "jobs.row": "#{job} {kind} · {state} · {what}",
@@ -823,6 +846,11 @@ TABLE: dict[str, str] = {
     "help.redo.use": "/redo 17",
     "help.redo.more": "Same seed, same settings; write what shall differ: `/redo 17 --steps 12`, "
     "`/redo 17 --seed random`, `/redo 17 a dog`.",
+    "help.gallery": "find pictures",
+    "help.gallery.use": "/gallery lighthouse this week",
+    "help.gallery.more": "By words of their description, and also @somebody, days (today, this week, last month, "
+    "last 7 days, 2026-11-01..2026-11-20), a size (1024x768) and model:NAME. You see your own pictures and those drawn "
+    "in groups you have spoken in; in a group only its own. The numbers go on: `/draw … --from 17.2`, `/redo 17`.",
     "help.quota": "shows what I have left",
     "help.quota.use": "/quota",
     "help.quota.more": "A picture up to 1024x1024 at the default steps costs 1, larger or longer ones in proportion. "

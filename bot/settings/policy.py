@@ -215,9 +215,14 @@ class Labels(Section):
 class Retention(Section):
     """After how many days things are deleted; 0 = kept."""
 
-    pictures_days: int = Field(default=0, ge=0)
-    messages_days: int = Field(default=0, ge=0)
-    audit_days: int = Field(default=0, ge=0)
+    pictures_days: int = Field(
+        default=0,
+        ge=0,
+        le=36500,
+        description="Pictures, drawn or given to draw from; not while something that waits begins with one.",
+    )
+    messages_days: int = Field(default=0, ge=0, json_schema_extra=LATER)
+    audit_days: int = Field(default=0, ge=0, json_schema_extra=LATER)
 
 
 class Policy(Section):
@@ -244,7 +249,7 @@ class Policy(Section):
     project: str = Field(
         default=Naming().project, min_length=1, max_length=40, description="What {project} stands for in a name."
     )
-    retention: Retention = Field(default=Retention(), description="What is deleted when.", json_schema_extra=LATER)
+    retention: Retention = Field(default=Retention(), description="What is deleted when.")
 
     def names(self) -> Naming:
         """How downloaded pictures are named."""

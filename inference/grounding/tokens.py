@@ -14,8 +14,9 @@ from typing import Protocol
 #: Part of a document's recipe: raise it when the same text is cut differently, and everything is indexed again.
 VERSION = "1"
 
-_HAN = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_HAN_RUN = re.compile(f"[{_HAN}]{{2,}}")
+#: The inside of a character class for Chinese characters.
+HAN = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_HAN_RUN = re.compile(f"[{HAN}]{{2,}}")
 _WORD = re.compile(r"\w[\w.+#%&-]*")
 
 

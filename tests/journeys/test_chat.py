@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
 import re
 import signal
+import uuid
+import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -129,6 +132,26 @@ def test_a_picture_is_its_owners(admin: Person, person: Guest) -> None:
     assert ben.http.get(path).status_code == 404
     assert ben.told("/jobs")["text"].startswith("还没有任务")
     assert admin.http.get(path).status_code == 200
+
+
+def test_a_picture_is_found_by_its_words_drawn_from_and_packed(person: Guest) -> None:
+    anna, ben = person(), person()
+    job = anna.drawn("/draw 一只戴红围巾的熊貓 --size 64x64 --seed 7")["job"]
+    found = anna.told("/gallery 紅围巾 今天")
+    assert [picture["alt"] for picture in found["pictures"]] == [f"{job} 一只戴红围巾的熊貓"]
+    assert "没有找到" in ben.told("/gallery 红围巾")["text"]
+    pressed = {"id": uuid.uuid4().hex, "action": "variation", "value": {"job": job, "index": 1}}
+    assert "已排队" in anna.http.post("/api/actions", json=pressed).json()["toast"]["text"]
+    packed = anna.http.get("/api/gallery/pictures.zip", params={"q": "熊猫 红围巾", "size": "64x64"})
+    with zipfile.ZipFile(io.BytesIO(packed.content)) as archive:
+        *_, name, manifest = archive.namelist()
+        data, stated = archive.read(name), json.loads(archive.read(manifest))
+    assert data.count(b"TC260:AIGC>") == 2, "one field: its beginning and its end"
+    assert stated["pictures"][-1]["recipe"] == stated["pictures"][-1]["recipe"] | {
+        "prompt": "一只戴红围巾的熊貓",
+        "seed": 7,
+    }
+    assert ben.http.get("/api/gallery").json() == {"pictures": [], "more": False}
 
 
 # --- stopping ---------------------------------------------------------------------------------------------------

@@ -51,6 +51,28 @@ def test_putting_twice_keeps_one_and_makes_it_young_again(files: Files) -> None:
     assert (name, put_at > datetime(2026, 1, 1, tzinfo=UTC)) == (SHA, True)
 
 
+def test_a_file_is_retired_when_nobody_has_put_it_for_long(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    files.put(DATA)
+    moved: list[Path] = []
+    monkeypatch.setattr(Path, "replace", lambda path, target: moved.append(path))
+    assert not files.retire(SHA, timedelta(minutes=10))
+    assert moved == [], "killed now, it would still be there"
+    monkeypatch.undo()
+    os.utime(files.path(SHA), (0, 0))
+    assert files.retire(SHA, timedelta(minutes=10))
+    assert not files.exists(SHA)
+    assert files.retire(SHA, timedelta(minutes=10)), "and again, by whoever takes it up after a stop"
+    assert list((files.root / "tmp").iterdir()) == []
+
+
+def test_a_file_that_is_put_the_moment_it_is_retired_comes_back(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    files.put(DATA)
+    looks = iter([False, True])
+    monkeypatch.setattr("storage.files._young", lambda path, age: next(looks))
+    assert not files.retire(SHA, timedelta(minutes=10))
+    assert files.read(SHA) == DATA
+
+
 def test_a_truncated_file_is_put_again(files: Files) -> None:
     files.put(DATA)
     files.path(SHA).write_bytes(DATA[:10])

@@ -44,6 +44,11 @@ export const api = {
   write: (id, text, picture) => call("POST", "/api/messages", { id, text, picture }),
   upload: (file) => call("POST", "/api/pictures", file),
   press: (id, value, action, message, form = {}) => call("POST", "/api/actions", { id, value, action, message, form }),
+  gallery: (asked) => call("GET", `/api/gallery?${asked}`),
+  galleryChoices: () => call("GET", "/api/gallery/choices"),
+  exportable: (asked) => call("GET", `/api/gallery/export?${asked}`),
+  /** Why an address gives nothing any more, in the server's words; empty when it may only be unreachable. */
+  why: (path) => call("GET", path).then(() => "", (error) => (error.status === 410 ? error.message : "")),
   templates: () => call("GET", "/api/templates"),
   commands: () => call("GET", "/api/commands"),
 };

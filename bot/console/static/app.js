@@ -14,7 +14,7 @@ let session = null;
 let offline = null; // timer or true once the banner is shown
 
 const lightbox = new Lightbox();
-const log = new Log({ press, enlarge: (list, index) => lightbox.open(list, index), retry: write });
+const log = new Log({ press, enlarge: (list, index) => lightbox.open(list, index), retry: write, why: api.why });
 const composer = new Composer((text, picture) => write(newId(), text, picture), () => log.written, attach, templates);
 const stream = new Stream({
   ready: resume,
@@ -117,7 +117,16 @@ async function enter(who) {
   byId("room").hidden = false;
   stream.open();
   composer.focus();
+  begin();
   composer.commands = await api.commands();
+}
+
+/** Come from the gallery with a picture to draw from: the order is begun, and a reload does not begin it again. */
+function begin() {
+  const from = new URLSearchParams(location.search).get("from");
+  if (!/^\d{1,10}(\.\d{1,3})?$/.test(from ?? "")) return;
+  history.replaceState(null, "", location.pathname);
+  composer.fill(`/draw  --from ${from}`, "/draw ".length);
 }
 
 /** The prompt templates of whoever writes; none where they cannot be had. */
@@ -177,6 +186,7 @@ async function start() {
   examples();
   showTheme(window.moqiTheme.choice);
   byId("theme").addEventListener("click", () => showTheme(window.moqiTheme.next()));
+  byId("gallery").append(icon("gallery"));
   byId("leave").append(icon("leave"));
   byId("leave").addEventListener("click", signOut);
   byId("older").addEventListener("click", older);

@@ -19,7 +19,7 @@ export function ownBubble({ text, picture }, at, status, retry) {
   return el("article", { class: `message own ${status}`, "aria-label": word("you"), title: clock(at) }, bubble, trouble);
 }
 
-/** What the bot said. live: {progress, preview, text} of a running job; doors: {press(value, action, message, form), enlarge(pictures, index)}. */
+/** What the bot said. live: {progress, preview, text} of a running job; doors: {press(value, action, message, form), enlarge(pictures, index), why(address) -> why it cannot be had}. */
 export function botMessage(message, live, doors) {
   const body = message.body;
   const card = Boolean(body.title || body.state || body.pictures.length || body.buttons.length || body.form);
@@ -118,8 +118,8 @@ function picture(one, index, list, doors) {
   }, { once: true });
   image.addEventListener("error", () => {
     const whole = `/api/assets/${one.asset}`;
-    if (image.getAttribute("src") === whole) frame.replaceChildren(el("p", { class: "gone" }, word("picture_gone")));
-    else image.src = whole; // no thumbnail is no reason to show nothing
+    if (image.getAttribute("src") !== whole) image.src = whole; // no thumbnail is no reason to show nothing
+    else doors.why(whole).then((why) => frame.replaceChildren(el("p", { class: "gone" }, why || word("picture_gone"))));
   });
   return frame;
 }

@@ -45,11 +45,11 @@ export class Composer {
     this.#changed(); // somebody may have typed the slash before they came
   }
 
-  /** Put a text into the input, caret at its end. */
-  fill(text) {
+  /** Put a text into the input, caret at its end, or behind so many characters. */
+  fill(text, caret = text.length) {
     this.#input.value = text;
     this.#input.focus();
-    this.#input.setSelectionRange(text.length, text.length);
+    this.#input.setSelectionRange(caret, caret);
     this.#changed(false);
   }
 

@@ -1,8 +1,9 @@
-// The whole markup there is: **bold**, `code`, and [n] where source n exists. Everything else stays text.
+// The whole markup there is: **bold**, `code`, [n] where source n exists, and addresses of our own gallery. Everything
+// else stays text.
 
 import { el } from "./dom.js";
 
-const TOKEN = /\*\*([^*\n]+)\*\*|`([^`\n]+)`|\[(\d{1,3})\]/g;
+const TOKEN = /\*\*([^*\n]+)\*\*|`([^`\n]+)`|\[(\d{1,3})\]|(https?:\/\/[^\s/]+\/gallery(?:\?\S*)?)/g;
 
 /** Text as nodes. `sources` are the numbered sources that [n] may lead to. */
 export function rendered(text, sources = []) {
@@ -18,9 +19,10 @@ export function rendered(text, sources = []) {
   return fragment;
 }
 
-function token([, bold, code, mark], sources) {
+function token([, bold, code, mark, page], sources) {
   if (bold !== undefined) return el("strong", {}, rendered(bold, sources));
   if (code !== undefined) return el("code", {}, code);
+  if (page !== undefined) return page.startsWith(`${location.origin}/`) ? el("a", { href: page }, page) : null;
   const source = sources.find((one) => one.mark === Number(mark));
   return source ? sourceLink(source, { class: "mark", title: source.document }, mark) : null;
 }

@@ -65,18 +65,18 @@ def action_event(
     browser_id: str,
     action: str,
     value: dict[str, int],
-    message: int,
+    message: int | None,
     at: datetime,
     form: Mapping[str, str] | None = None,
 ) -> ChatEvent:
-    """A button somebody pressed under message `message`, perhaps with the form it sends."""
+    """A button somebody pressed under message `message` (None: in the gallery), perhaps with the form it sends."""
     return ChatEvent(
         platform=PLATFORM,
         key=own_key(user_id, browser_id),
         kind="action",
         sender=Identity(platform=PLATFORM, external_id=name),
         sender_name=name,
-        origin=_origin(user_id, name, str(message)),
+        origin=_origin(user_id, name, "" if message is None else str(message)),
         at=at,
         action=action,
         value={**value, "form": dict(form)} if form else dict(value),

@@ -438,12 +438,40 @@ def _create_tables() -> None:
         sa.Column("created_at", sa.Text(), nullable=False),
         sa.Column("day", sa.Text(), nullable=False),
         sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("chat", sa.Text(), nullable=False),
+        sa.Column("private", sa.Boolean(), nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("removed", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_assets_job_id_jobs")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_assets_user_id_users")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_assets")),
         sa.UniqueConstraint("day", "seq", name=op.f("uq_assets_day_seq")),
         sa.UniqueConstraint("job_id", "position", name=op.f("uq_assets_job_id_position")),
     )
     op.create_index(op.f("ix_assets_sha256"), "assets", ["sha256"])
+    op.create_index("ix_assets_user", "assets", ["user_id", "id"])
+    op.create_index("ix_assets_chat", "assets", ["chat", "id"])
+    op.create_index(
+        "ix_assets_kept",
+        "assets",
+        ["created_at"],
+        sqlite_where=sa.text("removed is null"),
+        postgresql_where=sa.text("removed is null"),
+    )
+    op.create_table(
+        "attendance",
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("chat", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_attendance_user_id_users")),
+        sa.PrimaryKeyConstraint("user_id", "chat", name=op.f("pk_attendance")),
+    )
+    op.create_table(
+        "leaving",
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("since", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("sha256", name=op.f("pk_leaving")),
+    )
     op.create_table(
         "sources",
         sa.Column("sha256", sa.Text(), nullable=False),
@@ -618,6 +646,8 @@ def _drop_tables() -> None:
     op.drop_table("outbox")
     op.drop_table("ledger")
     op.drop_table("feedback")
+    op.drop_table("leaving")
+    op.drop_table("attendance")
     op.drop_table("reviews")
     op.drop_table("assets")
     op.drop_table("turns")

@@ -21,7 +21,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 from PIL import Image, ImageDraw
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, select
 
 from bot.console import words
 from bot.console.console import CommandHint, Console, Look
@@ -37,10 +37,11 @@ from bot.platforms.web.platform import WebPlatform
 from bot.platforms.web.settings import WebSettings
 from bot.reply import Button, Form, FormField, Picture, Reply, SourceLink
 from bot.showing import Showing
+from inference.grounding import captions
 from storage import assets, documents, jobs
 from storage.database import Database
 from storage.files import Files
-from storage.records import JobState, Kind, NewPassage, SearchTerms, User, utcnow
+from storage.records import Kind, NewPassage, SearchTerms, User, utcnow
 from storage.tables import documents as documents_table
 from storage.tables import jobs as jobs_table
 from storage.tables import passages
@@ -193,17 +194,7 @@ class Script:
     async def _picture(self, job: int, prompt: str) -> int:
         data = painting(prompt)
         sha = await asyncio.to_thread(self.files.put, data)
-        return await self.db.run(
-            _add_picture,
-            sha256=sha,
-            media_type="image/png",
-            size=len(data),
-            width=512,
-            height=512,
-            job_id=job,
-            index=0,
-            now=utcnow(),
-        )
+        return await self.db.run(_drawn, job, prompt, sha, len(data))
 
     async def _post(self, event: ChatEvent, slot: str, reply: Reply) -> dict[str, object]:
         return await self.platform.post(
@@ -320,17 +311,21 @@ def _principals(conn: Connection, user: User) -> frozenset[str]:
     return frozenset({"everyone", f"user:{user.id}"})
 
 
-def _add_picture(conn: Connection, /, *, job_id: int, **values: Any) -> int:
-    """A picture that its owner may see: its job is done."""
-    conn.execute(update(jobs_table).where(jobs_table.c.id == job_id).values(state=JobState.DONE))
-    return assets.add(conn, job_id=job_id, **values)
-
-
 def _add_job(conn: Connection, event: ChatEvent, kind: Kind, user: int) -> int:
     values = {"user_id": user, "params": {}, "cost": 1, "weight": 1.0, "vtag": 0.0}
     job = jobs.add(conn, key=f"web:{event.key}", kind=kind, now=utcnow(), origin=event.origin, **values)
     assert job is not None
     return job.id
+
+
+def _drawn(conn: Connection, job: int, prompt: str, sha: str, size: int) -> int:
+    """The job is done and has its picture."""
+    params = {"prompt": prompt, "width": 512, "height": 512, "count": 1, "seed": 7, "steps": 8}
+    done = {"state": "done", "params": params, "result": {"seeds": [7], "model": "demo"}}
+    conn.execute(jobs_table.update().where(jobs_table.c.id == job).values(done))
+    shape: dict[str, Any] = {"media_type": "image/png", "size": size, "width": 512, "height": 512, "model": "demo"}
+    terms = captions.indexed(prompt)
+    return assets.add(conn, sha256=sha, job_id=job, index=0, now=utcnow(), terms=terms, **shape)
 
 
 def _handbook(conn: Connection) -> list[int]:
