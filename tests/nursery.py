@@ -139,9 +139,9 @@ class Nursery:
         quiet = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}  # it starts its threads at once, and none survives a fork
         command = [sys.executable, "-m", "tests.nursery", str(self._door)]
         self._process = subprocess.Popen(command, cwd=ROOT, env=quiet, stdout=subprocess.PIPE)
+        atexit.register(self.close)  # before anything that may fail: it would stay behind
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == b"open\n", "the nursery did not open"
-        atexit.register(self.close)
 
 
 def process(arguments: Sequence[str], environment: Mapping[str, str], output: int, errors: int) -> Process:
