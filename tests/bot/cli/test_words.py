@@ -17,7 +17,7 @@ from tests.bot.cli.installation import ROOT, Installation
 WORDS = {
     "serve", "init", "doctor", "config", "models", "kb", "draw", "ask", "jobs", "quota", "dept", "role", "token",
     "audit", "backup", "restore", "migrate", "verify", "reservations",
-    "ban", "feishu", "templates",
+    "assets", "ban", "bench", "feishu", "templates",
 }  # fmt: skip
 GROUPS = {
     "kb": {"add", "list", "remove", "sync", "sources", "search", "ask", "eval"},
