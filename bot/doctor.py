@@ -27,7 +27,7 @@ PATIENCE = 5.0  # seconds for each question asked of another program
 
 #: Packages by the extra that brings them.
 PACKAGES = {
-    "image": ("torch", "diffusers", "transformers", "accelerate", "safetensors"),
+    "image": ("torch", "diffusers", "transformers", "accelerate", "peft", "safetensors"),
     "feishu": ("cryptography", "lark_oapi", "websockets"),
     "wecom": ("cryptography", "websockets", "wechatpy"),
     "postgres": ("psycopg",),
@@ -68,6 +68,7 @@ def examine(environment: Environment, environ: Mapping[str, str], host: str, por
         yield Check(name="settings", detail=f"{settings.folder} ({settings.hash})")
         yield packages("image")
         yield image_model(settings)
+        yield from style_adapters(settings)
         yield text_model(settings)
         yield knowledge_sources(settings)
         yield from feishu(settings)
@@ -242,6 +243,22 @@ def image_model(settings: Settings) -> Check:
     step = "For real pictures, name a Z-Image-Turbo folder in model.yaml: image.path" if choice.builtin else ""
     size = f"{found.weight_bytes / 1e9:,.1f} GB" if found.weight_bytes >= 1e8 else f"{found.weight_bytes / 1e6:,.1f} MB"
     return Check(name="image model", detail=f"in use: {kind}, {size} ({choice.reason})", next_step=step)
+
+
+def style_adapters(settings: Settings) -> Iterator[Check]:
+    """Every adapter that model.yaml names fits the model in use. Of a model that is broken itself nothing is said."""
+    from bot.opening import image_choice, wanted_adapters
+    from inference.images.preflight import preflight
+    from inference.images.registry import LoadOptions, styles
+
+    choice = image_choice(settings)
+    if not preflight(choice.path, dtype=settings.model.image.dtype).ok:
+        return
+    found = styles(choice, LoadOptions(adapters=wanted_adapters(settings)))
+    for one in found.broken:
+        yield failed(f"style {one.name}", one.problem.problem, one.problem.next_step)
+    listed = ", ".join(f"{one.name} (rank {one.rank}, {one.size / 1e6:,.1f} MB)" for one in found.adapters)
+    yield Check(name="styles", detail=listed or "none (image.adapters in model.yaml)")
 
 
 def text_model(settings: Settings) -> Check:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from bot.settings import Environment, Settings
+from inference.images.adapters import Wanted
 from inference.images.registry import Choice, resolve
 from storage.database import Database, located
 from storage.migrations import migrate
@@ -35,3 +36,13 @@ def image_choice(settings: Settings) -> Choice:
     """The checkpoint that model.yaml asks for."""
     wanted = settings.model.image
     return resolve(str(settings.path(wanted.path)), wanted.id) if wanted.path else resolve(None)
+
+
+def wanted_adapters(settings: Settings) -> tuple[Wanted, ...]:
+    """The style adapters that model.yaml names, and the folder of further ones."""
+    wanted = settings.model.image
+    named = tuple(
+        Wanted(path=settings.path(one.path), name=name, weight=one.weight, description=one.description)
+        for name, one in wanted.adapters.items()
+    )
+    return (*named, Wanted(path=settings.path(wanted.adapters_folder))) if wanted.adapters_folder else named

@@ -27,7 +27,7 @@ from bot.groups import groups
 from bot.inbox import Inbox
 from bot.kb_plan import WikiSource
 from bot.live import Live
-from bot.opening import image_choice
+from bot.opening import image_choice, wanted_adapters
 from bot.platforms.base import Recognising, Reshowing
 from bot.platforms.feishu.wiki import Wiki
 from bot.platforms.inbound import Inlet
@@ -298,6 +298,7 @@ def open_device(current: Current) -> ImageDevice:
         attention=wanted.attention or "native",
         offload=wanted.offload,
         memory_fraction=wanted.memory_fraction,
+        adapters=wanted_adapters(current.settings),
     )
     return ImageDevice.of(image_choice(current.settings), options)
 

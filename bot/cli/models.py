@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,7 +29,7 @@ def add(app: typer.Typer) -> None:
 def list_models(as_json: AsJson = False) -> None:
     """List the models there are, which of them are in use, and why."""
     settings = common.settings()
-    listed = [*_images(settings), _text(settings)]
+    listed = [*_images(settings), _text(settings), *_styles(settings)]
     if as_json:
         common.show_json(listed)
         return
@@ -81,6 +82,23 @@ def _image(choice: Choice, *, in_use: bool, reason: str) -> dict[str, object]:
         "in_use": in_use,
         "reason": reason,
     }
+
+
+def _styles(settings: Settings) -> Iterator[dict[str, object]]:
+    """The style adapters for the model in use, those that do not fit it included."""
+    from bot.opening import image_choice, wanted_adapters
+    from inference.images.registry import LoadOptions, styles
+
+    found = styles(image_choice(settings), LoadOptions(adapters=wanted_adapters(settings)))
+    for one in found.adapters:
+        what = f"--lora {one.name}, usually {one.weight:g}, rank {one.rank}"
+        yield _style(one.name, str(one.file), in_use=True, reason=what)
+    for left_out in found.broken:
+        yield _style(left_out.name, "", in_use=False, reason=left_out.problem.problem)
+
+
+def _style(name: str, path: str, *, in_use: bool, reason: str) -> dict[str, object]:
+    return {"kind": "style", "name": name, "path": path, "builtin": False, "in_use": in_use, "reason": reason}
 
 
 def _text(settings: Settings) -> dict[str, object]:

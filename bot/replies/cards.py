@@ -235,7 +235,14 @@ def _recipe(job: Job, words: Language) -> tuple[tuple[str, str], ...]:
     ]
     if params["count"] > 1:
         fields.append((words.say("field.count"), str(params["count"])))
-    return (*fields, *begun_with(params, words), *_booked(job, words))
+    return (*fields, *particulars(params, words), *_booked(job, words))
+
+
+def particulars(params: Mapping[str, Any], words: Language) -> tuple[tuple[str, str], ...]:
+    """What only some orders have: styles, and a picture to begin with."""
+    worn = [f"{name} {weight:g}" for name, weight in params.get("adapters", ())]
+    styles = ((words.say("field.style"), ", ".join(worn)),) if worn else ()
+    return (*styles, *begun_with(params, words))
 
 
 def begun_with(params: Mapping[str, Any], words: Language) -> tuple[tuple[str, str], ...]:

@@ -12,8 +12,9 @@ from bot.settings.base import LATER, Section, later
 class Adapter(Section):
     """One LoRA adapter."""
 
-    path: str = Field(description="Folder or .safetensors file, relative to the settings folder.")
+    path: str = Field(description="The .safetensors file, or a folder with one, relative to the settings folder.")
     weight: float = Field(default=1.0, ge=-4, le=4, description="How strongly it acts unless a command says otherwise.")
+    description: str = Field(default="", max_length=200, description="One line for /help; empty = as the file has it.")
 
 
 class ImageModel(Section):
@@ -35,7 +36,12 @@ class ImageModel(Section):
         default="auto", description="What to keep in main memory while it does not compute."
     )
     memory_fraction: float = Field(default=0.6, gt=0, le=1, description="Share of the GPU's memory it may use.")
-    adapters: dict[str, Adapter] = Field(default_factory=dict, description="LoRA adapters.", json_schema_extra=LATER)
+    adapters: dict[str, Adapter] = Field(
+        default_factory=dict, description="Styles (LoRA) that --lora may name: name and file. Safetensors only."
+    )
+    adapters_folder: str = Field(
+        default="", description="A folder of further ones, called as their files are, relative to the settings folder."
+    )
 
     @model_validator(mode="after")
     def _has_its_checkpoint(self) -> Self:

@@ -57,6 +57,32 @@ def read_bytes(file: Path, limit: int = -1, start: int = 0) -> bytes:
 
 def tensor_names(file: Path) -> set[str]:
     """The tensors of a safetensors file, if it is as long as its header says. Raises BrokenFileError."""
+    return set(tensor_shapes(file))
+
+
+def tensor_shapes(file: Path) -> dict[str, tuple[int, ...]]:
+    """The tensors of a safetensors file and their shapes, if it is as long as its header says.
+
+    Raises BrokenFileError.
+    """
+    entries = _entries(file, header := _header(file))
+    size, length = file.stat().st_size, len(header)
+    expected = 8 + length + max((end for _, end in entries.values()), default=0)
+    if size != expected:
+        raise BrokenFileError(f"{file} has {size:,} bytes, its header promises {expected:,}.")
+    return {name: shape for name, (shape, _) in entries.items()}
+
+
+def header_note(file: Path) -> dict[str, str]:
+    """What the maker of a safetensors file wrote about it into its header. Raises BrokenFileError."""
+    try:
+        note = json.loads(_header(file)).get("__metadata__")
+    except (ValueError, AttributeError) as error:
+        raise BrokenFileError(f"{file} has an unreadable safetensors header ({error}).") from error
+    return {str(name): str(value) for name, value in note.items()} if isinstance(note, dict) else {}
+
+
+def _header(file: Path) -> bytes:
     size = file.stat().st_size
     if size == 0:
         raise BrokenFileError(f"{file} is empty.")
@@ -65,19 +91,17 @@ def tensor_names(file: Path) -> set[str]:
     length = struct.unpack("<Q", start[:8])[0] if len(start) >= 8 else HEADER_LIMIT + 1
     if length > min(HEADER_LIMIT, size - 8):
         raise BrokenFileError(f"{file} is not a safetensors file, or is cut off within its header.")
-    ends = _tensor_ends(file, read_bytes(file, limit=length, start=8))
-    expected = 8 + length + max(ends.values(), default=0)
-    if size != expected:
-        raise BrokenFileError(f"{file} has {size:,} bytes, its header promises {expected:,}.")
-    return set(ends)
+    return read_bytes(file, limit=length, start=8)
 
 
-def _tensor_ends(file: Path, header: bytes) -> dict[str, int]:
-    """Name -> offset behind its last byte, for every tensor in a safetensors header."""
+def _entries(file: Path, header: bytes) -> dict[str, tuple[tuple[int, ...], int]]:
+    """Name -> shape, and offset behind its last byte, for every tensor in a safetensors header."""
     try:
         entries = json.loads(header)
         entries.pop("__metadata__", None)
-        return {name: int(entry["data_offsets"][1]) for name, entry in entries.items()}
+        return {
+            name: (tuple(map(int, entry["shape"])), int(entry["data_offsets"][1])) for name, entry in entries.items()
+        }
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise BrokenFileError(f"{file} has an unreadable safetensors header ({error}).") from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from inference.requests import ImageRequest
@@ -13,6 +14,19 @@ NATIVE_SIZE = (1024, 1024)  # what Z-Image-Turbo was made for
 BUILTIN_SIZE = (256, 256)  # what the practice model was made for
 
 Taker = Callable[[bytes], None]  # of a small JPEG that shows where a picture stands
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Adapter:
+    """A LoRA that a picture may name: a style laid over the model while it draws. See adapters.py."""
+
+    name: str  # what people write behind --lora
+    file: Path  # .safetensors
+    weight: float = 1.0  # how strongly it acts where nobody says otherwise
+    description: str = ""  # one line for /help; empty = nobody wrote one
+    size: int = 0  # bytes of the file: about what it takes in memory
+    rank: int = 0  # of its largest layer
+    version: str = ""  # of the file: another one once it was replaced
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,7 +45,7 @@ class ModelCard:
     multiple: int = 16  # sides must be multiples of this
     max_pixels: int = 2048 * 2048
     guidance: bool = False  # whether cfg > 0 and negative prompts do anything
-    adapters: tuple[str, ...] = ()
+    adapters: tuple[Adapter, ...] = ()  # in the order people are shown them
 
     @property
     def default_size(self) -> tuple[int, int]:

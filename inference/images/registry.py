@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from inference.images import adapters
+from inference.images.adapters import Found, Wanted
 from inference.images.model import ImageModel, ModelCard
 
+log = logging.getLogger(__name__)
+
 BUILTIN = Path(__file__).parent / "builtin" / "checkpoint"
+#: The style that ships with the practice model; its line in /help is one of our own sentences.
+SKETCH = Wanted(path=BUILTIN.parent / "adapters" / "sketch.safetensors", name="手绘线条")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +36,7 @@ class LoadOptions:
     attention: str = "native"
     offload: str = "auto"  # auto | none | model | group
     memory_fraction: float | None = None  # share of the GPU's memory, 0 to 1
+    adapters: tuple[Wanted, ...] = ()
 
 
 def resolve(settings_path: str | None, name: str = "") -> Choice:
@@ -46,14 +54,28 @@ def resolve(settings_path: str | None, name: str = "") -> Choice:
 def expected_card(choice: Choice, options: LoadOptions) -> ModelCard:
     """What the model will offer, known before it is loaded: enough to check sizes and prices."""
     return ModelCard(
-        name=choice.name, path=str(choice.path), builtin=choice.builtin, device=options.device, dtype=options.dtype
+        name=choice.name,
+        path=str(choice.path),
+        builtin=choice.builtin,
+        device=options.device,
+        dtype=options.dtype,
+        adapters=styles(choice, options).adapters,
     )
+
+
+def styles(choice: Choice, options: LoadOptions) -> Found:
+    """The style adapters there are for a model; with the practice model comes one of its own. Reads headers only."""
+    return adapters.find((SKETCH, *options.adapters) if choice.builtin else options.adapters, choice.path)
 
 
 def load(choice: Choice, options: LoadOptions) -> ImageModel:
     """Load the model: seconds to minutes, on the thread that will use it. Raises ModelUnavailable."""
     from inference.images.zimage import ZImageModel
 
+    found = styles(choice, options)
+    for one in found.broken:
+        why = f"{one.problem.problem} {one.problem.next_step}"
+        log.warning("the style adapter %s is left out: %s", one.name, why, extra={"action": "adapter-left-out"})
     return ZImageModel.load(
         choice.path,
         name=choice.name,
@@ -63,4 +85,5 @@ def load(choice: Choice, options: LoadOptions) -> ImageModel:
         attention=options.attention,
         offload=options.offload,
         memory_fraction=options.memory_fraction,
+        adapters=found.adapters,
     )

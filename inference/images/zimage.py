@@ -28,10 +28,11 @@ from PIL import Image
 from inference.errors import BadImageRequest, ImageError, ModelUnavailable, NotFinite, OutOfMemory, PromptTooLong
 from inference.images.batching import block_of
 from inference.images.check import check_request, clean_prompt
-from inference.images.model import ModelCard, Taker, Watch
+from inference.images.model import Adapter, ModelCard, Taker, Watch
 from inference.images.placement import pick_device, put
 from inference.images.preflight import preflight
 from inference.images.sketch import Sketches, due
+from inference.images.wardrobe import Wardrobe
 from inference.requests import ImageRequest
 from inference.results import ImageResult
 
@@ -46,6 +47,7 @@ class ZImageModel:
         self.pipeline = pipeline
         self._redrawing = _sharing(pipeline)
         self._sketches = Sketches(pipeline.vae)
+        self._wardrobe = Wardrobe(pipeline, Path(card.path), card.adapters)
         self.card = card
         self._special_tokens = tuple(pipeline.tokenizer.get_added_vocab())
 
@@ -61,11 +63,13 @@ class ZImageModel:
         attention: str = "native",
         offload: str = "auto",
         memory_fraction: float | None = None,
+        adapters: tuple[Adapter, ...] = (),
     ) -> ZImageModel:
         """Load the checkpoint folder, place it, and draw one small picture to prove that it works.
 
         `offload` is none, model, group or auto (none where the weights fit); `memory_fraction` caps this process's
-        share of a GPU. Takes seconds (imports) to a minute (20 GB of weights). Raises ModelUnavailable.
+        share of a GPU; `adapters` are those that were found to fit (adapters.py). Takes seconds (imports) to a minute
+        (20 GB of weights). Raises ModelUnavailable.
         """
         preflight(path, dtype=dtype).require()
         _import_engine()
@@ -76,7 +80,8 @@ class ZImageModel:
             pipeline.vae.enable_slicing()
             pipeline.set_progress_bar_config(disable=True)
             pipeline.transformer.set_attention_backend(attention)
-            model = cls(pipeline, ModelCard(name=name, path=str(path), builtin=builtin, device=place, dtype=dtype))
+            card = ModelCard(name=name, path=str(path), builtin=builtin, device=place, dtype=dtype, adapters=adapters)
+            model = cls(pipeline, card)
         model._prove()
         return model
 
@@ -85,7 +90,7 @@ class ZImageModel:
 
         Members whose captions differ in length by blocks of 32 tokens go through separate passes, one after another.
         """
-        if len({(one.width, one.height, one.steps, one.cfg, one.adapters, one.strength) for one in batch}) > 1:
+        if len({(one.width, one.height, one.steps, one.cfg, one.worn, one.strength) for one in batch}) > 1:
             raise ValueError("all members of a batch must share size, steps, guidance, adapters and strength")
         members = [self._member(index, request) for index, request in enumerate(batch)]
         results: list[ImageResult | None] = [None] * len(batch)
@@ -99,7 +104,7 @@ class ZImageModel:
         """Free the device. The model cannot be used afterwards."""
         import torch
 
-        del self.pipeline, self._redrawing, self._sketches
+        del self.pipeline, self._redrawing, self._sketches, self._wardrobe
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -132,7 +137,7 @@ class ZImageModel:
         started = time.perf_counter()
         running = _Pass(live=members, watch=watch, sketches=self._sketches)
         try:
-            with self._faults():
+            with self._faults(), self._wardrobe.wearing(members[0].request.worn):
                 images = _to_images(self._call(members, running), running)
         except _AllLeftError:
             self.pipeline.maybe_free_model_hooks()  # offloaded parts go back, as at the end of a whole call
