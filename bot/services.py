@@ -38,6 +38,7 @@ from bot.replies import Words
 from bot.reshow import reshow
 from bot.settings import Environment
 from bot.settings.rules import rules
+from bot.styles import Styles
 from inference.device import DeviceState, ImageDevice
 from inference.errors import InferenceError
 from inference.images.registry import LoadOptions
@@ -50,12 +51,12 @@ from scheduler.progress import ProgressFeed
 from scheduler.runners.ask import AskRunner
 from scheduler.runners.draw import DrawRunner
 from scheduler.worker import Worker
-from storage import assets, audit, jobs, leases, outbox, owner, syncs, users
+from storage import assets, audit, jobs, leases, line, outbox, owner, syncs, users
 from storage.database import Database
 from storage.errors import StorageError
 from storage.faults import point
 from storage.files import Files
-from storage.records import Identity, InboxEntry, Kind, Occurrence, utcnow
+from storage.records import Identity, InboxEntry, JobState, Kind, Occurrence, utcnow
 
 log = logging.getLogger("moqi")
 
@@ -78,6 +79,7 @@ class Services:
         self.feed = ProgressFeed()
         self.web = Feed()
         self.device = open_device(current)
+        self.styles = Styles(self.device, environment.data / "styles", self._nobody_waits)
         self.text = open_text_model(settings.model.text.engine)
         words = Words(settings.interface.language)
         inlet = Inlet(keep=self.keep, take=self.take, act=self.act)
@@ -237,6 +239,11 @@ class Services:
             raise LookupError(f"asset {asset_id} does not exist")
         return self.files.read(asset.sha256)
 
+    async def _nobody_waits(self) -> bool:
+        """Whether there is no picture to be drawn for anybody."""
+        running = await self.db.read(jobs.count, JobState.RUNNING, kind=Kind.DRAW)
+        return not running and not await self.db.read(line.waiting, Kind.DRAW)
+
     def _chores(self) -> dict[str, tuple[float, Chore]]:
         """What recurs: name, seconds between two turns, what to do."""
         return {
@@ -373,6 +380,7 @@ async def _stop(
         await login.close()
     for platform in services.platforms.values():
         await platform.close()
+    await services.styles.close()
     await services.text.close()
     gc.unfreeze()  # what the device lets go can be collected again
     await services.device.close()

@@ -27,6 +27,20 @@ class CommandHint:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StyleHint:
+    """A line of the list that opens behind --lora."""
+
+    name: str
+    weight: float  # the usual one
+    about: str  # one line; may be empty
+    preview: str = ""  # the name of its picture; empty while there is none
+
+
+async def _no_styles() -> tuple[StyleHint, ...]:
+    return ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Look:
     """How the page presents itself (interface.yaml)."""
 
@@ -52,6 +66,8 @@ class Console:
     name: Callable[[Asset, Job, str], str]  # the file name of a picture of a job with this ending
     keep_picture: Callable[[bytes], Awaitable[str]]  # returns the name it is kept under; raises BadSource
     thumbnail: Callable[[bytes], tuple[bytes, str]]  # encoded picture -> small encoded picture, its media type
+    styles: Callable[[], Awaitable[tuple[StyleHint, ...]]] = _no_styles  # of the present model
+    style_preview: Callable[[str], bytes | None] = lambda key: None  # WebP
     names: bool = True  # whoever comes may take a free name
     logins: Mapping[str, Login] = field(default_factory=dict)  # by platform: whose accounts open the page
     greet: Callable[[Identity], None] = lambda identity: None  # somebody has signed in with such an account

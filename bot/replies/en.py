@@ -613,7 +613,7 @@ TABLE: dict[str, str] = {
     "help.lora.one": "· `{name}` (usually {weight}) {about}",
     "help.lora.more": "· {n} more: `/help lora`",
     "help.lora.none": "The present model has no styles (LoRA). An admin can add some: image.adapters in model.yaml.",
-    "style.手绘线条": "Ink outlines around every figure, drawn by a slightly shaky hand",
+    "style.手绘线条": "Figures as coloured lines, drawn by a slightly shaky hand",
     "help.reserve": "draws later, by itself",
     "help.reserve.use": "/reserve tomorrow 9:00 a cat",
     "help.reserve.more": "Also `/draw a cat --at tonight at 10`, `/draw a sunrise --every weekdays 9:00`, "

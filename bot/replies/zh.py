@@ -576,7 +576,7 @@ TABLE: dict[str, str] = {
     "help.lora.one": "· `{name}`（常用 {weight}）{about}",
     "help.lora.more": "· 还有 {n} 种，发 `/help lora` 看全部",
     "help.lora.none": "现在的模型没有装风格（LoRA）。管理员可以在 model.yaml 的 image.adapters 里添加。",
-    "style.手绘线条": "图形带手绘的墨线轮廓，微微抖动",
+    "style.手绘线条": "图形画成彩色的手绘线条，微微抖动",
     "help.reserve": "预约，到时自动画",
     "help.reserve.use": "/reserve 明天9:00 一只猫",
     "help.reserve.more": "也可写 `/draw 一只猫 --at 今晚10点`、`/draw 早安图 --every 工作日9:00`、"

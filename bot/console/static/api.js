@@ -44,5 +44,6 @@ export const api = {
   write: (id, text, picture) => call("POST", "/api/messages", { id, text, picture }),
   upload: (file) => call("POST", "/api/pictures", file),
   press: (id, value, action, message, form = {}) => call("POST", "/api/actions", { id, value, action, message, form }),
+  styles: () => call("GET", "/api/styles"),
   commands: () => call("GET", "/api/commands"),
 };

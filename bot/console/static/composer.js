@@ -1,23 +1,28 @@
-// The writing desk: Enter sends, Shift+Enter breaks the line, ↑ recalls, "/" opens the list of commands.
+// The writing desk: Enter sends, Shift+Enter breaks the line, ↑ recalls, "/" opens the list of commands,
+// --lora that of styles.
 
 import { byId, el, icon, word } from "./dom.js";
 import { rendered } from "./markup.js";
+import { styleCells, typedStyle } from "./styles.js";
 
 const SLASH = /^[/／]([^\s]*)$/;
 const DRAWS = /^\s*[/／]?(draw|画|绘)/i;
+const PREVIEWS_AGAIN = 2500; // ms until pictures of styles that are being drawn are looked for once more
 const FROM = /(^|\s)(--|—|–)(from|ref)(?![a-z])/i;
 
 export class Composer {
   #input = byId("input");
   #hints = byId("hints");
   #commands = [];
+  #styles = null; // once they were asked for
   #shown = [];
   #chosen = 0;
   #recalled = -1;
   #picture = null; // the attached one's name
 
-  /** send(text, picture); written() -> own messages, newest first; attach(file) -> its name or null. */
-  constructor(send, written, attach) {
+  /** send(text, picture); written() -> own messages, newest first; attach(file) -> its name or null; styles() -> the model's. */
+  constructor(send, written, attach, styles) {
+    this.styles = styles;
     this.send = send;
     this.written = written;
     this.attach = attach;
@@ -112,7 +117,7 @@ export class Composer {
   /** The input already is a command: Enter sends it. */
   #complete() {
     const text = this.#input.value.replace("／", "/");
-    return this.#commands.some((one) => text === one.name || text === one.zh);
+    return this.#commands.some((one) => text === one.name || text === one.zh) || this.#styles?.some((one) => one.name === typedStyle(text));
   }
 
   #mayRecall() {
@@ -132,12 +137,34 @@ export class Composer {
     if (this.#input.scrollHeight) this.#input.style.height = `${this.#input.scrollHeight}px`; // 0 while not shown
     byId("send").disabled = !this.#input.value.trim();
     const match = suggest ? SLASH.exec(this.#input.value) : null;
-    if (match) this.#open(match[1].toLowerCase());
+    const style = suggest && !match ? typedStyle(this.#input.value) : null;
+    if (match) this.#openCommands(match[1].toLowerCase());
+    else if (style !== null) this.#openStyles(style.toLowerCase());
     else this.#close();
   }
 
-  #open(typed) {
-    this.#shown = this.#commands.filter((one) => one.name.slice(1).startsWith(typed) || one.zh.slice(1).startsWith(typed));
+  #openCommands(typed) {
+    const found = this.#commands.filter((one) => one.name.slice(1).startsWith(typed) || one.zh.slice(1).startsWith(typed));
+    this.#open(found.map((one) => ({ text: `${one.name} `, cells: [el("b", {}, one.name), el("i", {}, one.zh), el("span", {}, rendered(one.help))] })));
+  }
+
+  #openStyles(typed) {
+    if (!this.#styles) return this.#askStyles();
+    const found = this.#styles.filter((one) => one.name.toLowerCase().startsWith(typed));
+    const before = this.#input.value.slice(0, this.#input.value.length - typed.length);
+    this.#open(found.map((one) => ({ text: `${before}${one.name}`, cells: styleCells(one), wide: true })));
+  }
+
+  /** Styles are asked for when --lora is typed, and again while pictures of them are being drawn. */
+  async #askStyles() {
+    this.#styles = await this.styles();
+    if (typedStyle(this.#input.value) === null) return;
+    this.#changed();
+    if (this.#styles.some((one) => !one.preview)) setTimeout(() => this.#hints.hidden || this.#askStyles(), PREVIEWS_AGAIN);
+  }
+
+  #open(found) {
+    this.#shown = found;
     if (!this.#shown.length) return this.#close();
     this.#hints.replaceChildren(...this.#shown.map((one, index) => this.#hint(one, index)));
     this.#hints.hidden = false;
@@ -146,7 +173,7 @@ export class Composer {
   }
 
   #hint(one, index) {
-    const row = el("div", { class: "hint-row", role: "option", id: `hint-${index}` }, el("b", {}, one.name), el("i", {}, one.zh), el("span", {}, rendered(one.help)));
+    const row = el("div", { class: one.wide ? "hint-row style-row" : "hint-row", role: "option", id: `hint-${index}` }, ...one.cells);
     row.addEventListener("pointerdown", (event) => {
       event.preventDefault(); // keep the focus, and a phone's keyboard, where they are
       this.#take(one);
@@ -162,7 +189,7 @@ export class Composer {
   }
 
   #take(one) {
-    this.fill(`${one.name} `);
+    this.fill(one.text);
     this.#close();
   }
 
