@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ PROMPTS = {
     True: "一个蓝色的心，白色背景",
     False: "一只猫坐在窗台上，窗外是城市的黄昏",
 }  # by whether it is the practice model
+WIDTH = 512  # pixels, of both together
 LOOK_AGAIN = 1.0  # seconds until the engine is looked at again
 
 
@@ -104,7 +106,7 @@ class Styles:
         plain = ImageRequest(prompt=prompt, width=side, height=side, steps=steps, seed=SEED)
         worn = replace(plain, adapters=((one.name, one.weight),))
         drawn = [(await self._device.generate([request], NobodyWatches()))[0] for request in (plain, worn)]
-        return await asyncio.to_thread(_beside, [one for one in drawn if one is not None], card)
+        return await asyncio.to_thread(_beside, [one for one in drawn if one is not None])
 
     async def _keep(self, key: str, data: bytes) -> None:
         def write() -> None:
@@ -116,18 +118,21 @@ class Styles:
         await asyncio.to_thread(write)
 
 
-def _beside(drawn: Sequence[ImageResult], card: ModelCard) -> bytes:
-    """The pictures in a row, small and labelled like any other. For a thread."""
+def _beside(drawn: Sequence[ImageResult]) -> bytes:
+    """The pictures in a row, small, with the label of what is made by a machine. For a thread."""
     from PIL import Image
 
-    from inference.images.finish import finish, thumbnail
+    from inference.images.finish import Label, label_xmp
 
     side = drawn[0].image.width
     row = Image.new("RGB", (side * len(drawn), side))
     for place, one in enumerate(drawn):
         row.paste(one.image, (place * side, 0))
-    labelled = finish(replace(drawn[0], image=row), job="style-preview", model=card.name, steps=card.default_steps)
-    return thumbnail(labelled.data)[0]
+    row.thumbnail((WIDTH, WIDTH))
+    buffer = io.BytesIO()
+    label = label_xmp(Label(producer="moqi", produce_id="style-preview"))
+    row.save(buffer, "WEBP", quality=80, method=2, xmp=label)
+    return buffer.getvalue()
 
 
 def kept_as(one: Adapter, card: ModelCard) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -18,7 +19,7 @@ async def _styles() -> tuple[StyleHint, ...]:
 
 
 async def test_styles_and_their_pictures_are_for_whoever_is_signed_in(tmp_path: Path) -> None:
-    doors = {"styles": _styles, "style_preview": {KEY: b"webp"}.get}
+    doors: dict[str, Any] = {"styles": _styles, "style_preview": {KEY: b"webp"}.get}
     with stage(tmp_path, **doors) as made:
         transport = httpx.ASGITransport(made.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080") as client:
