@@ -6,6 +6,7 @@ needed is broken.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import shutil
@@ -19,6 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bot.settings import Environment, Settings, SettingsError, load
+from inference.text.registry import TextOptions
 from storage.errors import Locked, StorageError
 
 OLDEST_PYTHON = (3, 11)
@@ -262,16 +264,34 @@ def style_adapters(settings: Settings) -> Iterator[Check]:
 
 
 def text_model(settings: Settings) -> Check:
-    """The engine that answers is part of this release."""
-    from inference.errors import ModelUnavailable
-    from inference.text.registry import open_text_model
+    """The engine that answers is part of this release, and a server that is named has the model."""
+    from inference.errors import InferenceError
+    from inference.text.registry import chosen, open_text_model
 
-    engine = settings.model.text.engine
+    options = settings.model.text.options()
     try:
-        model = open_text_model(engine)
-    except ModelUnavailable as error:
+        open_text_model(options)
+        more = asyncio.run(_served(options)) if chosen(options) == "openai" else ""
+    except InferenceError as error:
         return failed("text engine", error.problem, error.next_step)
-    return Check(name="text engine", detail=f"in use: {model.card.name} (text.engine is {engine})")
+    return Check(name="text engine", detail=f"in use: {chosen(options)}{more} (text.engine is {options.engine})")
+
+
+async def _served(options: TextOptions) -> str:
+    """The model that the server is asked for. Raises TextError where it cannot be reached or has no such model."""
+    from inference.errors import TextError
+    from inference.text.registry import remote
+
+    client = remote(options)
+    try:
+        found = await client.models()
+    finally:
+        await client.close()
+    wanted = options.model or next(iter(found), "")
+    if wanted not in found:
+        served = ", ".join(found) or "none"
+        raise TextError(f"{options.base_url} has no model {wanted!r}.", f"It serves: {served}. Set text.id to one.")
+    return f", {wanted} at {options.base_url}"
 
 
 def knowledge_sources(settings: Settings) -> Check:

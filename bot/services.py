@@ -80,7 +80,7 @@ class Services:
         self.web = Feed()
         self.device = open_device(current)
         self.styles = Styles(self.device, environment.data / "styles", self._nobody_waits)
-        self.text = open_text_model(settings.model.text.engine)
+        self.text = open_text_model(settings.model.text.options())
         words = Words(settings.interface.language)
         inlet = Inlet(keep=self.keep, take=self.take, act=self.act)
         opened = open_platforms(settings.platforms, db, self.web, words, inlet, self._read_image)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from storage.records import ScoredPassage
 
@@ -51,6 +51,14 @@ class Turn:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    """One turn, as a language model's chat template takes it."""
+
+    role: Literal["system", "user", "assistant"]
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AnswerRequest:
     """One question, with the passages this asker may see (best first) and the earlier turns (oldest first)."""
 
@@ -58,3 +66,5 @@ class AnswerRequest:
     passages: tuple[ScoredPassage, ...] = ()
     history: tuple[Turn, ...] = field(default=())
     language: str = "zh"  # zh | en: the language of what the engine itself says
+    standalone: str = ""  # the question without what it leans on, as it was searched for; empty = as it stands
+    salt: str = ""  # stands for what its readers may read: engines share what they have read among equal ones only

@@ -38,11 +38,15 @@ class Delta:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """A finished answer: the last value a text engine yields. Not grounded = the documents do not say."""
+    """A finished answer: the last value a text engine yields, in place of all that was streamed before it.
+
+    Not grounded = the documents do not say.
+    """
 
     text: str
     grounded: bool
     citations: tuple[Citation, ...] = ()
     nearest: tuple[str, ...] = ()  # names of the nearest documents when not grounded
     engine: str = ""  # which engine wrote it
+    interrupted: bool = False  # the engine was cut off: what it had begun is not part of this
     tokens: int = 0  # that a language model read and wrote for it; 0 = none was used

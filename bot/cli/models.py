@@ -102,9 +102,10 @@ def _style(name: str, path: str, *, in_use: bool, reason: str) -> dict[str, obje
 
 
 def _text(settings: Settings) -> dict[str, object]:
-    from inference.text.registry import AUTO
+    from inference.text.registry import chosen
 
-    wanted = settings.model.text.engine
-    name = AUTO if wanted == "auto" else wanted
-    reason = f"text.engine is {wanted}" + (": the best engine of this release" if wanted == "auto" else "")
-    return {"kind": "text", "name": name, "path": "", "builtin": True, "in_use": True, "reason": reason}
+    options = settings.model.text.options()
+    name, wanted = chosen(options), options.engine
+    reason = f"text.engine is {wanted}" + (": the best engine that is there" if wanted == "auto" else "")
+    path = options.base_url if name == "openai" else ""
+    return {"kind": "text", "name": name, "path": path, "builtin": not path, "in_use": True, "reason": reason}

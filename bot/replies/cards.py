@@ -190,6 +190,7 @@ def _answered(job: Job, words: Language) -> Reply:
         sources=tuple(_source(citation) for citation in result.get("citations", ())),
         buttons=_votes(job, words),
         note=_joined(
+            words.say("note.interrupted") if result.get("interrupted") else "",
             words.say("note.quotes" if result.get("engine") == "extractive" else "note.check") if grounded else "",
             *_notices(job, words),
         ),

@@ -105,6 +105,7 @@ TABLE: dict[str, str] = {
     "such as “a red circle, blue background”",
     "note.negative": "This model knows no negative prompt: --neg did nothing",
     "note.quotes": "AI-generated content · quoted from the knowledge base; the numbers say where",
+    "note.interrupted": "The language model cannot answer now; here is what the documents say",
     "note.check": "AI-generated content: please check it against the sources",
     "not_grounded": "The knowledge base does not say. Try other words, or ask an admin to add a document.",
     "nearest": "Nearest documents: {names}",

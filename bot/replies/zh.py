@@ -102,6 +102,7 @@ TABLE: dict[str, str] = {
     "note.builtin.unknown": "内置练习模型不认识这个描述里的东西，只会画简单图形，如“红色的圆，蓝色背景”",
     "note.negative": "当前模型不支持反向提示词，--neg 没有起作用",
     "note.quotes": "内容由 AI 生成 · 摘自知识库原文，出处见编号",
+    "note.interrupted": "大模型现在答不了，先给出原文",
     "note.check": "内容由 AI 生成，请对照出处",
     "not_grounded": "知识库里没有找到答案。换个说法再问，或请管理员补充文档。",
     "nearest": "最接近的文档：{names}",

@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, model_validator
 
 from bot.settings.base import LATER, Section, later
+from inference.text.registry import TextOptions
 
 
 class Adapter(Section):
@@ -56,7 +57,7 @@ class TextModel(Section):
     engine: Literal["auto", "vllm", "transformers", "openai", "extractive"] = Field(
         default="auto",
         description="extractive quotes the best passages and needs no model; auto = the best one that is there.",
-        json_schema_extra=later("vllm", "transformers", "openai"),
+        json_schema_extra=later("vllm", "transformers"),
     )
     id: str = Field(default="", description="Name of the model.")
     path: str = Field(default="", description="Folder of the checkpoint, relative to the settings folder.")
@@ -64,6 +65,18 @@ class TextModel(Section):
     max_model_len: int = Field(default=8192, ge=512, description="Longest question with its passages, in tokens.")
     base_url: str = Field(default="", description="Address of an OpenAI-compatible server.")
     api_key: SecretStr = Field(default=SecretStr(""), description="Its key.")
+
+    @model_validator(mode="after")
+    def _has_its_address(self) -> Self:
+        if self.engine == "openai" and not self.base_url:
+            raise ValueError("engine openai needs base_url, the server's address such as http://gpu:8000/v1")
+        return self
+
+    def options(self) -> TextOptions:
+        """The same as the engines want it."""
+        return TextOptions(
+            engine=self.engine, model=self.id, base_url=self.base_url, api_key=self.api_key.get_secret_value()
+        )
 
 
 class EmbeddingModel(Section):

@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 
-from inference.grounding import search
-from inference.requests import AnswerRequest
+from inference.grounding import followup, search
+from inference.requests import AnswerRequest, Turn
 from inference.results import Answer, Citation, Delta
 from inference.text.model import TextCard
 from storage.records import Passage, ScoredPassage
@@ -62,6 +62,9 @@ class ExtractiveModel:
     def card(self) -> TextCard:
         return TextCard(name="extractive", model="", generative=False)
 
+    async def standalone(self, question: str, history: Sequence[Turn]) -> str:
+        return followup.standalone(question, history)
+
     async def stream(self, request: AnswerRequest) -> AsyncIterator[Delta | Answer]:
         answer = await asyncio.to_thread(compose, request)
         for start in range(0, len(answer.text), PIECE):
@@ -78,14 +81,20 @@ def answerable(passages: Sequence[ScoredPassage]) -> bool:
     return max((found.coverage for found in passages[:SHOWN]), default=0.0) >= FLOOR
 
 
+def nothing(language: str) -> str:
+    """What is said when the documents do not answer."""
+    return _NOTHING.get(language, _NOTHING["en"])
+
+
 def compose(request: AnswerRequest) -> Answer:
     """The whole answer of the engine, as a pure function of the request."""
     if not answerable(request.passages):
         nearest = dict.fromkeys(found.passage.document for found in request.passages)
-        text = _NOTHING.get(request.language, _NOTHING["en"])
-        return Answer(text=text, grounded=False, nearest=tuple(nearest)[:SHOWN], engine="extractive")
+        return Answer(
+            text=nothing(request.language), grounded=False, nearest=tuple(nearest)[:SHOWN], engine="extractive"
+        )
     chosen = _chosen(request.passages)
-    weights = _weights(request.question, chosen)
+    weights = _weights(request.standalone or request.question, chosen)
     blocks = [_INTRO.get(request.language, _INTRO["en"])]
     citations = []
     for mark, (passage, length) in enumerate(zip(chosen, LENGTHS, strict=False), 1):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from inference.requests import AnswerRequest
+from inference.requests import AnswerRequest, Turn
 from inference.results import Answer, Delta
 
 
@@ -25,8 +25,12 @@ class TextModel(Protocol):
     @property
     def card(self) -> TextCard: ...
 
+    async def standalone(self, question: str, history: Sequence[Turn]) -> str:
+        """What to search for: the question as it would be asked without the turns before it (oldest first)."""
+
     def stream(self, request: AnswerRequest) -> AsyncIterator[Delta | Answer]:
-        """Write the answer: Deltas, then exactly one Answer whose text is their concatenation.
+        """Write the answer: Deltas, then exactly one Answer. Its text is what they say together, unless the engine was
+        interrupted.
 
         Leaving the iterator early cancels the work. Raises inference.errors.TextError.
         """

@@ -2,26 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from inference.errors import ModelUnavailable
 from inference.text.extractive import ExtractiveModel
+from inference.text.grounded import GroundedModel
 from inference.text.model import TextModel
+from inference.text.remote import RemoteModel
 
-#: Engines by the name that `text.engine` of model.yaml gives them.
-ENGINES: Mapping[str, Callable[[], TextModel]] = {"extractive": ExtractiveModel}
-
-#: What `auto` becomes: the first engine that runs here.
-AUTO = "extractive"
+#: The engines of this release, by the name that `text.engine` of model.yaml gives them.
+ENGINES = ("openai", "extractive")
 
 
-def open_text_model(engine: str = "auto") -> TextModel:
-    """Open the engine of this name. Raises `ModelUnavailable` for one that this release does not have."""
-    build = ENGINES.get(AUTO if engine == "auto" else engine)
-    if build is None:
-        known = ", ".join(("auto", *ENGINES))
-        raise ModelUnavailable(
-            f"The text engine {engine!r} is not part of this release; it comes with a later one.",
-            f"Set text.engine in model.yaml to one of: {known}.",
-        )
-    return build()
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextOptions:
+    """What model.yaml says of the engine that answers."""
+
+    engine: str = "auto"
+    model: str = ""
+    base_url: str = ""
+    api_key: str = ""
+
+    def __repr__(self) -> str:
+        return f"TextOptions(engine={self.engine!r}, model={self.model!r}, base_url={self.base_url!r})"
+
+
+def chosen(options: TextOptions) -> str:
+    """Which engine it is: `auto` is the best one that is there."""
+    if options.engine != "auto":
+        return options.engine
+    return "openai" if options.base_url else "extractive"
+
+
+def open_text_model(options: TextOptions) -> TextModel:
+    """Open the engine. Raises `ModelUnavailable` for one that this release does not have."""
+    match chosen(options):
+        case "openai":
+            return GroundedModel(remote(options))
+        case "extractive":
+            return ExtractiveModel()
+        case engine:
+            known = ", ".join(("auto", *ENGINES))
+            raise ModelUnavailable(
+                f"The text engine {engine!r} is not part of this release; it comes with a later one.",
+                f"Set text.engine in model.yaml to one of: {known}.",
+            )
+
+
+def remote(options: TextOptions) -> RemoteModel:
+    """The client of the server that model.yaml names. Raises `ModelUnavailable` where it names none."""
+    if not options.base_url:
+        raise ModelUnavailable("text.engine is openai, and text.base_url is empty.", "Write the server's address.")
+    return RemoteModel(base_url=options.base_url, api_key=options.api_key, model=options.model)

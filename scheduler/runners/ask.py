@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -21,7 +22,7 @@ from scheduler.work import Outcome, Stopped, Success, Task
 from storage import conversations, documents, profiles, users
 from storage.database import Database
 from storage.documents import EVERYONE
-from storage.records import ChatType, Identity, Job, Kind, Membership, Origin, ScoredPassage
+from storage.records import ChatType, Identity, Job, Kind, Membership, Origin
 
 #: Passages offered to the engine; the right one is among the first ten for 99 % of the questions measured.
 PASSAGES = 10
@@ -99,10 +100,9 @@ class AskRunner:
 
     async def _request(self, job: Job) -> AnswerRequest:
         question = str(job.params["question"])
+        standalone = await self._model.standalone(question, await self._db.read(_turns, job))
         # The first search loads the word segmenter: not on the event loop.
-        passages, turns = await self._db.read(_find, question, job)
-        history = tuple(Turn(question=str(t.params["question"]), answer=str((t.result or {})["text"])) for t in turns)
-        return AnswerRequest(question=question, passages=tuple(passages), history=history, language=self._language())
+        return replace(await self._db.read(_found, job, standalone), language=self._language())
 
     async def _write(self, task: Task, request: AnswerRequest) -> Answer | None:
         text = ""
@@ -118,12 +118,27 @@ class AskRunner:
         raise RuntimeError(f"text engine {self._model.card.name!r} ended without an answer")
 
 
-def _find(conn: Connection, question: str, job: Job) -> tuple[list[ScoredPassage], list[Job]]:
-    """What may be read for a question: passages, and the turns before it as far as their sources still may."""
+def _turns(conn: Connection, job: Job) -> tuple[Turn, ...]:
+    """The turns before a question, as far as their sources may still be read."""
+    return _open_turns(conn, job, readers(conn, job.user_id, job.origin))
+
+
+def _found(conn: Connection, job: Job, standalone: str) -> AnswerRequest:
+    """What may be read for a question at this moment: passages, and again the turns: a right may have been taken."""
     principals = readers(conn, job.user_id, job.origin)
+    return AnswerRequest(
+        question=str(job.params["question"]),
+        standalone=standalone,
+        passages=tuple(documents.search(conn, terms(standalone), principals, PASSAGES)),
+        history=_open_turns(conn, job, principals),
+        salt=hashlib.sha256("\n".join(sorted(principals)).encode()).hexdigest()[:16],
+    )
+
+
+def _open_turns(conn: Connection, job: Job, principals: frozenset[str]) -> tuple[Turn, ...]:
     turns = conversations.turns(conn, job.user_id, conversations.key(job.origin), TURNS)
-    open_turns = [turn for turn in turns if documents.readable(conn, _cited(turn), principals)]
-    return documents.search(conn, terms(question), principals, PASSAGES), open_turns
+    told = (turn for turn in turns if documents.readable(conn, _cited(turn), principals))
+    return tuple(Turn(question=str(turn.params["question"]), answer=str((turn.result or {})["text"])) for turn in told)
 
 
 def _cited(turn: Job) -> list[int]:
@@ -138,5 +153,6 @@ def _kept(answer: Answer) -> dict[str, Any]:
         "citations": [asdict(citation) for citation in answer.citations],
         "nearest": list(answer.nearest),
         "engine": answer.engine,
+        "interrupted": answer.interrupted,
         "tokens": answer.tokens,
     }

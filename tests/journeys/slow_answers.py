@@ -48,6 +48,6 @@ class SlowModel(ExtractiveModel):
 
 
 if __name__ == "__main__":
-    registry.ENGINES = {"extractive": lambda: SlowModel(Path(os.environ["MOQI_TYPING"]))}
+    vars(registry)["ExtractiveModel"] = lambda: SlowModel(Path(os.environ["MOQI_TYPING"]))
     vars(device)["load"] = lambda choice, options: StandIn(choice, options, Orders(Path(os.devnull)))
     main()

@@ -360,7 +360,7 @@ REFUSED = [
     ("/draw 猫 --sise 64x64", "没有 --sise 这个选项。你是不是想用 --size？"),
     ("/draw 猫 --wibble 3", "没有 --wibble 这个选项。可用"),
     ("/draw 猫 --seed 1 --seed 2", "--seed 写了两次"),
-    ("/draw 猫 --lora x", "--lora 要到以后的版本才有"),
+    ("/draw 猫 --lora x", "风格"),
     ('/draw "一只猫', "引号没有配对"),
     ("/draw “一只猫 --size 64x64", "引号没有配对"),
     ("/ask", "想问什么？"),

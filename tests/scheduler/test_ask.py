@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,19 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from inference.requests import AnswerRequest
+from inference.errors import TextError
+from inference.grounding.search import index_terms
+from inference.requests import AnswerRequest, Turn
 from inference.results import Answer, Citation, Delta
+from inference.text.extractive import ExtractiveModel
+from inference.text.grounded import GroundedModel
 from inference.text.model import TextCard
 from scheduler import queue
 from scheduler.policy import Policy
 from scheduler.progress import ProgressFeed
 from scheduler.queue import Submission
 from scheduler.runners.ask import AskRunner, audience
+from scheduler.work import Stop, Success, Task
 from scheduler.worker import Worker
 from storage import documents, jobs, ledger, users
 from storage.database import Database
@@ -36,6 +41,7 @@ from storage.records import (
     utcnow,
 )
 from tests.blank import blank
+from tests.inference.text.scripted import Scripted
 
 POLICY = Policy(timezone=UTC, allowances={unit: (Allowance(amount=9, period="day"),) for unit in Unit})
 
@@ -51,6 +57,9 @@ class WritingModel:
     async def stream(self, request: AnswerRequest) -> AsyncIterator[Delta | Answer]:
         yield Delta(text="满一年")
         yield Answer(text="满一年", grounded=True, engine="scripted", tokens=self.tokens)
+
+    async def standalone(self, question: str, history: Sequence[Turn]) -> str:
+        return question
 
     async def close(self) -> None:
         """Nothing is held."""
@@ -71,11 +80,11 @@ def test_who_will_read_an_answer(chat: ChatType, department: str, expected: set[
     assert audience(3, origin, department, names) == expected
 
 
-def asked(conn: Connection, key: str = "q") -> Job:
+def asked(conn: Connection, key: str = "q", question: str = "年假?") -> Job:
     user = users.resolve(conn, Identity(platform="web", external_id="anna"), "anna", utcnow())
     origin = Origin(platform="web", chat_id="1", chat_type=ChatType.DIRECT, message_id="m", sender="anna")
     wanted = Submission(
-        key=key, kind=Kind.ASK, user=user, origin=origin, params={"question": "年假?"}, cost=1, work=1.0
+        key=key, kind=Kind.ASK, user=user, origin=origin, params={"question": question}, cost=1, work=1.0
     )
     job = queue.submit(conn, wanted, POLICY, utcnow())
     assert isinstance(job, Job)
@@ -154,6 +163,47 @@ def handbook(conn: Connection) -> None:
     documents.put_document(
         conn, name="手册", title="", sha256="", recipe="", pieces=[piece], principals={"user:web:anna"}
     )
+
+
+async def test_an_engine_that_dies_leaves_the_passages_and_says_so(tmp_path: Path) -> None:
+    url = await asyncio.to_thread(blank, tmp_path / "moqi.db")
+    model, feed = Scripted('{"answerable": true, "cl', ending=TextError("EngineCore died")), ProgressFeed()
+    with Database.open(url) as db:
+        await db.run(handbook)
+        runner = AskRunner(db, GroundedModel(model), feed, lambda: "zh")
+        results = []
+        for key in ("q1", "q2"):
+            [outcome] = await runner.run([Task(await db.run(asked, key), Stop())])
+            assert isinstance(outcome, Success)
+            results.append(outcome.result)
+    assert [(one["interrupted"], one["engine"]) for one in results] == [(True, "extractive")] * 2
+    assert model.asked[0].salt == model.asked[1].salt  # the same person may read the same
+
+
+async def test_a_question_that_leans_on_another_is_searched_for_with_it(tmp_path: Path) -> None:
+    url = await asyncio.to_thread(blank, tmp_path / "moqi.db")
+    feed = ProgressFeed()
+    text = "年假十天，当年有效。"
+
+    def keep(conn: Connection) -> None:
+        piece = NewPassage(heading="", start=0, end=len(text), text=text, terms=index_terms(text))
+        documents.put_document(
+            conn, name="手册", title="", sha256="", recipe="", pieces=[piece], principals={"everyone"}
+        )
+
+    with Database.open(url) as db:
+        await db.run(keep)
+        runner = AskRunner(db, ExtractiveModel(), feed, lambda: "zh")
+        for key, question in (("q1", "年假几天？"), ("q2", "那结转呢？")):
+            job = await db.run(asked, key, question)
+            claim = await db.run(queue.claim, Kind.ASK, lambda head: 1, POLICY, utcnow())
+            assert claim is not None
+            [outcome] = await runner.run([Task(claim.jobs[0], Stop())])
+            assert isinstance(outcome, Success)
+            await db.run(queue.succeed, claim.jobs[0], outcome.result, 0.1, utcnow())
+            done = await db.read(jobs.get, job.id)
+            assert done is not None
+            assert "年假十天" in (done.result or {})["text"], question
 
 
 async def test_what_may_not_be_read_any_more_is_not_told_again(tmp_path: Path) -> None:
