@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 BUILTIN = Path(__file__).parent / "builtin" / "checkpoint"
 #: The style that ships with the practice model; its line in /help is one of our own sentences.
-SKETCH = Wanted(path=BUILTIN.parent / "adapters" / "sketch.safetensors", name="手绘线条")
+SKETCH = Wanted(path=BUILTIN.parent / "adapters" / "sketch.safetensors", name="手绘线条", weight=0.8)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
