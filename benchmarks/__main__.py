@@ -17,6 +17,7 @@ PARTS = (
     "feishu",
     "wecom",
     "picture",
+    "labels",
     "queueing",
     "depth",
     "fairness",

@@ -8,21 +8,25 @@ from bot.commands import (
     Ban,
     Command,
     Conversation,
+    Decide,
     KbAdd,
     KbList,
     KbRemove,
+    ModelList,
+    ModelUse,
     Pause,
     QuotaClear,
     QuotaGrant,
     QuotaSet,
     QuotaShow,
     Resume,
+    ReviewList,
     SetRole,
     Sources,
     Unban,
 )
 from scheduler.policy import Refusal, shut_out
-from storage.records import ChatType, Job, Kind, Origin, Reservation, Role, User
+from storage.records import ChatType, Job, JobState, Kind, Origin, Reservation, Role, User
 
 #: Commands that need more than being a user, and how people call them. Everything else is for everybody.
 NEEDED: dict[type, tuple[Role, str]] = {
@@ -38,6 +42,10 @@ NEEDED: dict[type, tuple[Role, str]] = {
     KbAdd: (Role.ADMIN, "/kb"),
     KbList: (Role.ADMIN, "/kb"),
     KbRemove: (Role.ADMIN, "/kb"),
+    ModelList: (Role.ADMIN, "/model"),
+    ModelUse: (Role.ADMIN, "/model"),
+    ReviewList: (Role.REVIEWER, "/review"),
+    Decide: (Role.REVIEWER, "/review"),
 }
 _RANK = {Role.USER: 0, Role.REVIEWER: 1, Role.ADMIN: 2}
 
@@ -52,7 +60,8 @@ def allowed(user: User, command: Command | Conversation, zone: tzinfo = UTC) -> 
     else:
         needed, name = NEEDED.get(type(command), (Role.USER, ""))
     if _RANK[user.role] < _RANK[needed]:
-        return Refusal(code="not_admin", detail={"command": name})
+        code = "not_admin" if needed is Role.ADMIN else "not_reviewer"
+        return Refusal(code=code, detail={"command": name})
     return None
 
 
@@ -82,6 +91,28 @@ def picture(user: User, job: Job | None, here: Origin) -> Refusal | None:
     if not seen and not _owns(user, job):
         return Refusal(code="not_yours", detail={"job": job.id})
     return None if job.kind is Kind.DRAW else Refusal(code="no_picture", detail={"job": job.id})
+
+
+def asset(user: User, job: Job) -> bool:
+    """Whether this person may see this job's pictures as files. What is not done is for those who may review it.
+
+    Admins see everybody's but what was ordered as private.
+    """
+    if job.state is not JobState.DONE:
+        return _RANK[user.role] >= _RANK[Role.REVIEWER]
+    return job.user_id == user.id or (user.role is Role.ADMIN and not job.params.get("private"))
+
+
+def look(user: User, job: Job | None, *, open_case: bool) -> Refusal | None:
+    """Whether this person may see how a job stands; a reviewer may while there is a case to decide."""
+    return None if open_case and _RANK[user.role] >= _RANK[Role.REVIEWER] else cancel(user, job)
+
+
+def appeal(user: User, job: Job | None) -> Refusal | None:
+    """Whether this person may appeal: the owner alone."""
+    if job is None or job.user_id == user.id:
+        return None
+    return Refusal(code="not_yours_appeal", detail={"job": job.id})
 
 
 def reservation(user: User, found: Reservation | None) -> Refusal | None:

@@ -96,7 +96,7 @@ def _tell(
     if not told or any(outbox.by_key(conn, f"{key}-{number}") is not None for number in range(len(told))):
         return False
     for number, (user_id, identity) in enumerate(people):
-        reply_row(conn, f"{key}-{number}", _directly(user_id, identity), reply, now)
+        reply_row(conn, f"{key}-{number}", directly(user_id, identity), reply, now)
     for number, name in enumerate(groups, len(people)):
         reply_row(conn, f"{key}-{number}", origin(name), public, now)
     return True
@@ -125,7 +125,7 @@ def _reachable(conn: Connection, through: Collection[str]) -> list[tuple[int, Id
     ]
 
 
-def _directly(user_id: int, identity: Identity) -> Origin:
+def directly(user_id: int, identity: Identity) -> Origin:
     """A direct chat: on the web it is the person's own page, elsewhere whoever has this id."""
     return Origin(
         platform=identity.platform,

@@ -137,6 +137,7 @@ def _console(services: Services) -> Console:
     return Console(
         db=services.db,
         files=services.files,
+        showing=services.showing,
         feed=services.web,
         look=Look(title=settings.interface.title, language=settings.interface.language, theme=settings.interface.theme),
         web=settings.platforms.web,

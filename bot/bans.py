@@ -22,6 +22,8 @@ from storage import audit, jobs, users
 from storage.dialect import serialise
 from storage.records import JobState, Kind, Role, User
 
+#: What is cancelled: what waits, runs or is held for a review.
+UNDER_WAY = (JobState.QUEUED, JobState.RUNNING, JobState.REVIEW)
 #: More jobs than anybody may have waiting.
 ALL = 1_000_000
 
@@ -62,7 +64,7 @@ def ban(conn: Connection, actor: str, person: User, reason: str, until: datetime
 def _cancel_all(conn: Connection, person: User, actor: str, now: datetime) -> dict[int, JobState]:
     for kind in Kind:  # before any account: see the lock order of scheduler.queue
         serialise(conn, f"lane:{kind}")
-    mine = jobs.recent(conn, user_id=person.id, states=(JobState.QUEUED, JobState.RUNNING), limit=ALL)
+    mine = jobs.recent(conn, user_id=person.id, states=UNDER_WAY, limit=ALL)
     return {job.id: queue.cancel(conn, job, actor, now, why="banned") for job in mine}
 
 

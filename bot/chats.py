@@ -12,6 +12,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from bot import bans
 from bot.context import Handled, House
 from bot.delivery import reply_row
 from bot.events import ChatEvent
@@ -106,7 +107,7 @@ def _cancel(
 ) -> tuple[int, ...]:
     """Cancel what was ordered there; what was booked goes to its owner instead. Returns those that still run."""
     running = []
-    for job in jobs.in_chat(conn, event.platform, event.origin.chat_id, (JobState.QUEUED, JobState.RUNNING)):
+    for job in jobs.in_chat(conn, event.platform, event.origin.chat_id, bans.UNDER_WAY):
         if BOOKED in job.params or job.cancel_requested:
             continue
         if queue.cancel(conn, job, actor, now, why=GONE) is JobState.RUNNING:

@@ -13,6 +13,7 @@ from bot.commands import Rules
 from bot.engine import Engine
 from bot.events import ChatEvent
 from bot.groups import Groups
+from bot.models import Shelf
 from bot.moderation import Screen
 from bot.replies import Words
 from bot.reply import Reply
@@ -35,6 +36,10 @@ class House:
     first_is_admin: bool
     screen: Screen = field(default_factory=Screen)
     groups: Groups = field(default_factory=Groups)  # that are given finished reservations
+    shelf: Shelf | None = None  # the image models there are
+    through: frozenset[str] = frozenset()  # platforms by which people can be told something
+    writes_first: frozenset[str] = frozenset()  # platforms on which a person can be written to out of a group
+    unmarked: tuple[str, ...] = ()  # where the policy leaves pictures without their visible mark; * = by default
     tenancies: Mapping[str, Tenancy] = field(default_factory=dict)  # by platform, where several organisations meet
 
 
@@ -81,4 +86,5 @@ class Handled:
     card: str = ""  # key of the message that the outbox holds for the job that was made
     arm: tuple[tuple[int, datetime], ...] = ()  # reservations, and when they fire first
     shown: Shown | None = None  # for a pressed button: what its card says from now on
+    switch: bool = False  # another model was chosen
     stop: tuple[int, ...] = ()  # running jobs whose workers are to be told once this is committed

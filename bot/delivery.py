@@ -37,7 +37,7 @@ from bot.reply import Reply
 from bot.rush import Rush
 from scheduler import quota
 from scheduler.progress import Signal
-from scheduler.queue import COPY
+from scheduler.queue import COPY, HELD
 from storage import audit, jobs, outbox, owner
 from storage.database import Database
 from storage.errors import StorageError
@@ -88,13 +88,14 @@ class Wait:
 
 def decide(delivery: Delivery, siblings: Mapping[str, Delivery]) -> Post | Update | Skip | Wait:
     """What to do with a message, given the other messages of its job."""
-    outcome, card = siblings.get("outcome"), siblings.get("card")
+    outcome, card, held = siblings.get("outcome"), siblings.get("card"), siblings.get(HELD)
     if delivery.slot.startswith(COPY):
         return _share(outcome)
-    if delivery.slot == "card":
-        untried = delivery.attempts <= 1
-        return Skip() if outcome is not None and untried else Post()
-    if delivery.slot not in ("outcome", "revision") or card is None:
+    if delivery.slot in ("card", HELD) and outcome is not None and delivery.attempts <= 1:
+        return Skip()
+    if delivery.slot == "outcome" and held is not None and held.state is DeliveryState.PENDING:
+        return Wait()  # it would cover the outcome
+    if delivery.slot not in ("outcome", "revision", HELD) or card is None:
         return Post()
     match card.state:
         case DeliveryState.SENT if delivery.receipt.get(REDIRECTED) and not card.receipt.get(REDIRECTED):
@@ -148,17 +149,22 @@ class Cards:
             yield job_id not in self._ended
 
 
-class LazyImages(Mapping[int, bytes]):
-    """The pictures of a reply, read when a platform asks for them."""
+#: A picture as it is shown in a chat: (asset's id, where). See bot/showing.py.
+ReadImage = Callable[[int, Origin], bytes]
 
-    def __init__(self, reply: Reply, read: Callable[[int], bytes]) -> None:
+
+class LazyImages(Mapping[int, bytes]):
+    """The pictures of a reply as its chat is shown them, made when a platform asks for them: in a thread."""
+
+    def __init__(self, reply: Reply, origin: Origin, read: ReadImage) -> None:
         self._ids = [picture.asset for picture in reply.pictures]
+        self._origin = origin
         self._read = read
 
     def __getitem__(self, asset: int) -> bytes:
         if asset not in self._ids:
             raise KeyError(asset)
-        return self._read(asset)
+        return self._read(asset, self._origin)
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._ids)
@@ -187,7 +193,7 @@ class Sender:
         db: Database,
         platforms: Mapping[str, ChatPlatform],
         render: Callable[[Connection, Delivery], Reply],
-        read_image: Callable[[int], bytes],
+        read_image: ReadImage,
         cards: Cards,
         rush: Rush | None = None,
         tell_admins: TellAdmins = lambda conn, platform, problem, working: None,
@@ -357,8 +363,8 @@ class Sender:
 
         key = f"{delivery.key}-b" if BLOCKED in delivery.receipt else delivery.key
         message = Outgoing(key=key, origin=delivery.origin, reply=reply, receipt=delivery.receipt, keep=keep)
-        images = LazyImages(reply, self._read_image)
-        if delivery.slot == "revision" and earlier is not None:
+        images = LazyImages(reply, delivery.origin, self._read_image)
+        if delivery.slot in ("revision", HELD) and earlier is not None:
             return await platform.update(earlier, message, images)
         if delivery.slot != "outcome" or delivery.job_id is None:
             return await platform.post(message, images)
@@ -416,8 +422,8 @@ class Sender:
             return
         log.warning("delivery %s goes to its owner: %s", delivery.key, reason, extra={"action": "redirected"})
         owner = replace(delivery.origin, chat_id="", chat_type=ChatType.DIRECT, message_id="", thread_id="")
-        receipt = {"images": receipt.get("images", {}), REDIRECTED: reason}
-        outbox.redirect(conn, delivery.id, owner, receipt, utcnow())
+        # What was uploaded for the group is left behind: in another chat the policy may want another mark on it.
+        outbox.redirect(conn, delivery.id, owner, {REDIRECTED: reason}, utcnow())
 
     def _give_up(self, conn: Connection, delivery: Delivery, reason: str, receipt: dict[str, Any]) -> None:
         log.error("delivery %s given up: %s", delivery.key, reason, extra={"action": "delivery-failed"})

@@ -18,13 +18,19 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bot.settings import Environment, Settings, SettingsError, load
 from inference.text.registry import TextOptions
 from storage.errors import Locked, StorageError
 
+if TYPE_CHECKING:
+    from bot.models import Shelf
+    from inference.images.registry import Choice
+
 OLDEST_PYTHON = (3, 11)
 LEAST_SPACE = 1_000_000_000  # bytes: pictures, answers and the database's log need room to grow
+NAME_REVIEWER = "Name somebody: moqi role set <platform>:<user id> reviewer"
 PATIENCE = 5.0  # seconds for each question asked of another program
 
 #: Packages by the extra that brings them.
@@ -69,10 +75,12 @@ def examine(environment: Environment, environ: Mapping[str, str], host: str, por
     else:
         yield Check(name="settings", detail=f"{settings.folder} ({settings.hash})")
         yield packages("image")
-        yield image_model(settings)
-        yield from style_adapters(settings)
+        yield image_model(settings, environment)
+        yield from style_adapters(settings, environment)
         yield text_model(settings)
+        yield labels(settings)
         yield knowledge_sources(settings)
+        yield from moderation(settings, environment)
         yield from feishu(settings)
         yield from wiki(settings)
         yield from wecom(settings, environment)
@@ -231,32 +239,65 @@ def _revision(url: str, shown: str) -> Check:
 # --- the engines ------------------------------------------------------------------------------------------------
 
 
-def image_model(settings: Settings) -> Check:
+def image_model(settings: Settings, environment: Environment) -> Check:
     """The checkpoint in use is whole."""
-    from bot.opening import image_choice
+    from bot.models import Shelf
     from inference.images.preflight import preflight
 
-    choice = image_choice(settings)
+    shelf = Shelf(settings, environment.data)
+    choice, why = _in_use(shelf, environment)
     found = preflight(choice.path, dtype=settings.model.image.dtype)
     if not found.ok:
         problem = " ".join(one.problem for one in found.problems)
         return failed("image model", problem, found.problems[0].next_step)
-    kind = "the built-in practice model" if choice.builtin else f"the configured model {choice.name}"
+    kind = "the built-in practice model" if choice.name == "builtin" else f"the configured model {choice.name}"
     step = "For real pictures, name a Z-Image-Turbo folder in model.yaml: image.path" if choice.builtin else ""
     size = f"{found.weight_bytes / 1e9:,.1f} GB" if found.weight_bytes >= 1e8 else f"{found.weight_bytes / 1e6:,.1f} MB"
-    return Check(name="image model", detail=f"in use: {kind}, {size} ({choice.reason})", next_step=step)
+    return Check(name="image model", detail=f"in use: {kind}, {size} ({why})", next_step=step)
 
 
-def style_adapters(settings: Settings) -> Iterator[Check]:
+def _in_use(shelf: Shelf, environment: Environment) -> tuple[Choice, str]:
+    """The model that draws, and why: an admin's choice comes before model.yaml."""
+    from bot.models import UnknownModel
+    from bot.opening import chosen_model
+
+    default = shelf.default()
+    try:
+        chosen = chosen_model(environment)
+        choice = shelf.choice(chosen.name)
+    except StorageError:
+        return default, default.reason  # the database has a check of its own
+    except UnknownModel as error:
+        return default, f"{default.reason}; {error.name} was chosen and is gone"
+    if not chosen.name:
+        return choice, choice.reason
+    at = "" if chosen.at is None else f" at {chosen.at.astimezone():%Y-%m-%d %H:%M}"
+    return choice, f"chosen by {chosen.actor}{at}, before what model.yaml says"
+
+
+def labels(settings: Settings) -> Check:
+    """Where pictures bear no visible mark."""
+    wanted = settings.policy.labels
+    off = ["wherever nothing else is said" if one == "*" else one for one in wanted.off()]
+    if not off:
+        return Check(name="labels", detail=f"every picture bears {wanted.text}; made by {wanted.producer}")
+    step = (
+        "Switched off in policy.yaml (labels) and noted in the audit log: who offers pictures to the public needs it."
+    )
+    return Check(name="labels", detail=f"the visible mark is off: {', '.join(off)}", next_step=step)
+
+
+def style_adapters(settings: Settings, environment: Environment) -> Iterator[Check]:
     """Every adapter that model.yaml names fits the model in use. Of a model that is broken itself nothing is said."""
-    from bot.opening import image_choice, wanted_adapters
-    from inference.images.preflight import preflight
-    from inference.images.registry import LoadOptions, styles
+    from bot.models import Shelf
+    from bot.opening import load_options
+    from inference.images.registry import styles
 
-    choice = image_choice(settings)
-    if not preflight(choice.path, dtype=settings.model.image.dtype).ok:
+    shelf = Shelf(settings, environment.data)
+    choice, _ = _in_use(shelf, environment)
+    if not shelf.check(choice).ok:
         return
-    found = styles(choice, LoadOptions(adapters=wanted_adapters(settings)))
+    found = styles(choice, load_options(settings))
     for one in found.broken:
         yield failed(f"style {one.name}", one.problem.problem, one.problem.next_step)
     listed = ", ".join(f"{one.name} (rank {one.rank}, {one.size / 1e6:,.1f} MB)" for one in found.adapters)
@@ -292,6 +333,42 @@ async def _served(options: TextOptions) -> str:
         served = ", ".join(found) or "none"
         raise TextError(f"{options.base_url} has no model {wanted!r}.", f"It serves: {served}. Set text.id to one.")
     return f", {wanted} at {options.base_url}"
+
+
+def moderation(settings: Settings, environment: Environment) -> Iterator[Check]:
+    """The check of pictures can be loaded, and somebody is there to decide about what is held."""
+    from inference.images.classifier import examine
+
+    rules = settings.policy.moderation
+    if rules.pictures.path:
+        folder = settings.path(rules.pictures.path)
+        problem, next_step = examine(folder, rules.pictures.limits)
+        shown = ", ".join(sorted(rules.pictures.limits.labels))
+        detail = f"{folder} looks for {shown}"
+        yield failed("picture check", problem, next_step) if problem else Check(name="picture check", detail=detail)
+    if rules.holds:
+        yield reviewers(environment)
+
+
+def reviewers(environment: Environment) -> Check:
+    """Whoever may decide about held pictures. A database that cannot be read has a check of its own."""
+    from storage.database import Database, located
+    from storage.users import reviewers as known
+
+    name = "reviewers"
+    try:
+        url = located(environment.database_url, environment.data)
+        if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+            return Check(name=name, detail="nobody yet", next_step=NAME_REVIEWER)
+        with Database.open(url.render_as_string(hide_password=False)) as db:
+            found = db.read_sync(known)
+    except StorageError as error:
+        return Check(name=name, detail=f"not known: {error.problem}")
+    if not found:
+        return failed(
+            name, "policy.yaml has pictures held for review, and nobody may decide about them.", NAME_REVIEWER
+        )
+    return Check(name=name, detail=f"{len(found)} may decide about held pictures")
 
 
 def knowledge_sources(settings: Settings) -> Check:

@@ -10,6 +10,6 @@ class Engine:
     """One engine."""
 
     name: str
-    state: str  # loading | ready | failed | closed
+    state: str  # loading | switching | ready | failed | closed
     builtin: bool = False
     problem: str = ""  # what is wrong and what to do next

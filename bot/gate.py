@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from bot import commands, moderation
 from bot.commands import Ask, Command, Conversation, Draw, Enlarge, Redo, Reserve, Retime, Variation
 from bot.context import Context, House
+from bot.moderation import Action
 from scheduler import hours, rates
 from scheduler.policy import Refusal
 from storage import audit, jobs
@@ -55,8 +56,10 @@ def foreseen(ctx: Context, wanted: Draw) -> Refusal | None:
 
 def _unwanted(ctx: Context, wanted: Command | Conversation) -> Refusal | None:
     match wanted:
-        case Draw(prompt=text) | Ask(question=text) | Conversation(text=text) | Reserve(draw=Draw(prompt=text)):
+        case Draw(prompt=text) | Reserve(draw=Draw(prompt=text)):
             pass
+        case Ask(question=text) | Conversation(text=text):
+            return screened(ctx.conn, ctx.house, ctx.user, text, ctx.key, ctx.now, draws=False)
         case Redo(prompt=str(text)):
             pass
         case Redo(job=number) | Variation(job=number) | Enlarge(job=number):
@@ -69,17 +72,22 @@ def _unwanted(ctx: Context, wanted: Command | Conversation) -> Refusal | None:
     return screened(ctx.conn, ctx.house, ctx.user, text, ctx.key, ctx.now)
 
 
-def screened(conn: Connection, house: House, user: User, text: str, key: str, now: datetime) -> Refusal | None:
-    """Why the team's rules refuse `text`; None = they do not. The audit log names the rule and the order, no word."""
+def screened(
+    conn: Connection, house: House, user: User, text: str, key: str, now: datetime, *, draws: bool = True
+) -> Refusal | None:
+    """Why the team's rules refuse `text`; None = they do not. The audit log names the rule and the order, no word.
+
+    `draws`: pictures will come of it, which can be held; of a question that is to be reviewed there is only a note.
+    """
     found = moderation.hits(house.screen, text)
     for hit in found:
-        action = "moderation.refuse" if hit.rule.refuses else "moderation.flag"
-        audit.append(conn, f"user:{user.id}", action, f"order:{key}", {"rule": hit.rule.name}, now)
+        action = hit.rule.action if draws or hit.rule.action is not Action.REVIEW else Action.FLAG
+        audit.append(conn, f"user:{user.id}", f"moderation.{action}", f"order:{key}", {"rule": hit.rule.name}, now)
     return _refused(house, found)
 
 
 def _refused(house: House, found: Sequence[moderation.Hit]) -> Refusal | None:
-    refusing = next((hit for hit in found if hit.rule.refuses), None)
+    refusing = next((hit for hit in found if hit.rule.action is Action.REFUSE), None)
     if refusing is None:
         return None
     return Refusal(code="moderated", detail={"word": refusing.word} if house.screen.tell else {})

@@ -24,6 +24,8 @@ class Groups:
 
     def given(self, params: Mapping[str, Any]) -> tuple[str, ...]:
         """Those that are given what is drawn with these parameters, in the order of the settings."""
+        if params.get("private"):
+            return ()
         named = params.get(TO)
         return tuple(name for name in self.named if name in self.every or name == named)
 

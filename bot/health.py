@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection
 
 from inference.device import DeviceState
-from storage import jobs, outbox, reservations
+from storage import jobs, outbox, reservations, reviews
 from storage.errors import StorageError
 from storage.records import JobState, Kind, ReservationState, utcnow
 
@@ -26,7 +26,7 @@ async def readiness(services: Services) -> list[str]:
     except StorageError as error:
         reasons.append(f"database: {error}")
     device = services.device
-    if device.state is not DeviceState.READY:
+    if device.state not in (DeviceState.READY, DeviceState.SWITCHING):  # while models change, orders are taken
         reasons.append(f"image model: {device.problem or device.state.value}")
     return reasons
 
@@ -49,6 +49,11 @@ async def metrics(services: Services) -> tuple[bytes, str]:
     joined = Gauge("moqi_platform_connected", "1 in the process that holds it.", ["platform"], registry=registry)
     waiting = Gauge("moqi_reservations", "Reservations that wait for their time.", registry=registry)
     late = Gauge("moqi_reservation_late_seconds", "How long the oldest due reservation waits.", registry=registry)
+    held = Gauge("moqi_reviews_open", "Pictures that wait for a reviewer.", registry=registry)
+    unseen = Gauge("moqi_review_oldest_seconds", "How long the oldest of them waits.", registry=registry)
+    count, since = await services.db.read(reviews.standing)
+    held.set(count)
+    unseen.set((utcnow() - since).total_seconds() if since else 0.0)
     booked, overdue = await services.db.read(_reserved)
     waiting.set(booked)
     late.set(overdue)

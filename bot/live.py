@@ -24,7 +24,7 @@ from scheduler.progress import Progress, ProgressFeed
 from storage import jobs, outbox
 from storage.database import Database
 from storage.errors import StorageError
-from storage.records import Delivery, DeliveryState, Job, Kind, Place, utcnow
+from storage.records import Delivery, DeliveryState, Job, JobState, Kind, Place, utcnow
 
 log = logging.getLogger("moqi.live")
 
@@ -35,6 +35,7 @@ PLACES = 1.0  # seconds between two looks at the places in the queue
 REFUSED = 30.0  # seconds until trying again to show progress that the platform has refused
 REMEMBERED = 1000  # jobs of which it is known how long their cards rest
 SHOWN = 100  # queued jobs whose places are kept fresh
+_MOVING = (JobState.QUEUED, JobState.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,7 @@ def _said(place: Place) -> Place:
 def _card(conn: Connection, job_id: int) -> Card | None:
     job = jobs.get(conn, job_id)
     card = outbox.of_job(conn, job_id).get("card")
-    if job is None or job.state.terminal or card is None or card.state is not DeliveryState.SENT:
+    if job is None or job.state not in _MOVING or card is None or card.state is not DeliveryState.SENT:
         return None
     return Card(job, card)
 

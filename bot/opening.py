@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from bot.settings import Environment, Settings
 from inference.images.adapters import Wanted
-from inference.images.registry import Choice, resolve
+from inference.images.registry import Choice, LoadOptions, resolve
+from storage import models
 from storage.database import Database, located
 from storage.migrations import migrate
+from storage.models import Chosen
+from storage.records import Kind
 
 
 def migrated(environment: Environment) -> str:
@@ -32,13 +36,34 @@ async def open_database(environment: Environment) -> AsyncIterator[Database]:
         await asyncio.to_thread(db.close)
 
 
+def chosen_model(environment: Environment) -> Chosen:
+    """Which model an admin chose; nothing is made or changed. Raises StorageError."""
+    url = located(environment.database_url, environment.data)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        return Chosen()
+    with Database.open(url.render_as_string(hide_password=False)) as db:
+        return db.read_sync(models.chosen, Kind.DRAW)
+
+
+def load_options(settings: Settings) -> LoadOptions:
+    """How model.yaml wants image models to be loaded."""
+    wanted = settings.model.image
+    return LoadOptions(
+        dtype=wanted.dtype,
+        attention=wanted.attention or "native",
+        offload=wanted.offload,
+        memory_fraction=wanted.memory_fraction,
+        adapters=_adapters(settings),
+    )
+
+
 def image_choice(settings: Settings) -> Choice:
     """The checkpoint that model.yaml asks for."""
     wanted = settings.model.image
     return resolve(str(settings.path(wanted.path)), wanted.id) if wanted.path else resolve(None)
 
 
-def wanted_adapters(settings: Settings) -> tuple[Wanted, ...]:
+def _adapters(settings: Settings) -> tuple[Wanted, ...]:
     """The style adapters that model.yaml names, and the folder of further ones."""
     wanted = settings.model.image
     named = tuple(

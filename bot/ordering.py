@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from bot import moderation
 from bot.commands import Draw
 from bot.context import House
 from bot.groups import TO
@@ -28,6 +29,8 @@ MAX_SEED = 2**32
 BOOKED = "booked"
 #: Parameters that only those orders carry that asked for them: style adapters, and that nobody else finds them.
 ADAPTERS, PRIVATE = "adapters", "private"
+#: The parameter in which a job carries the rules whose words have its pictures held, by name.
+HELD_BY = "review"
 #: What only a booked job carries: a later one that goes back to it does not.
 OF_BOOKING = frozenset({BOOKED, TO, queue.COPIES})
 
@@ -65,7 +68,7 @@ def submission(
         kind=Kind.DRAW,
         user=user,
         origin=origin,
-        params=params,
+        params=_watched(house, params),
         cost=pricing.price(request.width, request.height, request.passes, params["count"], house.card),
         work=work(params),
         batch_key=batching.batch_key(request, batching.estimated_block(request.prompt)),
@@ -75,6 +78,13 @@ def submission(
         not_after=not_after,
         card=_card(house, origin, priority),
     )
+
+
+def _watched(house: House, params: dict[str, Any]) -> dict[str, Any]:
+    """The same with the rules that want its pictures looked at, as the rules are now."""
+    kept = {name: value for name, value in params.items() if name != HELD_BY}
+    rules = moderation.holding(house.screen, str(params["prompt"]))
+    return {**kept, HELD_BY: rules} if rules else kept
 
 
 def _card(house: House, origin: Origin, priority: int) -> Callable[[Connection, Job, Place], dict[str, Any]] | None:

@@ -10,7 +10,7 @@ from bot.commands import Draw, From
 from bot.context import Context
 from scheduler.policy import Refusal
 from storage import assets, jobs
-from storage.records import Asset, Job
+from storage.records import Asset, Job, JobState
 
 #: The parameters in which a job carries the picture it begins with and how much of it is drawn anew.
 SOURCE, STRENGTH = "source", "strength"
@@ -61,7 +61,9 @@ def drawn(ctx: Context, wanted: From) -> Drawn | Refusal:
         return Refusal(code="unknown_job", detail={"job": wanted.job})
     if refusal is not None:
         return refusal
-    made = {asset.index: asset for asset in assets.of_job(ctx.conn, job.id)}
+    if job.state is JobState.REVIEW:
+        return Refusal(code="under_review", detail={"job": job.id})
+    made = {asset.index: asset for asset in assets.of_job(ctx.conn, job.id)} if job.state is JobState.DONE else {}
     if not made:
         return Refusal(code="no_picture", detail={"job": job.id})
     if wanted.picture - 1 not in made:

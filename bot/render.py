@@ -9,13 +9,14 @@ from sqlalchemy import Connection
 
 from bot.context import House
 from bot.delivery import REDIRECTED
-from bot.replies import job_reply, shared_reply
+from bot.replies import job_reply, reviewing, shared_reply
 from bot.reply import Reply
+from bot.reviewing import REVIEW, case
 from scheduler import places
 from scheduler.pausing import held
 from scheduler.progress import Progress
 from scheduler.queue import COPY
-from storage import assets, jobs, outbox
+from storage import assets, jobs, outbox, reviews
 from storage.outbox import BLOCKED
 from storage.records import ChatType, Delivery, Job, JobState, utcnow
 
@@ -48,7 +49,7 @@ class Renderer:
 
     def _delivery(self, conn: Connection, delivery: Delivery) -> Reply:
         if delivery.job_id is None:
-            return Reply.from_json(delivery.body)
+            return self._standing(conn, delivery) if REVIEW in delivery.body else Reply.from_json(delivery.body)
         if delivery.slot == "card" and delivery.attempts <= 1 and delivery.body:
             return Reply.from_json(delivery.body)
         job = jobs.get(conn, delivery.job_id)
@@ -57,6 +58,13 @@ class Renderer:
         if delivery.slot.startswith(COPY):
             return shared_reply(job, self._house().words, tuple(assets.of_job(conn, job.id)))
         return self.job(conn, job, None)
+
+    def _standing(self, conn: Connection, delivery: Delivery) -> Reply:
+        """A review as it stands: what is decided shows no picture any more."""
+        review = reviews.get(conn, int(delivery.body[REVIEW]))
+        if review is None:
+            raise LookupError(f"message {delivery.key} is about review {delivery.body[REVIEW]}, which does not exist")
+        return reviewing.case(case(conn, review), self._house().words)
 
     def job(self, conn: Connection, job: Job, progress: Progress | None) -> Reply:
         """A job's card as it stands."""

@@ -81,7 +81,9 @@ class Reply:
 
     text: str = ""
     title: str = ""  # a card's headline; empty for plain text
-    state: str = ""  # queued | running | done | failed | cancelled, hello; empty when it is about nothing of these
+    state: str = (
+        ""  # queued | running | review | done | failed | cancelled, hello; empty when it is about nothing of these
+    )
     job: int | None = None
     fields: tuple[tuple[str, str], ...] = ()  # label, value (size, seed, time …)
     pictures: tuple[Picture, ...] = ()

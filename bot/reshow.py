@@ -7,7 +7,6 @@ from sqlalchemy import Connection
 from bot.context import House, Shown
 from bot.events import ChatEvent
 from bot.render import Renderer
-from bot.reply import Reply
 from storage import outbox
 from storage.records import DeliveryState, utcnow
 
@@ -25,4 +24,4 @@ def reshow(conn: Connection, house: House, event: ChatEvent) -> Shown | None:
         return Shown(reply=Renderer(lambda: house).delivery(conn, delivery), receipt=delivery.receipt)
     if revised.state is DeliveryState.PENDING:
         outbox.sent(conn, revised.id, dict(delivery.receipt), utcnow())
-    return Shown(reply=Reply.from_json(revised.body), receipt=delivery.receipt)
+    return Shown(reply=Renderer(lambda: house).delivery(conn, revised), receipt=delivery.receipt)

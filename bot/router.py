@@ -12,10 +12,12 @@ from sqlalchemy import Connection, select
 
 from bot import access, chats, commands, gate, outsiders
 from bot.commands import (
+    Appeal,
     Ask,
     Cancel,
     Command,
     Conversation,
+    Decide,
     Enlarge,
     OnReservation,
     Redo,
@@ -27,8 +29,10 @@ from bot.commands import (
 from bot.context import Context, Handled, House
 from bot.delivery import reply_row
 from bot.events import ChatEvent
-from bot.handlers import TABLE, forms
+from bot.handlers import TABLE, forms, reviews
 from bot.handlers.draw import refused
+from bot.replies.reasons import APPEAL_FORM, REJECT_FORM
+from bot.replies.reviewing import APPROVE
 from bot.reply import FORM_CLOSE, FORM_OPEN
 from bot.tenancy import Standing
 from scheduler import queue
@@ -52,8 +56,6 @@ BUTTONS: dict[str, Callable[[int], Command]] = {
     "redo": lambda job: Redo(job=job),
     "reseed": lambda job: Redo(job=job, reseed=True),
     "cancel": lambda job: Cancel(job=job),
-    FORM_OPEN: lambda job: ShowForm(job=job, open=True),
-    FORM_CLOSE: lambda job: ShowForm(job=job, open=False),
 }
 #: What a vote says: WeCom's own also say that they are taken back, and why.
 VOTES = {"vote_up": feedback.UP, "vote_down": feedback.DOWN, "vote_none": 0}
@@ -63,6 +65,15 @@ PICTURE_BUTTONS: dict[str, Callable[..., Command]] = {
     "upscale": lambda job, picture: Enlarge(job=job, picture=picture),
 }
 REDO_FORM = "redo_form"  # the action of a form that was sent
+FORMS = (REDO_FORM, REJECT_FORM, APPEAL_FORM)
+#: What is pressed or sent under a case, with the job and the review it is about.
+REVIEW_BUTTONS: dict[str, Callable[[Context, int, int], Command | UsageError]] = {
+    APPROVE: lambda ctx, job, review: Decide(job=job, approve=True, review=review),
+    REJECT_FORM: lambda ctx, job, review: reviews.read(ctx, job, review),
+    APPEAL_FORM: lambda ctx, job, review: reviews.read(ctx, job, review),
+    FORM_OPEN: lambda ctx, job, review: ShowForm(job=job, open=True, review=review),
+    FORM_CLOSE: lambda ctx, job, review: ShowForm(job=job, open=False, review=review),
+}
 #: What a button of a reservation's card does with it.
 RESERVATION_BUTTONS = {f"res_{act}": act for act in ("confirm", "choose", "time", "cancel", "pause", "resume")}
 
@@ -96,7 +107,7 @@ def press(conn: Connection, house: House, event: ChatEvent, now: datetime) -> Ha
 def _once(event: ChatEvent) -> ChatEvent:
     """A form that was opened once orders once, however often it is sent: message, action and nonce are its key."""
     nonce = event.value.get(forms.NONCE)
-    if event.action != REDO_FORM or not isinstance(nonce, str) or not nonce:
+    if event.action not in FORMS or not isinstance(nonce, str) or not nonce:
         return event
     return replace(event, key=f"form:{event.origin.message_id}:{event.action}:{nonce[:32]}")
 
@@ -162,6 +173,9 @@ def _wanted(ctx: Context) -> Command | Conversation | UsageError:
     if ctx.event.kind == "action":
         job, index = ctx.event.value.get("job"), ctx.event.value.get("index")
         make = BUTTONS.get(ctx.event.action)
+        review = ctx.event.value.get("review", 0)
+        if _number(review) and _number(job) and job and ctx.event.action in REVIEW_BUTTONS:
+            return REVIEW_BUTTONS[ctx.event.action](ctx, job, review)
         if ctx.event.action in VOTES:
             make = partial(_vote, VOTES[ctx.event.action], ctx.event.value)
         if ctx.event.action in PICTURE_BUTTONS and _number(index) and 1 <= index <= PICTURES_MAX:
@@ -228,8 +242,9 @@ def _shown_by(ctx: Context, wanted: Command | Conversation) -> tuple[Origin | No
             | Variation(job=number)
             | Enlarge(job=number)
             | Cancel(job=number)
-            | ShowForm(job=number)
+            | ShowForm(job=number, review=0)
             | Vote(job=number)
+            | Appeal(job=number)
         ):
             job = jobs.get(ctx.conn, number)
             return (job.origin, list(outbox.of_job(ctx.conn, number).values())) if job else (None, [])

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from bot import alerts, bans, kb, kb_wiki, router, sources
+from bot import alerts, bans, kb, kb_wiki, reviewing, router, sources
 from bot.booking import Booker
 from bot.context import Handled, House, Pressed
 from bot.current import Current
@@ -25,9 +25,11 @@ from bot.engine import Engine
 from bot.events import ChatEvent
 from bot.groups import groups
 from bot.inbox import Inbox
+from bot.judging import HouseJudge
 from bot.kb_plan import WikiSource
 from bot.live import Live
-from bot.opening import image_choice, wanted_adapters
+from bot.models import Shelf
+from bot.opening import image_choice, load_options
 from bot.platforms.base import Recognising, Reshowing
 from bot.platforms.feishu.wiki import Wiki
 from bot.platforms.inbound import Inlet
@@ -37,11 +39,13 @@ from bot.render import Renderer
 from bot.replies import Words
 from bot.reshow import reshow
 from bot.settings import Environment
+from bot.settings.policy import Labels
 from bot.settings.rules import rules
+from bot.showing import Showing
 from bot.styles import Styles
+from bot.switcher import Switcher
+from bot.version import version
 from inference.device import DeviceState, ImageDevice
-from inference.errors import InferenceError
-from inference.images.registry import LoadOptions
 from inference.text.registry import open_text_model
 from scheduler import classes, joining, queue, reservations
 from scheduler.alarms import Alarms
@@ -51,12 +55,12 @@ from scheduler.progress import ProgressFeed
 from scheduler.runners.ask import AskRunner
 from scheduler.runners.draw import DrawRunner
 from scheduler.worker import Worker
-from storage import assets, audit, jobs, leases, line, outbox, owner, syncs, users
+from storage import audit, jobs, leases, line, outbox, owner, syncs, users
 from storage.database import Database
 from storage.errors import StorageError
 from storage.faults import point
 from storage.files import Files
-from storage.records import Identity, InboxEntry, JobState, Kind, Occurrence, utcnow
+from storage.records import Identity, InboxEntry, JobState, Kind, Occurrence, Review, utcnow
 
 log = logging.getLogger("moqi")
 
@@ -76,14 +80,17 @@ class Services:
         self.db = db
         self.started_at = utcnow()
         self.files = Files(environment.data / "files")
+        self.showing = Showing(db, self.files)
         self.feed = ProgressFeed()
         self.web = Feed()
         self.device = open_device(current)
-        self.styles = Styles(self.device, environment.data / "styles", self._nobody_waits)
+        self.styles = Styles(
+            self.device, environment.data / "styles", self._nobody_waits, lambda: self.showing.labels.mark("")
+        )
         self.text = open_text_model(settings.model.text.options())
         words = Words(settings.interface.language)
         inlet = Inlet(keep=self.keep, take=self.take, act=self.act)
-        opened = open_platforms(settings.platforms, db, self.web, words, inlet, self._read_image)
+        opened = open_platforms(settings.platforms, db, self.web, words, inlet, self.showing.read)
         self.platforms, self.listeners, self.doors = opened.platforms, opened.listeners, opened.doors
         self.directories, self.logins = opened.directories, opened.logins
         self.groups = groups(settings.platforms.wecom.webhooks)  # as their robots were opened
@@ -92,16 +99,34 @@ class Services:
         cards = Cards()
         render = Renderer(self.house)
         self.sender = Sender(
-            db, self.platforms, render.delivery, self._read_image, cards, self.inbox.rush, self._tell_admins
+            db, self.platforms, render.delivery, self.showing.read, cards, self.inbox.rush, self._tell_admins
         )
         self.drawing = DrawRunner(
-            self.device, self.files, self.feed, lambda: self.current.settings.interface.features.previews
+            self.device,
+            self.files,
+            self.feed,
+            lambda: self.current.settings.interface.features.previews,
+            producer=lambda: self.current.settings.policy.labels.producer,
+            show=self.showing.preview,
+            version=version(),
+            judge=HouseJudge(lambda: self.current.settings),
         )
         self.asking = AskRunner(db, self.text, self.feed, lambda: self.current.settings.interface.language)
         self.workers = {
             Kind.DRAW: self._worker(self.drawing),
             Kind.ASK: self._worker(self.asking),
         }
+        self.switcher = Switcher(
+            db,
+            self.device,
+            self.drawing,
+            self.shelf,
+            load_options(settings),
+            lambda: self.house().words,
+            lambda conn, problem: self._tell_admins(conn, "model", problem, True),
+            self._model_changed,
+        )
+        self._labels_noted: Labels | None = None
         self._pressing: set[asyncio.Task[Pressed]] = set()  # under way, some of them longer than their answer
         self.live = Live(db, self.feed, self.web, self.platforms, render.job, cards)
         self.clock = Clock(self._chores())
@@ -123,15 +148,22 @@ class Services:
             first_is_admin=settings.platforms.web.first_is_admin,
             screen=settings.policy.moderation.screen(),
             groups=self.groups,
+            through=frozenset(self.platforms),
+            writes_first=settings.platforms.writes_first,
+            unmarked=self.showing.labels.off(),
             tenancies={name: one.tenancy for name, one in self.directories.items() if one.tenancy is not None},
+            shelf=self.shelf(),
         )
+
+    def shelf(self) -> Shelf:
+        """The image models there are."""
+        return Shelf(self.current.settings, self.environment.data)
 
     def engines(self) -> dict[Kind, Engine]:
         """How the engines stand."""
         card, problem = self.device.card, self.device.problem
-        draw = Engine(
-            name=card.name, state=self.device.state.value, builtin=card.builtin, problem=str(problem) if problem else ""
-        )
+        state = DeviceState.SWITCHING if self.drawing.switching else self.device.state
+        draw = Engine(name=card.name, state=state.value, builtin=card.builtin, problem=str(problem) if problem else "")
         return {Kind.DRAW: draw, Kind.ASK: Engine(name=self.text.card.name, state=DeviceState.READY.value)}
 
     async def handle(self, entry: InboxEntry, event: ChatEvent) -> None:
@@ -219,6 +251,8 @@ class Services:
             point("reservation-confirmed")
         for reservation, at in handled.arm:
             self.alarms.arm(reservation, at)
+        if handled.switch:
+            self.switcher.wake.give()
         for kind, worker in self.workers.items():
             if kind in handled.work:
                 worker.wake.give()
@@ -226,18 +260,34 @@ class Services:
                 worker.cancel(job)
 
     def _worker(self, runner: Any) -> Worker:
-        return Worker(self.db, runner, lambda: self.current.settings.policy.queue(), self.feed, self.sender.take)
+        return Worker(
+            self.db, runner, lambda: self.current.settings.policy.queue(), self.feed, self.sender.take, self._ask
+        )
+
+    def _ask(self, conn: Connection, review: Review) -> None:
+        told = reviewing.ask(conn, review, tuple(self.platforms), utcnow())
+        if not told:
+            log.warning("job %d waits for a review, and no reviewer can be told", review.job_id)
 
     def _tell_admins(self, conn: Connection, platform: str, problem: str, working: bool) -> None:
         through = [name for name in self.platforms if working or name != platform]
         words, told = self.house().words, self.groups.alerts
         alerts.tell_admins(conn, words, platform, problem, working=working, through=through, groups=told)
 
-    def _read_image(self, asset_id: int) -> bytes:
-        asset = self.db.read_sync(assets.get, asset_id)
-        if asset is None:
-            raise LookupError(f"asset {asset_id} does not exist")
-        return self.files.read(asset.sha256)
+    def _model_changed(self) -> None:
+        self.workers[Kind.DRAW].wake.give()
+        self.sender.wake.give()
+
+    async def note_labels(self) -> None:
+        """Mark pictures as the settings want it from now on; a change is audited first. Raises StorageError."""
+        settings = self.current.settings
+        if settings.policy.labels != self._labels_noted:
+            await self.showing.note(settings.policy.labels, settings.hash)
+            self._labels_noted = settings.policy.labels
+
+    async def _reload(self) -> None:
+        await self.current.reload()
+        await self.note_labels()
 
     async def _nobody_waits(self) -> bool:
         """Whether there is no picture to be drawn for anybody."""
@@ -255,7 +305,7 @@ class Services:
             "close windows": (5.0, self._close_windows),
             "let old work rise": (10.0, self._rise),
             "drop old proposals": (60.0, lambda: self.db.run(reservations.lapse, utcnow())),
-            "read changed settings": (5.0, self.current.reload),
+            "read changed settings": (5.0, self._reload),
             "sweep half-written files": (3600.0, lambda: asyncio.to_thread(self.files.sweep, timedelta(hours=1))),
         }
 
@@ -299,15 +349,7 @@ async def recognised(platform: object, event: ChatEvent) -> ChatEvent:
 
 def open_device(current: Current) -> ImageDevice:
     """The image engine that model.yaml asks for; nothing is loaded yet."""
-    wanted = current.settings.model.image
-    options = LoadOptions(
-        dtype=wanted.dtype,
-        attention=wanted.attention or "native",
-        offload=wanted.offload,
-        memory_fraction=wanted.memory_fraction,
-        adapters=wanted_adapters(current.settings),
-    )
-    return ImageDevice.of(image_choice(current.settings), options)
+    return ImageDevice.of(image_choice(current.settings), load_options(current.settings))
 
 
 @asynccontextmanager
@@ -321,13 +363,12 @@ async def serving(
     to its place.
     """
     await _succeed(services)
+    await services.note_labels()
     patience = sys.getswitchinterval()
     # The engine's thread and the event loop share one interpreter: the loop must not wait 5 ms for each turn.
     sys.setswitchinterval(0.0005)
     services.feed.attach(asyncio.get_running_loop())
     wanted = set(kinds)
-    if Kind.DRAW in wanted:
-        services.device.start()
     inbox = _task("inbox", kept_up("inbox", services.inbox.run))
     tasks = [
         inbox,
@@ -340,7 +381,7 @@ async def serving(
         tasks += [_task(f"people of {name}", one.run()) for name, one in services.directories.items()]
     firing = []
     if Kind.DRAW in wanted:
-        tasks.append(_task("warm-up", _wake_when_ready(services)))
+        tasks.append(_task("image model", kept_up("image model", services.switcher.run)))
         firing = [
             _task("alarms", kept_up("alarms", services.alarms.run))
         ]  # whoever cannot draw leaves them to whoever can
@@ -406,27 +447,6 @@ def take_over(conn: Connection, policy: Policy, gone: Sequence[str], now: dateti
         outbox.release_of(conn, one)
         leases.release_of(conn, one, now)
         syncs.release_of(conn, one)
-
-
-async def _wake_when_ready(services: Services) -> None:
-    """Once the model is loaded: measure it if that was never done, then look at the queue at once."""
-    try:
-        await services.device.ready()
-    except InferenceError:
-        return  # the device has logged it; /readyz, /status and every refusal say what is wrong
-    if not (await services.db.read(jobs.peek_lane, Kind.DRAW)).samples:
-        await services.db.run(queue.learn, Kind.DRAW, await services.drawing.measure())
-    _set_aside()
-    services.workers[Kind.DRAW].wake.give()
-
-
-def _set_aside() -> None:
-    """Take what is loaded now out of the garbage collector's sight: it stays until the end.
-
-    With torch and diffusers loaded a full collection looked at a million objects and held everybody up for 0.3 s.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 async def _sync_knowledge(services: Services, *, follow: bool) -> None:

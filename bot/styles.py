@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import io
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -31,7 +30,6 @@ PROMPTS = {
     True: "一个蓝色的心，白色背景",
     False: "一只猫坐在窗台上，窗外是城市的黄昏",
 }  # by whether it is the practice model
-WIDTH = 512  # pixels, of both together
 LOOK_AGAIN = 1.0  # seconds until the engine is looked at again
 
 
@@ -44,12 +42,15 @@ class Shown:
 
 
 class Styles:
-    """The styles and their previews. `idle` says whether nobody waits for a picture."""
+    """The styles and their previews. `idle` says whether nobody waits for a picture, `mark` what shown ones bear."""
 
-    def __init__(self, device: ImageDevice, folder: Path, idle: Callable[[], Awaitable[bool]]) -> None:
+    def __init__(
+        self, device: ImageDevice, folder: Path, idle: Callable[[], Awaitable[bool]], mark: Callable[[], str]
+    ) -> None:
         self._device = device
         self._folder = folder
         self._idle = idle
+        self._mark = mark
         self._failed: set[Adapter] = set()
         self._drawing: asyncio.Task[None] | None = None
 
@@ -66,8 +67,10 @@ class Styles:
 
     def preview(self, key: str) -> bytes | None:
         """The picture kept under a name of shown(): WebP, without the style on the left, with it on the right."""
+        from inference.images.finish import thumbnail
+
         try:
-            return (self._folder / f"{key}.webp").read_bytes()
+            return thumbnail((self._folder / f"{key}.png").read_bytes(), self._mark())[0]
         except OSError:
             return None
 
@@ -78,7 +81,7 @@ class Styles:
             await asyncio.gather(self._drawing, return_exceptions=True)
 
     def _there(self) -> set[str]:
-        return {file.stem for file in self._folder.glob("*.webp")}
+        return {file.stem for file in self._folder.glob("*.png")}
 
     async def _draw(self, missing: list[Adapter]) -> None:
         for one in missing:
@@ -113,26 +116,22 @@ class Styles:
             self._folder.mkdir(parents=True, exist_ok=True)
             part = self._folder / f"{key}.part"
             part.write_bytes(data)
-            part.replace(self._folder / f"{key}.webp")
+            part.replace(self._folder / f"{key}.png")
 
         await asyncio.to_thread(write)
 
 
 def _beside(drawn: Sequence[ImageResult]) -> bytes:
-    """The pictures in a row, small, with the label of what is made by a machine. For a thread."""
+    """The pictures in a row, as a master. For a thread."""
     from PIL import Image
 
-    from inference.images.finish import Label, label_xmp
+    from inference.images.finish import finish
 
     side = drawn[0].image.width
     row = Image.new("RGB", (side * len(drawn), side))
     for place, one in enumerate(drawn):
         row.paste(one.image, (place * side, 0))
-    row.thumbnail((WIDTH, WIDTH))
-    buffer = io.BytesIO()
-    label = label_xmp(Label(producer="moqi", produce_id="style-preview"))
-    row.save(buffer, "WEBP", quality=80, method=2, xmp=label)
-    return buffer.getvalue()
+    return finish(replace(drawn[0], image=row), job="style-preview", recipe=None).data
 
 
 def kept_as(one: Adapter, card: ModelCard) -> str:

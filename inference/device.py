@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from enum import StrEnum
+from functools import partial
+from typing import Any
 
 from inference.errors import DeviceClosed, InferenceError, ModelUnavailable
 from inference.images.model import ImageModel, ModelCard, Taker, Watch
@@ -26,8 +29,9 @@ class DeviceState(StrEnum):
     """Where the engine stands."""
 
     LOADING = "loading"  # work may be handed in; it waits
+    SWITCHING = "switching"  # the same, while another model takes the place of the present one
     READY = "ready"
-    FAILED = "failed"  # `problem` says why; only a restart helps
+    FAILED = "failed"  # `problem` says why; only a restart helps, or another model
     CLOSED = "closed"
 
 
@@ -41,7 +45,7 @@ class ImageDevice:
         self._state = DeviceState.LOADING
         self._problem: InferenceError | None = None
         self._closing = threading.Event()
-        self._loaded: Future[None] | None = None
+        self._loaded: Future[Any] | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="image-device")
 
     @classmethod
@@ -93,6 +97,25 @@ class ImageDevice:
             left.set()
             raise
 
+    async def switch(self, choice: Choice, options: LoadOptions) -> ModelCard:
+        """Draw with this checkpoint from now on; see exchange(). Before start() it is the first to be loaded."""
+        return await self.exchange(partial(load, choice, options), expected_card(choice, options))
+
+    async def exchange(self, load_model: Callable[[], ImageModel], card: ModelCard) -> ModelCard:
+        """Put another model in the place of the present one: what was handed in before is still drawn by that.
+
+        The present one is freed before the other is loaded: two need not fit. Raises ModelUnavailable when the other
+        cannot be loaded, after the one before was loaded again; DeviceClosed when the program ends meanwhile.
+        """
+        self._require_open()
+        self._state = DeviceState.SWITCHING
+        moving = self._loaded = self._thread.submit(self._exchange, load_model, card)
+        problem = await asyncio.shield(asyncio.wrap_future(moving))
+        self._require_open()
+        if problem is not None:
+            raise ModelUnavailable(problem.problem, problem.next_step) from problem
+        return self._card
+
     async def close(self) -> None:
         """Stop the running batch at its next step, free the model, end the thread. Safe to repeat.
 
@@ -117,17 +140,40 @@ class ImageDevice:
     # On the device's thread from here on.
 
     def _load(self) -> None:
+        problem = self._try(self._load_model, self._card)
+        if problem is not None:
+            self._fail(problem)
+
+    def _exchange(self, load_model: Callable[[], ImageModel], card: ModelCard) -> InferenceError | None:
+        """Returns why the other model could not be loaded, if so."""
+        if self._closing.is_set():
+            return None
+        before = self._load_model, self._card
+        self._unload()
+        problem = self._try(load_model, card)
+        if problem is None or self._closing.is_set():
+            return problem
+        log.error("image model %s cannot take over: %s", card.name, problem)
+        _let_go(problem)
+        worse = self._try(*before)
+        if worse is not None:
+            self._fail(worse)
+        return problem
+
+    def _try(self, load_model: Callable[[], ImageModel], card: ModelCard) -> InferenceError | None:
+        """Load a model and draw with it from now on; returns why it cannot be, if so."""
+        self._load_model, self._card = load_model, card
         try:
-            self._model = self._load_model()
+            self._model = load_model()
         except InferenceError as error:
-            self._fail(error)
+            return error
         except Exception as error:  # whatever it is, waiting jobs must hear of it
             log.exception("loading the image model failed unexpectedly")
-            self._fail(ModelUnavailable(f"The image model cannot be loaded: {error!r}.", "Look at the log."))
-        else:
-            self._card = self._model.card
-            self._state = DeviceState.READY
-            log.info("image model %s is ready on %s", self._card.name, self._card.device)
+            return ModelUnavailable(f"The image model cannot be loaded: {error!r}.", "Look at the log.")
+        self._card = self._model.card
+        self._state, self._problem = DeviceState.READY, None
+        log.info("image model %s is ready on %s", self._card.name, self._card.device)
+        return None
 
     def _draw(self, batch: tuple[ImageRequest, ...], watch: Watch) -> list[ImageResult | None]:
         self._require_usable()
@@ -150,6 +196,13 @@ class ImageDevice:
         if self._model is not None:
             self._model.close()
             self._model = None
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Free what the frames of an error hold: parts of a model that could not be loaded. Another needs the room."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 class _StoppableWatch:

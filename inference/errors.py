@@ -3,6 +3,7 @@
 InferenceError
 ├── ModelUnavailable      no usable model: the checkpoint is missing or broken (tell the user, tell the operator)
 │   └── DeviceClosed      the engine is being shut down (leave the job: it runs after the restart)
+├── PullError             a model cannot be brought into the store (tell the operator; nothing was changed)
 ├── ImageError            a picture could not be drawn
 │   ├── BadImageRequest   the request does not fit the model (tell the user; never try again)
 │   │   ├── PromptTooLong the model cannot read all of the prompt
@@ -10,6 +11,7 @@ InferenceError
 │   │   └── BadAdapter    a style adapter that was asked for is gone, or does not fit the model
 │   ├── OutOfMemory       the batch did not fit (try again with fewer pictures, then fail the job)
 │   └── NotFinite         the model produced NaN (fail the job; never post a black picture)
+├── PictureCheckFailed    nobody could judge a picture (the team's policy says what becomes of it)
 └── TextError             an answer could not be written (fall back to quotations)
 
 Each class answers "now what?": `transient` says whether the same request may succeed later.
@@ -37,6 +39,10 @@ class DeviceClosed(ModelUnavailable):
     """The engine is being shut down."""
 
     transient = True
+
+
+class PullError(InferenceError):
+    """A model cannot be brought into the store."""
 
 
 class ImageError(InferenceError):
@@ -77,6 +83,10 @@ class OutOfMemory(ImageError):
 
 class NotFinite(ImageError):
     """The model produced values that are not numbers."""
+
+
+class PictureCheckFailed(InferenceError):
+    """The check of finished pictures does not work."""
 
 
 class TextError(InferenceError):

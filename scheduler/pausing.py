@@ -28,7 +28,9 @@ SOON = timedelta(seconds=30)
 class Hold:
     """Why a waiting job does not start, though it may be its turn."""
 
-    why: str  # paused: by an admin | resting: the engine failed too often | later: not before a moment
+    #: paused: by an admin | switching: another model is loaded | resting: the engine failed too often
+    #: | later: not before a moment
+    why: str
     until: datetime | None = None  # None: nobody knows
 
 
@@ -36,6 +38,8 @@ def hold(lane: Lane, not_before: datetime | None, now: datetime) -> Hold | None:
     """What keeps a job from starting that may not start before a moment; None = nothing but those ahead. Pure."""
     if lane.paused:
         return Hold(why="paused")
+    if lane.switching:
+        return Hold(why="switching")
     later = not_before if not_before is not None and not_before > now + SOON else None
     if lane.open_until is not None and lane.open_until > max(now, later or now):
         return Hold(why="resting", until=lane.open_until)

@@ -1,4 +1,4 @@
-"""Submit, claim, finish, cancel: each one transaction over job, ledger, outbox and audit.
+"""Submit, claim, finish, hold, cancel: each one transaction over job, ledger, outbox and audit.
 
 Every function takes the caller's connection, so that a handler can put the event it deals with into the same
 transaction. Lock order on PostgreSQL: lane, then accounts (person, group, department), then rows; keep it, or two
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,7 +21,7 @@ from scheduler.fairness import Tag
 from scheduler.places import Spot
 from scheduler.policy import UNIT_OF, Demand, Policy, Refusal
 from scheduler.standing import Standing, notices
-from storage import audit, jobs, line, outbox
+from storage import audit, jobs, line, outbox, reviews
 from storage.dialect import serialise
 from storage.jobs import Lane
 from storage.line import Person
@@ -31,6 +31,11 @@ from storage.records import Job, JobState, Kind, Origin, Place, User
 COPIES = "copies"
 #: What the slot of such a message begins with; the name follows.
 COPY = "to-"
+#: The slots of what the owner of a held job is told: that it is held, and what became of their appeal.
+HELD, APPEAL = "held", "appeal"
+#: The errors of a job whose pictures a reviewer rejected: once, and again on its owner's appeal. By the first name its
+#: result has the reason, in the reviewer's words.
+REJECTED, REJECTED_AGAIN = "rejected", "rejected_again"
 
 #: How many waiting jobs a claim looks at: enough to fill a batch past people at their limit.
 LOOK_AHEAD = 200
@@ -90,6 +95,11 @@ CAUSE = 300  # characters of a failure's cause that its lane keeps
 def message_key(job_id: int, slot: str) -> str:
     """The key of a job's message: its card or its outcome."""
     return f"job-{job_id}-{slot}"
+
+
+def review_key(review_id: int) -> str:
+    """What the keys of the messages to a review's reviewers begin with."""
+    return f"review-{review_id}-"
 
 
 def submit(conn: Connection, wanted: Submission, policy: Policy, now: datetime) -> Job | Refusal:
@@ -237,17 +247,74 @@ def succeed(
     """
     if not jobs.end(conn, job.id, job.token, JobState.DONE, now, result=result):
         return cancelled(conn, job, now)
-    lane = jobs.lane(conn, job.kind)
-    learned = {**_learned(lane, took / max(job.weight, 1e-6)), **_kept(lane, job, now)}
-    jobs.set_lane(conn, job.kind, **learned, failing=(), open_until=None)
+    _ran(conn, job, took, now)
     beyond = quota.settle(conn, job.id, now, used - job.cost, policy)
     if beyond.units:
         jobs.charge(conn, job.id, job.cost + beyond.units, (*job.notices, *beyond.notices))
-    _tell(conn, job, now)
-    if result.get("assets"):
-        _share(conn, job, now)
-    _audit(conn, "scheduler", "done", job.id, now)
+    _done(conn, replace(job, result=result), now, "scheduler")
     return True
+
+
+def _ran(conn: Connection, job: Job, took: float, now: datetime) -> None:
+    """The lane learns from a job that went well."""
+    lane = jobs.lane(conn, job.kind)
+    learned = {**_learned(lane, took / max(job.weight, 1e-6)), **_kept(lane, job, now)}
+    jobs.set_lane(conn, job.kind, **learned, failing=(), open_until=None)
+
+
+def _done(conn: Connection, job: Job, now: datetime, actor: str, slot: str = "outcome") -> None:
+    _tell(conn, job, now, slot)
+    if (job.result or {}).get("assets"):
+        _share(conn, job, now)
+    _audit(conn, actor, "done", job.id, now)
+
+
+def hold_back(conn: Connection, job: Job, result: dict[str, Any], took: float, now: datetime) -> bool:
+    """Keep a result that a reviewer has to see first: its price stays held, its owner hears that it waits.
+
+    False when the lease was lost or a cancellation was asked for: nothing is changed.
+    """
+    if not jobs.hold(conn, job.id, job.token, result):
+        return False
+    _ran(conn, job, took, now)
+    _tell(conn, job, now, HELD)
+    _audit(conn, "scheduler", "held", job.id, now)
+    return True
+
+
+def deliver(conn: Connection, job: Job, now: datetime, actor: str) -> bool:
+    """A reviewer lets a held result go: from here on it is as if it had succeeded. False when it is held no more."""
+    if not jobs.end_held(conn, job.id, JobState.DONE, now):
+        return False
+    quota.settle(conn, job.id, now)
+    _done(conn, job, now, actor)
+    return True
+
+
+def withhold(conn: Connection, job: Job, reason: str, now: datetime, actor: str) -> bool:
+    """A reviewer rejects a held result: it costs nothing, its owner hears the reason. False when it is held no more."""
+    result = {**(job.result or {}), REJECTED: reason}
+    if not jobs.end_held(conn, job.id, JobState.FAILED, now, error=REJECTED, cause=f"by {actor}", result=result):
+        return False
+    _refunded(conn, job, REJECTED, now, actor=actor)
+    return True
+
+
+def make_good(conn: Connection, job: Job, now: datetime, actor: str) -> bool:
+    """A rejection was wrong: the result is delivered. Its price was given back and stays so."""
+    if not jobs.make_good(conn, job.id, REJECTED, now):
+        return False
+    _done(conn, job, now, actor, APPEAL)
+    return True
+
+
+def stand_by(conn: Connection, job: Job, reason: str, now: datetime, actor: str) -> None:
+    """A rejection was right: its owner hears that, and the reason."""
+    jobs.reword(
+        conn, job.id, error=REJECTED_AGAIN, cause=f"by {actor}", result={**(job.result or {}), REJECTED: reason}
+    )
+    _tell(conn, job, now, APPEAL)
+    _audit(conn, actor, "failed", job.id, now, why=REJECTED_AGAIN)
 
 
 def learn(conn: Connection, kind: Kind, rate: float) -> None:
@@ -292,12 +359,17 @@ def _count_failure(conn: Connection, job: Job, cause: str, policy: Policy, now: 
 
 
 def cancel(conn: Connection, job: Job, actor: str, now: datetime, *, why: str | None = None) -> JobState:
-    """Stop a job: at once while it waits, at the next step while it runs. Returns the state it is in afterwards.
+    """Stop a job: at once while it waits or is held, at the next step while it runs. Returns its state afterwards.
 
     `why` names the sentence its owner is told when it was not their wish: see bot.replies, `cancelled.<why>`.
     """
     serialise(conn, f"lane:{job.kind}")
     if jobs.end_queued(conn, job.id, JobState.CANCELLED, now, error=why):
+        _refunded(conn, job, "cancelled", now, actor=actor)
+        return JobState.CANCELLED
+    if jobs.end_held(conn, job.id, JobState.CANCELLED, now, error=why):
+        for review in reviews.withdraw(conn, job.id, now):
+            outbox.revise(conn, review_key(review), now)
         _refunded(conn, job, "cancelled", now, actor=actor)
         return JobState.CANCELLED
     if jobs.ask_to_cancel(conn, job.id, why):
@@ -375,8 +447,8 @@ def _refunded(conn: Connection, job: Job, why: str, now: datetime, actor: str = 
     _audit(conn, actor, "cancelled" if why == "cancelled" else "failed", job.id, now, why=why)
 
 
-def _tell(conn: Connection, job: Job, now: datetime) -> None:
-    outbox.add(conn, message_key(job.id, "outcome"), job.origin, slot="outcome", job_id=job.id, now=now)
+def _tell(conn: Connection, job: Job, now: datetime, slot: str = "outcome") -> None:
+    outbox.add(conn, message_key(job.id, slot), job.origin, slot=slot, job_id=job.id, now=now)
 
 
 def _share(conn: Connection, job: Job, now: datetime) -> None:

@@ -12,12 +12,25 @@ from sqlalchemy.sql.elements import FunctionFilter
 
 from scheduler import due
 from scheduler.calendar import BadCalendar, from_json, occurrence_key
+from scheduler.queue import REJECTED, REJECTED_AGAIN
 from storage import audit, line
 from storage.files import Files
 from storage.ledger import EXTRA
 from storage.outbox import REPLACED
-from storage.records import DeliveryState, EntryKind, Fate, JobState, Payer, ReservationState
-from storage.tables import accounts, assets, inbox, jobs, ledger, occurrences, outbox, reservations, sources, users
+from storage.records import DeliveryState, EntryKind, Fate, JobState, Payer, ReservationState, ReviewState
+from storage.tables import (
+    accounts,
+    assets,
+    inbox,
+    jobs,
+    ledger,
+    occurrences,
+    outbox,
+    reservations,
+    reviews,
+    sources,
+    users,
+)
 
 #: An event or file younger than this may still be on its way; only older ones can break an invariant.
 GRACE = timedelta(minutes=2)
@@ -28,6 +41,10 @@ _UNDELIVERED = exists().where(
     or_(outbox.c.state == DeliveryState.FAILED, REPLACED),
 )
 _ENDED = [state.value for state in JobState if state.terminal]
+#: A rejection that was wrong is made good for nothing: the price stays refunded.
+_MADE_GOOD = exists().where(
+    reviews.c.job_id == jobs.c.id, reviews.c.appeal_of.is_not(None), reviews.c.state == ReviewState.APPROVED
+)
 _SHOW = 20  # how many breaches of one kind are listed
 
 
@@ -95,11 +112,58 @@ def _outcomes(conn: Connection) -> list[str]:
     )
     empty = select(jobs.c.id).where(jobs.c.state == JobState.DONE, jobs.c.result.is_(None))
     return (
-        [f"job {row.id} is {row.state} but nobody is told" for row in conn.execute(silent)]
+        _held(conn)
+        + [f"job {row.id} is {row.state} but nobody is told" for row in conn.execute(silent)]
         + [f"job {row.id} is {row.state} but its outcome is in the outbox" for row in conn.execute(early)]
         + [f"message {row.key} was not sent and has no reason" for row in conn.execute(mute)]
         + [f"job {row.id} is done without a result" for row in conn.execute(empty)]
     )
+
+
+def _held(conn: Connection) -> list[str]:
+    """A held job has one open review, an open review a held job or the appeal of a rejected one.
+
+    What was decided is what became of the job, and a decision says who made it.
+    """
+    of_job = reviews.alias()
+    last = select(func.max(of_job.c.id)).where(of_job.c.job_id == jobs.c.id).scalar_subquery()
+    pairs = select(
+        jobs.c.id, jobs.c.state, jobs.c.error, reviews.c.state.label("review"), reviews.c.appeal_of
+    ).select_from(jobs.outerjoin(reviews, reviews.c.id == last))
+    found = conn.execute(pairs.where(or_(jobs.c.state == JobState.REVIEW, reviews.c.id.is_not(None))))
+    broken = [
+        f"job {row.id} is {row.state}, but its review is {row.review or 'missing'}"
+        for row in found
+        if not _fits(row.state, row.error, row.review, row.appeal_of is not None)
+    ]
+    ended = reviews.c.state != ReviewState.PENDING
+    decided = reviews.c.state.in_([ReviewState.APPROVED, ReviewState.REJECTED])
+    wrong = select(reviews.c.id, reviews.c.state).where(
+        or_(
+            ended != reviews.c.decided_at.is_not(None),
+            decided != reviews.c.reviewer_id.is_not(None),
+            and_(reviews.c.state == ReviewState.REJECTED, reviews.c.reason == ""),
+        )
+    )
+    return broken + [
+        f"review {row.id} is {row.state}, without whoever or whatever made it so" for row in conn.execute(wrong)
+    ]
+
+
+def _fits(state: str, error: str | None, review: str | None, appealed: bool) -> bool:
+    """Whether a job's state is what its last review makes of it."""
+    match review, appealed:
+        case ReviewState.PENDING, False:
+            return state == JobState.REVIEW
+        case ReviewState.PENDING, True:
+            return state == JobState.FAILED and error == REJECTED
+        case ReviewState.APPROVED, _:
+            return state == JobState.DONE
+        case ReviewState.REJECTED, _:
+            return state == JobState.FAILED and error == (REJECTED_AGAIN if appealed else REJECTED)
+        case ReviewState.WITHDRAWN, False:
+            return state == JobState.CANCELLED
+    return False
 
 
 def _ledger(conn: Connection) -> list[str]:
@@ -151,14 +215,16 @@ def _holds(conn: Connection) -> list[str]:
             _closings(EntryKind.SETTLE).label("settles"),
             _closings(EntryKind.REFUND).label("refunds"),
             func.count().filter(more).label("more"),
+            _MADE_GOOD.label("made_good"),
         )
         .join(jobs, jobs.c.id == ledger.c.job_id)
         .where(ledger.c.kind != EntryKind.JOIN)
-        .group_by(ledger.c.job_id, ledger.c.account, ledger.c.bucket, jobs.c.state)
+        .group_by(ledger.c.job_id, ledger.c.account, ledger.c.bucket, jobs.c.state, jobs.c.id)
     )
     broken = []
     for row in conn.execute(statement):
         wanted = {"done": (1, 1, 0), "failed": (1, 0, 1), "cancelled": (1, 0, 1)}.get(row.state, (1, 0, 0))
+        wanted = (1, 0, 1) if row.made_good else wanted
         found = (row.holds, row.settles, row.refunds)
         if found != wanted and not (row.state == JobState.DONE and found == (0, 1, 0) and row.more == 1):
             what = f"{row.holds} holds, {row.settles} settled, {row.refunds} refunded"

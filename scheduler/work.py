@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from inference.moderation import Verdict
 from scheduler.queue import Failure
 from storage.records import Job, Kind
+
+if TYPE_CHECKING:  # for its name only
+    from PIL.Image import Image
 
 
 class Stop:
@@ -40,6 +44,7 @@ class Success:
     took: float
     tokens: int = 0  # read and written; 0 = the price is what was held
     assets: tuple[NewAsset, ...] = ()
+    held: tuple[Verdict, ...] = ()  # why a reviewer has to see it before it is delivered; empty = nobody has to
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +64,16 @@ class Stopped:
 
 
 Outcome = Success | Failure | Stopped
+
+
+class Judge(Protocol):
+    """Decides what becomes of finished pictures."""
+
+    def unseen(self, job: Job) -> bool:
+        """Whether nobody may see the job's pictures before they were judged."""
+
+    async def verdicts(self, job: Job, images: Sequence[Image]) -> Sequence[Verdict]:
+        """What is to happen with the pictures of a job: those verdicts that do not just let them through."""
 
 
 class Runner(Protocol):

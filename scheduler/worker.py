@@ -11,10 +11,11 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import tzinfo
+from typing import Any
 
 from sqlalchemy import Connection
 
-from scheduler import queue
+from scheduler import queue, reviewing
 from scheduler.policy import Policy, answer_price
 from scheduler.progress import Progress, ProgressFeed, Signal
 from scheduler.queue import Claim, Failure
@@ -23,7 +24,7 @@ from storage import assets, jobs, line, owner
 from storage.database import Database
 from storage.errors import StorageError
 from storage.faults import point
-from storage.records import Job, Kind, utcnow
+from storage.records import Job, Kind, Review, utcnow
 
 log = logging.getLogger("moqi.worker")
 
@@ -41,12 +42,14 @@ class Worker:
         policy: Callable[[], Policy],
         feed: ProgressFeed,
         take: Callable[[Connection, str], Callable[[], None]],
+        ask: Callable[[Connection, Review], None] = lambda conn, review: None,
     ) -> None:
         self._db = db
         self._runner = runner
         self._policy = policy
         self._feed = feed
         self._take = take  # hands the outcome's message to the sender: see bot.delivery.Sender.take
+        self._ask = ask  # tells the reviewers of a held result, in the transaction that holds it
         self.wake = Signal()
         self._tasks: dict[int, Task] = {}
         self._batches: set[asyncio.Task[None]] = set()
@@ -163,6 +166,9 @@ class Worker:
                     _row(conn, job, index, item, self._policy().timezone) for index, item in enumerate(outcome.assets)
                 ]
                 result = outcome.result | ({"assets": kept} if kept else {})
+                if outcome.held:
+                    held = self._hold(conn, job, outcome, result)
+                    return self._take(conn, queue.message_key(job.id, queue.HELD))
                 rules = self._policy() if outcome.tokens else None
                 used = answer_price(outcome.tokens, rules) if rules else 0
                 held = queue.succeed(conn, job, result, outcome.took, now, used=used, policy=rules)
@@ -174,6 +180,14 @@ class Worker:
         if not held:
             log.warning("job %d: lease lost, outcome dropped", job.id, extra={"action": "fenced", "job": job.id})
         return self._take(conn, queue.message_key(job.id, "outcome"))
+
+    def _hold(self, conn: Connection, job: Job, outcome: Success, result: dict[str, Any]) -> bool:
+        now = utcnow()
+        review = reviewing.hold(conn, job, result, outcome.took, outcome.held, now)
+        if review is None:
+            return queue.cancelled(conn, job, now)
+        self._ask(conn, review)
+        return True
 
     async def _release(self, tasks: Sequence[Task]) -> None:
         def give_back(conn: Connection) -> None:

@@ -40,6 +40,7 @@ _END = update(jobs).where(
     jobs.c.id == bindparam("of_id"), jobs.c.token == bindparam("of_token"), jobs.c.state == JobState.RUNNING
 )
 _END_DONE = _END.where(jobs.c.cancel_requested.is_(False))
+_END_HELD = update(jobs).where(jobs.c.id == bindparam("of_id"), jobs.c.state == JobState.REVIEW)
 _SET_LANE = update(lanes).where(lanes.c.kind == bindparam("of_kind"))
 _RUNNING = select(jobs.c.weight, jobs.c.started_at).where(
     jobs.c.kind == bindparam("kind"), jobs.c.state == JobState.RUNNING
@@ -112,6 +113,7 @@ class Lane:
     failing: tuple[tuple[int, str], ...]  # the jobs that failed since the last success, and why: each once, latest last
     open_until: datetime | None  # the circuit is open: nothing is claimed before this, and then one job alone
     paused: bool = False  # by an admin
+    switching: bool = False  # to another model
 
     @property
     def failures(self) -> int:
@@ -158,6 +160,12 @@ def add(conn: Connection, *, key: str, kind: Kind, now: datetime, origin: Origin
 def get(conn: Connection, job_id: int) -> Job | None:
     """The job of this id."""
     row = conn.execute(_GET, {"id": job_id}).one_or_none()
+    return None if row is None else _job(row)
+
+
+def lock(conn: Connection, job_id: int) -> Job | None:
+    """The same, and nobody else changes it before this transaction ends."""
+    row = conn.execute(_GET.with_for_update(), {"id": job_id}).one_or_none()
     return None if row is None else _job(row)
 
 
@@ -243,6 +251,29 @@ def end_queued(conn: Connection, job_id: int, state: JobState, now: datetime, **
         line.leave(conn, left)
         line.forgive(conn, left)
     return left is not None
+
+
+def hold(conn: Connection, job_id: int, token: str, result: dict[str, Any]) -> bool:
+    """Keep a running job's result and hold it for a review: its worker is done with it. Otherwise as `end`."""
+    values = {"state": JobState.REVIEW, "lease_until": None, "result": result}
+    return conn.execute(_END_DONE, {"of_id": job_id, "of_token": token, **values}).rowcount == 1
+
+
+def end_held(conn: Connection, job_id: int, state: JobState, now: datetime, **values: Any) -> bool:
+    """End a job that was held for a review; False when somebody else has ended it."""
+    return conn.execute(_END_HELD, {"of_id": job_id, "state": state, "finished_at": now, **values}).rowcount == 1
+
+
+def make_good(conn: Connection, job_id: int, rejected: str, now: datetime) -> bool:
+    """A job that failed with the error `rejected` is done after all, and costs nothing."""
+    statement = update(jobs).where(jobs.c.id == job_id, jobs.c.state == JobState.FAILED, jobs.c.error == rejected)
+    values = {"state": JobState.DONE, "error": None, "cause": None, "cost": 0, "finished_at": now}
+    return conn.execute(statement.values(values)).rowcount == 1
+
+
+def reword(conn: Connection, job_id: int, *, error: str, cause: str, result: dict[str, Any]) -> None:
+    """Say otherwise why a job failed."""
+    conn.execute(update(jobs).where(jobs.c.id == job_id).values(error=error, cause=cause, result=result))
 
 
 def charge(conn: Connection, job_id: int, cost: int, notices: Sequence[dict[str, Any]]) -> None:

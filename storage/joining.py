@@ -21,6 +21,7 @@ from storage.tables import (
     messages,
     rates,
     reservations,
+    reviews,
     tokens,
     users,
 )
@@ -59,7 +60,7 @@ def mark(conn: Connection, former: int, person: int) -> list[Identity]:
 
 
 def hand_over(conn: Connection, former: int, person: int) -> int:
-    """Hand over jobs, reservations, secrets, web messages, votes, paces and rights; returns how many jobs.
+    """Hand over jobs, decisions, reservations, secrets, web messages, votes, paces, rights; returns how many jobs.
 
     The caller holds the lanes.
     """
@@ -67,6 +68,7 @@ def hand_over(conn: Connection, former: int, person: int) -> int:
     line.hand_over(conn, former, person)
     for table in (reservations, tokens, messages):
         conn.execute(update(table).where(table.c.user_id == former).values(user_id=person))
+    conn.execute(update(reviews).where(reviews.c.reviewer_id == former).values(reviewer_id=person))
     _votes(conn, former, person)
     _rates(conn, former, person)
     _rights(conn, f"{Payer.USER}:{former}", f"{Payer.USER}:{person}")

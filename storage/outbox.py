@@ -175,6 +175,16 @@ def newest_revision(conn: Connection, key: str) -> Delivery | None:
     return None if row is None else _delivery(row)
 
 
+def revise(conn: Connection, prefix: str, now: datetime) -> None:
+    """For every message whose key begins so, one that takes its place: it says how things stand when it is sent."""
+    found = conn.execute(
+        select(outbox).where(outbox.c.key.startswith(prefix, autoescape=True), outbox.c.replaces == "")
+    )
+    for one in found.all():
+        origin = Origin.from_json(one.origin)
+        add(conn, f"{one.key}-over", origin, slot="revision", body=one.body, now=now, replaces=one.key)
+
+
 def redirect(conn: Connection, delivery_id: int, origin: Origin, receipt: dict[str, Any], now: datetime) -> None:
     """Send it to another place instead, from the beginning."""
     _settle(conn, delivery_id, origin=origin.to_json(), receipt=receipt, attempts=0, next_at=now)

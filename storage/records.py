@@ -65,10 +65,14 @@ class Payer(StrEnum):
 
 
 class JobState(StrEnum):
-    """Where a job stands. The last three are terminal: they are entered once and never left."""
+    """Where a job stands. The last three are terminal: they are entered once and never left.
+
+    One way leads back: a rejected picture whose appeal is approved is done after all.
+    """
 
     QUEUED = "queued"  # waits for its turn
     RUNNING = "running"  # a worker holds its lease
+    REVIEW = "review"  # drawn and held: a reviewer decides whether it is delivered; its price stays held, too
     DONE = "done"  # has its result
     FAILED = "failed"  # has its error; cost nothing
     CANCELLED = "cancelled"  # stopped by its owner or an admin; cost nothing
@@ -76,6 +80,15 @@ class JobState(StrEnum):
     @property
     def terminal(self) -> bool:
         return self in (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+
+
+class ReviewState(StrEnum):
+    """Where a review stands. All but the first are its end."""
+
+    PENDING = "pending"  # waits for a reviewer
+    APPROVED = "approved"  # the pictures were delivered
+    REJECTED = "rejected"  # they were not; `reason` says why
+    WITHDRAWN = "withdrawn"  # its job was cancelled before anybody decided
 
 
 class EntryKind(StrEnum):
@@ -246,6 +259,26 @@ class Job:
 
     def __post_init__(self) -> None:
         for name in ("created_at", "not_before", "started_at", "finished_at", "not_after"):
+            aware(getattr(self, name), name)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Review:
+    """One question to the reviewers: whether a job's pictures may be delivered."""
+
+    id: int
+    job_id: int
+    state: ReviewState
+    why: tuple[dict[str, Any], ...]  # the verdicts that hold it: see inference/moderation.py
+    appeal_of: int | None  # the review that rejected it; None = this is the first
+    plea: str  # what its owner says against that
+    reviewer_id: int | None  # who decided
+    reason: str  # theirs
+    created_at: datetime
+    decided_at: datetime | None
+
+    def __post_init__(self) -> None:
+        for name in ("created_at", "decided_at"):
             aware(getattr(self, name), name)
 
 
@@ -422,7 +455,9 @@ class Delivery:
     key: str  # unique; the platform's idempotency key is derived from it
     origin: Origin
     job_id: int | None
-    slot: str  # "card" = first answer, "outcome" = end of the job, "reply" = without a job, "revision" = see replaces
+    #: "card" = first answer, "outcome" = end of the job, "held" and "appeal" = its review, "reply" = without a job,
+    #: "review" = to a reviewer, "revision" = see replaces
+    slot: str
     body: dict[str, Any]  # bot.reply.Reply as JSON; empty for an outcome: the job's row says it all
     state: DeliveryState
     attempts: int

@@ -309,7 +309,7 @@ jobs = Table(
     Column("not_after", Utc),
     Column("foreseen", Float),  # seconds to its result and how sure that was, when it was ordered
     Column("doubt", Float),
-    CheckConstraint("state in ('queued', 'running', 'done', 'failed', 'cancelled')", name="state"),
+    CheckConstraint("state in ('queued', 'running', 'review', 'done', 'failed', 'cancelled')", name="state"),
     CheckConstraint("cost >= 0", name="cost"),
     Index("ix_jobs_turn", "kind", "state", "priority", "vtag", "id", "weight"),
     Index("ix_jobs_user", "user_id", "id"),
@@ -317,6 +317,27 @@ jobs = Table(
     # Looked at every few seconds, however many wait: the few that may become due, in the order of their time.
     Index("ix_jobs_closing", "not_after", sqlite_where=text(_CLOSING), postgresql_where=text(_CLOSING)),
     Index("ix_jobs_rising", "since", sqlite_where=text(_RISING), postgresql_where=text(_RISING)),
+)
+
+# Pictures that wait for a reviewer, and what was decided. An appeal is a review of its own, one for each rejection.
+_PENDING = "state = 'pending'"
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("job_id", ForeignKey("jobs.id"), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("why", Json, nullable=False),
+    Column("appeal_of", ForeignKey("reviews.id"), unique=True),
+    Column("plea", Text, nullable=False, default=""),
+    Column("reviewer_id", ForeignKey("users.id")),
+    Column("reason", Text, nullable=False, default=""),
+    Column("created_at", Utc, nullable=False),
+    Column("decided_at", Utc),
+    CheckConstraint("state in ('pending', 'approved', 'rejected', 'withdrawn')", name="state"),
+    Index("ix_reviews_job", "job_id"),
+    # A job has one open question at a time; and the open ones are few among the many.
+    Index("ix_reviews_open", "job_id", unique=True, sqlite_where=text(_PENDING), postgresql_where=text(_PENDING)),
 )
 
 # What people think of a finished job: one word per person, the last one counts.
@@ -345,6 +366,21 @@ lanes = Table(
     Column("failing", Json, nullable=False, default=()),  # [job, cause] of each that failed since the last success
     Column("open_until", Utc),  # that many open the circuit
     Column("paused", Boolean, nullable=False, default=False),  # by an admin: accepted work waits
+    Column("switching", Boolean, nullable=False, default=False),  # another model was chosen and does not draw yet
+)
+
+# The model that an admin chose while the program ran: see scheduler/switching.py. No row = what model.yaml says.
+model_choices = Table(
+    "model_choices",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("version", Integer, nullable=False),  # grows with every choice: each process follows to the newest
+    Column("name", Text, nullable=False),  # empty = what model.yaml says
+    Column("before", Text, nullable=False),  # what was in use: goes on when this one cannot be loaded
+    Column("actor", Text, nullable=False),
+    Column("at", Utc, nullable=False),
+    Column("origin", Json),  # the chat that hears how it went; null = it was chosen on the command line
+    Column("settled", Boolean, nullable=False),  # a process draws with it
 )
 
 # Start-time fair queueing within each priority of a lane: its virtual time, and each person's place in that.

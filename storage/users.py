@@ -115,6 +115,11 @@ def admins(conn: Connection) -> list[User]:
     return _where(conn, (users.c.role == Role.ADMIN.value) & users.c.banned.is_(False))
 
 
+def reviewers(conn: Connection) -> list[User]:
+    """Those who may decide on held pictures and are not shut out: reviewers and admins."""
+    return _where(conn, users.c.role.in_([Role.REVIEWER.value, Role.ADMIN.value]) & users.c.banned.is_(False))
+
+
 def set_department(conn: Connection, user_id: int, department: str) -> User:
     """Say which department a person belongs to, whatever a platform says; empty = none. Raises `Missing`."""
     return _change(conn, user_id, department=shown(department), department_set=True)

@@ -28,6 +28,7 @@ EXPECTED = {
         "long connection, 20 messages a second: first answer, p50",
         "40 messages with 2 cuts: lost",
     ],
+    "labels": ["64x64 mark alone", "64x64 shown copy of a master: read, mark, PNG"],
     "picture": ["overhead: p50", "bare pipe(...)"],
     "queueing": ["SQLite, 16 at once: enqueue", "PostgreSQL, 16 at once: claim + finish"],
     "depth": ["SQLite, 600 wait: submit, p99", "PostgreSQL: place, p50, 600 against 50"],

@@ -43,11 +43,17 @@ PLACES = {
     "torch": [
         "inference/images/zimage.py",
         "inference/images/sketch.py",
+        "inference/images/classifier.py",
         "inference/images/placement.py",
         "inference/images/builtin/",
         "inference/device.py",
     ],
-    "transformers": ["inference/images/zimage.py", "inference/images/builtin/", "inference/text/"],
+    "transformers": [
+        "inference/images/zimage.py",
+        "inference/images/classifier.py",
+        "inference/images/builtin/",
+        "inference/text/",
+    ],
     "vllm": ["inference/text/"],
     "websockets": ["bot/platforms/"],
     "wechatpy": ["bot/platforms/wecom/"],

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from storage.feedback import Remarks
-    from storage.records import Job
+    from storage.records import Job, Review
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result for a program.")]
 Number = Annotated[int, typer.Argument(help="Number of the job.", metavar="JOB", min=1)]
@@ -31,7 +31,7 @@ def add(app: typer.Typer) -> None:
 
 def list_jobs(
     state: Annotated[
-        list[str] | None, typer.Option(help="queued, running, done, failed or cancelled; may be repeated.")
+        list[str] | None, typer.Option(help="queued, running, review, done, failed or cancelled; may be repeated.")
     ] = None,
     who: Annotated[str, typer.Option(help="Only of this person: a name, or <platform>:<user id>.")] = "",
     limit: Annotated[int, typer.Option("--limit", "-n", help="How many, newest first.", min=1)] = 20,
@@ -69,7 +69,7 @@ def show(job_id: Number, as_json: AsJson = False) -> None:
 
 
 def cancel(job_ids: Annotated[list[int], typer.Argument(help="Numbers of the jobs.", metavar="JOB…")]) -> None:
-    """Cancel jobs: a waiting one at once, a running one at its next step. They cost nothing."""
+    """Cancel jobs: a waiting or held one at once, a running one at its next step. They cost nothing."""
     from bot import manage
     from storage.records import JobState, utcnow
 
@@ -136,7 +136,7 @@ def _summary(job: Job, names: dict[int, str]) -> dict[str, Any]:
 def _details(conn: Connection, job_id: int) -> dict[str, Any]:
     from bot import manage
     from scheduler import places
-    from storage import feedback, ledger
+    from storage import feedback, ledger, reviews
     from storage.records import JobState, utcnow
 
     job = manage.job(conn, job_id)
@@ -154,12 +154,27 @@ def _details(conn: Connection, job_id: int) -> dict[str, Any]:
         "cause": job.cause,
         "params": job.params,
         "result": job.result,
+        "reviews": [_review(one) for one in reviews.of_job(conn, job_id)],
         "votes": {"up": votes.up, "down": votes.down, **_why(why)} if votes.up or votes.down else None,
         "ledger": [
             {"account": one.account, "kind": one.kind.value, "amount": one.amount, "bucket": one.bucket}
             for one in entries
         ],
     }
+
+
+def _review(review: Review) -> dict[str, Any]:
+    """One question to the reviewers and what they said, without what is empty."""
+    said = {
+        "state": review.state.value,
+        "why": [{name: value for name, value in one.items() if value} for one in review.why],
+        "plea": review.plea,
+        "reviewer": f"user:{review.reviewer_id}" if review.reviewer_id else "",
+        "reason": review.reason,
+        "created_at": common.iso(review.created_at),
+        "decided_at": common.iso(review.decided_at),
+    }
+    return {name: value for name, value in said.items() if value}
 
 
 def _why(remarks: Remarks) -> dict[str, Any]:

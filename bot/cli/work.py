@@ -20,6 +20,7 @@ import typer
 
 from bot.cli import common
 from bot.cli.common import Exit, Failed
+from bot.cli.like import order
 from storage.records import Kind
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ def add(app: typer.Typer) -> None:
 
 def draw(
     context: typer.Context,
-    prompt: Annotated[str, typer.Argument(help="What to draw, with the chat's flags: 一只猫 --size 512x512 --seed 7")],
+    prompt: Annotated[
+        str, typer.Argument(help="What to draw, with the chat's flags: 一只猫 --size 512x512 --seed 7")
+    ] = "",
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="File to write; several pictures become NAME-1, NAME-2 …")
     ] = None,
@@ -51,11 +54,17 @@ def draw(
             "--from", help="Picture to draw from: a file, or a job's picture like 17 or 17.2.", metavar="FILE"
         ),
     ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option("--like", help="Draw a picture of Moqi's again, by the recipe in its file.", metavar="FILE"),
+    ] = None,
 ) -> None:
     """Draw a picture into a file."""
-    text = " ".join(["/draw", prompt, *context.args])
+    if not prompt and like is None:
+        raise Failed("say what to draw, or name a picture to draw again: --like FILE", Exit.USAGE)
     flag, given = _source(source)
-    text = f"{text} {flag}" if flag else text
+    said = " ".join(filter(None, (prompt, *context.args, flag)))
+    text = f"/draw {said if like is None else order(like, said)}"
     asked = _asks_only(text)
     if dry_run or asked:
         print(asyncio.run(_ask_about(text if asked else f"{text} --dry-run", given)))
@@ -196,6 +205,7 @@ async def _open(kind: Kind) -> AsyncIterator[tuple[Services, asyncio.Task[None]]
     current = Current(common.settings(), os.environ)
     async with open_database(environment) as db:
         services = Services(current, environment, db)
+        await services.note_labels()
         done = asyncio.Event()
         serving = asyncio.create_task(_serve(services, kind, done))
         try:
@@ -299,6 +309,9 @@ async def _wait(services: Services, job_id: int, show: Callable[[Any], None]) ->
             raise Failed(f"job {job_id} does not exist any more", Exit.UNAVAILABLE)
         if job.state is JobState.DONE:
             return job
+        if job.state is JobState.REVIEW:
+            said = f"job {job_id} is drawn and waits for a reviewer: `moqi jobs show {job_id}` says what was decided"
+            raise Failed(said, Exit.REFUSED)
         if job.state.terminal:
             raise Failed(_why(services, job), Exit.UNAVAILABLE)
         if (problem := services.device.problem) and job.kind == "draw":
@@ -336,9 +349,11 @@ def _shown(chatty: bool) -> Any:
 
 
 def _read_pictures(services: Services, job: Job) -> list[bytes]:
+    from bot.showing import space_of
     from storage import assets
 
-    return [services.files.read(asset.sha256) for asset in services.db.read_sync(assets.of_job, job.id)]
+    space = space_of(job.origin)
+    return [services.showing.picture(asset, space) for asset in services.db.read_sync(assets.of_job, job.id)]
 
 
 def _read_nothing(services: Services, job: Job) -> list[bytes]:

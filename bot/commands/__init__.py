@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from bot.commands.flags import clip
 from bot.commands.forms import redo_form
-from bot.commands.names import ADMIN_COMMANDS, COMMANDS, LATER
+from bot.commands.names import ADMIN_COMMANDS, COMMANDS, LATER, REVIEWER_COMMANDS
 from bot.commands.parse import parse
 from bot.commands.people import account
+from bot.commands.reviews import appeal, reject
 from bot.commands.rules import SEED_MAX, Bounds, Rules, SizeRule
 from bot.commands.values import (
+    Appeal,
     Ask,
     Ban,
     Cancel,
     Command,
     Conversation,
+    Decide,
     Draw,
     Enlarge,
     From,
@@ -22,6 +25,9 @@ from bot.commands.values import (
     KbAdd,
     KbList,
     KbRemove,
+    Mistake,
+    ModelList,
+    ModelUse,
     New,
     OnReservation,
     Pause,
@@ -34,6 +40,7 @@ from bot.commands.values import (
     Reserve,
     Resume,
     Retime,
+    ReviewList,
     SetRole,
     ShowForm,
     Sources,
@@ -49,13 +56,16 @@ __all__ = [
     "ADMIN_COMMANDS",
     "COMMANDS",
     "LATER",
+    "REVIEWER_COMMANDS",
     "SEED_MAX",
+    "Appeal",
     "Ask",
     "Ban",
     "Bounds",
     "Cancel",
     "Command",
     "Conversation",
+    "Decide",
     "Draw",
     "Enlarge",
     "From",
@@ -64,6 +74,9 @@ __all__ = [
     "KbAdd",
     "KbList",
     "KbRemove",
+    "Mistake",
+    "ModelList",
+    "ModelUse",
     "New",
     "OnReservation",
     "Pause",
@@ -76,6 +89,7 @@ __all__ = [
     "Reserve",
     "Resume",
     "Retime",
+    "ReviewList",
     "Rules",
     "SetRole",
     "ShowForm",
@@ -88,7 +102,9 @@ __all__ = [
     "Variation",
     "Vote",
     "account",
+    "appeal",
     "clip",
     "parse",
     "redo_form",
+    "reject",
 ]

@@ -17,6 +17,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "status": ("状态",),
     "help": ("帮助",),
     "kb": ("知识库",),
+    "review": ("审核",),
+    "model": ("模型",),
     "role": ("角色",),
     "pause": ("暂停",),
     "resume": ("恢复", "继续"),
@@ -25,14 +27,15 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 }
 
 #: Only admins may use these at all.
-ADMIN_COMMANDS = frozenset({"role", "pause", "resume", "ban", "unban", "kb"})
+ADMIN_COMMANDS = frozenset({"role", "pause", "resume", "ban", "unban", "kb", "model"})
+
+#: Only reviewers, and admins, may use these; but anybody may appeal.
+REVIEWER_COMMANDS = frozenset({"review"})
 
 #: In the contract, not in this version: recognised, so that nobody is told they mistyped.
 LATER: dict[str, tuple[str, ...]] = {
     "template": ("模板",),
     "gallery": ("图库",),
-    "review": ("审核",),
-    "model": ("模型",),
     "audit": ("审计",),
 }
 

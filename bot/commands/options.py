@@ -102,6 +102,8 @@ def reserve(text: str, rules: Rules, *, at: str = "", every: str = "") -> Reserv
 
 
 def _later(options: Options, rules: Rules, at: str, every: str) -> Reserve:
+    if options.private and options.to:
+        raise Mistake("private_to", given=options.to)
     return Reserve(draw=_draw(options, rules), at=at, every=every, late=options.late, to=options.to)
 
 

@@ -112,6 +112,7 @@ class ShowForm:
 
     job: int
     open: bool
+    review: int = 0  # of which it is the card; 0 = of the picture itself
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -280,6 +281,29 @@ class Resume:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ReviewList:
+    """List the pictures that wait for a reviewer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decide:
+    """Let a job's held pictures go, or reject them."""
+
+    job: int
+    approve: bool
+    reason: str = ""  # of a rejection: never empty
+    review: int = 0  # the one that is meant; 0 = the open one
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Appeal:
+    """Have a rejection looked at again."""
+
+    job: int
+    plea: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class KbAdd:
     """Put the file that the message answers into the knowledge base."""
 
@@ -296,6 +320,18 @@ class KbRemove:
     """Take a document out of the knowledge base."""
 
     name: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelList:
+    """List the models that can draw."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelUse:
+    """Draw with another model from now on."""
+
+    name: str  # as it was written
 
 
 Command = (
@@ -325,9 +361,14 @@ Command = (
     | Unban
     | Pause
     | Resume
+    | ReviewList
+    | Decide
+    | Appeal
     | KbAdd
     | KbList
     | KbRemove
+    | ModelList
+    | ModelUse
 )
 
 

@@ -12,7 +12,6 @@ from starlette.responses import JSONResponse, StreamingResponse
 
 from bot.console.console import Console, StyleHint
 from bot.console.errors import ConsoleError
-from bot.console.library import FOREVER
 from bot.console.sessions import person
 from bot.platforms.web import wire
 from bot.platforms.web.feed import Feed
@@ -121,7 +120,7 @@ def add_chat(router: APIRouter, console: Console) -> None:
         data = await asyncio.to_thread(console.style_preview, key)
         if data is None:
             raise ConsoleError(404, "not_found")
-        return Response(data, media_type="image/webp", headers={"Cache-Control": FOREVER})
+        return Response(data, media_type="image/webp", headers={"Cache-Control": "private, max-age=3600"})
 
 
 def _style_json(one: StyleHint) -> dict[str, object]:

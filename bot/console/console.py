@@ -12,6 +12,7 @@ from bot.events import ChatEvent
 from bot.platforms.login import Login
 from bot.platforms.web.feed import Feed
 from bot.platforms.web.settings import WebSettings
+from bot.showing import Showing
 from storage.database import Database
 from storage.files import Files
 from storage.records import Asset, Identity, Job, User
@@ -55,6 +56,7 @@ class Console:
 
     db: Database
     files: Files
+    showing: Showing  # pictures that were made, as the pages show them
     feed: Feed
     look: Look
     web: WebSettings
@@ -65,7 +67,7 @@ class Console:
     principals: Callable[[Connection, User], frozenset[str]]  # whose documents this person may read
     name: Callable[[Asset, Job, str], str]  # the file name of a picture of a job with this ending
     keep_picture: Callable[[bytes], Awaitable[str]]  # returns the name it is kept under; raises BadSource
-    thumbnail: Callable[[bytes], tuple[bytes, str]]  # encoded picture -> small encoded picture, its media type
+    thumbnail: Callable[[bytes], tuple[bytes, str]]  # a picture that was given -> a small one, its media type
     styles: Callable[[], Awaitable[tuple[StyleHint, ...]]] = _no_styles  # of the present model
     style_preview: Callable[[str], bytes | None] = lambda key: None  # WebP
     names: bool = True  # whoever comes may take a free name

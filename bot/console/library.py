@@ -12,35 +12,36 @@ from fastapi import APIRouter, Path, Request, Response
 from jinja2 import Environment
 from sqlalchemy import Connection
 
+from bot import access
 from bot.console.console import Console
 from bot.console.errors import ConsoleError
 from bot.console.sessions import person
+from bot.platforms.web.wire import PLATFORM
 from storage import assets, documents, jobs
-from storage.records import Asset, Job, Passage, Role, User
+from storage.records import Asset, Job, Passage, User
 
 Id = Annotated[int, Path(ge=1, lt=2**31)]
 
-# The bytes behind an asset id never change; `private` because they are one person's.
-FOREVER = "private, max-age=31536000, immutable"
+# The picture behind an asset id never changes, its visible mark may; `private` because it is one person's.
+KEPT = "private, max-age=3600"
 
 
 def add_library(router: APIRouter, console: Console, pages: Environment) -> None:
     @router.get("/api/assets/{asset_id}")
     async def picture(asset_id: Id, request: Request) -> Response:
-        asset, name = await _allowed(console, request, asset_id)
-        if _unchanged(request, asset):
+        found = await _allowed(console, request, asset_id)
+        if _unchanged(request, found):
             return Response(status_code=304)
-        return _picture(await asyncio.to_thread(console.files.read, asset.sha256), asset.media_type, asset, name)
+        content = await asyncio.to_thread(console.showing.picture, found.asset, found.space)
+        return _picture(content, found.asset.media_type, found)
 
     @router.get("/api/assets/{asset_id}/thumbnail")
     async def thumbnail(asset_id: Id, request: Request) -> Response:
-        asset, name = await _allowed(console, request, asset_id)
-        if _unchanged(request, asset):
+        found = await _allowed(console, request, asset_id)
+        if _unchanged(request, found):
             return Response(status_code=304)
-        small, media_type = await asyncio.to_thread(
-            console.thumbnail, await asyncio.to_thread(console.files.read, asset.sha256)
-        )
-        return _picture(small, media_type, asset, name)
+        small, media_type = await asyncio.to_thread(console.showing.small, found.asset, found.space)
+        return _picture(small, media_type, found)
 
     @router.get("/passages/{passage_id}")
     async def passage(passage_id: Id, request: Request) -> Response:
@@ -91,36 +92,50 @@ def _excerpt(
     return excerpt(cited, (one for one in around if one is not None))
 
 
-async def _allowed(console: Console, request: Request, asset_id: int) -> tuple[Asset, str]:
-    """The picture and what it is called, without its ending."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Visible:
+    """A picture that somebody may see."""
+
+    asset: Asset
+    name: str  # what it is called, without its ending
+    space: str  # where it is shown, as the policy of labels calls it
+    etag: str  # of the copy that is shown there
+
+
+async def _allowed(console: Console, request: Request, asset_id: int) -> Visible:
     user = await person(console, request)
     found = await console.db.read(_visible, asset_id, user)
     if found is None:
         raise ConsoleError(404, "not_found")
     asset, job = found
     ending = _ending(asset.media_type)
-    return asset, console.name(asset, job, ending).removesuffix(f".{ending}")
+    name, space = console.name(asset, job, ending).removesuffix(f".{ending}"), f"{PLATFORM}:{user.id}"
+    return Visible(asset=asset, name=name, space=space, etag=console.showing.etag(asset, space))
 
 
 def _visible(conn: Connection, asset_id: int, user: User) -> tuple[Asset, Job] | None:
-    """The asset if its job is this person's own, or for an admin; somebody else's looks as if it were not there."""
+    """The asset if its job is this person's own, or for an admin; somebody else's looks as if it were not there.
+
+    What is not done is for those who decide about it: not even its owner sees a picture that is held, or was rejected.
+    """
     asset = assets.get(conn, asset_id)
     job = jobs.get(conn, asset.job_id) if asset is not None else None
     if asset is None or job is None:
         return None
-    return (asset, job) if job.user_id == user.id or user.role is Role.ADMIN else None
+    return (asset, job) if access.asset(user, job) else None
 
 
-def _unchanged(request: Request, asset: Asset) -> bool:
-    return request.headers.get("if-none-match") == f'"{asset.sha256}"'
+def _unchanged(request: Request, found: Visible) -> bool:
+    return request.headers.get("if-none-match") == found.etag
 
 
-def _picture(content: bytes, media_type: str, asset: Asset, name: str) -> Response:
-    file = quote(f"{name}.{_ending(media_type)}", safe="")
+def _picture(content: bytes, media_type: str, found: Visible) -> Response:
+    asset = found.asset
+    file = quote(f"{found.name}.{_ending(media_type)}", safe="")
     plain = f"moqi-{asset.job_id}-{asset.index + 1}.{_ending(media_type)}"  # for what knows ASCII only
     headers = {
-        "Cache-Control": FOREVER,
-        "ETag": f'"{asset.sha256}"',
+        "Cache-Control": KEPT,
+        "ETag": found.etag,
         "Content-Disposition": f"inline; filename=\"{plain}\"; filename*=UTF-8''{file}",
     }
     return Response(content, media_type=media_type, headers=headers)

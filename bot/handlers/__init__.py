@@ -7,7 +7,21 @@ from typing import Any
 
 from bot import commands
 from bot.context import Context, Handled
-from bot.handlers import ask, bans, documents, draw, feedback, forms, inform, jobs, manage, preview, reserve
+from bot.handlers import (
+    ask,
+    bans,
+    documents,
+    draw,
+    feedback,
+    forms,
+    inform,
+    jobs,
+    manage,
+    models,
+    preview,
+    reserve,
+    reviews,
+)
 
 #: Command -> handler. `Any`: each handler names its own command type.
 TABLE: dict[type, Callable[[Context, Any], Handled]] = {
@@ -41,4 +55,9 @@ TABLE: dict[type, Callable[[Context, Any], Handled]] = {
     commands.KbAdd: documents.kb_add,
     commands.KbList: documents.kb_list,
     commands.KbRemove: documents.kb_remove,
+    commands.ModelList: models.model_list,
+    commands.ModelUse: models.model_use,
+    commands.ReviewList: reviews.listing,
+    commands.Decide: reviews.decide,
+    commands.Appeal: reviews.appeal,
 }

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from bot import access, ordering, remix
+from bot import access, ordering, privacy, remix
 from bot.commands import Draw, Enlarge, From, Redo, Variation
 from bot.context import Context, Handled
 from bot.remix import SOURCE, STRENGTH, Drawn
@@ -115,8 +115,11 @@ def changed(params: dict[str, Any], command: Redo) -> dict[str, Any]:
     return {**_kept(params), **{name: value for name, value in wanted.items() if value is not None}}
 
 
-def submit(ctx: Context, params: dict[str, Any], origin: Origin, parent: Job | None) -> Handled:
-    """Hand an order to the queue."""
+def submit(ctx: Context, params: dict[str, Any], asked: Origin, parent: Job | None) -> Handled:
+    """Hand an order to the queue. A private one from a group goes on in its owner's own chat."""
+    origin = privacy.place(ctx.house, params, asked)
+    if isinstance(origin, Refusal):
+        return refused(ctx, origin)
     wanted = ordering.submission(
         ctx.house, key=ctx.key, user=ctx.user, origin=origin, params=params, parent_id=parent.id if parent else None
     )
@@ -127,7 +130,8 @@ def submit(ctx: Context, params: dict[str, Any], origin: Origin, parent: Job | N
         return refused(ctx, job)
     toast = ("success", ctx.house.words.toast_queued(job.id))
     card = "" if wanted.card is None else queue.message_key(job.id, "card")
-    return Handled(outcome=f"job:{job.id}", work=(Kind.DRAW,), card=card, toast=toast)
+    reply = None if origin == asked else ctx.house.words.taken_privately()
+    return Handled(outcome=f"job:{job.id}", reply=reply, work=(Kind.DRAW,), card=card, toast=toast)
 
 
 def refused(ctx: Context, refusal: Refusal) -> Handled:

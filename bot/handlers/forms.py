@@ -8,19 +8,24 @@ from dataclasses import replace
 from bot import access, commands
 from bot.commands import Redo, ShowForm, UsageError
 from bot.context import Context, Handled, Shown
+from bot.handlers import reviews
 from bot.handlers.draw import refused
 from bot.render import Renderer
 from scheduler.policy import Refusal
+from scheduler.queue import APPEAL, REJECTED
 from storage import jobs, outbox
 from storage.records import DeliveryState, Kind
 
-NONCE = "nonce"  # in a form's value: what one opening of it may order, it orders once
+NONCE = reviews.NONCE  # in a form's value: what one opening of it may order, it orders once
 
 
 def show(ctx: Context, command: ShowForm) -> Handled:
     """Show the pressed card with its form open, or closed again; the toast says why not."""
+    if command.review:
+        return reviews.show(ctx, command)
     job = jobs.get(ctx.conn, command.job)
-    refusal = access.redo(ctx.user, job)
+    appeals = job is not None and job.error == REJECTED
+    refusal = access.appeal(ctx.user, job) if appeals else access.redo(ctx.user, job)
     if refusal is not None or job is None:
         return refused(ctx, refusal or Refusal(code="unknown_job", detail={"job": command.job}))
     shown = pressed(ctx, job.id, opened=command.open)
@@ -42,7 +47,8 @@ def read(ctx: Context, job: int) -> Redo | UsageError:
 
 def pressed(ctx: Context, job: int, *, opened: bool) -> Shown | None:
     """The card that was pressed, as it stands now; None when it is not the one that shows this job."""
-    outcome = outbox.of_job(ctx.conn, job).get("outcome")
+    slots = outbox.of_job(ctx.conn, job)
+    outcome = slots.get(APPEAL, slots.get("outcome"))  # the later one has the picture
     if outcome is None or outcome.state is not DeliveryState.SENT:
         return None
     reply = Renderer(lambda: ctx.house).delivery(ctx.conn, outcome)

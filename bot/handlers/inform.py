@@ -9,6 +9,7 @@ from bot import manage
 from bot.commands import Help, QuotaShow, Sources, Status
 from bot.context import Context, Handled
 from bot.handlers.draw import refused
+from bot.handlers.models import chosen_by
 from bot.handlers.people import holder, one_person
 from bot.kb_plan import Tally
 from bot.manage import Holder
@@ -64,6 +65,8 @@ def status(ctx: Context, command: Status) -> Handled:
             lanes={kind: _lane(ctx, kind) for kind in Kind},
             reservations=reservations.count(ctx.conn, ReservationState.ACTIVE),
             next_at=first[0][1].astimezone(zone) if first else None,
+            choice=chosen_by(ctx.conn, zone),
+            unmarked=ctx.house.unmarked if ctx.user.role is Role.ADMIN else (),
             uptime=(ctx.now - ctx.house.started_at).total_seconds(),
         )
     )

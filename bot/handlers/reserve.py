@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from bot import access, booking, ordering, remix
+from bot import access, booking, ordering, privacy, remix
 from bot.booking import Understood, Wanted
 from bot.commands import OnReservation, Reserve, Retime
 from bot.commands.when import Problem
@@ -33,6 +33,9 @@ def reserve(ctx: Context, command: Reserve) -> Handled:
     if isinstance(params, Refusal):
         return refused(ctx, params)
     params |= {TO: command.to} if command.to else {}
+    origin = privacy.place(ctx.house, params, ctx.event.origin)
+    if isinstance(origin, Refusal):
+        return refused(ctx, origin)
     wanted = Wanted(kind=Kind.DRAW, work=ordering.work(params))
     zone = _zone(ctx)
     found = (
@@ -47,7 +50,7 @@ def reserve(ctx: Context, command: Reserve) -> Handled:
         Booking(
             user=ctx.user,
             kind=wanted.kind,
-            origin=ctx.event.origin,
+            origin=origin,
             params=params,
             work=wanted.work,
             when=found.when,
@@ -129,10 +132,14 @@ def _not_understood(ctx: Context, found: Problem | Refusal) -> Handled:
 def _new_card(ctx: Context, reservation: Reservation, found: Understood) -> Handled:
     """Show a reservation in a message of its own."""
     cost = ordering.price(ctx.house, reservation.params)
+    origin = privacy.place(ctx.house, reservation.params, ctx.event.origin)
+    if isinstance(origin, Refusal):
+        return refused(ctx, origin)
     shown = Shown(now=ctx.now, cost=cost, notes=found.notes, asked=found.asked, full=found.full)
     shown = _completed(ctx, reservation, shown)
-    key = _post(ctx, reservation, shown, ctx.event.origin)
-    return Handled(outcome="reply", card=key, arm=_alarm(reservation))
+    key = _post(ctx, reservation, shown, origin)
+    reply = None if origin == ctx.event.origin else ctx.house.words.taken_privately()
+    return Handled(outcome="reply", reply=reply, card=key, arm=_alarm(reservation))
 
 
 def _revise(ctx: Context, reservation: Reservation, notes: tuple[str, ...] = ()) -> None:

@@ -144,7 +144,8 @@ class ChatPlatform(Protocol):
     async def post(self, message: Outgoing, images: Mapping[int, bytes]) -> dict[str, Any]:
         """Send a new message answering `message.origin`; returns the receipt ({"message_id": …, …}).
 
-        `images` maps asset ids of the reply's pictures to encoded bytes. Must be safe to repeat with the same key.
+        `images` maps asset ids of the reply's pictures to encoded bytes; to get one may take 100 ms: in a thread. Must
+        be safe to repeat with the same key.
         """
 
     async def update(

@@ -22,6 +22,7 @@ from bot.platforms.wecom.opening import open_wecom
 from bot.replies import Words
 from bot.settings import Platforms, Problem, SettingsError
 from storage.database import Database
+from storage.records import Origin
 
 
 def problems(settings: Platforms) -> list[Problem]:
@@ -49,9 +50,9 @@ def open_platforms(
     web: Feed,
     words: Words,
     inlet: Inlet,
-    read: Callable[[int], bytes],
+    read: Callable[[int, Origin], bytes],
 ) -> Opened:
-    """Every enabled platform; `read` gets a picture by its asset's id. Raises SettingsError."""
+    """Every enabled platform; `read` gets a picture as it is shown in a chat. Raises SettingsError."""
     if found := problems(settings):
         raise SettingsError(found)
     platforms: list[ChatPlatform] = [TerminalPlatform()]

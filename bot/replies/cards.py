@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 from bot.commands.forms import prefilled
 from bot.replies import operate, rhythm
 from bot.replies.language import Language, short
+from bot.replies.reasons import appeal_form
 from bot.reply import PREVIEW, Button, Form, FormField, Picture, Reply, SourceLink
 from inference.images.builtin.world import known
 from inference.images.model import ModelCard
 from inference.requests import passes
 from scheduler.progress import Progress
+from scheduler.queue import REJECTED, REJECTED_AGAIN
 from scheduler.standing import payer
 from storage.records import Asset, Job, JobState, Kind, Place
 
@@ -46,6 +48,8 @@ def job_reply(
         return _queued(job, words, queued_title(words, place, hold), card)
     if job.state is JobState.RUNNING:
         return _running(job, words, progress, card)
+    if job.state is JobState.REVIEW:
+        return _held(job, words)
     if job.state is JobState.DONE:
         return _answered(job, words) if job.kind is Kind.ASK else _drawn(job, words, assets, card)
     return _ended(job, words)
@@ -129,7 +133,7 @@ def _drawn(job: Job, words: Language, assets: Sequence[Asset], card: ModelCard |
         job=job.id,
         text=what(job, PROMPT_SHOWN),
         fields=(*_recipe(job, words), *_made(job, words)),
-        pictures=tuple(Picture(asset=a.id, width=a.width, height=a.height, alt=what(job, ALT_SHOWN)) for a in pictures),
+        pictures=pictured(job, pictures, ALT_SHOWN),
         buttons=(
             _button("redo", job, words),
             _button("reseed", job, words),
@@ -138,6 +142,25 @@ def _drawn(job: Job, words: Language, assets: Sequence[Asset], card: ModelCard |
         ),
         form=_redo_form(job, words),
         note=_note(job, words, card),
+    )
+
+
+def pictured(job: Job, assets: Sequence[Asset], alt: int) -> tuple[Picture, ...]:
+    """The pictures of a reply, described by the order in at most `alt` characters."""
+    made = sorted(assets, key=lambda asset: asset.index)
+    return tuple(Picture(asset=a.id, width=a.width, height=a.height, alt=what(job, alt)) for a in made)
+
+
+def _held(job: Job, words: Language) -> Reply:
+    """Drawn, and nothing of it is shown before a reviewer has seen it."""
+    return Reply(
+        title=words.say("held"),
+        state=job.state.value,
+        job=job.id,
+        text=words.say("held.text", what=what(job, PROMPT_SHOWN)),
+        fields=_recipe(job, words),
+        buttons=(_button("cancel", job, words, "danger"),),
+        note=_joined(*_notices(job, words)),
     )
 
 
@@ -218,10 +241,17 @@ def _ended(job: Job, words: Language) -> Reply:
         code = f"failure.{job.error}"
         why = words.say(code if words.knows(code) else "failure.internal")
         title = words.say(f"failed.{job.kind.value}")
-        text = words.say("failed.text", what=subject, why=why)
+        text = words.say("failed.text", what=subject, why=_with_reason(job, words, why))
     buttons = (_button("redo", job, words),) if job.kind is Kind.DRAW else ()
     fields = _booked(job, words)
-    return Reply(title=title, state=job.state.value, job=job.id, text=text, fields=fields, buttons=buttons)
+    form = appeal_form(job.id, words) if job.error == REJECTED else None
+    return Reply(title=title, state=job.state.value, job=job.id, text=text, fields=fields, buttons=buttons, form=form)
+
+
+def _with_reason(job: Job, words: Language, why: str) -> str:
+    """With what the reviewer said, where one rejected it."""
+    said = str((job.result or {}).get(REJECTED, "")) if job.error in (REJECTED, REJECTED_AGAIN) else ""
+    return words.say("rejected.reason", why=why, reason=said) if said else why
 
 
 def _recipe(job: Job, words: Language) -> tuple[tuple[str, str], ...]:
@@ -236,6 +266,8 @@ def _recipe(job: Job, words: Language) -> tuple[tuple[str, str], ...]:
     ]
     if params["count"] > 1:
         fields.append((words.say("field.count"), str(params["count"])))
+    if params.get("private"):
+        fields.append((words.say("field.private"), words.say("private.said")))
     return (*fields, *particulars(params, words), *_booked(job, words))
 
 

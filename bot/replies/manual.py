@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from bot.commands import ADMIN_COMMANDS, COMMANDS, Bounds, Rules
+from bot.commands import ADMIN_COMMANDS, COMMANDS, REVIEWER_COMMANDS, Bounds, Rules
 from bot.replies.language import Language
 from bot.reply import Reply
 from bot.settings.parameters import Parameters
@@ -20,7 +20,10 @@ STYLES_SHOWN = 8  # on the page of /draw; /help lora has them all
 def overview(words: Language, role: Role, rules: Rules) -> Reply:
     """Every command this person may use, a line each."""
     lines = [words.say("help.intro")]
-    lines += [_line(words, name) for name in COMMANDS if name not in ADMIN_COMMANDS]
+    lines += [_line(words, name) for name in COMMANDS if name not in (ADMIN_COMMANDS | REVIEWER_COMMANDS)]
+    if role is not Role.USER:
+        lines += ["", words.say("help.reviewer")]
+        lines += [_line(words, name) for name in COMMANDS if name in REVIEWER_COMMANDS]
     if role is Role.ADMIN:
         lines += ["", words.say("help.admin"), words.say("help.quota.admin")]
         lines += [_line(words, name) for name in COMMANDS if name in ADMIN_COMMANDS]
@@ -39,7 +42,7 @@ def page(
     if topic == "draw":
         lines += [parameter(words, name, rules, parameters) for name in type(parameters).model_fields]
         lines += [words.say("help.negative"), words.say("help.draw.from"), *_styles(words, adapters, STYLES_SHOWN)]
-        lines += [words.say("help.draw.later")]
+        lines += [words.say("help.draw.later"), words.say("help.draw.private")]
         limits = {"count": f"{rules.count.high:g}", "concurrency": rules.concurrency}
         lines.append(words.say("help.draw.limits", **limits))
         lines += [words.say("help.practice")] if rules.practice else []

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from bot.replies import models
 from bot.replies.language import Language, short
 from bot.reply import Reply
 from storage.records import Kind, User
@@ -38,6 +39,8 @@ class Condition:
     reservations: int  # that are to come
     next_at: datetime | None  # when the first of them fires, in the team's zone
     uptime: float  # seconds
+    choice: models.Choice = field(default_factory=models.Choice)  # of the image model
+    unmarked: tuple[str, ...] = ()  # where pictures bear no visible mark, for admins; * = by default
 
 
 def held(words: Language, hold: Hold) -> str:
@@ -51,10 +54,15 @@ def status(words: Language, now: Condition) -> Reply:
     """Models, queues, reservations, and how long the program has been up."""
     fields = [(words.say(f"status.engine.{kind}"), engine(words, found)) for kind, found in now.engines.items()]
     fields += [(words.say(f"status.queue.{kind}"), _lane(words, lane)) for kind, lane in now.lanes.items()]
+    if now.choice.at is not None:
+        fields.append((words.say("status.chosen"), models.why(words, now.choice)))
     if now.reservations:
         coming = words.say("status.reservations.count", n=now.reservations)
         first = words.say("status.reservations.next", at=words.moment(now.next_at)) if now.next_at else ""
         fields.append((words.say("status.reservations"), coming + first))
+    if now.unmarked:
+        where = [words.say("status.unmarked.default") if one == "*" else one for one in now.unmarked]
+        fields.append((words.say("status.unmarked"), words.say("status.unmarked.off", where=words.listed(where))))
     fields.append((words.say("status.uptime"), words.duration(now.uptime)))
     return Reply(title=words.say("status.title"), fields=tuple(fields))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bot.commands import COMMANDS, UsageError
 from bot.commands.rules import Rules
 from bot.commands.when import Problem
-from bot.replies import booked, manual, operate, rhythm
+from bot.replies import booked, manual, models, operate, reviewing, rhythm
 from bot.replies.booked import Shown
 from bot.replies.cards import queued_title, what
 from bot.replies.language import Language, short
@@ -37,6 +37,8 @@ if TYPE_CHECKING:  # for their names only
     from bot.kb import Outcome
     from bot.kb_plan import Tally
     from bot.manage import Holder
+    from bot.models import Model
+    from bot.replies.reviewing import Case
     from inference.images.model import Adapter
     from scheduler.pausing import Hold
     from scheduler.queue import Preview
@@ -196,6 +198,12 @@ class Words(Language):
         """Follows a text that a platform had no room for."""
         return self.say("cut")
 
+    def reviewed(self, job: int, *, approved: bool) -> Reply:
+        return Reply(text=self.say("review.approved" if approved else "review.rejected", job=job))
+
+    def appealed(self, job: int) -> Reply:
+        return Reply(text=self.say("review.appealed", job=job))
+
     # --- what there is -------------------------------------------------------------------------------------------
 
     def help(self, topic: str, role: Role, rules: Rules, styles: Sequence[Adapter] = ()) -> Reply:
@@ -239,6 +247,14 @@ class Words(Language):
             lines.append(self.say("reservations.note"))
         return Reply(title=self.say("jobs.title"), text="\n".join(lines), note=self.say("jobs.note"))
 
+    def reviews(self, found: Sequence[Case], count: int, now: datetime, *, private: bool) -> Reply:
+        """The pictures that wait for a reviewer; `count` in all, `private`: nobody else reads along."""
+        return reviewing.listed(found, count, now, self, private=private)
+
+    def taken_privately(self) -> Reply:
+        """In the group: what was ordered there goes on elsewhere."""
+        return Reply(text=self.say("private.moved"))
+
     def preview(self, params: Mapping[str, Any], found: Preview, hold: Hold | None = None) -> Reply:
         """What would become of an order."""
         refusal = found.refusal
@@ -266,6 +282,25 @@ class Words(Language):
 
     def document_removed(self, name: str) -> Reply:
         return Reply(text=self.say("kb.removed", name=short(name, 80)))
+
+    # --- models --------------------------------------------------------------------------------------------------
+
+    def models(self, found: Sequence[Model], choice: models.Choice) -> Reply:
+        """Which models there are, and which one draws."""
+        return models.listed(self, found, choice)
+
+    def model_chosen(self, name: str, *, default: bool) -> Reply:
+        """Another model is going to draw."""
+        return Reply(text=self.say("model.chosen.default" if default else "model.chosen", name=name))
+
+    def model_ready(self, name: str, seconds: float, *, default: bool) -> Reply:
+        """It draws."""
+        said = "model.ready.default" if default else "model.ready"
+        return Reply(text=self.say(said, name=name, time=self.took(seconds)), state="done")
+
+    def model_failed(self, name: str, problem: str, back: str) -> Reply:
+        """It cannot be loaded, and the one before draws on."""
+        return Reply(text=self.say("model.failed", name=name, back=back, problem=short(problem, 400)), state="failed")
 
     # --- reservations --------------------------------------------------------------------------------------------
 

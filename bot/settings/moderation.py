@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
-from bot.moderation import Rule, Screen, words
-from bot.settings.base import LATER, Section
+from bot.moderation import Action, Rule, Screen, words
+from bot.settings.base import Section
+from inference.moderation import Decision, Limits
 
 
 def _listed(value: Any) -> Any:
@@ -36,11 +37,63 @@ class WordRule(Section):
     name: str = Field(min_length=1, max_length=80, description="What the audit log calls it.")
     words: WordList = Field(
         description="A list, or ${file:words.txt} beside this file: a word a line. Width, case, traditional or "
-        "simplified characters, spaces and punctuation do not matter."
+        "simplified characters, spaces, punctuation and letters that only look alike do not matter."
     )
-    action: Literal["refuse", "flag"] = Field(
-        default="refuse", description="refuse the order, or let it go ahead and note it in the audit log."
+    action: Literal["refuse", "review", "flag"] = Field(
+        default="refuse",
+        description="refuse the order; review: draw it and hold the pictures until a reviewer approves; "
+        "flag: let it go ahead and note it in the audit log.",
     )
+
+
+Score = Annotated[float, Field(ge=0, le=1)]
+
+
+class PictureRules(Section):
+    """The check of finished pictures by an image classifier."""
+
+    path: str = Field(
+        default="",
+        description="Folder of a transformers image-classification checkpoint (safetensors), relative to this file; "
+        "empty = pictures are not checked.",
+    )
+    review: dict[str, Score] = Field(
+        default_factory=dict, description="Labels, and from which score (0-1) on they have a picture held."
+    )
+    refuse: dict[str, Score] = Field(
+        default_factory=dict, description="Labels, and from which score (0-1) on they have a picture refused."
+    )
+    on_failure: Literal["review", "refuse", "allow"] = Field(
+        default="review", description="What becomes of a picture that could not be checked."
+    )
+
+    @model_validator(mode="after")
+    def _useful(self) -> Self:
+        if self.path and not (self.review or self.refuse):
+            raise ValueError("name at least one label under review or refuse, with the score from which on it counts")
+        if not self.path and (self.review or self.refuse):
+            raise ValueError("path is missing: the folder of the checkpoint whose labels these are")
+        above = [label for label, least in self.refuse.items() if self.review.get(label, 0.0) > least]
+        if above:
+            raise ValueError(f"{above[0]} is refused before it would be reviewed: its review score must be the lower")
+        return self
+
+    @property
+    def limits(self) -> Limits:
+        """What the classifier goes by."""
+        return Limits(review=self.review, refuse=self.refuse)
+
+    @property
+    def holds(self) -> bool:
+        """Whether a picture may be held because of this check."""
+        return bool(self.path) and (bool(self.review) or self.on_failure == Decision.REVIEW.value)
+
+
+def _pictures(value: Any) -> Any:
+    """`false` says that nothing is checked; `true` would not say by what."""
+    if value is True:
+        raise ValueError("name the checkpoint: {path: ../../models/NAME, review: {LABEL: 0.5}}")
+    return {} if value is False else value
 
 
 class Moderation(Section):
@@ -48,10 +101,17 @@ class Moderation(Section):
 
     rules: tuple[WordRule, ...] = Field(default=(), description="Words in what people order, ask and reserve.")
     tell: bool = Field(default=False, description="Tell who is refused which word it was.")
-    pictures: bool = Field(default=False, description="Check pictures.", json_schema_extra=LATER)
-    review: bool = Field(default=False, description="Hold pictures until a reviewer approves.", json_schema_extra=LATER)
+    pictures: Annotated[PictureRules, BeforeValidator(_pictures)] = Field(
+        default=PictureRules(), description="Check finished pictures; false = not."
+    )
+    review: bool = Field(default=False, description="Hold every picture until a reviewer approves.")
 
     def screen(self) -> Screen:
         """The rules as they are applied."""
-        made = (Rule(name=one.name, words=one.words, refuses=one.action == "refuse") for one in self.rules)
+        made = (Rule(name=one.name, words=one.words, action=Action(one.action)) for one in self.rules)
         return Screen(rules=tuple(made), tell=self.tell)
+
+    @property
+    def holds(self) -> bool:
+        """Whether pictures may be held, so that somebody has to decide about them."""
+        return self.review or self.pictures.holds or any(one.action == Action.REVIEW.value for one in self.rules)

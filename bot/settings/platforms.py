@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from bot.platforms.feishu.settings import FeishuSettings
 from bot.platforms.web.settings import SignIn, WebSettings
-from bot.platforms.wecom.settings import Wecom
+from bot.platforms.wecom.settings import RobotMode, Wecom
 from bot.settings.base import Section
 
 _ONLY = (SignIn.FEISHU, SignIn.WECOM)  # accounts of that platform, and no free names
@@ -53,6 +53,13 @@ class Platforms(Section):
     def takes_accounts(self) -> bool:
         """Whether accounts of some platform open the web page."""
         return bool(self.account_platforms)
+
+    @property
+    def writes_first(self) -> frozenset[str]:
+        """Where a person can be written to who has written in a group: WeCom's callback robot only ever answers."""
+        robot = self.wecom.aibot.enabled and self.wecom.aibot.mode is RobotMode.LONG_CONNECTION
+        wecom = {"wecom"} if self.wecom.app.enabled or robot else set()
+        return frozenset(wecom | {name for name, app in self.feishu_by_name().items() if app.enabled})
 
     @property
     def takes_names(self) -> bool:

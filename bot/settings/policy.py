@@ -13,6 +13,7 @@ from bot.naming import FIELDS, Naming, checked
 from bot.settings.base import LATER, Section
 from bot.settings.hours import OpeningHours
 from bot.settings.moderation import Moderation
+from inference.images import glyphs, label
 from scheduler.policy import Policy as QueuePolicy
 from scheduler.policy import Rate
 from storage.records import Allowance as Amount
@@ -21,6 +22,7 @@ from storage.records import Payer, Role, Unit
 _AMOUNT = re.compile(r"(?P<amount>[0-9]{1,7}) ?/ ?(?P<period>day|week|month)")
 _OFTEN = re.compile(r"(?P<count>[1-9][0-9]{0,5}) ?/ ?(?P<period>second|minute|hour|day)")
 _IDENTITY = re.compile(r"[a-z]+:\S+")
+_SPACE = re.compile(r"(?:feishu(?:-[a-z0-9-]+)?|wecom|web|terminal)(?::\S+)?")
 
 
 def _amounts(value: Any) -> Any:
@@ -70,6 +72,24 @@ def _zone(value: str) -> str:
     return value
 
 
+def _space(value: str) -> str:
+    if not _SPACE.fullmatch(value):
+        raise ValueError("write a platform or <platform>:<chat id>: feishu, wecom, web, terminal, feishu:oc_123")
+    return value
+
+
+def _mark(value: str) -> str:
+    if problem := glyphs.trouble(value):
+        raise ValueError(problem)
+    return value
+
+
+def _code(value: str) -> str:
+    if problem := label.trouble(value):
+        raise ValueError(problem)
+    return value
+
+
 _RATE = {"type": "string", "pattern": r"^[0-9]{1,7} ?/ ?(day|week|month)$", "examples": ["50/day"]}
 Allowances = Annotated[
     tuple[Amount, ...],
@@ -84,6 +104,7 @@ Often = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^[1-9][0-9]{0,5} ?/ ?(second|minute|hour|day)$"}),
 ]
 Chat = Annotated[str, AfterValidator(_chat)]
+Space = Annotated[str, AfterValidator(_space)]
 Identity = Annotated[str, AfterValidator(_identity)]
 Weight = Annotated[float, Field(gt=0, le=100)]
 
@@ -162,10 +183,32 @@ class Limits(Section):
 
 
 class Labels(Section):
-    """How pictures say that they are generated."""
+    """How pictures say that they are generated. The field in the file is always written; a change is audited."""
 
-    visible: bool = Field(default=False, description="Print a mark into the picture.")
-    text: str = Field(default="AI 生成", description="The mark.")
+    visible: bool = Field(default=True, description="Print the mark into every copy that is shown or sent.")
+    text: Annotated[str, AfterValidator(_mark)] = Field(
+        default="AI生成", description="The mark: names AI and says that it made the picture."
+    )
+    spaces: dict[Space, bool] = Field(
+        default_factory=dict, description="Otherwise for a chat, <platform>:<chat id>, or for a whole <platform>."
+    )
+    producer: Annotated[str, AfterValidator(_code)] = Field(
+        default="moqi", description="Who is responsible, as the field in the file names them: a code or an ASCII name."
+    )
+
+    def mark(self, space: str) -> str:
+        """What is printed into pictures in a chat, <platform>:<chat id>; empty = nothing."""
+        platform = space.partition(":")[0]
+        return self.text if self.spaces.get(space, self.spaces.get(platform, self.visible)) else ""
+
+    def off(self) -> tuple[str, ...]:
+        """Where nothing is printed: spaces, and * for wherever nothing else is said."""
+        return ("*",) * (not self.visible) + tuple(name for name, visible in self.spaces.items() if not visible)
+
+    def summary(self) -> str:
+        """The policy in one line, for a log."""
+        off = ", ".join(self.off())
+        return f"the mark {self.text!r} is printed everywhere{f' but in {off}' if off else ''}; made by {self.producer}"
 
 
 class Retention(Section):
@@ -189,7 +232,7 @@ class Policy(Section):
     limits: Limits = Field(default=Limits(), description="What keeps one person from taking everything.")
     hours: OpeningHours = Field(default=OpeningHours(), description="When work may run.")
     moderation: Moderation = Field(default=Moderation(), description="What is checked.")
-    labels: Labels = Field(default=Labels(), description="How pictures are marked.", json_schema_extra=LATER)
+    labels: Labels = Field(default=Labels(), description="How pictures are marked.")
     naming: Annotated[str, AfterValidator(checked)] = Field(
         default=Naming().template, description=f"Names of downloaded pictures, of {', '.join(FIELDS)} in braces."
     )

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from inference.images.checkpoint_files import BrokenFileError, Problem, header_note, read_json, tensor_shapes
+from inference.images.checkpoint_files import BrokenFileError, Problem, read_json, tensors_of
 from inference.images.model import Adapter
 from inference.images.preflight import CODE_SUFFIXES, WEIGHTS, weight_files
 
@@ -145,8 +145,19 @@ def _examined(one: Wanted, modules: Mapping[str, Shape]) -> Adapter:
 
 def _described(file: Path) -> str:
     """What its maker wrote into the file, on one line."""
-    note = header_note(file)
+    note = _note(file)
     return " ".join(str(note.get("modelspec.description") or note.get("description") or "").split())[:200]
+
+
+def tensor_shapes(file: Path) -> dict[str, Shape]:
+    """The tensors of a safetensors file and their shapes. Raises BrokenFileError."""
+    return {one.name: one.shape for one in tensors_of(file).tensors}
+
+
+def _note(file: Path) -> dict[str, str]:
+    """What the maker of a file wrote about it into its header."""
+    note = tensors_of(file).metadata
+    return note if isinstance(note, dict) else {}
 
 
 def model_layers(checkpoint: Path) -> dict[str, Shape]:
@@ -246,7 +257,7 @@ def _scale(file: Path) -> Callable[[str, int], float]:
 
 
 def _peft_config(file: Path) -> dict[str, Any]:
-    written = header_note(file).get("lora_adapter_metadata")
+    written = _note(file).get("lora_adapter_metadata")
     if written is None:
         beside = file.with_name("adapter_config.json")
         return read_json(beside) if file.stem == "adapter_model" and beside.exists() else {}

@@ -6,7 +6,7 @@ import json
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 LFS_POINTER = b"version https://git-lfs"
 HEADER_LIMIT = 100_000_000  # bytes; the safetensors format allows no more
@@ -34,7 +34,7 @@ def read_json(file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise BrokenFileError(f"{file} is missing.")
     text = read_bytes(file)
-    _refuse_pointer(file, text)
+    refuse_pointer(file, text)
     try:
         value = json.loads(text)
     except ValueError as error:
@@ -51,63 +51,87 @@ def read_bytes(file: Path, limit: int = -1, start: int = 0) -> bytes:
             stream.seek(start)
             return stream.read(limit)
     except OSError as error:
-        step = "Give the user that runs the service the right to read it."
-        raise BrokenFileError(f"{file} cannot be read ({error.strerror}).", step) from error
+        raise _unreadable(file, error) from error
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tensor:
+    """One tensor of a safetensors file. `start` and `end` count bytes from the end of the header."""
+
+    name: str
+    dtype: str  # as the format writes it: BF16, F32, …
+    shape: tuple[int, ...]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Header:
+    """What a safetensors file says of itself."""
+
+    tensors: tuple[Tensor, ...]  # in the order of their bytes
+    metadata: dict[str, str]
+    begins: int  # the first byte behind the header
 
 
 def tensor_names(file: Path) -> set[str]:
     """The tensors of a safetensors file, if it is as long as its header says. Raises BrokenFileError."""
-    return set(tensor_shapes(file))
+    return {tensor.name for tensor in tensors_of(file).tensors}
 
 
-def tensor_shapes(file: Path) -> dict[str, tuple[int, ...]]:
-    """The tensors of a safetensors file and their shapes, if it is as long as its header says.
-
-    Raises BrokenFileError.
-    """
-    entries = _entries(file, header := _header(file))
-    size, length = file.stat().st_size, len(header)
-    expected = 8 + length + max((end for _, end in entries.values()), default=0)
-    if size != expected:
-        raise BrokenFileError(f"{file} has {size:,} bytes, its header promises {expected:,}.")
-    return {name: shape for name, (shape, _) in entries.items()}
-
-
-def header_note(file: Path) -> dict[str, str]:
-    """What the maker of a safetensors file wrote about it into its header. Raises BrokenFileError."""
+def tensors_of(file: Path) -> Header:
+    """The header of a safetensors file, if it is as long as that says. Raises BrokenFileError."""
     try:
-        note = json.loads(_header(file)).get("__metadata__")
-    except (ValueError, AttributeError) as error:
-        raise BrokenFileError(f"{file} has an unreadable safetensors header ({error}).") from error
-    return {str(name): str(value) for name, value in note.items()} if isinstance(note, dict) else {}
+        with file.open("rb") as stream:
+            return read_header(stream, file.stat().st_size, file)
+    except OSError as error:
+        raise _unreadable(file, error) from error
 
 
-def _header(file: Path) -> bytes:
-    size = file.stat().st_size
+def read_header(stream: BinaryIO, size: int, name: object) -> Header:
+    """The same of an open file of `size` bytes, which is called `name`. Raises BrokenFileError, OSError."""
     if size == 0:
-        raise BrokenFileError(f"{file} is empty.")
-    start = read_bytes(file, limit=len(LFS_POINTER))
-    _refuse_pointer(file, start)
+        raise BrokenFileError(f"{name} is empty.")
+    start = stream.read(len(LFS_POINTER))
+    refuse_pointer(name, start)
     length = struct.unpack("<Q", start[:8])[0] if len(start) >= 8 else HEADER_LIMIT + 1
     if length > min(HEADER_LIMIT, size - 8):
-        raise BrokenFileError(f"{file} is not a safetensors file, or is cut off within its header.")
-    return read_bytes(file, limit=length, start=8)
+        raise BrokenFileError(f"{name} is not a safetensors file, or is cut off within its header.")
+    text = start[8 : 8 + length]
+    header = _parsed(name, text + stream.read(length - len(text)), 8 + length)
+    expected = header.begins + max((tensor.end for tensor in header.tensors), default=0)
+    if size != expected:
+        raise BrokenFileError(f"{name} has {size:,} bytes, its header promises {expected:,}.")
+    return header
 
 
-def _entries(file: Path, header: bytes) -> dict[str, tuple[tuple[int, ...], int]]:
-    """Name -> shape, and offset behind its last byte, for every tensor in a safetensors header."""
+def _parsed(name: object, text: bytes, begins: int) -> Header:
     try:
-        entries = json.loads(header)
-        entries.pop("__metadata__", None)
-        return {
-            name: (tuple(map(int, entry["shape"])), int(entry["data_offsets"][1])) for name, entry in entries.items()
-        }
+        entries = json.loads(text)
+        metadata = entries.pop("__metadata__", None) or {}
+        tensors = [
+            Tensor(
+                name=key,
+                dtype=str(entry["dtype"]),
+                shape=tuple(entry["shape"]),
+                start=int(entry["data_offsets"][0]),
+                end=int(entry["data_offsets"][1]),
+            )
+            for key, entry in entries.items()
+        ]
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-        raise BrokenFileError(f"{file} has an unreadable safetensors header ({error}).") from error
+        raise BrokenFileError(f"{name} has an unreadable safetensors header ({error}).") from error
+    return Header(tensors=tuple(sorted(tensors, key=lambda one: one.start)), metadata=metadata, begins=begins)
 
 
-def _refuse_pointer(file: Path, content: bytes) -> None:
+def refuse_pointer(name: object, content: bytes) -> None:
+    """Raise BrokenFileError when this is what git-lfs leaves in the place of a file."""
     if content.startswith(LFS_POINTER):
         raise BrokenFileError(
-            f"{file} is a git-lfs pointer, not the file itself.", "Run `git lfs pull` in the checkpoint folder."
+            f"{name} is a git-lfs pointer, not the file itself.", "Run `git lfs pull` in the checkpoint folder."
         )
+
+
+def _unreadable(file: Path, error: OSError) -> BrokenFileError:
+    step = "Give the user that runs the service the right to read it."
+    return BrokenFileError(f"{file} cannot be read ({error.strerror}).", step)

@@ -14,6 +14,7 @@ from typing import Any
 
 from inference.errors import ModelUnavailable
 from inference.images.checkpoint_files import BrokenFileError, Problem, read_bytes, read_json, tensor_names
+from inference.images.store.lock import check_sizes
 
 #: Which classes each component may name in model_index.json: anything else would run code that nobody chose.
 COMPONENTS: dict[str, tuple[str, frozenset[str]]] = {
@@ -56,7 +57,7 @@ def preflight(path: Path, *, dtype: str = "bfloat16") -> Preflight:
     if not path.is_dir():
         return Preflight(problems=(*_run([partial(_check_dtype, dtype), partial(_check_folder, path)]),))
     checks: list[Callable[[], object]] = [partial(_check_dtype, dtype), partial(_check_code, path)]
-    checks += [partial(_check_index, path), partial(_check_tokenizer, path)]
+    checks += [partial(check_sizes, path), partial(_check_index, path), partial(_check_tokenizer, path)]
     checks += [partial(_config, path, component) for component in COMPONENTS]
     checks += [partial(_check_weights, path, component) for component in WEIGHTS]
     problems = tuple(dict.fromkeys(_run(checks)))  # a missing folder is noticed by more than one check

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,25 @@ def resolve(settings_path: str | None, name: str = "") -> Choice:
         return Choice(name="builtin", path=BUILTIN, builtin=True, reason="model.yaml names no image.path")
     path = Path(settings_path).expanduser()
     return Choice(name=name or path.resolve().name, path=path, builtin=False, reason=f"model.yaml names {path}")
+
+
+def stored(name: str, path: Path) -> Choice:
+    """A model of the store, by the name it has there."""
+    return Choice(name=name, path=path, builtin=practises(path), reason="chosen by an admin")
+
+
+def practises(path: Path) -> bool:
+    """Whether a checkpoint is another version of the practice model: made for its sizes, knowing what it knows."""
+    try:
+        return _shape(path) == _shape(BUILTIN)
+    except (OSError, ValueError):
+        return False  # loading it says what is wrong
+
+
+def _shape(path: Path) -> dict[str, object]:
+    """What a checkpoint's transformer is built like."""
+    config = json.loads((path / "transformer" / "config.json").read_text(encoding="utf-8"))
+    return {key: value for key, value in config.items() if not key.startswith("_")}
 
 
 def expected_card(choice: Choice, options: LoadOptions) -> ModelCard:

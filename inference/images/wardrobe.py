@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from inference.errors import BadAdapter
-from inference.images.adapters import layers, model_layers
-from inference.images.checkpoint_files import BrokenFileError, tensor_shapes
+from inference.images.adapters import layers, model_layers, tensor_shapes
+from inference.images.checkpoint_files import BrokenFileError
 from inference.images.model import Adapter
 
 KEEP = 1_000_000_000  # bytes of adapters that stay in memory; one for the full model takes 20 to 350 MB

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -31,18 +32,21 @@ from inference.images.batching import BatchLimit
 from inference.images.finish import finish
 from inference.images.model import Taker
 from inference.images.pricing import weight
+from inference.images.recipe import Recipe
+from inference.images.registry import Choice, LoadOptions
 from inference.images.source import fitted
+from inference.moderation import Decision, Verdict
 from inference.requests import ImageRequest
 from inference.results import ImageResult
 from scheduler.estimate import AT_ONCE
 from scheduler.fairness import pictures
 from scheduler.progress import Progress, ProgressFeed
 from scheduler.queue import Failure
-from scheduler.work import NewAsset, Outcome, Stopped, Success, Task
+from scheduler.work import Judge, NewAsset, Outcome, Stopped, Success, Task
 from storage.errors import DiskFull, Missing, StorageError
 from storage.faults import point
 from storage.files import Files
-from storage.records import Job, Kind
+from storage.records import Job, Kind, Origin, utcnow
 
 #: The sentence a person gets for each error of the engine.
 CODES: dict[type[InferenceError], str] = {
@@ -56,7 +60,14 @@ CODES: dict[type[InferenceError], str] = {
 }
 
 
+#: Makes of a running picture, a JPEG, what is shown in a chat.
+Show = Callable[[bytes, Origin], bytes]
+
 LONG = 3.0  # seconds that a forward pass takes, at least, to be worth previews
+
+
+def as_it_is(jpeg: bytes, origin: Origin) -> bytes:
+    return jpeg
 
 
 @dataclass(slots=True)
@@ -102,6 +113,8 @@ class PassWatch:
         feed: ProgressFeed,
         *,
         previews: bool = False,
+        show: Show = as_it_is,
+        unseen: Callable[[Job], bool] = lambda job: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._members = members
@@ -112,6 +125,8 @@ class PassWatch:
         #: One picture of each job is shown: its first in this pass.
         self._firsts = {member.task.job.id: place for place, member in reversed(list(enumerate(members)))}
         self._previews = previews
+        self._show = show
+        self._unseen = unseen
         self._latest: dict[int, Progress] = {}  # by job
 
     def cancelled(self, index: int) -> bool:
@@ -134,12 +149,14 @@ class PassWatch:
 
     def preview(self, index: int) -> Taker | None:
         """For what takes long: a picture that is there in a moment needs none before."""
-        wanted = self._previews and self._firsts[self._members[index].task.job.id] == index
+        job = self._members[index].task.job
+        wanted = self._previews and self._firsts[job.id] == index and not self._unseen(job)
         seconds = (self._clock() - self._began) * self._total / max(1, self._done)
         return partial(self._take, index) if wanted and seconds >= LONG else None
 
     def _take(self, index: int, jpeg: bytes) -> None:
-        self._publish(replace(self._latest[self._members[index].task.job.id], preview=jpeg))
+        job = self._members[index].task.job
+        self._publish(replace(self._latest[job.id], preview=self._show(jpeg, job.origin)))
 
     def _publish(self, item: Progress) -> None:
         self._latest[item.job] = item
@@ -153,29 +170,72 @@ class DrawRunner:
     parallel = AT_ONCE[Kind.DRAW]
 
     def __init__(
-        self, device: ImageDevice, files: Files, feed: ProgressFeed, previews: Callable[[], bool] = lambda: False
+        self,
+        device: ImageDevice,
+        files: Files,
+        feed: ProgressFeed,
+        previews: Callable[[], bool] = lambda: False,
+        producer: Callable[[], str] = lambda: "moqi",
+        show: Show = as_it_is,
+        version: str = "",
+        judge: Judge | None = None,
     ) -> None:
-        """`previews` says whether running pictures are to be shown as they are."""
+        """`previews` says whether running pictures are to be shown, `show` makes of them what is shown in a chat.
+
+        `producer` is who makes the pictures and `version` what with, for what their files say; `judge` says what
+        becomes of them.
+        """
+        self._version = version
+        self._judge = judge
         self._previews = previews
+        self._producer = producer
+        self._show = show
         self._device = device
         self._files = files
         self._feed = feed
         self._limit = BatchLimit()
+        self._busy = asyncio.Lock()  # one model draws a batch from its first picture to its last
+        self._switches = 0  # under way
+        self._switched_at: datetime | None = None
+
+    @property
+    def switching(self) -> bool:
+        """Whether another model takes the place of the present one."""
+        return self._switches > 0
+
+    async def switch(self, choice: Choice, options: LoadOptions) -> None:
+        """Draw with another model, once what runs is finished by this one; until then nothing more is claimed.
+
+        Raises ModelUnavailable when it cannot be loaded: the one before draws on. DeviceClosed when the program ends.
+        """
+        self._switches += 1
+        try:
+            async with self._busy:
+                await self._device.switch(choice, options)
+                self._limit = BatchLimit()  # what ran out of memory did so with the other model
+                self._switched_at = utcnow()
+        finally:
+            self._switches -= 1
 
     def room(self, head: Job) -> int:
         return self._limit.max_batch(head.params["width"], head.params["height"])
 
     async def ready(self) -> bool:
-        return self._device.state == "ready"
+        return self._device.state == "ready" and not self.switching
 
     async def measure(self) -> float:
         """Seconds per unit of work of one small picture on the loaded model: an honest first waiting time."""
         request = ImageRequest(prompt="warm-up", width=256, height=256, steps=self._device.card.default_steps, seed=0)
         began = time.monotonic()
-        await self._device.generate([request], NobodyWatches())
+        async with self._busy:
+            await self._device.generate([request], NobodyWatches())
         return (time.monotonic() - began) / weight(request.width, request.height, request.steps)
 
     async def run(self, batch: Sequence[Task]) -> list[Outcome]:
+        async with self._busy:
+            return await self._run(batch)
+
+    async def _run(self, batch: Sequence[Task]) -> list[Outcome]:
         strips = [await self._strip(task) for task in batch]
         waiting = [member for strip in strips for member in strip.members]
         while waiting:
@@ -211,7 +271,7 @@ class DrawRunner:
         members = [member for member in members if not member.task.stop]
         if not members:
             return
-        watch = PassWatch(members, self._feed, previews=self._previews())
+        watch = PassWatch(members, self._feed, previews=self._previews(), show=self._show, unseen=self._unseen)
         try:
             results = await self._device.generate([member.request for member in members], watch)
         except OutOfMemory as error:
@@ -253,26 +313,48 @@ class DrawRunner:
         if strip.failure is not None:
             return strip.failure
         if failed is not None:
-            return _failure(failed)
+            return self._refused(strip.task.job, _failure(failed))
         point("picture-drawn")
+        verdicts = await self._verdicts(strip)
+        refused = next((one for one in verdicts if one.decision is Decision.REFUSE), None)
+        if refused is not None:
+            return Failure(error="picture_refused", cause=_said(refused), engine=False)
         try:
             made = [await asyncio.to_thread(self._file, strip.task.job, member) for member in strip.members]
         except StorageError as error:
             code = "disk_full" if isinstance(error, DiskFull) else "internal"
             return Failure(error=code, cause=str(error), transient=error.transient, engine=False)
         point("asset-written")
-        return Success(result=self._result(strip), took=strip.seconds, assets=tuple(made))
+        return Success(
+            result=self._result(strip),
+            took=strip.seconds,
+            assets=tuple(made),
+            held=tuple(one for one in verdicts if one.decision is Decision.REVIEW),
+        )
+
+    def _unseen(self, job: Job) -> bool:
+        return self._judge is not None and self._judge.unseen(job)
+
+    async def _verdicts(self, strip: Strip) -> Sequence[Verdict]:
+        drawn = [member.result.image for member in strip.members if member.result]
+        return () if self._judge is None else await self._judge.verdicts(strip.task.job, drawn)
+
+    def _refused(self, job: Job, failure: Failure) -> Failure:
+        """What was ordered from the model before, and this one cannot draw, says so."""
+        since = self._switched_at
+        outgrown = failure.error == "bad_request" and since is not None and job.created_at < since
+        return replace(failure, error="other_model") if outgrown else failure
 
     def _file(self, job: Job, member: Member) -> NewAsset:
         if member.result is None:
             raise RuntimeError(f"job {job.id}: picture {member.index} has neither result nor error")
         name = f"{job.id}-{member.index + 1}"
+        recipe = Recipe.of(member.request, member.result, model=self._device.card.name, job=name, version=self._version)
         made = finish(
             member.result,
             job=name,
-            model=self._device.card.name,
-            steps=member.request.steps,
-            strength=member.request.strength,
+            recipe=None if job.params.get("private") else recipe,
+            producer=self._producer(),
         )
         sha = self._files.put(made.data)
         return NewAsset(
@@ -312,6 +394,11 @@ def _members(task: Task, source: Image | None) -> list[Member]:
         )
         for index in range(pictures(task.job))
     ]
+
+
+def _said(refused: Verdict) -> str:
+    score = "" if refused.score is None else f" {refused.score:.2f}"
+    return f"refused by the check of pictures: {refused.label or refused.by}{score} (picture {refused.picture})"
 
 
 def _failure(error: InferenceError) -> Failure:

@@ -169,7 +169,7 @@ def unreadable(conn: Connection, delivery: Delivery) -> Reply:
 
 
 def sender_of(db: Database, wall: Wall, render: Callable[[Connection, Delivery], Reply] = stored) -> Sender:
-    return Sender(db, {"feishu": wall}, render, lambda asset: b"", Cards())
+    return Sender(db, {"feishu": wall}, render, lambda asset, origin: b"", Cards())
 
 
 async def written(db: Database, sender: Sender, key: str = "event-1") -> Callable[[], None]:
@@ -335,7 +335,9 @@ class Dissolved(Wall):
 
     async def post(self, message: Outgoing, images: Mapping[int, bytes]) -> dict[str, Any]:
         if message.origin.chat_id or self.nobody:
-            raise Undelivered("the group is dissolved" if message.origin.chat_id else "the person has left")
+            gone = Undelivered("the group is dissolved" if message.origin.chat_id else "the person has left")
+            gone.receipt = {"images": {"1": "img_v3_group"}}
+            raise gone
         self.posted.append(f"{message.key} to {message.origin.sender}: {message.reply.text}")
         return {**message.receipt, "message_id": message.key}
 
@@ -395,6 +397,7 @@ async def test_what_was_booked_goes_to_its_owner_once_when_its_group_is_gone(url
         assert wall.posted == [f"job-{job}-outcome to ou_1: 画好了"]
         rows = {row.slot: row for row in await db.run(rows_of)}
         assert (rows["outcome"].state, rows["outcome"].receipt["redirected"]) == ("sent", "the group is dissolved")
+        assert "images" not in rows["outcome"].receipt, "a picture uploaded for the group may bear another mark"
         assert rows["card"].state == ("sent" if card_sent else "skipped")
 
 
@@ -557,7 +560,7 @@ async def test_a_platforms_problem_reaches_the_admins(
             db,
             {"feishu": Limping()},
             stored,
-            lambda asset: b"",
+            lambda asset, origin: b"",
             Cards(),
             tell_admins=lambda conn, platform, problem, working: told.append((platform, problem, working)),
         )

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from bot.moderation import Rule, Screen, hits, words
+from bot.moderation import Action, Rule, Screen, hits, holding, words
 from bot.settings import SettingsError, load
 
 BANNED = frozenset(words(["大熊猫", "ass", "黑 客", "Bad-Word", "爆Zha"]))
-SCREEN = Screen(rules=(Rule(name="一", words=BANNED), Rule(name="二", words=frozenset(words(["猫"])), refuses=False)))
+SCREEN = Screen(
+    rules=(Rule(name="一", words=BANNED), Rule(name="二", words=frozenset(words(["猫"])), action=Action.FLAG))
+)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,15 @@ SCREEN = Screen(rules=(Rule(name="一", words=BANNED), Rule(name="二", words=fr
         ("BAD word", "badword"),
         ("b_a_d_w_o_r_d", "badword"),
         ("爆 z h a", "爆zha"),
+        ("аss", "ass"),  # a Cyrillic letter
+        ("аѕѕ", "ass"),  # nothing but
+        ("ΒΑD ωord", "badword"),  # Greek
+        ("á\u0323s\u0338s", "ass"),  # marks
+        ("大\u0336熊\u20dd猫", "大熊猫"),
+        ("b\u200ba\u00add word", "badword"),  # invisible
+        ("ʙᴀᴅ ᴡᴏʀᴅ", "badword"),
+        ("🅰🆂🆂", "ass"),
+        ("cl\u200bass", None),  # reads class
         ("first class, glass, assassin", None),
         ("assa ss", None),
         ("大的熊和小的", None),
@@ -39,6 +50,21 @@ SCREEN = Screen(rules=(Rule(name="一", words=BANNED), Rule(name="二", words=fr
 def test_what_hides_a_word_and_what_only_looks_like_one(text: str, word: str | None) -> None:
     found = {hit.rule.name: hit.word for hit in hits(SCREEN, text)}
     assert found.get("一") == word
+
+
+@pytest.mark.parametrize("text", ["が", "か", "한국어", "Привет", "naïve", "หนึ่ง"])
+def test_a_word_in_any_script_is_still_itself(text: str) -> None:
+    assert hits(Screen(rules=(Rule(name="一", words=frozenset(words([text]))),)), text)
+
+
+def test_voiced_kana_are_other_letters() -> None:
+    assert not hits(Screen(rules=(Rule(name="一", words=frozenset(words(["か"]))),)), "が")
+
+
+def test_a_rule_for_review_lets_the_order_go_ahead() -> None:
+    screen = Screen(rules=(Rule(name="看", words=frozenset(words(["猫"])), action=Action.REVIEW), *SCREEN.rules))
+    assert holding(screen, "一只猫") == ["看"]
+    assert holding(SCREEN, "一只猫") == []
 
 
 def test_every_rule_is_met_once() -> None:
@@ -56,9 +82,9 @@ def test_lists_stand_in_the_file_or_beside_it(tmp_path: Path) -> None:
     listed = '{name: a, words: "${file:words.txt}"}, {name: b, words: [猫], action: flag}'
     text = f"moderation:\n  rules: [{listed}]\n"
     screen = settings(tmp_path, text)
-    assert [(rule.name, rule.words, rule.refuses) for rule in screen.rules] == [
-        ("a", frozenset({"大熊猫", "ass"}), True),
-        ("b", frozenset({"猫"}), False),
+    assert [(rule.name, rule.words, rule.action) for rule in screen.rules] == [
+        ("a", frozenset({"大熊猫", "ass"}), Action.REFUSE),
+        ("b", frozenset({"猫"}), Action.FLAG),
     ]
     before = load(tmp_path, {})
     (tmp_path / "words.txt").write_text("别的", encoding="utf-8")
@@ -71,7 +97,7 @@ def test_lists_stand_in_the_file_or_beside_it(tmp_path: Path) -> None:
         ('[{name: a, words: "${file:no.txt}"}]', "the file no.txt does not exist"),
         ("[{name: a, words: [猫, '!!']}]", "word 2 is empty once spaces and punctuation are left out"),
         ("[{name: a, words: 3}]", "write a list of words, or the file that has them"),
-        ("[{name: a, words: [x], action: hide}]", "must be 'refuse', 'flag'"),
+        ("[{name: a, words: [x], action: hide}]", "must be 'refuse', 'review'"),
     ],
 )
 def test_lists_that_cannot_be_used(tmp_path: Path, text: str, told: str) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from bot import bans, commands, gate
 from bot.commands import Draw, Reserve
 from bot.context import Handled
-from bot.moderation import Rule, Screen
+from bot.moderation import Action, Rule, Screen
 from bot.render import Renderer
 from bot.reply import Reply
 from bot.settings import Limits, Parameters
@@ -534,8 +534,8 @@ def test_a_lowered_limit_holds_for_what_was_ordered_before(chat: Chat) -> None:
 # --- words --------------------------------------------------------------------------------------------------------
 
 
-def screening(chat: Chat, *, tell: bool = False, refuses: bool = True) -> None:
-    rule = Rule(name="竞品", words=frozenset({"某牌"}), refuses=refuses)
+def screening(chat: Chat, *, tell: bool = False, action: Action = Action.REFUSE) -> None:
+    rule = Rule(name="竞品", words=frozenset({"某牌"}), action=action)
     chat.house = replace(chat.house, screen=Screen(rules=(rule,), tell=tell))
 
 
@@ -566,7 +566,7 @@ def test_an_order_against_the_teams_rules_is_refused_costs_nothing_and_is_noted(
 
 
 def test_a_flagged_order_goes_ahead_and_is_noted(chat: Chat) -> None:
-    screening(chat, refuses=False)
+    screening(chat, action=Action.FLAG)
     order(chat, text="/draw 某牌的海报")
     assert noted(chat) == [("moderation.flag", {"rule": "竞品"})]
 

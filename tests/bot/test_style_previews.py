@@ -61,7 +61,7 @@ class Waiting:
 async def opened(folder: Path, painter: Painter, waiting: Waiting | None = None) -> AsyncIterator[Styles]:
     device = ImageDevice(lambda: painter, painter.card)
     await device.ready()
-    made = Styles(device, folder, (waiting or Waiting()).nobody)
+    made = Styles(device, folder, (waiting or Waiting()).nobody, lambda: "AI生成")
     try:
         yield made
     finally:
@@ -89,6 +89,7 @@ async def test_a_preview_shows_without_and_with_and_is_drawn_once(tmp_path: Path
         with Image.open(io.BytesIO(data)) as picture:
             assert picture.format == "WEBP"
             assert picture.size == (512, 256)
+            assert picture.convert("RGB").crop((384, 192, 512, 256)).getcolors(1) is None, "a mark"
             left, right = (picture.convert("RGB").getpixel((x, 128)) for x in (128, 384))
             assert b"TC260" in picture.info["xmp"]
         assert isinstance(left, tuple)

@@ -78,7 +78,7 @@ def _render(conn: Connection, delivery: Delivery) -> Reply:
     return Reply(text=delivery.slot)
 
 
-def _no_image(asset: int) -> bytes:
+def _no_image(asset: int, origin: Origin) -> bytes:
     raise LookupError(asset)
 
 

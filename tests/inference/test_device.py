@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -298,3 +300,120 @@ async def test_closing_what_was_never_started() -> None:
     device = ImageDevice(lambda: FaultyModel(), CARD)
     await device.close()
     assert state(device) is DeviceState.CLOSED
+
+
+# --- another model ----------------------------------------------------------------------------------------------
+
+
+async def test_what_was_handed_in_before_is_drawn_by_the_old_model(faulty: FaultyModel) -> None:
+    device, other = ImageDevice(lambda: faulty, CARD), FaultyModel()
+    other.card = replace(CARD, name="other")
+    await device.ready()
+    go_on = threading.Event()
+    running = asyncio.create_task(device.generate([request(1)], Watcher(lambda done: assert_waits(go_on))))
+    waiting = asyncio.create_task(device.generate([request(2)], Watcher(lambda done: drawn.append(device.card.name))))
+    drawn: list[str] = []
+    await asyncio.sleep(0)
+    changing = asyncio.create_task(device.exchange(lambda: loaded(other, faulty), other.card))
+    await asyncio.sleep(0)
+    assert state(device) is DeviceState.SWITCHING
+    go_on.set()
+    assert (await changing).name == "other"
+    assert None not in [*await running, *await waiting]
+    assert set(drawn) == {"builtin"}
+    assert (state(device), device.card.name) == (DeviceState.READY, "other")
+    await device.close()
+    assert other.closed
+
+
+def loaded(other: FaultyModel, before: FaultyModel) -> FaultyModel:
+    assert before.closed, "the memory of the old model is needed for the new one"
+    return other
+
+
+async def test_when_the_other_cannot_be_loaded_the_one_before_is_loaded_again() -> None:
+    loads: list[FaultyModel] = []
+
+    def before() -> FaultyModel:
+        loads.append(FaultyModel())
+        return loads[-1]
+
+    device = ImageDevice(before, CARD)
+    await device.ready()
+    with pytest.raises(ModelUnavailable, match="torn"):
+        await device.exchange(broken, replace(CARD, name="torn"))
+    assert (len(loads), loads[0].closed, loads[1].closed) == (2, True, False)
+    assert (state(device), device.card, device.problem) == (DeviceState.READY, CARD, None)
+    assert await device.generate([request()], Watcher())
+    await device.close()
+
+
+async def test_a_failed_engine_is_helped_by_another_model_and_not_by_a_worse_one(faulty: FaultyModel) -> None:
+    device = ImageDevice(broken, CARD)
+    with pytest.raises(ModelUnavailable, match="torn"):
+        await device.ready()
+    with pytest.raises(ModelUnavailable, match="torn"):
+        await device.exchange(broken, CARD)
+    assert state(device) is DeviceState.FAILED
+    assert device.problem is not None
+    await device.exchange(lambda: faulty, CARD)
+    assert (state(device), str(device.problem)) == (DeviceState.READY, "None")
+    assert await device.generate([request()], Watcher())
+    await device.close()
+
+
+def broken() -> FaultyModel:
+    raise ModelUnavailable("torn", "Mend it.")
+
+
+async def test_a_model_that_is_chosen_before_the_first_is_loaded_is_the_first(faulty: FaultyModel) -> None:
+    device = ImageDevice(broken, CARD)
+    assert (await device.exchange(lambda: faulty, CARD)) == CARD
+    assert await device.ready() == CARD
+    await device.close()
+
+
+async def test_nothing_is_loaded_once_the_device_closes(faulty: FaultyModel) -> None:
+    device = ImageDevice(lambda: faulty, CARD)
+    await device.ready()
+    go_on = threading.Event()
+    running = asyncio.create_task(device.generate([request()], Watcher(lambda done: assert_waits(go_on))))
+    await asyncio.sleep(0)
+    changing = asyncio.create_task(device.exchange(broken, CARD))
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(device.close())
+    await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises(DeviceClosed):
+        await running
+    with pytest.raises(DeviceClosed):
+        await changing
+    await closing
+    with pytest.raises(DeviceClosed):
+        await device.exchange(broken, CARD)
+
+
+async def test_what_a_failed_loading_held_is_let_go(faulty: FaultyModel) -> None:
+    class Weights:
+        """Gigabytes."""
+
+    held: list[weakref.ref[Weights]] = []
+
+    def half() -> FaultyModel:
+        weights = Weights()
+        held.append(weakref.ref(weights))
+        try:
+            raise RuntimeError("does not fit")
+        except RuntimeError as error:
+            raise ModelUnavailable("torn", "Mend it.") from error
+
+    def before() -> FaultyModel:
+        assert all(one() is None for one in held), "the room is needed"
+        return faulty
+
+    device = ImageDevice(before, CARD)
+    await device.ready()
+    with pytest.raises(ModelUnavailable, match="torn"):
+        await device.exchange(half, CARD)
+    assert state(device) is DeviceState.READY
+    await device.close()

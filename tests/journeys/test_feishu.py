@@ -182,7 +182,11 @@ def test_one_seed_is_one_picture_wherever_it_is_ordered(
     feishu, page, terminal = (rgb(found) for found in (platform.images[key], web, out.read_bytes()))
     assert (page == terminal).all()
     assert np.abs(feishu - page).mean() < 2  # a chat gets a smaller copy
-    assert [(figure.colour, figure.shape) for figure in look(page.astype(np.uint8))] == [("red", "circle")]
+    marked = page.astype(np.uint8)
+    corner = marked[-24:, -48:]
+    assert (corner.min() < 90, corner.max() > 230) == (True, True), "white letters on a dark plate"
+    corner[:] = marked[-24:, -50:-49]  # the ground beside it: what the judge is to see
+    assert [(figure.colour, figure.shape) for figure in look(marked)] == [("red", "circle")]
 
 
 def rgb(picture: bytes) -> npt.NDArray[np.int16]:

@@ -31,7 +31,10 @@ def platform() -> Iterator[FeishuSimulator]:
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory, platform: FeishuSimulator) -> Iterator[Moqi]:
-    settings = {"platforms": {"web": {"enabled": True}, "feishu": platform.settings}}
+    settings = {
+        "platforms": {"web": {"enabled": True}, "feishu": platform.settings},
+        "policy": {"labels": {"visible": False}},  # what is drawn is judged to its edges
+    }
     house = Moqi(tmp_path_factory.mktemp("pictures"), settings=settings)
     platform.bot_url = f"{house.url}/feishu/events"
     house.start()

@@ -94,7 +94,9 @@ def wecom() -> Iterator[WecomSimulator]:
 def house(tmp_path_factory: pytest.TempPathFactory, wecom: WecomSimulator) -> Iterator[Moqi]:
     """One server for the whole page; whatever WeCom did to it, the sums are right in the end."""
     wecom.webhook("设计群")
-    house = Moqi(tmp_path_factory.mktemp("wecom"), settings={"platforms": {"wecom": wecom.settings}})
+    unmarked = {"labels": {"visible": False}}  # what is drawn is judged to its edges
+    settings = {"platforms": {"wecom": wecom.settings}, "policy": unmarked}
+    house = Moqi(tmp_path_factory.mktemp("wecom"), settings=settings)
     wecom.app.url = f"{house.url}/wecom/app"
     house.start()
     house.ready()

@@ -322,7 +322,7 @@ class FeishuPlatform:
             if str(picture.asset) in keys:
                 continue
             try:
-                data = images[picture.asset]
+                data = await asyncio.to_thread(images.__getitem__, picture.asset)
             except KeyError as error:
                 raise Undelivered(f"picture {picture.asset} has no file to send") from error
             keys[str(picture.asset)] = await self._client.upload_image(await receipts.within_limit(data))

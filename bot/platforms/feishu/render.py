@@ -28,6 +28,7 @@ TEXT: Final = "text"  # the id of the element that an answer is typed into
 _TEMPLATES = {
     "queued": "wathet",
     "running": "blue",
+    "review": "orange",
     "done": "green",
     "failed": "red",
     "cancelled": "grey",

@@ -24,6 +24,7 @@ from bot.platforms.wecom.settings import RobotMode, Wecom, WecomAibot
 from bot.platforms.wecom.webhooks import Webhooks
 from bot.replies import Words
 from storage.database import Database
+from storage.records import Origin
 
 PATIENCE = 20.0  # seconds for each step of fetching a file
 APP_PATH, ROBOT_PATH = "/wecom/app", "/wecom/aibot"
@@ -40,8 +41,10 @@ class OpenedWecom:
     doors: Sequence[Door]
 
 
-def open_wecom(settings: Wecom, db: Database, words: Words, inlet: Inlet, read: Callable[[int], bytes]) -> OpenedWecom:
-    """What is enabled. No connection is opened yet. `read` gets a picture by its asset's id."""
+def open_wecom(
+    settings: Wecom, db: Database, words: Words, inlet: Inlet, read: Callable[[int, Origin], bytes]
+) -> OpenedWecom:
+    """What is enabled. No connection is opened yet. `read` gets a picture as it is shown in a chat."""
     cut = words.cut()
     channels: dict[Way, Channel] = {}
     listeners: list[Listening] = []

@@ -182,7 +182,20 @@ def _create_tables() -> None:
         sa.Column("failing", sa.Text(), nullable=False),
         sa.Column("open_until", sa.Text()),
         sa.Column("paused", sa.Boolean(), nullable=False),
+        sa.Column("switching", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("kind", name=op.f("pk_lanes")),
+    )
+    op.create_table(
+        "model_choices",
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("before", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("at", sa.Text(), nullable=False),
+        sa.Column("origin", sa.Text()),
+        sa.Column("settled", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("kind", name=op.f("pk_model_choices")),
     )
     op.create_table(
         "leases",
@@ -337,7 +350,9 @@ def _create_tables() -> None:
         sa.Column("not_after", sa.Text()),
         sa.Column("foreseen", sa.Float()),
         sa.Column("doubt", sa.Float()),
-        sa.CheckConstraint("state in ('queued', 'running', 'done', 'failed', 'cancelled')", name=op.f("ck_jobs_state")),
+        sa.CheckConstraint(
+            "state in ('queued', 'running', 'review', 'done', 'failed', 'cancelled')", name=op.f("ck_jobs_state")
+        ),
         sa.CheckConstraint("cost >= 0", name=op.f("ck_jobs_cost")),
         sa.ForeignKeyConstraint(["parent_id"], ["jobs.id"], name=op.f("fk_jobs_parent_id_jobs")),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_jobs_user_id_users")),
@@ -438,6 +453,30 @@ def _create_tables() -> None:
         sa.Column("height", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("sha256", name=op.f("pk_sources")),
+    )
+    op.create_table(
+        "reviews",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("job_id", sa.Integer(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("why", sa.Text(), nullable=False),
+        sa.Column("appeal_of", sa.Integer()),
+        sa.Column("plea", sa.Text(), nullable=False),
+        sa.Column("reviewer_id", sa.Integer()),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.Text(), nullable=False),
+        sa.Column("decided_at", sa.Text()),
+        sa.CheckConstraint("state in ('pending', 'approved', 'rejected', 'withdrawn')", name=op.f("ck_reviews_state")),
+        sa.ForeignKeyConstraint(["appeal_of"], ["reviews.id"], name=op.f("fk_reviews_appeal_of_reviews")),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_reviews_job_id_jobs")),
+        sa.ForeignKeyConstraint(["reviewer_id"], ["users.id"], name=op.f("fk_reviews_reviewer_id_users")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_reviews")),
+        sa.UniqueConstraint("appeal_of", name=op.f("uq_reviews_appeal_of")),
+    )
+    op.create_index("ix_reviews_job", "reviews", ["job_id"])
+    pending = sa.text("state = 'pending'")
+    op.create_index(
+        "ix_reviews_open", "reviews", ["job_id"], unique=True, sqlite_where=pending, postgresql_where=pending
     )
     op.create_table(
         "feedback",
@@ -560,6 +599,7 @@ def _drop_tables() -> None:
     op.drop_table("outbox")
     op.drop_table("ledger")
     op.drop_table("feedback")
+    op.drop_table("reviews")
     op.drop_table("assets")
     op.drop_table("turns")
     op.drop_table("tokens")
@@ -579,6 +619,7 @@ def _drop_tables() -> None:
     op.drop_table("wecom_replies")
     op.drop_table("leases")
     op.drop_table("lanes")
+    op.drop_table("model_choices")
     op.drop_table("inbox")
     op.drop_table("syncs")
     op.drop_table("documents")

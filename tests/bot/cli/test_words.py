@@ -29,7 +29,7 @@ GROUPS = {
     "ban": {"add", "remove", "list"},
     "token": {"create", "list", "revoke"},
     "audit": {"list", "verify"},
-    "models": {"list", "verify"},
+    "models": {"list", "pull", "verify", "use"},
     "config": {"check", "schema"},
     "feishu": {"scopes"},
 }

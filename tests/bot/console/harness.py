@@ -21,7 +21,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 from PIL import Image, ImageDraw
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from bot.console import words
 from bot.console.console import CommandHint, Console, Look
@@ -36,11 +36,13 @@ from bot.platforms.web.feed import Feed
 from bot.platforms.web.platform import WebPlatform
 from bot.platforms.web.settings import WebSettings
 from bot.reply import Button, Form, FormField, Picture, Reply, SourceLink
+from bot.showing import Showing
 from storage import assets, documents, jobs
 from storage.database import Database
 from storage.files import Files
-from storage.records import Kind, NewPassage, SearchTerms, User, utcnow
+from storage.records import JobState, Kind, NewPassage, SearchTerms, User, utcnow
 from storage.tables import documents as documents_table
+from storage.tables import jobs as jobs_table
 from storage.tables import passages
 from tests.blank import blank
 
@@ -192,7 +194,7 @@ class Script:
         data = painting(prompt)
         sha = await asyncio.to_thread(self.files.put, data)
         return await self.db.run(
-            assets.add,
+            _add_picture,
             sha256=sha,
             media_type="image/png",
             size=len(data),
@@ -234,6 +236,7 @@ def stage(
         console = Console(
             db=db,
             files=script.files,
+            showing=Showing(db, script.files),
             feed=feed,
             look=Look(title="墨契", language=language),
             words=words.of(language, practice=practice),
@@ -314,6 +317,12 @@ def _thumbnail(data: bytes) -> tuple[bytes, str]:
 
 def _principals(conn: Connection, user: User) -> frozenset[str]:
     return frozenset({"everyone", f"user:{user.id}"})
+
+
+def _add_picture(conn: Connection, /, *, job_id: int, **values: Any) -> int:
+    """A picture that its owner may see: its job is done."""
+    conn.execute(update(jobs_table).where(jobs_table.c.id == job_id).values(state=JobState.DONE))
+    return assets.add(conn, job_id=job_id, **values)
 
 
 def _add_job(conn: Connection, event: ChatEvent, kind: Kind, user: int) -> int:

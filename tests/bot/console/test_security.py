@@ -10,7 +10,8 @@ import httpx
 import pytest
 from PIL import Image
 
-from storage import users
+from bot.settings.policy import Labels
+from storage import assets, users
 from storage.records import Role
 from tests.bot.console.conftest import Join
 from tests.bot.console.harness import Stage, keep_document
@@ -112,12 +113,36 @@ async def test_a_picture_comes_whole_and_small_and_is_cached_privately(made: Sta
     small = await owner.get(f"/api/assets/{asset}/thumbnail")
     assert (whole.headers["content-type"], small.headers["content-type"]) == ("image/png", "image/webp")
     assert Image.open(io.BytesIO(whole.content)).size == (512, 512)
-    assert max(Image.open(io.BytesIO(small.content)).size) < 512
+    assert Image.open(io.BytesIO(small.content)).format == "WEBP"
     assert "private" in whole.headers["cache-control"]
     assert re.search(r"; filename\*=UTF-8''%E5%A2%A8%E5%A5%91_\d{8}_0001\.png$", whole.headers["content-disposition"])
-    assert "immutable" in whole.headers["cache-control"]
+    assert "max-age" in whole.headers["cache-control"]
     tag = {"If-None-Match": whole.headers["etag"]}
     assert (await owner.get(f"/api/assets/{asset}", headers=tag)).status_code == 304
+    await made.console.showing.note(Labels(visible=False), "hash")
+    bare = await owner.get(f"/api/assets/{asset}", headers=tag)
+    assert (bare.status_code, bare.content != whole.content) == (200, True), "without its mark it is another file"
+
+
+async def test_a_page_is_shown_marked_pictures_and_what_was_given_as_it_is(made: Stage, join: Join) -> None:
+    owner = await join("小墨")
+    asset = await drawn(made, owner)
+    kept = await made.console.db.read(assets.get, asset)
+    assert kept is not None
+    master = made.console.files.read(kept.sha256)
+    assert not _marked(master)
+    for path in (f"/api/assets/{asset}", f"/api/assets/{asset}/thumbnail"):
+        assert _marked((await owner.get(path)).content)
+    given = (await owner.post("/api/pictures", content=master)).json()["picture"]
+    assert not _marked((await owner.get(f"/api/pictures/{given}")).content)
+
+
+def _marked(data: bytes) -> bool:
+    """Whether the picture is very dark at its bottom right, where the plate of the mark is."""
+    image = Image.open(io.BytesIO(data)).convert("L")
+    width, height = image.size
+    corner = image.crop((width * 9 // 10, height * 9 // 10, width * 97 // 100, height * 97 // 100))
+    return min(corner.tobytes()) < 35
 
 
 @pytest.mark.parametrize("path", ["/api/assets/{}", "/api/assets/{}/thumbnail", "/passages/{}"])

@@ -6,13 +6,19 @@ import hashlib
 import io
 import json
 import random
+import shutil
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 
-from inference.images.finish import THUMBNAIL_SIDE, Finished, Label, finish, label_xmp, thumbnail, to_chat_jpeg
+from inference.images.finish import THUMBNAIL_SIDE, Finished, finish, shown, shown_jpeg, thumbnail, to_chat_jpeg
+from inference.images.label import Label, label_xmp
+from inference.images.recipe import Recipe, read
+from inference.images.source import keep
 from inference.results import ImageResult
 
 FIELD = "{http://www.tc260.org.cn/ns/AIGC/1.0/}AIGC"
@@ -23,9 +29,12 @@ def noise(width: int, height: int) -> Image.Image:
     return Image.frombytes("RGB", (width, height), random.Random(7).randbytes(width * height * 3))
 
 
-def finished(image: Image.Image, *, label: bool = True) -> Finished:
+RECIPE = Recipe(prompt="一只猫", seed=4242, steps=8, width=64, height=64, model="Z-Image-Turbo", job="17")
+
+
+def finished(image: Image.Image, recipe: Recipe | None = RECIPE) -> Finished:
     result = ImageResult(image=image, seed=4242, seconds=0.1, batch_size=1)
-    return finish(result, job="17", model="Z-Image-Turbo", steps=8, producer="acme-bot", label=label)
+    return finish(result, job="17", recipe=recipe, producer="acme-bot")
 
 
 def opened(data: bytes) -> Image.Image:
@@ -71,8 +80,18 @@ def test_the_same_picture_gives_the_same_file() -> None:
 
 def test_the_parameters_can_be_read_back_and_hold_nothing_personal() -> None:
     info = opened(finished(noise(64, 64)).data).info
-    assert info["parameters"] == "Steps: 8, Seed: 4242, Size: 64x64, Model: Z-Image-Turbo, Job: 17"
-    assert set(info) <= {"parameters", "XML:com.adobe.xmp", "xmp"}
+    said = "Steps: 8, CFG scale: 0, Seed: 4242, Size: 64x64, Model: Z-Image-Turbo, Job: 17"
+    assert info["parameters"] == f"一只猫\n{said}"
+    assert set(info) <= {"parameters", "moqi", "XML:com.adobe.xmp", "xmp"}
+
+
+def test_a_private_picture_says_nothing_of_how_it_was_made_but_that_ai_made_it() -> None:
+    private = finished(noise(64, 64), None).data
+    for data in (private, shown(private, "AI生成"), to_chat_jpeg(private, 10**6), thumbnail(private)[0]):
+        image = opened(data)
+        assert labels(data) == [EXPECTED]
+        assert read(data) is None
+        assert not {"parameters", "moqi", "exif"} & set(image.info)
 
 
 def test_the_thumbnail_is_small_and_keeps_the_shape() -> None:
@@ -83,7 +102,10 @@ def test_the_thumbnail_is_small_and_keeps_the_shape() -> None:
     assert opened(thumbnail(finished(noise(64, 64)).data)[0]).size == (64, 64), "small pictures are not blown up"
 
 
-@pytest.mark.parametrize("kind", ["master", "thumbnail", "jpeg", "jpeg of the thumbnail", "shrunken jpeg"])
+MARKED = ["marked", "marked thumbnail", "jpeg of the marked", "preview of the marked", "remix"]
+
+
+@pytest.mark.parametrize("kind", ["master", "thumbnail", "jpeg", "jpeg of the thumbnail", "shrunken jpeg", *MARKED])
 def test_every_file_carries_exactly_one_label(kind: str) -> None:
     done = finished(noise(256, 256))
     files: dict[str, Callable[[], bytes]] = {
@@ -92,6 +114,11 @@ def test_every_file_carries_exactly_one_label(kind: str) -> None:
         "jpeg": lambda: to_chat_jpeg(done.data, 10_000_000),
         "jpeg of the thumbnail": lambda: to_chat_jpeg(thumbnail(done.data)[0], 10_000_000),
         "shrunken jpeg": lambda: to_chat_jpeg(done.data, 12_000),
+        "marked": lambda: shown(done.data, "AI生成"),
+        "marked thumbnail": lambda: thumbnail(done.data, "AI生成")[0],
+        "jpeg of the marked": lambda: to_chat_jpeg(shown(done.data, "AI生成"), 10_000_000),
+        "preview of the marked": lambda: shown_jpeg(to_chat_jpeg(done.data, 10_000_000), "AI生成"),
+        "remix": lambda: finished(opened(keep(foreign()).data)).data,
     }
     data = files[kind]()
     assert labels(data) == [EXPECTED]
@@ -99,10 +126,40 @@ def test_every_file_carries_exactly_one_label(kind: str) -> None:
     assert b"TC260:AIGC" in packet, "Pillow finds it where the format keeps XMP"
 
 
-def test_the_label_can_be_left_out() -> None:
-    done = finished(noise(64, 64), label=False)
-    small, _ = thumbnail(done.data)
-    assert [labels(data) for data in (done.data, small, to_chat_jpeg(done.data, 100_000))] == [[], [], []]
+def foreign() -> bytes:
+    """A picture of somebody else's generator, with a label and a recipe of its own."""
+    buffer = io.BytesIO()
+    packet = label_xmp(Label(producer="somebody-else", produce_id="4711"))
+    noise(64, 64).save(buffer, "JPEG", xmp=packet, exif=to_exif())
+    return buffer.getvalue()
+
+
+def to_exif() -> bytes:
+    exif = Image.Exif()
+    exif[0x010E] = "their prompt"
+    return exif.tobytes()
+
+
+def test_the_marked_copy_differs_from_the_master_only_where_the_mark_is() -> None:
+    master = finished(noise(300, 200))
+    copy = opened(shown(master.data, "AI生成"))
+    changed = ImageChops.difference(copy.convert("RGB"), opened(master.data)).getbbox()
+    assert changed is not None
+    left, top, right, bottom = changed
+    assert (left > 150, top > 150, right <= 300, bottom <= 200) == (True, True, True, True)
+    assert read(shown(master.data, "AI生成")) == RECIPE
+
+
+@pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp"])
+def test_exiftool_finds_one_label_too(name: str, tmp_path: Path) -> None:
+    master = finished(noise(64, 64)).data
+    made = {"a.png": shown(master, "AI生成"), "a.jpg": to_chat_jpeg(master, 10**6), "a.webp": thumbnail(master)[0]}
+    (tmp_path / name).write_bytes(made[name])
+    command = ["exiftool", "-j", "-a", "-G1:4", "-XMP:all", str(tmp_path / name)]
+    (found,) = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+    aigc = [value for key, value in found.items() if key.lower().endswith(":aigc")]
+    assert [json.loads(one) if isinstance(one, str) else one for one in aigc] == [EXPECTED]
 
 
 @pytest.mark.parametrize("value", ["", "墨契", "two words", 'a"b', "back\\slash", "line\n"])

@@ -206,7 +206,7 @@ class AppChannel:
         if fresh(at, self._now(), MEDIA_KEPT):
             return media
         try:
-            given = images[picture.asset]
+            given = await asyncio.to_thread(images.__getitem__, picture.asset)
         except KeyError as error:
             raise Undelivered(f"picture {picture.asset} has no file to send") from error
         data, kind = await fitting(given, MAX_IMAGE)

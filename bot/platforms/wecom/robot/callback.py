@@ -33,7 +33,7 @@ from bot.reply import PREVIEW, Button, Reply
 from storage import inbox
 from storage import wecom_replies as replies
 from storage.database import Database
-from storage.records import utcnow
+from storage.records import Origin, utcnow
 from storage.wecom_replies import OpenReply, ReplyState
 
 if TYPE_CHECKING:  # for its name only
@@ -49,7 +49,7 @@ JSON: Final = "application/json"
 TEXT: Final = "text/plain"
 _KINDS: Final = frozenset({pictures.JPEG, pictures.PNG})
 
-Read = Callable[[int], bytes]  # a picture by its asset's id
+Read = Callable[[int, Origin], bytes]  # a picture, by its asset's id, as it is shown in a chat
 
 
 class CallbackRobot:
@@ -232,7 +232,7 @@ class CallbackRobot:
         """The whole of what an answer came to. It counts as sent from here on, unless it was taken back just now."""
         reply = Reply() if row.reply is None else Reply.from_json(row.reply)
         shown = [one.asset for one in reply.pictures if one.asset != PREVIEW][: pulled.PICTURES_MAX]
-        images, missing = await self._pictures(row.stream, shown)
+        images, missing = await self._pictures(row, shown)
         if missing and self._read is None and row.state is ReplyState.CLOSING:
             # The process that sends it has them: it is asked next time, or sends it another way.
             return pulled.stream(row.stream, self._said(row), finish=False)
@@ -246,11 +246,11 @@ class CallbackRobot:
         body = await asyncio.to_thread(pulled.stream, row.stream, text, finish=True, feedback=feedback, images=images)
         return pulled.with_card(body, card)
 
-    async def _pictures(self, stream: str, assets: Iterable[int]) -> tuple[list[bytes], bool]:
+    async def _pictures(self, row: OpenReply, assets: Iterable[int]) -> tuple[list[bytes], bool]:
         """The pictures as WeCom takes them, and whether some could not be had."""
-        held, found, missing = self._answers.images(stream), [], False
+        held, found, missing = self._answers.images(row.stream), [], False
         for asset in assets:
-            read = held.__getitem__ if asset in held else self._read
+            read = held.__getitem__ if asset in held else self._reader(row)
             try:
                 data = await asyncio.to_thread(read, asset) if read is not None else b""
                 if data:
@@ -260,6 +260,15 @@ class CallbackRobot:
                 data = b""
             missing = missing or not data
         return found, missing
+
+    def _reader(self, row: OpenReply) -> Callable[[int], bytes] | None:
+        """Who gets the pictures of an answer that another process sends."""
+        read = self._read
+        if read is None:
+            return None
+        kind = pulled.chat_type(row.chat_id)
+        origin = Origin(platform=PLATFORM, chat_id=row.chat_id, chat_type=kind, message_id="", sender="")
+        return lambda asset: read(asset, origin)
 
     def _said(self, row: OpenReply, *tail: str) -> str:
         """What an answer says so far."""

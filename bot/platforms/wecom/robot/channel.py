@@ -280,7 +280,7 @@ class RobotChannel:
 
     async def _uploaded(self, message: Outgoing, picture: Picture, images: Images) -> str:
         try:
-            data = images[picture.asset]
+            data = await asyncio.to_thread(images.__getitem__, picture.asset)
         except KeyError as error:
             raise Undelivered(f"picture {picture.asset} has no file to send") from error
         data, kind = await pictures.fitting(data, IMAGE_MAX, IMAGE_KINDS)

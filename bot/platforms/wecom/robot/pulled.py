@@ -58,8 +58,8 @@ def stage(row: OpenReply, now: datetime) -> Stage:
 
 
 def passes(reply: Reply) -> bool:
-    """Whether more follows: it says how a job stands that has not ended."""
-    return reply.state in ("queued", "running")
+    """Whether more follows: it says how a job stands that has not ended. What is held keeps the way for its end."""
+    return reply.state in ("queued", "running", "review")
 
 
 def stream_of(msgid: str) -> str:

@@ -34,7 +34,9 @@ def chat(tmp_path: Path) -> Iterator[Chat]:
 async def sent(chat: Chat, platform: FeishuPlatform) -> None:
     """Everything that waits in the outbox is sent."""
     await chat.db.run(outbox.release_all)  # what the chat looked at
-    sender = Sender(chat.db, {"feishu": platform}, Renderer(lambda: chat.house).delivery, lambda asset: b"", Cards())
+    sender = Sender(
+        chat.db, {"feishu": platform}, Renderer(lambda: chat.house).delivery, lambda asset, origin: b"", Cards()
+    )
     running = asyncio.create_task(sender.run())
     async with asyncio.timeout(20):
         while await chat.db.read(outbox.next_due) is not None:

@@ -9,7 +9,8 @@ from PIL import Image
 
 from bot.platforms.base import TOO_LARGE, Undelivered
 from bot.platforms.wecom.pictures import JPEG, PNG, fitting, kind_of
-from inference.images.finish import Label, finish, label_xmp
+from inference.images.finish import finish
+from inference.images.label import Label, label_xmp
 from inference.results import ImageResult
 
 WEBHOOK = 2 * 1024 * 1024
@@ -48,8 +49,7 @@ async def test_the_label_of_a_drawn_picture_stays() -> None:
     drawn = finish(
         ImageResult(image=Image.effect_noise((64, 64), 80), seed=1, seconds=1.0, batch_size=1),
         job="17",
-        model="x",
-        steps=4,
+        recipe=None,
     )
     made, _ = await fitting(drawn.data, len(drawn.data) - 1)
     with Image.open(io.BytesIO(made)) as image:

@@ -385,7 +385,7 @@ async def test_another_process_is_asked_by_wecom(bot: Bot, wecom: WecomSimulator
     """The row is the truth: one process sends, the other one is asked, pictures included."""
     files = {1: png()}
     await bot.say("/draw 一只猫")
-    async with opened(wecom, house, db, read=files.__getitem__) as other:
+    async with opened(wecom, house, db, read=lambda asset, origin: files[asset]) as other:
         assert wecom.robot.url
         receipt = await bot.post(bot.outbox(queued(), "job-17-card"))
         await bot.shown(lambda: "第 1 位" in wecom.texts("alice")[-1])
@@ -412,7 +412,7 @@ async def test_a_restart_loses_no_result(bot: Bot, wecom: WecomSimulator, house:
 async def test_pictures_whose_files_are_gone_leave_the_words(bot: Bot) -> None:
     await bot.say("/draw 一只猫")
     files: dict[int, bytes] = {}
-    bot.robot._read = files.__getitem__
+    bot.robot._read = lambda asset, origin: files[asset]
     await bot.post(bot.outbox(drawn(17, 1)), {})
     assert bot.wecom.messages[-1].finished
     assert "/jobs 17" in bot.wecom.messages[-1].content
@@ -423,7 +423,9 @@ async def test_the_delivery_loop_sends_by_it_as_by_any_platform(bot: Bot, db: Da
     bot.wecom.sender.refresh_seconds = 1.0
     await bot.say("/help")
     platform = WecomPlatform({Way.ROBOT: bot.robot}, People(None, db), nothing)
-    sender = Sender(db, {"wecom": platform}, lambda conn, one: Reply.from_json(one.body), lambda asset: b"", Cards())
+    sender = Sender(
+        db, {"wecom": platform}, lambda conn, one: Reply.from_json(one.body), lambda asset, origin: b"", Cards()
+    )
     db.run_sync(reply_row, "event-1", bot.house.last(), Reply(text="帮助"), utcnow())
     running = asyncio.create_task(sender.run())
     async with asyncio.timeout(20):
