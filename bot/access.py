@@ -26,7 +26,7 @@ from bot.commands import (
     Unban,
 )
 from scheduler.policy import Refusal, shut_out
-from storage.records import ChatType, Job, JobState, Kind, Origin, Reservation, Role, User
+from storage.records import ChatType, Job, JobState, Kind, Origin, Reservation, Role, Scope, Template, User
 
 #: Commands that need more than being a user, and how people call them. Everything else is for everybody.
 NEEDED: dict[type, tuple[Role, str]] = {
@@ -120,6 +120,22 @@ def reservation(user: User, found: Reservation | None) -> Refusal | None:
     if found is None:
         return None
     return None if _owns(user, found) else Refusal(code="not_yours_reservation", detail={"reservation": found.id})
+
+
+def template(user: User, scope: Scope, before: Template | None) -> Refusal | None:
+    """Whether this person may keep a template of this scope, or change or take away the one there is.
+
+    Their own; a group's that they made, or that nobody made yet; everything but the settings' as an admin.
+    """
+    if scope is Scope.SETTINGS:
+        return Refusal(code="template_in_settings", detail={"name": before.name if before else ""})
+    if scope is Scope.USER or user.role is Role.ADMIN:
+        return None
+    if scope is Scope.TEAM:
+        return Refusal(code="template_team")
+    if before is None or before.user_id == user.id:
+        return None
+    return Refusal(code="not_yours_template", detail={"name": before.name})
 
 
 def _owns(user: User, job: Job | Reservation) -> bool:

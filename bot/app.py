@@ -30,6 +30,7 @@ from bot.platforms.wecom import proof
 from bot.replies import manual
 from bot.services import Services, serving
 from bot.settings import Environment
+from bot.templates import Prompts
 from scheduler.runners.ask import readers
 from storage.errors import StorageError
 from storage.records import ChatType, Origin, User
@@ -141,13 +142,17 @@ def _console(services: Services) -> Console:
         feed=services.web,
         look=Look(title=settings.interface.title, language=settings.interface.language, theme=settings.interface.theme),
         web=settings.platforms.web,
-        words=page_words(settings.interface.language, practice=services.device.card.builtin),
+        words=page_words(settings.interface.language),
+        practises=lambda: services.device.card.builtin,
         commands=tuple(CommandHint(name=f"/{name}", zh=f"/{zh}", help=line) for name, zh, line in words.hints()),
         accept=services.keep,
         act=services.act,
         principals=_principals,
         name=lambda asset, job, ending: naming.name(services.current.settings.policy.names(), asset, job, ending),
         keep_picture=partial(keep_picture, services.db, services.files),
+        templates=lambda conn, user: Prompts(
+            conn, user, _web(user), services.current.settings.policy.templates
+        ).suggestions(),
         thumbnail=_thumbnail,
         styles=partial(_styles, services),
         style_preview=services.styles.preview,
@@ -172,8 +177,12 @@ async def _styles(services: Services) -> tuple[StyleHint, ...]:
 
 def _principals(conn: Connection, user: User) -> frozenset[str]:
     """Whose documents somebody may open on the web: the same as in their direct chat."""
-    origin = Origin(platform="web", chat_id=str(user.id), chat_type=ChatType.DIRECT, message_id="", sender=user.name)
-    return readers(conn, user.id, origin)
+    return readers(conn, user.id, _web(user))
+
+
+def _web(user: User) -> Origin:
+    """Where somebody writes on the web."""
+    return Origin(platform="web", chat_id=str(user.id), chat_type=ChatType.DIRECT, message_id="", sender=user.name)
 
 
 def _thumbnail(data: bytes) -> tuple[bytes, str]:

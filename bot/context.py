@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from bot.models import Shelf
 from bot.moderation import Screen
 from bot.replies import Words
 from bot.reply import Reply
+from bot.templates import Prompts
 from bot.tenancy import Tenancy
 from inference.images.model import ModelCard
 from scheduler.policy import Policy
@@ -36,6 +37,7 @@ class House:
     first_is_admin: bool
     screen: Screen = field(default_factory=Screen)
     groups: Groups = field(default_factory=Groups)  # that are given finished reservations
+    templates: Mapping[str, str] = field(default_factory=dict)  # of the settings: name -> text with slots and flags
     shelf: Shelf | None = None  # the image models there are
     through: frozenset[str] = frozenset()  # platforms by which people can be told something
     writes_first: frozenset[str] = frozenset()  # platforms on which a person can be written to out of a group
@@ -57,6 +59,16 @@ class Context:
     def key(self) -> str:
         """The key under which this event may make one job."""
         return f"{self.event.platform}:{self.event.key}"
+
+    @property
+    def prompts(self) -> Prompts:
+        """The prompt templates of this person, here, at this moment."""
+        return Prompts(self.conn, self.user, self.event.origin, self.house.templates)
+
+    @property
+    def rules(self) -> Rules:
+        """The rules with those templates at hand."""
+        return replace(self.house.rules, shelf=self.prompts)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

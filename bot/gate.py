@@ -10,7 +10,18 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from bot import commands, moderation
-from bot.commands import Ask, Command, Conversation, Draw, Enlarge, Redo, Reserve, Retime, Variation
+from bot.commands import (
+    Ask,
+    Command,
+    Conversation,
+    Draw,
+    Enlarge,
+    Redo,
+    Reserve,
+    Retime,
+    TemplateSave,
+    Variation,
+)
 from bot.context import Context, House
 from bot.moderation import Action
 from scheduler import hours, rates
@@ -28,6 +39,7 @@ SCOPES: dict[type, tuple[str, ...]] = {
     Retime: ("user", "reserve"),
     Ask: ("user", "ask"),
     Conversation: ("user", "ask"),
+    TemplateSave: ("user",),
 }
 #: What is wanted now, and may be ordered in the opening hours only.
 FOR_NOW = (Draw, Redo, Variation, Enlarge, Ask, Conversation)
@@ -58,7 +70,7 @@ def _unwanted(ctx: Context, wanted: Command | Conversation) -> Refusal | None:
     match wanted:
         case Draw(prompt=text) | Reserve(draw=Draw(prompt=text)):
             pass
-        case Ask(question=text) | Conversation(text=text):
+        case Ask(question=text) | Conversation(text=text) | TemplateSave(body=text):
             return screened(ctx.conn, ctx.house, ctx.user, text, ctx.key, ctx.now, draws=False)
         case Redo(prompt=str(text)):
             pass
@@ -77,7 +89,8 @@ def screened(
 ) -> Refusal | None:
     """Why the team's rules refuse `text`; None = they do not. The audit log names the rule and the order, no word.
 
-    `draws`: pictures will come of it, which can be held; of a question that is to be reviewed there is only a note.
+    `draws`: pictures will come of it, which can be held; of a question or a template that is to be reviewed there is
+    only a note.
     """
     found = moderation.hits(house.screen, text)
     for hit in found:
@@ -121,7 +134,7 @@ def reservation(wanted: Draw, at: str, rules: commands.Rules) -> str:
     flags += [f"--at {at}"]
     flags += [f'--neg "{wanted.negative}"'] if wanted.negative else []
     prompt = " ".join(wanted.prompt.split())
-    meant = replace(wanted, prompt=prompt)
+    meant = replace(wanted, prompt=prompt, template=None)  # it is written out: the template may change until then
     for written in (f"/draw {prompt} {' '.join(flags)}", f"/draw {' '.join(flags)} -- {prompt}"):
         read = commands.parse(written, rules)
         if len(written) <= LONGEST and isinstance(read, Reserve) and read == Reserve(draw=meant, at=at):

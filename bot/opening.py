@@ -52,6 +52,7 @@ def load_options(settings: Settings) -> LoadOptions:
         dtype=wanted.dtype,
         attention=wanted.attention or "native",
         offload=wanted.offload,
+        guidance=wanted.guidance,
         memory_fraction=wanted.memory_fraction,
         adapters=_adapters(settings),
     )

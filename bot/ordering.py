@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from bot import moderation
-from bot.commands import Draw
+from bot.commands import Draw, Used
 from bot.context import House
 from bot.groups import TO
 from bot.replies import job_reply
@@ -29,6 +29,8 @@ MAX_SEED = 2**32
 BOOKED = "booked"
 #: Parameters that only those orders carry that asked for them: style adapters, and that nobody else finds them.
 ADAPTERS, PRIVATE = "adapters", "private"
+#: The parameter that says which template, and which version of it, an order was made from.
+TEMPLATE = "template"
 #: The parameter in which a job carries the rules whose words have its pictures held, by name.
 HELD_BY = "review"
 #: What only a booked job carries: a later one that goes back to it does not.
@@ -145,6 +147,7 @@ def later_params(command: Draw) -> dict[str, Any]:
         asked[ADAPTERS] = [list(one) for one in command.adapters]
     if command.private:
         asked[PRIVATE] = True
+    asked |= template(command.template)
     return asked | {
         "prompt": command.prompt,
         "width": command.width,
@@ -155,6 +158,11 @@ def later_params(command: Draw) -> dict[str, Any]:
         "cfg": command.cfg,
         "negative": command.negative,
     }
+
+
+def template(used: Used | None) -> dict[str, Any]:
+    """What an order keeps of the template it was made from."""
+    return {} if used is None else {TEMPLATE: {"name": used.name, "scope": used.scope.value, "version": used.version}}
 
 
 def seeded(params: dict[str, Any]) -> dict[str, Any]:

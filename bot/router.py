@@ -29,7 +29,7 @@ from bot.commands import (
 from bot.context import Context, Handled, House
 from bot.delivery import reply_row
 from bot.events import ChatEvent
-from bot.handlers import TABLE, forms, reviews
+from bot.handlers import TABLE, forms, reviews, templates
 from bot.handlers.draw import refused
 from bot.replies.reasons import APPEAL_FORM, REJECT_FORM
 from bot.replies.reviewing import APPROVE
@@ -64,8 +64,8 @@ PICTURE_BUTTONS: dict[str, Callable[..., Command]] = {
     "variation": lambda job, picture: Variation(job=job, picture=picture),
     "upscale": lambda job, picture: Enlarge(job=job, picture=picture),
 }
-REDO_FORM = "redo_form"  # the action of a form that was sent
-FORMS = (REDO_FORM, REJECT_FORM, APPEAL_FORM)
+REDO_FORM, TEMPLATE_FORM = "redo_form", "template_form"  # the actions of a form that was sent
+FORMS = (REDO_FORM, TEMPLATE_FORM, REJECT_FORM, APPEAL_FORM)
 #: What is pressed or sent under a case, with the job and the review it is about.
 REVIEW_BUTTONS: dict[str, Callable[[Context, int, int], Command | UsageError]] = {
     APPROVE: lambda ctx, job, review: Decide(job=job, approve=True, review=review),
@@ -151,8 +151,11 @@ def _deal(conn: Connection, house: House, event: ChatEvent, now: datetime) -> Ha
     if refusal is not None:
         return refused(ctx, refusal)
     handled = TABLE[type(wanted)](ctx, wanted)
-    if event.action == REDO_FORM and isinstance(wanted, Redo) and handled.outcome.startswith("job:"):
+    ordered = handled.outcome.startswith(("job:", "reservation:"))
+    if event.action == REDO_FORM and isinstance(wanted, Redo) and ordered:
         handled = replace(handled, shown=forms.pressed(ctx, wanted.job, opened=False))
+    if event.action == TEMPLATE_FORM and ordered:
+        handled = replace(handled, shown=templates.again(ctx))
     return handled
 
 
@@ -170,6 +173,8 @@ def _may_found(house: House, event: ChatEvent) -> bool:
 def _wanted(ctx: Context) -> Command | Conversation | UsageError:
     if ctx.event.kind == "action" and ctx.event.action in RESERVATION_BUTTONS:
         return _on_reservation(RESERVATION_BUTTONS[ctx.event.action], ctx.event.value)
+    if ctx.event.kind == "action" and templates.about(ctx.event):
+        return templates.wanted(ctx, sent=ctx.event.action == TEMPLATE_FORM, opened=ctx.event.action == FORM_OPEN)
     if ctx.event.kind == "action":
         job, index = ctx.event.value.get("job"), ctx.event.value.get("index")
         make = BUTTONS.get(ctx.event.action)
@@ -185,7 +190,7 @@ def _wanted(ctx: Context) -> Command | Conversation | UsageError:
         return forms.read(ctx, job) if make is None else make(job)
     if not ctx.event.text and (sent := next((kind for kind in WORDLESS if ctx.event.value.get(kind)), "")):
         return UsageError(code=WORDLESS[sent])
-    return _with_quote(commands.parse(ctx.event.text, ctx.house.rules), ctx)
+    return _with_quote(commands.parse(ctx.event.text, ctx.rules), ctx)
 
 
 def _with_quote(wanted: Command | Conversation | UsageError, ctx: Context) -> Command | Conversation | UsageError:

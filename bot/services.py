@@ -148,6 +148,7 @@ class Services:
             first_is_admin=settings.platforms.web.first_is_admin,
             screen=settings.policy.moderation.screen(),
             groups=self.groups,
+            templates=settings.policy.templates,
             through=frozenset(self.platforms),
             writes_first=settings.platforms.writes_first,
             unmarked=self.showing.labels.off(),

@@ -22,6 +22,7 @@ from storage.tables import (
     rates,
     reservations,
     reviews,
+    templates,
     tokens,
     users,
 )
@@ -60,7 +61,7 @@ def mark(conn: Connection, former: int, person: int) -> list[Identity]:
 
 
 def hand_over(conn: Connection, former: int, person: int) -> int:
-    """Hand over jobs, decisions, reservations, secrets, web messages, votes, paces, rights; returns how many jobs.
+    """Hand over jobs, decisions, reservations, messages, templates, votes, paces and rights; returns how many jobs.
 
     The caller holds the lanes.
     """
@@ -68,6 +69,7 @@ def hand_over(conn: Connection, former: int, person: int) -> int:
     line.hand_over(conn, former, person)
     for table in (reservations, tokens, messages):
         conn.execute(update(table).where(table.c.user_id == former).values(user_id=person))
+    _templates(conn, former, person)
     conn.execute(update(reviews).where(reviews.c.reviewer_id == former).values(reviewer_id=person))
     _votes(conn, former, person)
     _rates(conn, former, person)
@@ -78,12 +80,21 @@ def hand_over(conn: Connection, former: int, person: int) -> int:
 def unfinished(conn: Connection) -> list[tuple[int, int]]:
     """Who was joined and still has something: an order that was on its way meanwhile, units that came back."""
     account = literal(f"{Payer.USER}:") + cast(users.c.id, Text)
-    held = [
-        exists().where(table.c.user_id == users.c.id) for table in (jobs, reservations, identities, tokens, messages)
-    ]
+    hanging = (jobs, reservations, identities, tokens, messages, templates)
+    held = [exists().where(table.c.user_id == users.c.id) for table in hanging]
     units = exists().where(accounts.c.account == account, accounts.c.bucket.like(f"{EXTRA}%"), accounts.c.balance > 0)
     statement = select(users.c.id, users.c.joined_to).where(users.c.joined_to.is_not(None), or_(*held, units))
     return [(row.id, row.joined_to) for row in conn.execute(statement.order_by(users.c.id))]
+
+
+def _templates(conn: Connection, former: int, person: int) -> None:
+    """Where both have one of a name, the former's is the same with their number behind it: none is lost."""
+    mine = (templates.c.scope == "user") & (templates.c.owner == str(former))
+    theirs = select(templates.c.key).where(templates.c.scope == "user", templates.c.owner == str(person))
+    renamed = {name: templates.c[name].concat(f"-{former}") for name in ("key", "name")}
+    conn.execute(update(templates).where(mine, templates.c.key.in_(theirs)).values(renamed))
+    conn.execute(update(templates).where(mine).values(owner=str(person)))
+    conn.execute(update(templates).where(templates.c.user_id == former).values(user_id=person))
 
 
 def _votes(conn: Connection, former: int, person: int) -> None:

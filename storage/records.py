@@ -468,6 +468,30 @@ class Delivery:
     replaces: str = ""  # key of the earlier message whose place this one takes
 
 
+class Scope(StrEnum):
+    """Whose a prompt template is. In the order in which a name is looked up."""
+
+    USER = "user"  # one person's: nobody else sees it
+    CHAT = "chat"  # everybody's in one group chat
+    TEAM = "team"  # everybody's, kept by admins
+    SETTINGS = "settings"  # everybody's, from policy.yaml
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Template:
+    """One version of a prompt with `{slots}` and flags, under a name."""
+
+    id: int  # of this version; 0 for one of the settings
+    scope: Scope
+    owner: str  # id of the person, <platform>:<chat id>, or empty
+    name: str
+    version: int  # from 1; 0 for one of the settings, which have their versions in Git
+    body: str  # as after /draw: text with {slots}, and flags
+    user_id: int | None = None  # who made it and may change it; None: nobody but an admin
+    saved_by: str = ""  # user:12 | cli:<name of the machine's user>
+    saved_at: datetime | None = None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuditEntry:
     """One line of the audit log. Sealed entries carry the chain's hash."""

@@ -468,6 +468,27 @@ occurrences = Table(
     CheckConstraint("fate in ('fired', 'skipped', 'refused')", name="fate"),
 )
 
+# --- prompt templates -------------------------------------------------------------------------------------------
+
+# Every version of every template: what a job was made from can always be read. The newest one counts.
+templates = Table(
+    "templates",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("scope", Text, nullable=False),
+    Column("owner", Text, nullable=False),  # id of the person, <platform>:<chat id>, or empty
+    Column("key", Text, nullable=False),  # the name without case and width
+    Column("version", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("body", Text),  # null = deleted with this version
+    Column("user_id", ForeignKey("users.id")),  # who may change it; null = admins only
+    Column("saved_by", Text, nullable=False),
+    Column("saved_at", Utc, nullable=False),
+    CheckConstraint("scope in ('user', 'chat', 'team')", name="scope"),
+    CheckConstraint("version > 0", name="version"),
+    UniqueConstraint("scope", "owner", "key", "version"),
+)
+
 # --- quotas -----------------------------------------------------------------------------------------------------
 
 # What an account may spend per period; no row = the row of `default`, else policy.yaml.

@@ -28,6 +28,7 @@ PURPOSES = ["run", "test", "gpu"]
 PLACES = {
     "accelerate": ["inference/images/"],
     "apscheduler": ["scheduler/clock.py"],
+    "huggingface_hub": ["inference/images/store/hub.py"],
     "diffusers": ["inference/images/zimage.py", "inference/images/builtin/"],
     "lark_oapi": ["bot/platforms/feishu/"],
     "mammoth": ["inference/grounding/"],
@@ -59,6 +60,7 @@ PLACES = {
     "wechatpy": ["bot/platforms/wecom/"],
 }
 LAZY = [
+    "huggingface_hub",
     "torch",
     "diffusers",
     "transformers",

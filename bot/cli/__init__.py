@@ -22,6 +22,7 @@ from bot.cli import (
     people,
     reservations,
     serve,
+    templates,
     upkeep,
     work,
 )
@@ -47,6 +48,7 @@ def build() -> typer.Typer:
         work,
         knowledge,
         models,
+        templates,
         jobs,
         reservations,
         people,

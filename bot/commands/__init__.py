@@ -8,7 +8,8 @@ from bot.commands.names import ADMIN_COMMANDS, COMMANDS, LATER, REVIEWER_COMMAND
 from bot.commands.parse import parse
 from bot.commands.people import account
 from bot.commands.reviews import appeal, reject
-from bot.commands.rules import SEED_MAX, Bounds, Rules, SizeRule
+from bot.commands.rules import SEED_MAX, Bounds, Rules, Shelf, SizeRule
+from bot.commands.templates import template_form
 from bot.commands.values import (
     Appeal,
     Ask,
@@ -45,9 +46,15 @@ from bot.commands.values import (
     ShowForm,
     Sources,
     Status,
+    TemplateDelete,
+    TemplateForm,
+    TemplateList,
+    TemplateSave,
+    TemplateShow,
     Unban,
     Until,
     UsageError,
+    Used,
     Variation,
     Vote,
 )
@@ -92,13 +99,20 @@ __all__ = [
     "ReviewList",
     "Rules",
     "SetRole",
+    "Shelf",
     "ShowForm",
     "SizeRule",
     "Sources",
     "Status",
+    "TemplateDelete",
+    "TemplateForm",
+    "TemplateList",
+    "TemplateSave",
+    "TemplateShow",
     "Unban",
     "Until",
     "UsageError",
+    "Used",
     "Variation",
     "Vote",
     "account",
@@ -107,4 +121,5 @@ __all__ = [
     "parse",
     "redo_form",
     "reject",
+    "template_form",
 ]

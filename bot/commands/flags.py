@@ -44,13 +44,14 @@ FLAGS = {
     "lora": "lora",
     "adapter": "lora",
     "private": "private",
+    "template": "template",
 }
 #: Flags that stand alone: no value follows.
 SWITCHES = frozenset({"dry-run", "private"})
 #: Flags that may stand alone: only what their measure knows is a value, anything else is text.
 OPTIONAL = frozenset({"from"})
 #: In the contract, not in this version.
-LATER_FLAGS = frozenset({"template", "kb"})
+LATER_FLAGS = frozenset({"kb"})
 
 #: Flag -> how many characters at the beginning of a text are its value; 0 = its value is a word.
 Measures = Mapping[str, Callable[[str], int]]
@@ -210,7 +211,7 @@ def quote_end(plain: str, pos: int, *, value: bool = False) -> int | None:
     """
     char = plain[pos]
     if char in "'‘":
-        opens = value or pos == 0 or plain[pos - 1].isspace()
+        opens = value or pos == 0 or plain[pos - 1].isspace() or plain[pos - 1] in "=:"
         match = _APOSTROPHE_END.search(plain, pos + 1) if opens else None
         return match.end() if match else None
     if char not in _CLOSERS or (char == '"' and pos > 0 and plain[pos - 1].isdigit() and not value):

@@ -30,6 +30,15 @@ _MAKE = re.compile(rf"^(?:生成|创作|制作|设计|做|要|来)?\s*(?P<prompt
 _MAKE_OF = re.compile(rf"^(?:生成|创作|制作|设计|做)(?:{_SOME})?{_PICTURE}\s*[:：,，\s]\s*(?P<prompt>.+)$", re.DOTALL)
 _STYLE = re.compile(rf"^用\S{{1,16}}?画\s*{_SOME}", re.DOTALL)
 
+#: 用海报模板画 秋招 · 用模板“海报”画一张：主题=秋招
+_NAMED = r"[“\"「『]?(?P<{}>[^\s“”\"「」『』]{{1,20}}?)[”\"」』]?"
+_TEMPLATE = re.compile(
+    rf"^[用按套](?:模板\s*{_NAMED.format('a')}|{_NAMED.format('b')}\s*的?模板)\s*[来去]?(?:画|生成|做)"
+    rf"(?:一?[张幅])?{_PICTURE}?\s*[:：,，]?\s*(?P<said>.*)$",
+    re.DOTALL,
+)
+_SOME_TEMPLATE = frozenset({"这个", "那个", "一个", "什么", "哪个", "别的", "其他", "网上", "网上的", "自己", "自己的"})
+
 _REQUEST = re.compile(r"请(?!问)|麻烦|劳驾|拜托|帮|[给替为]我")
 _AGREED = re.compile(r"(?:好吗|可以吗|行吗|好不好|行不行)[?？]?\s*$")
 _TAG = re.compile(r"[,，]?\s*(?:好吗|可以吗|行吗|好不好|行不行|可不可以|谢谢|吗|么|吧)?[?？。!！~～\s]*$")
@@ -87,6 +96,9 @@ def _chinese(text: str) -> str | None:
         body = _TAG.sub("", body)  # a request stays one when it ends in 吗 or ?
     if not body or _asks(_QUESTION, body):
         return None
+    chosen = _TEMPLATE.match(body)
+    if chosen is not None and (name := chosen["a"] or chosen["b"]) not in _SOME_TEMPLATE:
+        return f"--template {name} {chosen['said']}".strip()
     if body.startswith(("画", "绘图")) and _BARE.match(body):
         return ""
     return _drawn(body) or _made(body, ordered=start > 0)

@@ -9,6 +9,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "draw": ("画", "画图", "绘图", "绘画"),
     "reserve": ("预约",),
     "ask": ("问", "提问", "问答"),
+    "template": ("模板",),
     "jobs": ("任务",),
     "cancel": ("取消",),
     "redo": ("重画",),
@@ -34,7 +35,6 @@ REVIEWER_COMMANDS = frozenset({"review"})
 
 #: In the contract, not in this version: recognised, so that nobody is told they mistyped.
 LATER: dict[str, tuple[str, ...]] = {
-    "template": ("模板",),
     "gallery": ("图库",),
     "audit": ("审计",),
 }

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from bot.commands import filling, slots
 from bot.commands.clean import half_width
+from bot.commands.filling import Filled
 from bot.commands.flags import Measures, clip, take_flags
 from bot.commands.names import nearest
 from bot.commands.rules import SEED_MAX, Bounds, Rules
-from bot.commands.values import Draw, From, Mistake, Preview, Redo, Reserve
+from bot.commands.values import Draw, From, Mistake, Preview, Redo, Reserve, Used
 from bot.commands.when import recurrence_length, time_length, window_length
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
@@ -50,7 +52,12 @@ def picture_length(text: str) -> int:
     return match.end() if match else 0
 
 
-_MEASURES: Measures = {"at": moment_length, "every": cycle_length, "from": picture_length}
+MEASURES: Measures = {
+    "at": moment_length,
+    "every": cycle_length,
+    "from": picture_length,
+    "template": filling.name_length,
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,11 +81,15 @@ class Options:
     strength: float | None
     adapters: tuple[tuple[str, float], ...] | None
     private: bool
+    template: Used | None
 
 
-def draw(text: str, rules: Rules) -> Draw | Reserve | Preview:
-    """A prompt with flags as a Draw, as a Reserve when it says when, or only as a question. Raises Mistake."""
-    options = _options(text, rules)
+def draw(text: str, rules: Rules, filled: Filled | None = None) -> Draw | Reserve | Preview:
+    """A prompt with flags as a Draw, as a Reserve when it says when, or only as a question. Raises Mistake.
+
+    `filled`: a template that was chosen and filled in beside the text.
+    """
+    options = _options(text, rules, filled)
     if options.at and options.every:
         raise Mistake("at_and_every")
     _not_dry(options, "dry_later" if options.at or options.every else "")
@@ -128,6 +139,7 @@ def _draw(options: Options, rules: Rules) -> Draw:
         sized=options.size is not None or options.source is None,
         adapters=options.adapters or (),
         private=options.private,
+        template=options.template,
     )
 
 
@@ -156,6 +168,7 @@ def redo(job: int, text: str, rules: Rules) -> Redo:
         strength=options.strength,
         adapters=options.adapters,
         private=options.private,
+        template=options.template,
     )
 
 
@@ -181,11 +194,21 @@ def check_length(text: str, limit: int) -> str:
     return text
 
 
-def _options(text: str, rules: Rules) -> Options:
+def template(body: str, rules: Rules) -> tuple[slots.Slot, ...]:
+    """The slots of a template that can be drawn. Raises Mistake for what would not work, whatever is filled in."""
+    read = filling.read(body, MEASURES)
+    if not any(isinstance(part, slots.Slot) or part.strip() for part in read.parts):
+        raise Mistake("empty_prompt")
+    _options(body, rules)
+    return read.slots
+
+
+def _options(text: str, rules: Rules, filled: Filled | None = None) -> Options:
     # Refused before it is scanned: the flags themselves never take a thousand characters.
     if len(text) > rules.prompt_max + 1000:
         check_length(text, rules.prompt_max)
-    taken = take_flags(text, _MEASURES)
+    taken = take_flags(text, MEASURES)
+    taken, used = filling.templated(taken, rules.shelf, filled, MEASURES)
     flags = taken.flags
     any_seed = flags.get("seed", "").lower() in _ANY_SEED
     negative = flags.get("neg")
@@ -207,6 +230,7 @@ def _options(text: str, rules: Rules) -> Options:
         strength=_strength(flags.get("strength"), rules.strength),
         adapters=_adapters(flags.get("lora"), rules.adapters),
         private="private" in flags,
+        template=used,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from bot.commands import documents, intent, models, names, operate, options, people, reviews
+from bot.commands import documents, intent, models, names, operate, options, people, reviews, templates
 from bot.commands.clean import clean, half_width
 from bot.commands.flags import LATER_FLAGS, clip
 from bot.commands.rules import Rules
@@ -252,6 +252,7 @@ _PARSERS: dict[str, Callable[[str, Rules], Command]] = {
     "ban": operate.ban,
     "unban": operate.unban,
     "kb": documents.kb,
+    "template": templates.template,
     "model": models.model,
     "review": reviews.review,
 }

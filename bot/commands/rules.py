@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-if TYPE_CHECKING:  # for its name only
+if TYPE_CHECKING:  # for their names only
     from inference.images.model import ModelCard
+    from storage.records import Template
 
 SEED_MAX = 2**32 - 1
 ENLARGING = (2.0, 1.5)  # what is tried, in this order
@@ -140,6 +142,16 @@ def _mismatch(size: tuple[int, int], ratio: float) -> float:
     return abs(size[0] / size[1] / ratio - 1) if size[0] and size[1] else 1.0
 
 
+class Shelf(Protocol):
+    """The prompt templates that somebody may use where they write."""
+
+    def find(self, name: str) -> Template | None:
+        """The template of this name; `本群/海报` names one of the group's. None when there is none."""
+
+    def names(self) -> Sequence[str]:
+        """The names there are."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rules:
     """Everything parse() needs to know to refuse what would not work."""
@@ -155,6 +167,7 @@ class Rules:
     concurrency: int = 3  # jobs of one person that run at once; the others wait
     groups: tuple[str, ...] = ()  # that a reservation may name: --to NAME
     adapters: tuple[tuple[str, float], ...] = ()  # that a picture may name, and their usual weights: --lora NAME:W
+    shelf: Shelf | None = None  # the templates at hand; None: --template is read, and nothing is filled in
     practice: bool = False  # whether the model is the built-in one, which draws only simple figures
 
     def narrowed(self, card: ModelCard) -> Rules:

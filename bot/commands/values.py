@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
-from storage.records import Kind, Payer, Role, Unit
+from storage.records import Kind, Payer, Role, Scope, Unit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,6 +15,15 @@ class From:
 
     job: int = 0  # a picture of this job; 0 = the one that came with the message, or that it answers
     picture: int = 1  # which of the job's
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Used:
+    """The template an order was made from. What it says stands in the order: this is for the card and the books."""
+
+    name: str
+    scope: Scope
+    version: int  # 0 = of the settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +43,7 @@ class Draw:
     sized: bool = True  # False: the size is the source's, as near as is allowed
     adapters: tuple[tuple[str, float], ...] = ()  # name and weight, in the order they were written
     private: bool = False  # nobody else finds it, and its files do not say how it was made
+    template: Used | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,6 +114,7 @@ class Redo:
     strength: float | None = None
     adapters: tuple[tuple[str, float], ...] | None = None
     private: bool = False  # from now on; what was private stays so
+    template: Used | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -281,6 +292,45 @@ class Resume:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TemplateList:
+    """List the templates there are here."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TemplateShow:
+    """Show a template, and how it is used."""
+
+    name: str
+    scope: Scope | None = None  # None = the one that an order would take
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TemplateSave:
+    """Keep a template, or a new version of one."""
+
+    name: str
+    body: str  # text with {slots}, and flags: it was read, and can be drawn
+    scope: Scope = Scope.USER
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TemplateDelete:
+    """Take a template away."""
+
+    name: str
+    scope: Scope | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TemplateForm:
+    """Show a template's card with its form open, or closed again. Comes with a pressed button only."""
+
+    id: int  # of the version on the card; of one of the settings: its number
+    settings: bool
+    open: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ReviewList:
     """List the pictures that wait for a reviewer."""
 
@@ -361,6 +411,11 @@ Command = (
     | Unban
     | Pause
     | Resume
+    | TemplateList
+    | TemplateShow
+    | TemplateSave
+    | TemplateDelete
+    | TemplateForm
     | ReviewList
     | Decide
     | Appeal

@@ -56,7 +56,7 @@ class Pressed(BaseModel):
     id: BrowserId
     job: int | None = Field(default=None, ge=1, lt=2**31)
     value: dict[Annotated[str, Field(pattern="^[a-z]{1,16}$")], Number] = Field(default_factory=dict, max_length=4)
-    form: dict[Annotated[str, Field(pattern="^[a-z]{1,16}$")], FormText] = Field(default_factory=dict, max_length=8)
+    form: dict[Annotated[str, Field(pattern="^[a-z]{1,16}$")], FormText] = Field(default_factory=dict, max_length=12)
     action: str = Field(pattern="^[a-z_]{1,32}$")
     message: int = Field(ge=1, lt=2**31)  # the card it was pressed on
 
@@ -108,6 +108,12 @@ def add_chat(router: APIRouter, console: Console) -> None:
     @router.get("/api/commands")
     async def commands() -> Response:
         return JSONResponse([{"name": c.name, "zh": c.zh, "help": c.help} for c in console.commands])
+
+    @router.get("/api/templates")
+    async def templates(request: Request) -> Response:
+        user = await person(console, request)
+        found = await console.db.read(console.templates, user)
+        return JSONResponse([{"name": name, "help": slots} for name, slots in found])
 
     @router.get("/api/styles")
     async def styles(request: Request) -> Response:

@@ -60,16 +60,18 @@ class Console:
     feed: Feed
     look: Look
     web: WebSettings
-    words: Mapping[str, str]  # words.of(language), with the practice model's where it draws
+    words: Mapping[str, str]  # words.of(language)
     commands: tuple[CommandHint, ...]
     accept: Callable[[ChatEvent], Awaitable[object]]  # returns once the event is kept
     act: Callable[[ChatEvent], Awaitable[Pressed]]  # what a pressed button is answered with
     principals: Callable[[Connection, User], frozenset[str]]  # whose documents this person may read
     name: Callable[[Asset, Job, str], str]  # the file name of a picture of a job with this ending
     keep_picture: Callable[[bytes], Awaitable[str]]  # returns the name it is kept under; raises BadSource
+    templates: Callable[[Connection, User], list[tuple[str, str]]]  # names a person may use, and what is filled in
     thumbnail: Callable[[bytes], tuple[bytes, str]]  # a picture that was given -> a small one, its media type
     styles: Callable[[], Awaitable[tuple[StyleHint, ...]]] = _no_styles  # of the present model
     style_preview: Callable[[str], bytes | None] = lambda key: None  # WebP
     names: bool = True  # whoever comes may take a free name
     logins: Mapping[str, Login] = field(default_factory=dict)  # by platform: whose accounts open the page
+    practises: Callable[[], bool] = lambda: False  # whether a practice model draws now: an admin may change models
     greet: Callable[[Identity], None] = lambda identity: None  # somebody has signed in with such an account

@@ -42,16 +42,21 @@ def build_router(console: Console) -> APIRouter:
 
 
 def _add_page(router: APIRouter, console: Console, pages: Environment) -> None:
-    boot = {"words": dict(console.words), "title": console.look.title, "names": console.names}
     doors = [(f"/login/{platform}/start", _door(console, platform)) for platform in console.logins]
     hint = console.words["login_hint"].format(platform=words.called(console.words, console.logins))
-    page = pages.get_template("chat.html").render(
-        look=console.look, words=console.words, boot=boot, doors=doors, hint=hint, names=console.names
-    )
+
+    def page(practice: bool) -> str:
+        said = {**console.words, **words.of(console.look.language, practice=True)} if practice else console.words
+        boot = {"words": dict(said), "title": console.look.title, "names": console.names}
+        return pages.get_template("chat.html").render(
+            look=console.look, words=said, boot=boot, doors=doors, hint=hint, names=console.names
+        )
+
+    shown = {practice: page(practice) for practice in (False, True)}
 
     @router.get("/", include_in_schema=False)
     async def chat() -> Response:
-        return Response(page, media_type="text/html", headers={"Cache-Control": "no-cache"})
+        return Response(shown[console.practises()], media_type="text/html", headers={"Cache-Control": "no-cache"})
 
 
 def _door(console: Console, platform: str) -> str:

@@ -21,6 +21,7 @@ from bot.handlers import (
     preview,
     reserve,
     reviews,
+    templates,
 )
 
 #: Command -> handler. `Any`: each handler names its own command type.
@@ -52,6 +53,11 @@ TABLE: dict[type, Callable[[Context, Any], Handled]] = {
     commands.Unban: bans.unban,
     commands.Pause: manage.pause,
     commands.Resume: manage.resume,
+    commands.TemplateList: templates.listing,
+    commands.TemplateShow: templates.show,
+    commands.TemplateSave: templates.save,
+    commands.TemplateDelete: templates.delete,
+    commands.TemplateForm: templates.form,
     commands.KbAdd: documents.kb_add,
     commands.KbList: documents.kb_list,
     commands.KbRemove: documents.kb_remove,

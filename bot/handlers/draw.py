@@ -112,7 +112,9 @@ def changed(params: dict[str, Any], command: Redo) -> dict[str, Any]:
         ordering.ADAPTERS: None if command.adapters is None else [list(one) for one in command.adapters],
         ordering.PRIVATE: command.private or None,
     }
-    return {**_kept(params), **{name: value for name, value in wanted.items() if value is not None}}
+    kept = {name: value for name, value in _kept(params).items() if name != ordering.TEMPLATE or command.prompt is None}
+    wanted |= ordering.template(command.template)
+    return {**kept, **{name: value for name, value in wanted.items() if value is not None}}
 
 
 def submit(ctx: Context, params: dict[str, Any], asked: Origin, parent: Job | None) -> Handled:

@@ -42,7 +42,7 @@ def read(ctx: Context, job: int) -> Redo | UsageError:
     if parent is None or parent.kind is not Kind.DRAW or not isinstance(filled, dict):
         return Redo(job=job)
     said = {str(name): text for name, text in filled.items() if isinstance(text, str)}
-    return commands.redo_form(job, parent.params, said, ctx.house.rules)
+    return commands.redo_form(job, parent.params, said, ctx.rules)
 
 
 def pressed(ctx: Context, job: int, *, opened: bool) -> Shown | None:

@@ -272,10 +272,10 @@ def _recipe(job: Job, words: Language) -> tuple[tuple[str, str], ...]:
 
 
 def particulars(params: Mapping[str, Any], words: Language) -> tuple[tuple[str, str], ...]:
-    """What only some orders have: styles, and a picture to begin with."""
+    """What only some orders have: styles, a picture to begin with, a template."""
     worn = [f"{name} {weight:g}" for name, weight in params.get("adapters", ())]
     styles = ((words.say("field.style"), ", ".join(worn)),) if worn else ()
-    return (*styles, *begun_with(params, words))
+    return (*styles, *begun_with(params, words), *from_template(params, words))
 
 
 def begun_with(params: Mapping[str, Any], words: Language) -> tuple[tuple[str, str], ...]:
@@ -288,6 +288,15 @@ def begun_with(params: Mapping[str, Any], words: Language) -> tuple[tuple[str, s
         "source.strength", strength=f"{params['strength']:g}", steps=passes(params["steps"], params["strength"])
     )
     return ((words.say("field.source"), named), (words.say("field.strength"), run))
+
+
+def from_template(params: Mapping[str, Any], words: Language) -> tuple[tuple[str, str], ...]:
+    """Which template it was made from, and which version of it."""
+    used = params.get("template")
+    if not used:
+        return ()
+    version = words.say("template.version", n=used["version"]) if used["version"] else ""
+    return ((words.say("field.template"), f"{used['name']}{version}"),)
 
 
 def _picture_buttons(job: Job, words: Language, pictures: Sequence[Asset]) -> Iterator[Button]:
@@ -335,13 +344,21 @@ def _note(job: Job, words: Language, card: ModelCard | None) -> str:
 
 def _model_notes(job: Job, words: Language, card: ModelCard | None) -> list[str]:
     ended = job.state is JobState.DONE
-    ignored = bool(job.params.get("negative")) and card is not None and not card.guidance
-    parts = [words.say("note.negative")] if ignored else []
+    parts = [words.say(f"note.{why}")] if (why := _unheard(job, card)) else []
     if ended and (job.result or {}).get("builtin"):
         parts.append(practice_remark(job, words) or words.say("note.builtin"))
     elif not ended and card is not None and card.builtin:
         parts.append(words.say("note.builtin.queued"))
     return parts
+
+
+def _unheard(job: Job, card: ModelCard | None) -> str:
+    """Why the negative prompt does nothing: the model takes none, or the order switched guidance off; else empty."""
+    if not job.params.get("negative") or card is None:
+        return ""
+    if not card.guidance:
+        return "negative"
+    return "" if job.params["cfg"] else "negative_cfg"
 
 
 def _notices(job: Job, words: Language) -> list[str]:

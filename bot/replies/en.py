@@ -57,6 +57,7 @@ TABLE: dict[str, str] = {
     "source.job": "#{job}, picture {picture}",
     "source.sent": "the picture sent",
     "field.strength": "Strength",
+    "field.template": "Template",
     "source.strength": "{strength} ({steps} steps run)",
     "button.variation": "Vary",
     "button.variation.n": "Vary {n}",
@@ -66,6 +67,7 @@ TABLE: dict[str, str] = {
     "button.reseed": "New seed",
     "button.cancel": "Cancel",
     "button.redo_form": "Edit and redraw",
+    "button.template_form": "Use this",
     "button.approve": "Approve",
     "button.reject": "Reject",
     "button.appeal": "Appeal",
@@ -145,6 +147,7 @@ TABLE: dict[str, str] = {
     "note.builtin.unknown": "The practice model does not know this; it draws simple figures, "
     "such as “a red circle, blue background”",
     "note.negative": "This model knows no negative prompt: --neg did nothing",
+    "note.negative_cfg": "--cfg is 0, so --neg did nothing",
     "note.quotes": "AI-generated content · quoted from the knowledge base; the numbers say where",
     "note.interrupted": "The language model cannot answer now; here is what the documents say",
     "note.check": "AI-generated content: please check it against the sources",
@@ -325,6 +328,18 @@ TABLE: dict[str, str] = {
     "refusal.reservation_lapsed": "Reservation r{reservation} was not confirmed within a day and has lapsed. "
     "Please book it again.",
     "refusal.reservation_choose": "Reservation r{reservation} still needs a choice of its time: press one on its card.",
+    "refusal.unknown_template": "There is no template called “{name}”. {hint}",
+    "refusal.unknown_template.there": "There are: {names}.",
+    "refusal.unknown_template.none": "There are none yet; `/template save NAME TEXT` keeps one.",
+    "refusal.template_no_group": "This is no group chat, so there are no templates of a group here. Write it in the "
+    "group, or leave out --for to keep it as your own.",
+    "refusal.template_team": "Only admins change the team's templates. Leave out --for to keep it as your own.",
+    "refusal.template_in_settings": "“{name}” is a template of policy.yaml and cannot be changed here. "
+    "Take another name, or ask an admin to change the file.",
+    "refusal.not_yours_template": "The group's template “{name}” is somebody else's: only they and admins change it. "
+    "Leave out --for to keep it as your own, or take another name.",
+    "refusal.templates_full": "There are {limit} templates ({whose}), which is the most. "
+    "Take one away first: `/template delete NAME`.",
     "refusal.windows_full": "All the coming openings of this window are booked. "
     "Take another window, or a time such as `--at tomorrow 9:00`.",
     "refusal.reserve_terminal": "A terminal cannot book: there would be nowhere to deliver. Please book in a chat.",
@@ -350,7 +365,7 @@ TABLE: dict[str, str] = {
     "usage.unknown_flag": "There is no {flag}. {hint}",
     "usage.unknown_flag.near": "Did you mean {near}?",
     "usage.unknown_flag.none": "There are --size --ar --n --seed --steps --cfg --neg --at --every --late --to "
-    "--from --strength --lora --private --dry-run; to write it as text, put a lone -- before it.",
+    "--from --strength --lora --template --private --dry-run; to write it as text, put a lone -- before it.",
     "usage.repeated_flag": "{flag} stands there twice, please keep one.",
     "usage.missing_value": "{flag} needs a value, {example}.",
     "usage.not_a_number": "{flag} takes a number from {low} to {high}, “{given}” is none.",
@@ -419,6 +434,34 @@ TABLE: dict[str, str] = {
     "usage.no_adapters": "The present model has no styles (LoRA), so --lora {given} cannot be used. Leave it out, "
     "or ask an admin to add some under image.adapters in model.yaml.",
     "usage.adapter_twice": "“{given}” names one style twice. Name each once, like `--lora one:0.8,two`.",
+    "usage.template_form": "“{given}” was not understood. {hint}",
+    "usage.template_form.near": "Did you mean `{near}`?",
+    "usage.template_form.none": "There are `/template list`, `/template show poster`, `/template save poster TEXT` and "
+    "`/template delete poster`.",
+    "usage.template_which": "Which template? Write its name, like `/template show poster`. /template lists them.",
+    "usage.template_name": "“{given}” cannot be a template's name: up to 20 letters, digits, _ . -, and no word of "
+    "the command.",
+    "usage.template_empty": "What does “{name}” say? Write it behind the name, like "
+    "`/template save {name} a poster of {{subject}} on {{colour=blue}} --size 1024x1360`.",
+    "usage.template_for": "--for takes me, group or team, not “{given}”. Without it the template is your own.",
+    "usage.template_flag": "A template cannot have {flag}: write it with each order. Please leave it out.",
+    "usage.template_stale": "This template was changed or taken away since. /template lists those there are.",
+    "usage.unknown_template": "There is no template called “{given}”. {hint}",
+    "usage.unknown_template.near": "Did you mean `{near}`?",
+    "usage.unknown_template.none": "There are: {names}.",
+    "usage.no_templates": "There is no template called “{given}”, and no other yet. "
+    "`/template save {given} TEXT` keeps one.",
+    "usage.slots_missing": "The template “{template}” also needs: {names}. To copy: `{example}`",
+    "usage.unknown_slot": "This template has no “{given}”. {hint}",
+    "usage.unknown_slot.near": "Did you mean `{near}`?",
+    "usage.unknown_slot.none": "It takes: {names}; quote it to write it as text.",
+    "usage.slot_twice": "“{slot}” is filled in twice, please keep one; quote the other to write it as text.",
+    "usage.slot_open": "A brace opens nothing here: {near}. Write `{{name}}` or `{{name=default}}` for what is filled "
+    "in, and `{{{{` for a brace.",
+    "usage.slot_name": "“{given}” cannot be filled in: a name has up to 20 letters, digits, _ - and begins with a "
+    "letter. Write `{{{{` for a brace.",
+    "usage.slot_defaults": "“{slot}” has two defaults, {one} and {other}. Please keep one.",
+    "usage.slots_many": "A template has up to {limit} slots, this one has {count}.",
     "usage.strength_alone": "--strength goes with --from, like `--from 17 --strength 0.5`.",
     "usage.redo_from": "A redo keeps its picture. Order anew: `/draw a cat --from 17`.",
     "usage.kb_form": "“{given}” was not understood. There are `/kb`, `/kb add` (as a reply to a file) and "
@@ -469,6 +512,39 @@ TABLE: dict[str, str] = {
     "kb.row.synced": "{name} · {passages} passages · followed",
     "kb.note": "Add: reply to a file with /kb add · remove: /kb remove NAME",
     "kb.removed": "Taken out of the knowledge base: {name}",
+    "templates.title": "Templates",
+    "templates.none": "There are no templates yet. Try one: "
+    "`/template save poster a poster of {{subject}} on {{colour=blue}} --size 1024x1360`, "
+    "then `/draw --template poster subject=autumn`.",
+    "templates.of": "**{whose}**",
+    "templates.row": "`{name}` · {slots}",
+    "templates.hidden": " (the same name: {first} comes first; this one is {written})",
+    "templates.note": "One of them: /template show NAME · to use it: /draw --template NAME · more: /help template",
+    "template.scope.user": "mine",
+    "template.scope.chat": "this group's",
+    "template.scope.team": "the team's",
+    "template.scope.settings": "the team's (policy.yaml)",
+    "template.for.user": "me",
+    "template.for.chat": "group",
+    "template.for.team": "team",
+    "template.title": "Template {name} · {whose}{version}",
+    "template.version": " · version {n}",
+    "template.slots": "To fill in",
+    "template.no_slots": "nothing to fill in",
+    "template.default": "{slot} (else {value})",
+    "template.saved": "Saved",
+    "template.same_name": "Of the same name",
+    "template.new": "Kept as a template ({whose}): “{name}”.",
+    "template.changed": "Changed the template ({whose}) “{name}”{version}.",
+    "template.unchanged": "The template ({whose}) “{name}” says that already; nothing changed.",
+    "template.was": "Before: {body}",
+    "template.more": "New to fill in: {names}",
+    "template.less": "No longer there: {names}",
+    "template.use": "To use it: `{example}`",
+    "template.hides": "Note: of that name, {first} comes first; for this one write {written}.",
+    "template.deleted": "Took away the template ({whose}) “{name}”. What was ordered from it stays.",
+    "template.left": " “{name}” now means {whose}.",
+    "template.form.more": "More (may have --size and other options)",
     "model.title": "Image models",
     "model.row": "- `{name}` {about}",
     "model.size": "{size}",
@@ -718,6 +794,18 @@ TABLE: dict[str, str] = {
     "help.lora.more": "· {n} more: `/help lora`",
     "help.lora.none": "The present model has no styles (LoRA). An admin can add some: image.adapters in model.yaml.",
     "style.手绘线条": "Figures as coloured lines, drawn by a slightly shaky hand",
+    "help.draw.template": "`--template poster subject=autumn`: from a template, see `/help template`",
+    "help.template": "kept prompts with blanks to fill in",
+    "help.template.use": "/template",
+    "help.template.more": "Lists the templates there are here. Keep one: `/template save poster a poster of "
+    "{{subject}} on {{colour=blue}} --size 1024x1360`: braces stand for what is filled in, with a default behind =; "
+    "options are kept, too. Use it: `/draw --template poster subject=autumn`, with quotes around blanks; where one "
+    "thing is to be filled in, just write it: `/draw --template poster autumn`. What stands beside is added, and the "
+    "order's own options come first.\n"
+    "Look `/template show poster` · take away `/template delete poster`\n"
+    "It is your own; `--for group` keeps it for this group, `--for team` for everybody (admins). Of one name your own "
+    "comes first, then the group's, then the team's; `group/poster` names one. Saved again it is a new version; what "
+    "was reserved stays as it was.",
     "help.reserve": "draws later, by itself",
     "help.reserve.use": "/reserve tomorrow 9:00 a cat",
     "help.reserve.more": "Also `/draw a cat --at tonight at 10`, `/draw a sunrise --every weekdays 9:00`, "

@@ -42,7 +42,7 @@ def page(
     if topic == "draw":
         lines += [parameter(words, name, rules, parameters) for name in type(parameters).model_fields]
         lines += [words.say("help.negative"), words.say("help.draw.from"), *_styles(words, adapters, STYLES_SHOWN)]
-        lines += [words.say("help.draw.later"), words.say("help.draw.private")]
+        lines += [words.say(f"help.draw.{one}") for one in ("later", "template", "private")]
         limits = {"count": f"{rules.count.high:g}", "concurrency": rules.concurrency}
         lines.append(words.say("help.draw.limits", **limits))
         lines += [words.say("help.practice")] if rules.practice else []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bot.commands import COMMANDS, UsageError
 from bot.commands.rules import Rules
 from bot.commands.when import Problem
-from bot.replies import booked, manual, models, operate, reviewing, rhythm
+from bot.replies import booked, manual, models, operate, reviewing, rhythm, templates
 from bot.replies.booked import Shown
 from bot.replies.cards import queued_title, what
 from bot.replies.language import Language, short
@@ -29,6 +29,7 @@ from storage.records import (
     Reservation,
     ReservationState,
     Role,
+    Template,
     Unit,
     User,
 )
@@ -60,6 +61,7 @@ EXAMPLES = {
     "--to": "--to 设计群",
     "--strength": "--strength 0.6",
     "--lora": "--lora style:0.8",
+    "--template": "--template 海报",
 }
 
 
@@ -103,6 +105,12 @@ class Words(Language):
             code = "no_chat"
         if code == "already_ended":
             values["state"] = self.say(f"state.{values['state']}")
+        if code == "unknown_template":
+            there = values.pop("there", ())
+            near = self.say("refusal.unknown_template.there", names=self.listed(there)) if there else ""
+            values["hint"] = near or self.say("refusal.unknown_template.none")
+        if code == "templates_full":
+            values["whose"] = self.say(f"template.scope.{values.pop('scope')}")
         if "names" in values:
             values["names"] = self.listed(values["names"])
         return Reply(text=self.say(f"refusal.{code}", **values))
@@ -333,6 +341,21 @@ class Words(Language):
     def sources(self, read: Sequence[Tally], documents: int, *, named: bool) -> Reply:
         """Where the knowledge base comes from; `named`: pages that were left out are named."""
         return operate.sources(self, read, documents, named=named)
+
+    def templates(self, found: Sequence[Template]) -> Reply:
+        """The prompt templates there are."""
+        return templates.listing(self, found)
+
+    def template(self, found: Template, saver: str, others: Sequence[Template]) -> Reply:
+        """One of them, with a form to use it; `others`: more of the same name."""
+        return templates.card(self, found, saver, others)
+
+    def template_saved(self, kept: Template, before: Template | None, hidden: Template | None = None) -> Reply:
+        """What is kept now; `hidden`: one of the same name that an order takes before it."""
+        return templates.saved(self, kept, before, hidden)
+
+    def template_deleted(self, found: Template, left: Template | None) -> Reply:
+        return templates.deleted(self, found, left)
 
     def unit(self, unit: Unit) -> str:
         return self.say(f"quota.{unit.value}")

@@ -43,6 +43,11 @@ class ImageModel(Section):
     adapters_folder: str = Field(
         default="", description="A folder of further ones, called as their files are, relative to the settings folder."
     )
+    guidance: Literal["auto"] | bool = Field(
+        default="auto",
+        description="Whether the checkpoint takes --cfg and --neg: true for a base model, false for a distilled one "
+        "(Turbo); auto = as moqi.json in its folder says, else by its scheduler's shift.",
+    )
 
     @model_validator(mode="after")
     def _has_its_checkpoint(self) -> Self:

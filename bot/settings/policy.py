@@ -13,6 +13,7 @@ from bot.naming import FIELDS, Naming, checked
 from bot.settings.base import LATER, Section
 from bot.settings.hours import OpeningHours
 from bot.settings.moderation import Moderation
+from bot.settings.templates import Templates
 from inference.images import glyphs, label
 from scheduler.policy import Policy as QueuePolicy
 from scheduler.policy import Rate
@@ -232,6 +233,10 @@ class Policy(Section):
     limits: Limits = Field(default=Limits(), description="What keeps one person from taking everything.")
     hours: OpeningHours = Field(default=OpeningHours(), description="When work may run.")
     moderation: Moderation = Field(default=Moderation(), description="What is checked.")
+    templates: Templates = Field(
+        default={},
+        description="Prompt templates for everybody, by name: as after /draw, with {slots} and {slots=with defaults}.",
+    )
     labels: Labels = Field(default=Labels(), description="How pictures are marked.")
     naming: Annotated[str, AfterValidator(checked)] = Field(
         default=Naming().template, description=f"Names of downloaded pictures, of {', '.join(FIELDS)} in braces."

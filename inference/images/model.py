@@ -45,6 +45,7 @@ class ModelCard:
     multiple: int = 16  # sides must be multiples of this
     max_pixels: int = 2048 * 2048
     guidance: bool = False  # whether cfg > 0 and negative prompts do anything
+    default_cfg: float = 0.0
     adapters: tuple[Adapter, ...] = ()  # in the order people are shown them
 
     @property

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inference.images import adapters
-from inference.images.adapters import Found, Wanted
+from inference.images.adapters import Found
+from inference.images.guidance import Wanted, described
 from inference.images.model import ImageModel, ModelCard
 
 log = logging.getLogger(__name__)
 
 BUILTIN = Path(__file__).parent / "builtin" / "checkpoint"
 #: The style that ships with the practice model; its line in /help is one of our own sentences.
-SKETCH = Wanted(path=BUILTIN.parent / "adapters" / "sketch.safetensors", name="手绘线条", weight=0.8)
+SKETCH = adapters.Wanted(path=BUILTIN.parent / "adapters" / "sketch.safetensors", name="手绘线条", weight=0.8)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +38,8 @@ class LoadOptions:
     attention: str = "native"
     offload: str = "auto"  # auto | none | model | group
     memory_fraction: float | None = None  # share of the GPU's memory, 0 to 1
-    adapters: tuple[Wanted, ...] = ()
+    guidance: Wanted = "auto"  # whether the checkpoint takes it; auto = as its folder says
+    adapters: tuple[adapters.Wanted, ...] = ()
 
 
 def resolve(settings_path: str | None, name: str = "") -> Choice:
@@ -73,7 +75,7 @@ def _shape(path: Path) -> dict[str, object]:
 
 def expected_card(choice: Choice, options: LoadOptions) -> ModelCard:
     """What the model will offer, known before it is loaded: enough to check sizes and prices."""
-    return ModelCard(
+    card = ModelCard(
         name=choice.name,
         path=str(choice.path),
         builtin=choice.builtin,
@@ -81,6 +83,7 @@ def expected_card(choice: Choice, options: LoadOptions) -> ModelCard:
         dtype=options.dtype,
         adapters=styles(choice, options).adapters,
     )
+    return described(card, options.guidance)
 
 
 def styles(choice: Choice, options: LoadOptions) -> Found:
@@ -96,7 +99,7 @@ def load(choice: Choice, options: LoadOptions) -> ImageModel:
     for one in found.broken:
         why = f"{one.problem.problem} {one.problem.next_step}"
         log.warning("the style adapter %s is left out: %s", one.name, why, extra={"action": "adapter-left-out"})
-    return ZImageModel.load(
+    model = ZImageModel.load(
         choice.path,
         name=choice.name,
         builtin=choice.builtin,
@@ -107,3 +110,5 @@ def load(choice: Choice, options: LoadOptions) -> ImageModel:
         memory_fraction=options.memory_fraction,
         adapters=found.adapters,
     )
+    model.card = described(model.card, options.guidance)
+    return model

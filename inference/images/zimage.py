@@ -4,7 +4,8 @@ Not thread-safe: the scheduler inside the pipeline counts steps, so two calls at
 owns a model (see inference/device.py). What the choices below rest on was measured; the scars:
 
 - Steps are passed as they are: since diffusers 0.39 eight steps are eight forward passes (nine before).
-- Guidance is exactly 0.0: any value above switches on a second pass per step that this distilled model never learned.
+- Guidance is exactly 0.0 for a distilled model: any value above switches on a second pass per step that it never
+  learned. A base model takes it: see guidance.py.
 - `vae.enable_slicing()` always: decoding a batch at once changes pixels by up to 18/255 against decoding one by one.
 - The pipeline writes the chat template into the list of prompts it is given: it gets a fresh one.
 - A picture to begin with goes through a second pipeline of the same parts: no second copy of any weight, and no second
@@ -28,6 +29,7 @@ from PIL import Image
 from inference.errors import BadImageRequest, ImageError, ModelUnavailable, NotFinite, OutOfMemory, PromptTooLong
 from inference.images.batching import block_of
 from inference.images.check import check_request, clean_prompt
+from inference.images.guidance import arguments, guided
 from inference.images.model import Adapter, ModelCard, Taker, Watch
 from inference.images.placement import pick_device, put
 from inference.images.preflight import preflight
@@ -94,8 +96,8 @@ class ZImageModel:
             raise ValueError("all members of a batch must share size, steps, guidance, adapters and strength")
         members = [self._member(index, request) for index, request in enumerate(batch)]
         results: list[ImageResult | None] = [None] * len(batch)
-        for block in sorted({member.block for member in members}):
-            group = [one for one in members if one.block == block and not watch.cancelled(one.index)]
+        for turn in sorted({self._turn(member) for member in members}):
+            group = [one for one in members if self._turn(one) == turn and not watch.cancelled(one.index)]
             for member, result in self._draw(group, watch):
                 results[member.index] = result
         return results
@@ -112,11 +114,18 @@ class ZImageModel:
     def _member(self, index: int, request: ImageRequest) -> _Member:
         try:
             prompt = clean_prompt(request.prompt, self._special_tokens)
+            request = replace(request, negative=clean_prompt(request.negative, self._special_tokens))
             check_request(replace(request, prompt=prompt), self.card)
+            if guided(request, self.card):
+                self._tokens(request.negative)  # the pipeline would cut it at its end without a word
             return _Member(index=index, prompt=prompt, seed=request.seed, request=request, tokens=self._tokens(prompt))
         except BadImageRequest as error:
             error.member = index
             raise
+
+    def _turn(self, member: _Member) -> tuple[int, int]:
+        """Members with equal turns share a pass: as long a caption, and no guidance."""
+        return member.block, member.index + 1 if guided(member.request, self.card) else 0
 
     def _tokens(self, prompt: str) -> int:
         """How many tokens the caption has, chat template included. Raises PromptTooLong."""
@@ -153,16 +162,17 @@ class ZImageModel:
         import torch
 
         shared = members[0].request
-        pipeline, begin = self.pipeline, {}
+        pipeline = self.pipeline
+        with torch.no_grad():
+            begin = arguments(pipeline, shared, self.card, MAX_TOKENS)
         if shared.strength is not None:
             pipeline = self._redrawing
-            begin = {"image": [one.request.source for one in members], "strength": shared.strength}
+            begin |= {"image": [one.request.source for one in members], "strength": shared.strength}
         images = pipeline(
             prompt=[one.prompt for one in members],
             width=shared.width,
             height=shared.height,
             num_inference_steps=shared.steps,
-            guidance_scale=0.0,
             # One each, on the CPU: the noise then depends neither on the batch nor on the kind of device.
             generator=[torch.Generator("cpu").manual_seed(one.seed) for one in members],
             max_sequence_length=MAX_TOKENS,

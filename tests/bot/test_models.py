@@ -206,7 +206,13 @@ def test_going_back_ends_at_the_settings_and_never_turns_in_a_circle(migrated_ur
             assert failed.version == version
             found = db.read_sync(models.chosen, Kind.DRAW)
             assert (found.version, found.name, found.settled) == (version + 1, name, False)
-        assert db.run_sync(switching.take_back, 4, "broken", utcnow()) is not None
+        db.run_sync(switching.settle, 4)
+        db.run_sync(switching.choose, "a", "user:1", utcnow())
+        db.run_sync(switching.settle, 5)
+        db.run_sync(switching.choose, "a", "user:1", utcnow())  # once more, and now it cannot be loaded
+        db.run_sync(switching.take_back, 6, "broken", utcnow())
+        assert db.read_sync(models.chosen, Kind.DRAW).name == ""
+        assert db.run_sync(switching.take_back, 7, "broken", utcnow()) is not None
         found = db.read_sync(models.chosen, Kind.DRAW)
-        assert (found.version, found.settled) == (4, True), "the engine says what is wrong with model.yaml's own"
+        assert (found.version, found.settled) == (7, True), "the engine says what is wrong with model.yaml's own"
         assert not db.read_sync(jobs.peek_lane, Kind.DRAW).switching

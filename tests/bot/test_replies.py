@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bot.commands import ADMIN_COMMANDS, COMMANDS, LATER, Rules, UsageError, parse
+from bot.commands import ADMIN_COMMANDS, COMMANDS, LATER, REVIEWER_COMMANDS, Rules, UsageError, parse
 from bot.commands.when import Code, Note, Problem
 from bot.engine import Engine
 from bot.manage import Holder
@@ -348,7 +348,10 @@ def test_a_picture_names_the_model_that_drew_it_not_the_present_one() -> None:
 def test_a_negative_prompt_that_did_nothing_is_said() -> None:
     asked = job(params={**job().params, "negative": "狗"})
     assert "--neg" in job_reply(asked, ZH, card=CARD).note
-    assert "--neg" not in job_reply(asked, ZH, card=replace(CARD, guidance=True)).note
+    guided = replace(CARD, guidance=True)
+    assert "--cfg 是 0，--neg 没有起作用" in job_reply(asked, ZH, card=guided).note
+    heard = replace(asked, params={**asked.params, "cfg": 4.0})
+    assert "--neg" not in job_reply(heard, ZH, card=guided).note
 
 
 @pytest.mark.parametrize("code", [key.removeprefix("failure.") for key in TABLES["zh"] if key.startswith("failure.")])
@@ -695,9 +698,11 @@ def test_the_status_of_an_engine_in_trouble(state: str) -> None:
 def test_help_lists_what_exists_and_nothing_that_comes_later() -> None:
     user, admin = ZH.help("", Role.USER, Rules()).text, ZH.help("", Role.ADMIN, Rules()).text
     for name in COMMANDS:
-        assert (f"/{name}" in user) is (name not in ADMIN_COMMANDS), name
+        assert (f"/{name}" in user) is (name not in ADMIN_COMMANDS | REVIEWER_COMMANDS), name
         assert f"/{name}" in admin
     assert not [name for name in LATER if f"/{name}" in admin]
+    reviewer = ZH.help("", Role.REVIEWER, Rules()).text
+    assert [name for name in COMMANDS if f"/{name}" in reviewer and f"/{name}" not in user] == ["review"]
     assert "/quota grant" in admin
     assert "/quota grant" not in user
 

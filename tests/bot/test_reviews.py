@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from bot import access, reviewing, router
 from bot.bans import ban
+from bot.cli.common import Exit, Failed
+from bot.cli.work import _wait
 from bot.commands import Appeal, Decide, Mistake, ReviewList, Rules, UsageError, parse
 from bot.context import Handled
 from bot.delivery import Post, Skip, Update, Wait, decide
@@ -34,6 +37,9 @@ from storage.records import ChatType, Delivery, DeliveryState, Identity, Job, Jo
 from tests.blank import blank
 from tests.bot.test_order import IdleRunner
 from tests.bot.test_reserve import NOW, Chat, house
+
+if TYPE_CHECKING:  # for its name only
+    from bot.services import Services
 
 RULES = (Rule(name="人物", words=frozenset({"某人"}), action=Action.REVIEW),)
 
@@ -193,6 +199,8 @@ async def test_a_rejection_says_why_and_is_appealed_against_to_somebody_else(cha
     assert press(chat, form.action, "rita", form.value, reason=" ")[1].startswith("为什么驳回？")
     toast = press(chat, form.action, "rita", {**form.value, "nonce": "n1"}, card="om_x", reason="肖像")
     assert toast == ("success", "任务 #1 已驳回，额度已退回，理由会告诉对方。")
+    again = press(chat, form.action, "rita", {**form.value, "nonce": "n1"}, card="om_x", reason="肖像")
+    assert again == ("info", "已经处理过了。"), "one opening of a form says it once"
     mine = messages(chat, "outcome")["anna"]
     assert mine.text == "某人的画像\n审核没有通过，请换个描述再试，或申诉一次。审核员说：“肖像”。 没有计额度。"
     assert mine.pictures == ()
@@ -351,3 +359,10 @@ def test_a_refusal_and_a_mistake_are_what_they_say() -> None:
     for code in codes:
         assert "#7" in words.refusal(Refusal(code=code).code, {"job": 7}).text
     assert words.usage(Mistake("review_form", given="x", near="list").about("review")).text.endswith("`/review list`？")
+
+
+async def test_a_command_of_the_terminal_does_not_wait_for_a_reviewer(chat: Chat) -> None:
+    job = await held(chat)
+    with pytest.raises(Failed, match="waits for a reviewer: `moqi jobs show 1`") as caught:
+        await _wait(cast("Services", SimpleNamespace(db=chat.db)), job.id, lambda item: None)
+    assert caught.value.code is Exit.REFUSED

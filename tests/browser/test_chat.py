@@ -255,6 +255,13 @@ async def test_a_slash_lists_the_commands(opened: Opened) -> None:
     await expect(rows).to_have_text(re.compile("/draw"))
     await chat.page.keyboard.press("Escape")
     await expect(rows.first).to_be_hidden()
+    await chat.input.fill("/draw --template ")
+    await expect(rows).to_have_text(["海报主题 颜色", "徽标"])
+    await chat.page.keyboard.type("徽")
+    await expect(rows).to_have_count(1)
+    await chat.page.keyboard.press("Tab")
+    await expect(chat.input).to_have_value("/draw --template 徽标 ")
+    await expect(rows.first).to_be_hidden()
     await chat.say("/help")  # a whole command is sent by Enter, list or not
     await expect(chat.page.locator(".bot code").first).to_have_text("/draw")
 

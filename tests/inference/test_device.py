@@ -379,7 +379,13 @@ async def test_nothing_is_loaded_once_the_device_closes(faulty: FaultyModel) -> 
     go_on = threading.Event()
     running = asyncio.create_task(device.generate([request()], Watcher(lambda done: assert_waits(go_on))))
     await asyncio.sleep(0)
-    changing = asyncio.create_task(device.exchange(broken, CARD))
+    loads: list[FaultyModel] = []
+
+    def another() -> FaultyModel:
+        loads.append(FaultyModel())
+        return loads[-1]
+
+    changing = asyncio.create_task(device.exchange(another, CARD))
     await asyncio.sleep(0)
     closing = asyncio.create_task(device.close())
     await asyncio.sleep(0)
@@ -390,7 +396,8 @@ async def test_nothing_is_loaded_once_the_device_closes(faulty: FaultyModel) -> 
         await changing
     await closing
     with pytest.raises(DeviceClosed):
-        await device.exchange(broken, CARD)
+        await device.exchange(another, CARD)
+    assert not loads, "a minute of loading would hold up the end of the program"
 
 
 async def test_what_a_failed_loading_held_is_let_go(faulty: FaultyModel) -> None:

@@ -16,6 +16,7 @@ from PIL import Image
 from inference.device import ImageDevice
 from inference.errors import BadImageRequest, ImageError, ModelUnavailable, NotFinite, OutOfMemory
 from inference.images.model import ModelCard, Watch
+from inference.images.recipe import read
 from inference.requests import ImageRequest
 from inference.results import ImageResult
 from scheduler.progress import Progress, ProgressFeed
@@ -232,12 +233,17 @@ class Time:
         return self.now
 
 
+def marked(jpeg: bytes, origin: Origin) -> bytes:
+    """A preview as it is shown in this chat."""
+    return jpeg + b" in " + origin.chat_id.encode()
+
+
 async def watched(*tasks: Task, previews: bool, seconds: float, done: int = 2) -> tuple[list[Progress], list[int]]:
     """What is heard of a pass in which every member is offered a preview after `seconds` and `done` of 8 steps."""
     feed, heard, time = ProgressFeed(), list[Progress](), Time()
     feed.attach(asyncio.get_running_loop())
     members = [member for one in tasks for member in _members(one, None)]
-    watch, takers = PassWatch(members, feed, previews=previews, clock=time), list[int]()
+    watch, takers = PassWatch(members, feed, previews=previews, show=marked, clock=time), list[int]()
     with feed.listening(heard.append):
         time.now += seconds
         for index in range(len(members)):
@@ -259,9 +265,9 @@ async def test_one_preview_of_each_job_is_told_and_goes_on_with_its_progress() -
         (1, 1, 2, 16, b""),
         (1, 1, 10, 16, b""),
         (2, 2, 2, 8, b""),
-        (1, 1, 10, 16, b"jpeg 0"),  # the bar does not go back
-        (2, 2, 2, 8, b"jpeg 2"),
-        (2, 2, 3, 8, b"jpeg 2"),
+        (1, 1, 10, 16, b"jpeg 0 in 1"),  # the bar does not go back
+        (2, 2, 2, 8, b"jpeg 2 in 1"),
+        (2, 2, 3, 8, b"jpeg 2 in 1"),
     ]
     assert "jpeg" not in repr(heard), "pictures are not for logs"
 
@@ -319,6 +325,15 @@ async def test_a_source_is_read_once_and_made_to_fit(bench: Bench) -> None:
     assert (source.size, source.mode, source.getpixel((5, 5))) == ((64, 64), "RGB", (255, 0, 0))
     made = Image.open(io.BytesIO(bench.files.read(done.assets[0].sha256)))
     assert "Denoising strength: 0.6" in made.info["parameters"]
+
+
+async def test_the_file_of_a_private_order_does_not_say_how_it_was_made(bench: Bench) -> None:
+    plain, private = task(1, seed=1), task(2, seed=2)
+    private = Task(replace(private.job, params={**private.job.params, "private": True}))
+    for done, said in zip(await bench.run(plain, private), (True, False), strict=True):
+        assert isinstance(done, Success)
+        data = bench.files.read(done.assets[0].sha256)
+        assert (read(data) is not None, b"cat" in data, b"TC260:AIGC" in data) == (said, said, True)
 
 
 async def test_a_source_that_is_gone_or_broken_fails_its_job_alone(bench: Bench) -> None:

@@ -45,5 +45,6 @@ export const api = {
   upload: (file) => call("POST", "/api/pictures", file),
   press: (id, value, action, message, form = {}) => call("POST", "/api/actions", { id, value, action, message, form }),
   styles: () => call("GET", "/api/styles"),
+  templates: () => call("GET", "/api/templates"),
   commands: () => call("GET", "/api/commands"),
 };

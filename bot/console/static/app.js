@@ -15,7 +15,8 @@ let offline = null; // timer or true once the banner is shown
 
 const lightbox = new Lightbox();
 const log = new Log({ press, enlarge: (list, index) => lightbox.open(list, index), retry: write });
-const composer = new Composer((text, picture) => write(newId(), text, picture), () => log.written, attach, styles);
+const lists = { templates, styles };
+const composer = new Composer((text, picture) => write(newId(), text, picture), () => log.written, attach, lists);
 const stream = new Stream({
   ready: resume,
   lost,
@@ -127,6 +128,16 @@ async function enter(who) {
   stream.open();
   composer.focus();
   composer.commands = await api.commands();
+}
+
+/** The prompt templates of whoever writes; none where they cannot be had. */
+async function templates() {
+  try {
+    return await api.templates();
+  } catch (error) {
+    refused(error);
+    return [];
+  }
 }
 
 function leave() {

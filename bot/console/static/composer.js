@@ -6,6 +6,7 @@ import { rendered } from "./markup.js";
 import { styleCells, typedStyle } from "./styles.js";
 
 const SLASH = /^[/／]([^\s]*)$/;
+const TEMPLATE = /(?:--|—|–)template[\s=]+([^\s=]*)$/i;
 const DRAWS = /^\s*[/／]?(draw|画|绘)/i;
 const PREVIEWS_AGAIN = 2500; // ms until pictures of styles that are being drawn are looked for once more
 const FROM = /(^|\s)(--|—|–)(from|ref)(?![a-z])/i;
@@ -15,14 +16,15 @@ export class Composer {
   #hints = byId("hints");
   #commands = [];
   #styles = null; // once they were asked for
+  #templates = null; // the names there were when somebody last began to type one
   #shown = [];
   #chosen = 0;
   #recalled = -1;
   #picture = null; // the attached one's name
 
-  /** send(text, picture); written() -> own messages, newest first; attach(file) -> its name or null; styles() -> the model's. */
-  constructor(send, written, attach, styles) {
-    this.styles = styles;
+  /** send(text, picture); written() -> own messages, newest first; attach(file) -> its name or null; lists: templates(), styles(). */
+  constructor(send, written, attach, lists) {
+    this.lists = lists;
     this.send = send;
     this.written = written;
     this.attach = attach;
@@ -137,33 +139,45 @@ export class Composer {
     if (this.#input.scrollHeight) this.#input.style.height = `${this.#input.scrollHeight}px`; // 0 while not shown
     byId("send").disabled = !this.#input.value.trim();
     const match = suggest ? SLASH.exec(this.#input.value) : null;
-    const style = suggest && !match ? typedStyle(this.#input.value) : null;
-    if (match) this.#openCommands(match[1].toLowerCase());
-    else if (style !== null) this.#openStyles(style.toLowerCase());
+    const named = suggest ? TEMPLATE.exec(this.#input.value) : null;
+    const style = suggest ? typedStyle(this.#input.value) : null;
+    if (match) this.#open(match[1].toLowerCase());
+    else if (named) this.#name(named[1]);
+    else if (style !== null) this.#openStyles(style);
     else this.#close();
   }
 
-  #openCommands(typed) {
-    const found = this.#commands.filter((one) => one.name.slice(1).startsWith(typed) || one.zh.slice(1).startsWith(typed));
-    this.#open(found.map((one) => ({ text: `${one.name} `, cells: [el("b", {}, one.name), el("i", {}, one.zh), el("span", {}, rendered(one.help))] })));
+  #open(typed) {
+    this.#list(this.#commands.filter((one) => one.name.slice(1).startsWith(typed) || one.zh.slice(1).startsWith(typed)));
+  }
+
+  /** The names of templates that begin as what was typed behind --template. */
+  async #name(typed) {
+    const written = this.#input.value;
+    if (!typed || !this.#templates) this.#templates = await this.lists.templates();
+    if (this.#input.value !== written) return; // typed on meanwhile
+    const before = written.slice(0, written.length - typed.length);
+    const near = this.#templates.filter((one) => one.name !== typed && one.name.toLowerCase().startsWith(typed.toLowerCase()));
+    this.#list(near.map((one) => ({ ...one, zh: "", text: `${before}${one.name} ` })));
   }
 
   #openStyles(typed) {
     if (!this.#styles) return this.#askStyles();
-    const found = this.#styles.filter((one) => one.name.toLowerCase().startsWith(typed));
-    const before = this.#input.value.slice(0, this.#input.value.length - typed.length);
-    this.#open(found.map((one) => ({ text: `${before}${one.name}`, cells: styleCells(one), wide: true })));
+    const written = this.#input.value;
+    const before = written.slice(0, written.length - typed.length);
+    const near = this.#styles.filter((one) => one.name.toLowerCase().startsWith(typed.toLowerCase()));
+    this.#list(near.map((one) => ({ text: `${before}${one.name}`, cells: styleCells(one) })));
   }
 
   /** Styles are asked for when --lora is typed, and again while pictures of them are being drawn. */
   async #askStyles() {
-    this.#styles = await this.styles();
+    this.#styles = await this.lists.styles();
     if (typedStyle(this.#input.value) === null) return;
     this.#changed();
     if (this.#styles.some((one) => !one.preview)) setTimeout(() => this.#hints.hidden || this.#askStyles(), PREVIEWS_AGAIN);
   }
 
-  #open(found) {
+  #list(found) {
     this.#shown = found;
     if (!this.#shown.length) return this.#close();
     this.#hints.replaceChildren(...this.#shown.map((one, index) => this.#hint(one, index)));
@@ -173,7 +187,7 @@ export class Composer {
   }
 
   #hint(one, index) {
-    const row = el("div", { class: one.wide ? "hint-row style-row" : "hint-row", role: "option", id: `hint-${index}` }, ...one.cells);
+    const row = el("div", { class: one.cells ? "hint-row style-row" : "hint-row", role: "option", id: `hint-${index}` }, ...(one.cells ?? [el("b", {}, one.name), el("i", {}, one.zh), el("span", {}, rendered(one.help))]));
     row.addEventListener("pointerdown", (event) => {
       event.preventDefault(); // keep the focus, and a phone's keyboard, where they are
       this.#take(one);
@@ -189,7 +203,7 @@ export class Composer {
   }
 
   #take(one) {
-    this.fill(one.text);
+    this.fill(one.text ?? `${one.name} `);
     this.#close();
   }
 

@@ -583,6 +583,24 @@ def _create_tables() -> None:
         sa.UniqueConstraint("job_id", name=op.f("uq_occurrences_job_id")),
     )
     op.create_table(
+        "templates",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("scope", sa.Text(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("body", sa.Text()),
+        sa.Column("user_id", sa.Integer()),
+        sa.Column("saved_by", sa.Text(), nullable=False),
+        sa.Column("saved_at", sa.Text(), nullable=False),
+        sa.CheckConstraint("scope in ('user', 'chat', 'team')", name=op.f("ck_templates_scope")),
+        sa.CheckConstraint("version > 0", name=op.f("ck_templates_version")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_templates_user_id_users")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_templates")),
+        sa.UniqueConstraint("scope", "owner", "key", "version", name=op.f("uq_templates_scope_owner_key_version")),
+    )
+    op.create_table(
         "rates",
         sa.Column("user_id", sa.Integer(), nullable=False),
         sa.Column("scope", sa.Text(), nullable=False),
@@ -594,6 +612,7 @@ def _create_tables() -> None:
 
 def _drop_tables() -> None:
     op.drop_table("rates")
+    op.drop_table("templates")
     op.drop_table("occurrences")
     op.drop_table("reservations")
     op.drop_table("outbox")

@@ -17,7 +17,7 @@ from tests.bot.cli.installation import ROOT, Installation
 WORDS = {
     "serve", "init", "doctor", "config", "models", "kb", "draw", "ask", "jobs", "quota", "dept", "role", "token",
     "audit", "backup", "restore", "migrate", "verify", "reservations",
-    "ban", "feishu",
+    "ban", "feishu", "templates",
 }  # fmt: skip
 GROUPS = {
     "kb": {"add", "list", "remove", "sync", "sources", "search", "ask", "eval"},
@@ -27,6 +27,7 @@ GROUPS = {
     "dept": {"set", "list"},
     "role": {"set"},
     "ban": {"add", "remove", "list"},
+    "templates": {"list", "show", "save", "delete", "export", "import"},
     "token": {"create", "list", "revoke"},
     "audit": {"list", "verify"},
     "models": {"list", "pull", "verify", "use"},

@@ -239,15 +239,16 @@ def stage(
             showing=Showing(db, script.files),
             feed=feed,
             look=Look(title="墨契", language=language),
-            words=words.of(language, practice=practice),
+            words=words.of(language),
             commands=COMMANDS,
             accept=script.accept,
             act=script.act,
             principals=_principals,
             name=lambda asset, job, ending: name(Naming(project="墨契"), asset, job, ending),
             keep_picture=partial(keep_picture, db, script.files),
+            templates=lambda conn, user: [("海报", "主题 颜色"), ("徽标", "")],
             thumbnail=_thumbnail,
-            **{"web": WebSettings(), **doors},
+            **{"web": WebSettings(), "practises": lambda: practice, **doors},
         )
         app = FastAPI(openapi_url=None)
         app.add_middleware(SecurityHeaders)

@@ -170,6 +170,21 @@ def test_what_is_broken_is_named_and_leaves_nothing(
     assert not [one for one in store.rglob("*") if one.name != ".lock"], "no trace"
 
 
+@pytest.mark.parametrize("name", [TRANSFORMER, "transformer/config.json", "tokenizer/tokenizer.json"])
+def test_an_archive_of_pointers_is_noticed_before_20_gigabytes_are_copied(
+    store: Path, source: Path, tmp_path: Path, name: str
+) -> None:
+    (source / name).write_bytes(POINTER)
+    with local(archive(source, tmp_path / "z.tar", "z")) as found, pytest.raises(PullError, match="git-lfs pointer"):
+        pull.prepare(store, found)
+
+
+def test_a_folder_is_looked_at_before_it_is_copied(store: Path, source: Path) -> None:
+    (source / "tokenizer" / "chat_template.jinja").unlink()
+    with pytest.raises(PullError, match="no chat template"):
+        pull.prepare(store, in_folder(source))
+
+
 def test_an_archive_cannot_reach_out_of_the_store(store: Path, source: Path, tmp_path: Path) -> None:
     file = archive(source, tmp_path / "z.tar", "z")
     (tmp_path / "secret").write_bytes(b"{}")
