@@ -17,6 +17,7 @@ PARTS = (
     "feishu",
     "wecom",
     "picture",
+    "studio",
     "labels",
     "queueing",
     "depth",

@@ -297,7 +297,7 @@ def style_adapters(settings: Settings, environment: Environment) -> Iterator[Che
     choice, _ = _in_use(shelf, environment)
     if not shelf.check(choice).ok:
         return
-    found = styles(choice, load_options(settings))
+    found = styles(choice, load_options(settings, environment.data))
     for one in found.broken:
         yield failed(f"style {one.name}", one.problem.problem, one.problem.next_step)
     listed = ", ".join(f"{one.name} (rank {one.rank}, {one.size / 1e6:,.1f} MB)" for one in found.adapters)

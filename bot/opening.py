@@ -45,23 +45,26 @@ def chosen_model(environment: Environment) -> Chosen:
         return db.read_sync(models.chosen, Kind.DRAW)
 
 
-def load_options(settings: Settings) -> LoadOptions:
-    """How model.yaml wants image models to be loaded."""
-    wanted = settings.model.image
-    return LoadOptions(
-        dtype=wanted.dtype,
-        attention=wanted.attention or "native",
-        offload=wanted.offload,
-        guidance=wanted.guidance,
-        memory_fraction=wanted.memory_fraction,
-        adapters=_adapters(settings),
-    )
-
-
 def image_choice(settings: Settings) -> Choice:
     """The checkpoint that model.yaml asks for."""
     wanted = settings.model.image
     return resolve(str(settings.path(wanted.path)), wanted.id) if wanted.path else resolve(None)
+
+
+def load_options(settings: Settings, data: Path) -> LoadOptions:
+    """How model.yaml wants it loaded; what is learned about this machine is kept in the data folder."""
+    wanted = settings.model.image
+    return LoadOptions(
+        dtype=wanted.dtype,
+        attention=wanted.attention,
+        compiling=wanted.compile,
+        offload=wanted.offload,
+        quantization=wanted.quantization,
+        guidance=wanted.guidance,
+        memory_fraction=wanted.memory_fraction,
+        notes=data / "engine",
+        adapters=_adapters(settings),
+    )
 
 
 def _adapters(settings: Settings) -> tuple[Wanted, ...]:

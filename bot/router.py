@@ -152,7 +152,8 @@ def _deal(conn: Connection, house: House, event: ChatEvent, now: datetime) -> Ha
         return refused(ctx, refusal)
     handled = TABLE[type(wanted)](ctx, wanted)
     ordered = handled.outcome.startswith(("job:", "reservation:"))
-    if event.action == REDO_FORM and isinstance(wanted, Redo) and ordered:
+    taken = ordered or handled.outcome == "reply"
+    if event.action in (REDO_FORM, APPEAL_FORM) and isinstance(wanted, Redo | Appeal) and taken:
         handled = replace(handled, shown=forms.pressed(ctx, wanted.job, opened=False))
     if event.action == TEMPLATE_FORM and ordered:
         handled = replace(handled, shown=templates.again(ctx))

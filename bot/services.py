@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequen
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
@@ -83,7 +84,7 @@ class Services:
         self.showing = Showing(db, self.files)
         self.feed = ProgressFeed()
         self.web = Feed()
-        self.device = open_device(current)
+        self.device = open_device(current, environment.data)
         self.styles = Styles(
             self.device, environment.data / "styles", self._nobody_waits, lambda: self.showing.labels.mark("")
         )
@@ -121,7 +122,7 @@ class Services:
             self.device,
             self.drawing,
             self.shelf,
-            load_options(settings),
+            load_options(settings, environment.data),
             lambda: self.house().words,
             lambda conn, problem: self._tell_admins(conn, "model", problem, True),
             self._model_changed,
@@ -253,7 +254,7 @@ class Services:
         for reservation, at in handled.arm:
             self.alarms.arm(reservation, at)
         if handled.switch:
-            self.switcher.wake.give()
+            self.switcher.hurry()
         for kind, worker in self.workers.items():
             if kind in handled.work:
                 worker.wake.give()
@@ -348,9 +349,9 @@ async def recognised(platform: object, event: ChatEvent) -> ChatEvent:
     return await platform.recognise(event) if isinstance(platform, Recognising) else event
 
 
-def open_device(current: Current) -> ImageDevice:
+def open_device(current: Current, data: Path) -> ImageDevice:
     """The image engine that model.yaml asks for; nothing is loaded yet."""
-    return ImageDevice.of(image_choice(current.settings), load_options(current.settings))
+    return ImageDevice.of(image_choice(current.settings), load_options(current.settings, data))
 
 
 @asynccontextmanager

@@ -63,6 +63,11 @@ class Switcher:
         self._at = -1  # the version that was last followed, whatever came of it
         self.wake = Signal()
 
+    def hurry(self) -> None:
+        """Another model was chosen in this process: what waits now waits for it."""
+        self._drawing.awaits_switch = True
+        self.wake.give()
+
     async def run(self) -> None:
         """Load what is chosen, then follow, until the engine is closed."""
         self.wake.attach(asyncio.get_running_loop())
@@ -75,7 +80,7 @@ class Switcher:
 
     async def follow(self) -> None:
         """Bring the engine to the newest choice, if it is not there. Raises StorageError, DeviceClosed."""
-        chosen = await self._db.read(models.chosen, Kind.DRAW)
+        chosen, before = await self._db.read(models.chosen, Kind.DRAW), self._at
         while chosen.version != self._at:
             began = time.monotonic()
             problem = await self._become(chosen)
@@ -84,8 +89,10 @@ class Switcher:
             else:
                 await self._db.run(self._failed, chosen, problem)
             self._at = chosen.version
-            self._changed()
             chosen = await self._db.read(models.chosen, Kind.DRAW)
+        self._drawing.awaits_switch = False
+        if self._at != before:
+            self._changed()
 
     async def _become(self, chosen: Chosen) -> str | None:
         """Why the engine is not what was chosen, if so; then it is what it was."""

@@ -64,8 +64,8 @@ class ImageDevice:
 
     @property
     def card(self) -> ModelCard:
-        """What the model offers; before it is loaded, what it is expected to offer."""
-        return self._card
+        """What the model offers now; before it is loaded, what it is expected to offer."""
+        return self._card if self._model is None else self._model.card
 
     def start(self) -> None:
         """Begin loading in the device's thread and return at once."""
@@ -78,7 +78,7 @@ class ImageDevice:
         if self._loaded is not None:
             await asyncio.shield(asyncio.wrap_future(self._loaded))
         self._require_usable()
-        return self._card
+        return self.card
 
     async def generate(self, batch: Sequence[ImageRequest], watch: Watch) -> list[ImageResult | None]:
         """Draw a batch (see ImageModel.generate), after loading and after the batches before it.

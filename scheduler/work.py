@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -34,6 +34,8 @@ class Task:
 
     job: Job
     stop: Stop = field(default_factory=Stop)
+    #: Told by the runner once its engine has done its part and only the rest is left: another batch may begin.
+    freed: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,7 +86,7 @@ class Runner(Protocol):
 
     @property
     def parallel(self) -> int:
-        """How many batches may run at once."""
+        """How many batches may occupy the engine at once. One more may be at what comes after (Task.freed)."""
 
     def room(self, head: Job) -> int:
         """How many members a batch led by this job may have."""

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import tzinfo
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -53,6 +54,7 @@ class Worker:
         self.wake = Signal()
         self._tasks: dict[int, Task] = {}
         self._batches: set[asyncio.Task[None]] = set()
+        self._engaged: set[str] = set()  # tokens of the batches that still need the engine
         self._loop: asyncio.Task[None] | None = None
         self._stopping = False
 
@@ -63,7 +65,7 @@ class Worker:
         woken = False
         while not self._stopping:
             try:
-                claimed = await self._claim(woken) if len(self._batches) < self._runner.parallel else None
+                claimed = await self._claim(woken) if self._has_room() else None
             except Exception:  # the loop's one net: a lane whose loop ends serves nobody until a restart
                 log.exception("cannot claim work; trying again", extra={"action": "claim-failed"})
                 claimed = None
@@ -96,6 +98,16 @@ class Worker:
         """The jobs at work now."""
         return sorted(self._tasks)
 
+    def _has_room(self) -> bool:
+        """Whether another batch may begin. Only one may be behind the engine: a full disk must not pile up pictures."""
+        at_once = self._runner.parallel
+        return len(self._engaged) < at_once and len(self._batches) <= at_once
+
+    def _free(self, token: str) -> None:
+        if token in self._engaged:
+            self._engaged.discard(token)
+            self.wake.give()
+
     async def _claim(self, woken: bool) -> Claim | None:
         if not await self._runner.ready():
             return None
@@ -108,15 +120,17 @@ class Worker:
         point("job-claimed")
         task = asyncio.create_task(self._serve(claim), name=f"batch {[job.id for job in claim.jobs]}")
         self._batches.add(task)
+        self._engaged.add(claim.token)
 
         def ended(done: asyncio.Task[None]) -> None:
             self._batches.discard(done)
+            self._engaged.discard(claim.token)
             self.wake.give()
 
         task.add_done_callback(ended)
 
     async def _serve(self, claim: Claim) -> None:
-        tasks = [Task(job, Stop()) for job in claim.jobs]
+        tasks = [Task(job, Stop(), partial(self._free, claim.token)) for job in claim.jobs]
         self._tasks |= {task.job.id: task for task in tasks}
         for task in tasks:
             self._feed.publish(Progress(job=task.job.id, user_id=task.job.user_id))

@@ -30,6 +30,12 @@ EXPECTED = {
     ],
     "labels": ["64x64 mark alone", "64x64 shown copy of a master: read, mark, PNG"],
     "picture": ["overhead: p50", "bare pipe(...)"],
+    "studio": [
+        "64²: Moqi / the bare loop, round by round",
+        "256²: pictures equal to their solo ones bit by bit",
+        "cancelled at 256², a batch of two: engine free, p50",
+        "event loop late while drawing: p99",
+    ],
     "queueing": ["SQLite, 16 at once: enqueue", "PostgreSQL, 16 at once: claim + finish"],
     "depth": ["SQLite, 600 wait: submit, p99", "PostgreSQL: place, p50, 600 against 50"],
     "fairness": [

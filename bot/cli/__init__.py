@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Annotated
 
 import typer
+from typer.main import get_command
 
 from bot.cli import (
     admin,
     bans,
+    bench,
     config,
     doctor,
     feishu,
@@ -48,6 +51,7 @@ def build() -> typer.Typer:
         work,
         knowledge,
         models,
+        bench,
         templates,
         jobs,
         reservations,
@@ -77,10 +81,16 @@ def _options(
     """Options of `moqi` itself; what they do, they do when they are read."""
 
 
+@cache
+def _command() -> Callable[..., object]:
+    """What `build` gives, taken apart once: that takes longer than most commands do."""
+    return get_command(build())
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command; returns its exit code. What went wrong was said in one sentence; a defect comes out as it is."""
     try:
-        build()(list(arguments), prog_name="moqi")
+        _command()(list(arguments), prog_name="moqi")
     except Failed as failure:
         print(failure, file=sys.stderr)
         return failure.code

@@ -188,7 +188,7 @@ def _styles(settings: Settings, chosen: Chosen) -> Iterator[dict[str, Any]]:
         used = _shelf(settings).choice(chosen.name)
     except UnknownModel:  # the chosen one is gone: its row says so
         return
-    found = styles(used, load_options(settings))
+    found = styles(used, load_options(settings, common.environment().data))
     for one in found.adapters:
         what = f"--lora {one.name}, usually {one.weight:g}, rank {one.rank}"
         yield _style(one.name, str(one.file), in_use=True, reason=what)

@@ -890,6 +890,7 @@ TABLE: dict[str, str] = {
     "help.model.more": "Lists the models and the one in use. Another one: `/model use NAME`; back to what model.yaml "
     "says: `/model use default`. Jobs keep their places meanwhile; what cannot be loaded is taken back by itself.",
     "help.size": "`--size 1024x768`: {text} (sides {low}–{high}, default {default})",
+    "help.size.pixels": ", at most {pixels} pixels in all",
     "help.size.choices": "`--size {default}`: {text} (one of {choices}, default {default})",
     "help.count": "`--n 2`: {text} ({range}, default {default})",
     "help.seed": "`--seed 7`: {text} (0–4294967295)",

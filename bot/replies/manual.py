@@ -102,7 +102,10 @@ def _size(words: Language, text: str, rules: Rules) -> str:
     if size.choices:
         choices = ", ".join(f"{w}x{h}" for w, h in size.choices)
         return words.say("help.size.choices", text=text, choices=choices, default=default)
-    return words.say("help.size", text=text, low=size.min_side, high=size.max_side, default=default)
+    said = words.say("help.size", text=text, low=size.min_side, high=size.max_side, default=default)
+    if size.max_pixels >= size.max_side**2:
+        return said
+    return said + words.say("help.size.pixels", pixels=size.max_pixels)
 
 
 def _range(bounds: Bounds) -> str:

@@ -833,6 +833,7 @@ TABLE: dict[str, str] = {
     "help.model.more": "列出模型和现在用的那个。换：`/model use 名字`；换回 model.yaml 指定的：`/model use default`。"
     "换的时候任务留在队列里；加载失败会自动换回。",
     "help.size": "`--size 1024x768`：{text}（边长 {low}–{high}，默认 {default}）",
+    "help.size.pixels": "，总像素最多 {pixels}",
     "help.size.choices": "`--size {default}`：{text}（可选 {choices}，默认 {default}）",
     "help.count": "`--n 2`：{text}（{range}，默认 {default}）",
     "help.seed": "`--seed 7`：{text}（0–4294967295）",

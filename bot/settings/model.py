@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from bot.settings.base import LATER, Section, later
+from bot.settings.base import Section, later
 from inference.text.registry import TextOptions
 
 
@@ -29,12 +29,21 @@ class ImageModel(Section):
     id: str = Field(default="Tongyi-MAI/Z-Image-Turbo", description="Name of the model, as `moqi models` knows it.")
     path: str = Field(default="", description="Folder of the checkpoint, relative to the settings folder.")
     dtype: Literal["bfloat16", "float16", "float32"] = Field(default="bfloat16", description="Number format.")
-    attention: str = Field(default="", description="Attention backend of diffusers; empty = its own choice.")
-    compile: bool = Field(
-        default=False, description="Compile the transformer: slow start, faster pictures.", json_schema_extra=LATER
+    attention: str = Field(
+        default="", description="Attention backend of diffusers; empty = the fastest installed one, found by trying."
+    )
+    compile: Literal["auto", True, False] = Field(
+        default="auto",
+        description="Compile the transformer's blocks: a slow first start, faster pictures. auto = on a GPU where that "
+        "is measured to be faster.",
     )
     offload: Literal["auto", "none", "model", "group"] = Field(
         default="auto", description="What to keep in main memory while it does not compute."
+    )
+    quantization: Literal["none", "fp8"] = Field(
+        default="none",
+        description="fp8 keeps the transformer's weights in 8 bits: half its memory, not faster, slightly other "
+        "pictures. Not with offload: group or on Apple's GPUs.",
     )
     memory_fraction: float = Field(default=0.6, gt=0, le=1, description="Share of the GPU's memory it may use.")
     adapters: dict[str, Adapter] = Field(

@@ -10,7 +10,8 @@ the exact blocks. A wrong estimate costs a little speed, never a picture.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from inference.requests import ImageRequest
 
@@ -19,6 +20,8 @@ TEMPLATE_TOKENS = 9  # what the chat template adds around a prompt
 
 SMALL = 300_000  # pixels: up to here four pictures at once use the device better
 LARGE = 1_000_000  # pixels: from here one picture fills it (measured elsewhere: batch 2 gains 2 % at 1024x1024)
+
+WORTH = 0.07  # share of a picture's time that a larger batch must save
 
 #: A word of Latin letters or digits, or any other character that is not a space: about one token each.
 _PIECE = re.compile(r"[A-Za-z0-9']+|[^\sA-Za-z0-9']")
@@ -43,23 +46,55 @@ def block_of(tokens: int) -> int:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchLimit:
-    """How many pictures may share a pass on this device: a rule by pixels, lowered by what once ran out of memory."""
+    """How many pictures may share a pass: what was measured on this machine, else a rule by pixels.
 
-    learned: tuple[tuple[int, int], ...] = ()  # (pixels per picture, most pictures that may still be tried)
+    Lowered by what fits into memory and by what once ran out of it. Sizes in pixels per picture.
+    """
+
+    learned: tuple[tuple[int, int], ...] = ()  # (size, most pictures that may still be tried) after running out
+    measured: tuple[tuple[int, int], ...] = ()  # (size, most pictures that are worth one pass), from `moqi bench`
+    fitting: tuple[tuple[int, int], ...] = ()  # (size, most pictures that fit into memory)
 
     def max_batch(self, width: int, height: int) -> int:
         """The most pictures of this size in one pass, at least 1."""
         pixels = width * height
-        return min([max_batch(width, height), *(most for size, most in self.learned if size <= pixels)])
+        room = [most for size, most in self.fitting if size >= pixels]
+        bounds = [most for size, most in self.learned if size <= pixels]
+        if self.fitting:
+            bounds.append(max(room, default=1))
+        return min([self._worth(width, height), *bounds])
 
     def halve(self, width: int, height: int, size: int) -> BatchLimit:
         """What holds after a batch of `size` pictures of this size ran out of memory."""
-        return BatchLimit(learned=(*self.learned, (width * height, max(1, size // 2))))
+        pixels, half = width * height, max(1, size // 2)
+        kept = [(known, most) for known, most in self.learned if known < pixels or most < half]
+        return replace(self, learned=(*kept, (pixels, half)))
+
+    def _worth(self, width: int, height: int) -> int:
+        """By the measured size that is equal or the next larger one; beyond the largest, the rule speaks too."""
+        larger = [entry for entry in self.measured if entry[0] >= width * height]
+        if larger:
+            return min(larger)[1]
+        rule = max_batch(width, height)
+        return min(rule, max(self.measured)[1]) if self.measured else rule
 
 
 def max_batch(width: int, height: int) -> int:
-    """The most pictures of this size that are worth one pass, memory aside."""
+    """The most pictures of this size that are worth one pass, memory aside: the rule where nothing was measured."""
     pixels = width * height
     if pixels >= LARGE:
         return 1
     return 4 if pixels <= SMALL else 2
+
+
+def worthwhile(seconds: Mapping[int, float]) -> int:
+    """The largest batch worth its wait, of measured seconds per picture by batch size.
+
+    Everybody in a batch waits for all of it, so a larger one must save at least `WORTH` of what a picture takes in the
+    best smaller one that was worth it.
+    """
+    best = min(seconds)
+    for batch in sorted(seconds):
+        if seconds[batch] <= (1 - WORTH) * seconds[best]:
+            best = batch
+    return best

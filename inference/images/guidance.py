@@ -9,6 +9,7 @@ the base one's scheduler has a shift of 6, the distilled one's of 3. `moqi.json`
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -58,18 +59,15 @@ def guided(request: ImageRequest, card: ModelCard) -> bool:
     return card.guidance and request.cfg > 0
 
 
-def arguments(pipeline: Any, request: ImageRequest, card: ModelCard, max_tokens: int) -> dict[str, Any]:
-    """What the pipeline is called with for guidance: exactly 0, or how much and away from what. Called under no_grad.
+def arguments(read: Callable[[str], Any], request: ImageRequest, card: ModelCard) -> dict[str, Any]:
+    """What the pipeline is called with for guidance: exactly 0, or how much and away from what; `read` embeds a prompt.
 
     With guidance one picture fills a pass twice. Further ones could not leave it on the way: the pipeline counts its
     members at the beginning.
     """
     if not guided(request, card):
         return {"guidance_scale": 0.0}
-    away, _ = pipeline.encode_prompt(
-        prompt=[request.negative], do_classifier_free_guidance=False, max_sequence_length=max_tokens
-    )
-    return {"guidance_scale": request.cfg, "negative_prompt_embeds": away}
+    return {"guidance_scale": request.cfg, "negative_prompt_embeds": [read(request.negative)]}
 
 
 def _json(file: Path) -> dict[str, Any]:

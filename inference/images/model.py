@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from inference.images.batching import BatchLimit
+from inference.images.memory import Tier, tier_of
 from inference.requests import ImageRequest
 from inference.results import ImageResult
 
@@ -43,15 +45,22 @@ class ModelCard:
     min_side: int = 64
     max_side: int = 2048
     multiple: int = 16  # sides must be multiples of this
-    max_pixels: int = 2048 * 2048
+    max_pixels: int = 2048 * 2048  # follows the memory there is, and falls when one picture of this size runs out
     guidance: bool = False  # whether cfg > 0 and negative prompts do anything
     default_cfg: float = 0.0
     adapters: tuple[Adapter, ...] = ()  # in the order people are shown them
+    #: How many pictures may share a pass. Of the machine, not of the model: two cards are equal without it.
+    batches: BatchLimit = field(default=BatchLimit(), compare=False)
 
     @property
     def default_size(self) -> tuple[int, int]:
         """The size it was made for."""
         return BUILTIN_SIZE if self.builtin else NATIVE_SIZE
+
+    @property
+    def tier(self) -> Tier:
+        """How much this machine can draw at once."""
+        return tier_of(self.max_pixels)
 
 
 class Watch(Protocol):
@@ -71,7 +80,8 @@ class ImageModel(Protocol):
     """A loaded model. Not thread-safe: exactly one thread calls it (see inference/device.py)."""
 
     @property
-    def card(self) -> ModelCard: ...
+    def card(self) -> ModelCard:
+        """What it offers now: what runs out of memory is offered no more."""
 
     def generate(self, batch: Sequence[ImageRequest], watch: Watch) -> list[ImageResult | None]:
         """Draw the batch in one forward pass; all members share size, steps, cfg and adapters.

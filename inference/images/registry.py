@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from inference.images import adapters
 from inference.images.adapters import Found
 from inference.images.guidance import Wanted, described
-from inference.images.model import ImageModel, ModelCard
+from inference.images.model import ModelCard
+
+if TYPE_CHECKING:  # for their names only: the one brings diffusers
+    from inference.images.gauge import Gauged
+    from inference.images.zimage import ZImageModel
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +41,12 @@ class LoadOptions:
 
     dtype: str = "bfloat16"
     device: str = "auto"  # auto | cpu | cuda:N | mps
-    attention: str = "native"
+    attention: str = ""  # backend of diffusers; empty = the fastest of those that are installed
+    compiling: bool | str = False  # True | False | "auto" = where it is faster
     offload: str = "auto"  # auto | none | model | group
+    quantization: str = "none"  # none | fp8
     memory_fraction: float | None = None  # share of the GPU's memory, 0 to 1
+    notes: Path | None = None  # folder for what is learned about this machine; None = learned anew at each start
     guidance: Wanted = "auto"  # whether the checkpoint takes it; auto = as its folder says
     adapters: tuple[adapters.Wanted, ...] = ()
 
@@ -91,7 +100,25 @@ def styles(choice: Choice, options: LoadOptions) -> Found:
     return adapters.find((SKETCH, *options.adapters) if choice.builtin else options.adapters, choice.path)
 
 
-def load(choice: Choice, options: LoadOptions) -> ImageModel:
+def measure(
+    choice: Choice,
+    options: LoadOptions,
+    budget: Callable[[ModelCard], float],
+    report: Callable[[Gauged], None],
+) -> tuple[ModelCard, list[Gauged]]:
+    """Load the model, find out within `budget` seconds how many pictures at once pay, and keep it for the next start.
+
+    Raises ModelUnavailable, ImageError.
+    """
+    model = load(choice, options)
+    try:
+        found = model.measure(budget(model.card), report)
+        return model.card, found
+    finally:
+        model.close()
+
+
+def load(choice: Choice, options: LoadOptions) -> ZImageModel:
     """Load the model: seconds to minutes, on the thread that will use it. Raises ModelUnavailable."""
     from inference.images.zimage import ZImageModel
 
@@ -106,8 +133,11 @@ def load(choice: Choice, options: LoadOptions) -> ImageModel:
         dtype=options.dtype,
         device=options.device,
         attention=options.attention,
+        compiling=options.compiling,
         offload=options.offload,
+        quantization=options.quantization,
         memory_fraction=options.memory_fraction,
+        notes=options.notes,
         adapters=found.adapters,
     )
     model.card = described(model.card, options.guidance)

@@ -30,7 +30,7 @@ from inference.errors import (
 )
 from inference.images.batching import BatchLimit
 from inference.images.finish import finish
-from inference.images.model import Taker
+from inference.images.model import ModelCard, Taker
 from inference.images.pricing import weight
 from inference.images.recipe import Recipe
 from inference.images.registry import Choice, LoadOptions
@@ -86,6 +86,7 @@ class Strip:
     """A job's pictures and the time the engine spent on them."""
 
     task: Task
+    card: ModelCard  # of the model that draws them: another may be there when they are filed
     members: list[Member] = field(default_factory=list)
     seconds: float = 0.0
     failure: Failure | None = None  # it could not even begin
@@ -193,15 +194,16 @@ class DrawRunner:
         self._device = device
         self._files = files
         self._feed = feed
-        self._limit = BatchLimit()
+        self._halved = BatchLimit()  # what ran out of memory in this process
         self._busy = asyncio.Lock()  # one model draws a batch from its first picture to its last
         self._switches = 0  # under way
+        self.awaits_switch = False  # another model was chosen a moment ago: nothing more is begun with this one
         self._switched_at: datetime | None = None
 
     @property
     def switching(self) -> bool:
         """Whether another model takes the place of the present one."""
-        return self._switches > 0
+        return self.awaits_switch or self._switches > 0
 
     async def switch(self, choice: Choice, options: LoadOptions) -> None:
         """Draw with another model, once what runs is finished by this one; until then nothing more is claimed.
@@ -212,13 +214,15 @@ class DrawRunner:
         try:
             async with self._busy:
                 await self._device.switch(choice, options)
-                self._limit = BatchLimit()  # what ran out of memory did so with the other model
+                self._halved = BatchLimit()  # what ran out of memory did so with the other model
                 self._switched_at = utcnow()
         finally:
             self._switches -= 1
 
     def room(self, head: Job) -> int:
-        return self._limit.max_batch(head.params["width"], head.params["height"])
+        limit = self._device.card.batches
+        limit = replace(limit, learned=(*limit.learned, *self._halved.learned))
+        return limit.max_batch(head.params["width"], head.params["height"])
 
     async def ready(self) -> bool:
         return self._device.state == "ready" and not self.switching
@@ -233,9 +237,12 @@ class DrawRunner:
 
     async def run(self, batch: Sequence[Task]) -> list[Outcome]:
         async with self._busy:
-            return await self._run(batch)
+            strips = await self._drawn(batch)
+        for task in batch:
+            task.freed()  # the files are made while the next batch is drawn, or another model is loaded
+        return [await self._outcome(strip) for strip in strips]
 
-    async def _run(self, batch: Sequence[Task]) -> list[Outcome]:
+    async def _drawn(self, batch: Sequence[Task]) -> list[Strip]:
         strips = [await self._strip(task) for task in batch]
         waiting = [member for strip in strips for member in strip.members]
         while waiting:
@@ -246,19 +253,20 @@ class DrawRunner:
             share = (time.monotonic() - began) / len(members)
             for strip in strips:
                 strip.seconds += share * sum(member.task is strip.task for member in members)
-        return [await self._outcome(strip) for strip in strips]
+        return strips
 
     async def _strip(self, task: Task) -> Strip:
         """The job's pictures to be drawn; all of them begin with the same one, if with any."""
+        card = self._device.card
         try:
             source = await asyncio.to_thread(self._source, task.job.params)
         except BadSource as error:
-            return Strip(task, failure=_failure(error))
+            return Strip(task, card, failure=_failure(error))
         except StorageError as error:
             code = "source_gone" if isinstance(error, Missing) else "internal"
             failure = Failure(error=code, cause=str(error), transient=error.transient, engine=False)
-            return Strip(task, failure=failure)
-        return Strip(task, _members(task, source))
+            return Strip(task, card, failure=failure)
+        return Strip(task, card, _members(task, source))
 
     def _source(self, params: dict[str, Any]) -> Image | None:
         """The picture to begin with, made to fit. Raises StorageError, BadSource."""
@@ -301,7 +309,7 @@ class DrawRunner:
             members[0].error = error
             return
         request = members[0].request
-        self._limit = self._limit.halve(request.width, request.height, len(members))
+        self._halved = self._halved.halve(request.width, request.height, len(members))
         half = (len(members) + 1) // 2
         await self._draw(members[:half])
         await self._draw(members[half:])
@@ -320,7 +328,7 @@ class DrawRunner:
         if refused is not None:
             return Failure(error="picture_refused", cause=_said(refused), engine=False)
         try:
-            made = [await asyncio.to_thread(self._file, strip.task.job, member) for member in strip.members]
+            made = [await asyncio.to_thread(self._file, strip, member) for member in strip.members]
         except StorageError as error:
             code = "disk_full" if isinstance(error, DiskFull) else "internal"
             return Failure(error=code, cause=str(error), transient=error.transient, engine=False)
@@ -345,11 +353,12 @@ class DrawRunner:
         outgrown = failure.error == "bad_request" and since is not None and job.created_at < since
         return replace(failure, error="other_model") if outgrown else failure
 
-    def _file(self, job: Job, member: Member) -> NewAsset:
+    def _file(self, strip: Strip, member: Member) -> NewAsset:
+        job = strip.task.job
         if member.result is None:
             raise RuntimeError(f"job {job.id}: picture {member.index} has neither result nor error")
         name = f"{job.id}-{member.index + 1}"
-        recipe = Recipe.of(member.request, member.result, model=self._device.card.name, job=name, version=self._version)
+        recipe = Recipe.of(member.request, member.result, model=strip.card.name, job=name, version=self._version)
         made = finish(
             member.result,
             job=name,
@@ -362,14 +371,13 @@ class DrawRunner:
         )
 
     def _result(self, strip: Strip) -> dict[str, object]:
-        card = self._device.card
         drawn = [member.result for member in strip.members if member.result]
         return {
             "seeds": [result.seed for result in drawn],
             "batch": [result.batch_size for result in drawn],
             "seconds": round(strip.seconds, 3),
-            "model": card.name,
-            "builtin": card.builtin,
+            "model": strip.card.name,
+            "builtin": strip.card.builtin,
         }
 
 

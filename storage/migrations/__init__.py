@@ -34,6 +34,8 @@ def migrate(url: str | URL, target: str = "head", *, scripts: Path = _HERE) -> N
         here, known = _revision(conn), _known(config)
         if here is not None and here not in known:
             raise NewerSchema(here)
+        if target == "head" and here == known[0]:
+            return
         if target == "base" or (target in known and here in known[: known.index(target)]):
             command.downgrade(config, target)
         else:

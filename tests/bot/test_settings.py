@@ -79,7 +79,7 @@ def test_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
             "model.yaml:2: image.offload: must be 'auto', 'none', 'model', 'group' (now: off)",
         ),
         ("model", "image: 3", "model.yaml:1: image: must be a group of `key: value` lines (now: 3)"),
-        ("model", "image:\n  compile: maybe", "model.yaml:2: image.compile: must be true or false (now: maybe)"),
+        ("model", "image:\n  compile: maybe", "model.yaml:2: image.compile: must be 'auto', True, False (now: maybe)"),
         ("model", "image:\n  memory_fraction: 2", "model.yaml:2: image.memory_fraction: must be 1.0 or less (now: 2)"),
         (
             "model",

@@ -290,6 +290,21 @@ async def test_a_choice_that_is_gone_at_the_start_falls_back_to_the_settings(db:
 
 
 @pytest.mark.usefixtures("light")
+async def test_nothing_more_is_begun_with_a_model_that_is_on_its_way_out(db: Database, data: Path) -> None:
+    async with process(db, data) as one:
+        await one.switcher.follow()
+        assert await one.runner.ready()
+        await db.run(choose, "negative")
+        one.switcher.hurry()  # the engine has not heard of it yet
+        assert (await one.runner.ready(), one.runner.switching) == (False, True)
+        await one.switcher.follow()
+        assert (await one.runner.ready(), one.name) == (True, "negative")
+        one.switcher.hurry()
+        await one.switcher.follow()
+        assert await one.runner.ready(), "nothing was to be done"
+
+
+@pytest.mark.usefixtures("light")
 async def test_every_process_follows_and_one_that_cannot_takes_it_back_for_all(
     db: Database, data: Path, tmp_path: Path
 ) -> None:

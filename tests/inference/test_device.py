@@ -127,6 +127,13 @@ async def test_simultaneous_calls_are_drawn_one_after_another_and_right(device: 
         assert found[0].image.tobytes() == expected[0].image.tobytes()
 
 
+async def test_its_card_is_what_the_model_offers_now(faulty: FaultyModel, faulty_device: ImageDevice) -> None:
+    await faulty_device.ready()
+    assert faulty_device.card.tier == "high"
+    faulty.card = replace(CARD, max_pixels=1024 * 1024)  # one picture ran out of memory
+    assert faulty_device.card.tier == "low"
+
+
 async def test_calls_never_overlap(faulty: FaultyModel, faulty_device: ImageDevice) -> None:
     await asyncio.gather(*(faulty_device.generate([request(steps=50)], Watcher()) for _ in range(20)))
     assert not faulty.overlapped

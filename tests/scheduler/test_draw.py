@@ -15,6 +15,7 @@ from PIL import Image
 
 from inference.device import ImageDevice
 from inference.errors import BadImageRequest, ImageError, ModelUnavailable, NotFinite, OutOfMemory
+from inference.images.batching import BatchLimit
 from inference.images.model import ModelCard, Watch
 from inference.images.recipe import read
 from inference.requests import ImageRequest
@@ -36,7 +37,7 @@ Script = Callable[[Sequence[ImageRequest]], Exception | None]
 class ScriptedModel:
     """An ImageModel that paints its seed, and fails as its script says. Not a stand-in for ours: a second engine."""
 
-    card = CARD
+    card: ModelCard = CARD
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -160,6 +161,28 @@ async def test_out_of_memory_is_tried_in_halves_and_remembered(bench: Bench) -> 
     assert bench.runner.room(tasks[0].job) == 2
     await bench.run(*tasks, script=small_device)
     assert bench.model.passes == [[1, 2], [3, 4]]
+
+
+async def test_the_batch_is_as_large_as_pays_on_this_machine(bench: Bench) -> None:
+    head = task(1, seed=1).job
+    await bench.device.ready()
+    assert bench.runner.room(head) == 4
+    bench.model.card = replace(CARD, batches=BatchLimit(measured=((64 * 64, 8),)))
+    assert bench.runner.room(head) == 8
+    bench.model.card = replace(CARD, batches=BatchLimit(measured=((64 * 64, 8),), learned=((64 * 64, 3),)))
+    assert bench.runner.room(head) == 3
+
+
+async def test_the_engine_is_free_when_all_is_drawn_and_before_anything_is_filed(bench: Bench) -> None:
+    filed: list[int] = []
+
+    def freed() -> None:
+        filed.append(len(list(bench.files.iterate())))
+
+    tasks = [replace(task(number, seed=number), freed=freed) for number in (1, 2)]
+    assert errors(await bench.run(*tasks)) == ["Success", "Success"]
+    assert bench.model.passes == [[1, 2]]
+    assert filed == [0, 0]
 
 
 async def test_a_single_picture_that_does_not_fit_fails_and_may_be_tried_again(bench: Bench) -> None:

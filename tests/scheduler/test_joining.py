@@ -22,7 +22,6 @@ from storage import audit, documents, feedback, jobs, ledger, links, outbox, tok
 from storage import reservations as kept
 from storage.database import Database
 from storage.files import Files
-from storage.migrations import migrate
 from storage.records import (
     Allowance,
     ChatType,
@@ -46,9 +45,8 @@ ROBOTS, REAL = "woAbCdEf", "zhangsan"
 
 
 @pytest.fixture
-def db(database_url: str) -> Iterator[Database]:
-    migrate(database_url)
-    with Database.open(database_url) as opened:
+def db(migrated_url: str) -> Iterator[Database]:
+    with Database.open(migrated_url) as opened:
         yield opened
 
 

@@ -15,7 +15,7 @@ from scheduler import queue, quota, reviewing
 from scheduler.policy import Refusal
 from scheduler.reviewing import eligible
 from scheduler.verify import verify
-from storage import audit, jobs, outbox, reviews, users
+from storage import audit, jobs, joining, outbox, reviews, users
 from storage.database import Database
 from storage.files import Files
 from storage.records import Job, JobState, Review, ReviewState, Role, User, utcnow
@@ -228,3 +228,15 @@ def test_a_job_has_one_open_review(db: Database) -> None:
         db.run_sync(reviews.add, job.id, [], utcnow())
     assert db.read_sync(reviews.standing)[0] == 1
     assert ReviewState.PENDING.value == "pending", "as the index of the table says it"
+
+
+def test_a_decision_is_whose_its_reviewer_turned_out_to_be(db: Database) -> None:
+    owner, alias, rita = person(db, "anna"), reviewer(db, "rita-at-home"), reviewer(db, "rita")
+    job = held(db, owner)
+    decide(db, job, alias, False)
+    db.run_sync(joining.hand_over, alias.id, rita.id)
+    db.run_sync(users.set_role, alias.id, Role.USER)
+    rolf = reviewer(db, "rolf")
+    appeal(db, job)
+    assert code(decide(db, job, rita, True)) == "review_again"
+    assert isinstance(decide(db, job, rolf, True, ""), Review)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, make_url, text
 
 from scheduler import queue, quota
 from scheduler.policy import Policy
@@ -19,6 +20,7 @@ from storage import assets, audit, inbox, jobs, outbox, users
 from storage.database import Database
 from storage.files import Files
 from storage.records import Allowance, ChatType, Identity, Job, Kind, Origin, Unit, utcnow
+from tests.blank import blank, postgres_database
 
 DAY, MONTH = Allowance(amount=9, period="day"), Allowance(amount=90, period="month")
 POLICY = Policy(
@@ -34,44 +36,73 @@ def files(tmp_path: Path) -> Files:
     return Files(tmp_path / "files")
 
 
-@pytest.fixture
-def db(migrated_url: str, files: Files) -> Iterator[Database]:
-    """A small healthy life in a group with a quota: one picture delivered, one order cancelled, one waiting."""
-    with Database.open(migrated_url) as opened:
-        user = opened.run_sync(users.resolve, Identity(platform="web", external_id="anna"), "anna", utcnow())
-        for number in range(3):
-            key = f"m{number}"
-            origin = Origin(platform="web", chat_id="1", chat_type=ChatType.GROUP, message_id=key, sender="anna")
-            entry = opened.run_sync(inbox.accept, "web", key, {}, utcnow())
-            wanted = Submission(
-                key=f"web:{key}",
-                kind=Kind.DRAW,
-                user=user,
-                origin=origin,
-                params={"count": 1},
-                cost=2,
-                work=1.0,
-                card=lambda conn, job, place: {},
-            )
-            job = opened.run_sync(queue.submit, wanted, POLICY, utcnow())
-            assert isinstance(job, Job)
-            assert entry is not None
-            opened.run_sync(inbox.handled, entry, f"job:{job.id}", utcnow())
-        claim = opened.run_sync(queue.claim, Kind.DRAW, lambda head: 1, POLICY, utcnow())
-        assert claim is not None
-        done = claim.jobs[0]
-        sha = files.put(b"a picture")
-        opened.run_sync(
-            assets.add, sha256=sha, media_type="image/png", size=9, width=1, height=1, job_id=1, index=0, now=utcnow()
-        )
-        opened.run_sync(queue.succeed, done, {"seeds": [1]}, 1.0, utcnow())
-        cancelled = opened.read_sync(jobs.get, 2)
-        assert cancelled is not None
-        opened.run_sync(queue.cancel, cancelled, "user:1", utcnow())
-        for delivery in opened.run_sync(outbox.claim, utcnow(), timedelta(seconds=9), 9):
-            opened.run_sync(outbox.sent, delivery.id, {"message_id": "1"}, utcnow())
-        opened.run_sync(audit.seal)
+@pytest.fixture(params=["sqlite", "postgresql"])
+def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A copy of that life: to live it takes ten times as long."""
+    lived: Path = request.getfixturevalue("lived")
+    shutil.copytree(lived / "files", tmp_path / "files")
+    if request.param == "sqlite":
+        with Database.open(f"sqlite:///{shutil.copy(lived / 'moqi.db', tmp_path)}") as opened:
+            yield opened
+        return
+    server, template = request.getfixturevalue("postgres_url"), request.getfixturevalue("lived_postgres")
+    with postgres_database(server, template) as url, Database.open(url) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with that life in a SQLite database, and its files."""
+    folder = tmp_path_factory.mktemp("lived")
+    with Database.open(blank(folder / "moqi.db")) as opened:
+        live(opened, Files(folder / "files"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lived_postgres(postgres_url: str, postgres_blank: str, lived: Path) -> Iterator[str]:
+    """The name of a PostgreSQL database with that life."""
+    with postgres_database(postgres_url, postgres_blank) as url:
+        with Database.open(url) as opened:
+            live(opened, Files(lived / "files"))
+        yield str(make_url(url).database)
+
+
+def live(db: Database, files: Files) -> None:
+    """A small healthy life in a group with a quota: one picture delivered, one order cancelled, one waiting."""
+    user = db.run_sync(users.resolve, Identity(platform="web", external_id="anna"), "anna", utcnow())
+    for number in range(3):
+        key = f"m{number}"
+        origin = Origin(platform="web", chat_id="1", chat_type=ChatType.GROUP, message_id=key, sender="anna")
+        entry = db.run_sync(inbox.accept, "web", key, {}, utcnow())
+        wanted = Submission(
+            key=f"web:{key}",
+            kind=Kind.DRAW,
+            user=user,
+            origin=origin,
+            params={"count": 1},
+            cost=2,
+            work=1.0,
+            card=lambda conn, job, place: {},
+        )
+        job = db.run_sync(queue.submit, wanted, POLICY, utcnow())
+        assert isinstance(job, Job)
+        assert entry is not None
+        db.run_sync(inbox.handled, entry, f"job:{job.id}", utcnow())
+    claim = db.run_sync(queue.claim, Kind.DRAW, lambda head: 1, POLICY, utcnow())
+    assert claim is not None
+    done = claim.jobs[0]
+    sha = files.put(b"a picture")
+    db.run_sync(
+        assets.add, sha256=sha, media_type="image/png", size=9, width=1, height=1, job_id=1, index=0, now=utcnow()
+    )
+    db.run_sync(queue.succeed, done, {"seeds": [1]}, 1.0, utcnow())
+    cancelled = db.read_sync(jobs.get, 2)
+    assert cancelled is not None
+    db.run_sync(queue.cancel, cancelled, "user:1", utcnow())
+    for delivery in db.run_sync(outbox.claim, utcnow(), timedelta(seconds=9), 9):
+        db.run_sync(outbox.sent, delivery.id, {"message_id": "1"}, utcnow())
+    db.run_sync(audit.seal)
 
 
 def execute(conn: Connection, statement: str) -> None:

@@ -25,10 +25,9 @@ SAID = {"text": "画好了"}
 
 
 @pytest.fixture
-def both(database_url: str) -> Iterator[Database]:
+def both(migrated_url: str) -> Iterator[Database]:
     """On SQLite, and on PostgreSQL."""
-    migrate(database_url)
-    with Database.open(database_url) as opened:
+    with Database.open(migrated_url) as opened:
         yield opened
 
 

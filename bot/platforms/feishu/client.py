@@ -20,6 +20,7 @@ from bot.platforms.base import TOO_LARGE, Retry, Unconfigured, Undelivered
 from bot.platforms.budget import Budget
 from bot.platforms.feishu.codes import Answer, Busy, Verdict, error_of
 from bot.platforms.feishu.settings import FeishuSettings
+from bot.platforms.trust import trusted
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ def pooled(settings: FeishuSettings, timeout: float = 10.0) -> httpx.AsyncClient
     return httpx.AsyncClient(
         base_url=settings.domain,
         timeout=httpx.Timeout(timeout, connect=min(timeout, 3.0)),
+        verify=trusted(),
         limits=httpx.Limits(max_connections=50, max_keepalive_connections=20, keepalive_expiry=30.0),
     )
 

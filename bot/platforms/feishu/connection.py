@@ -21,6 +21,7 @@ from bot.platforms.feishu import endpoint, frames
 from bot.platforms.feishu.endpoint import Door, NotConnected, Wishes
 from bot.platforms.feishu.frames import Frame
 from bot.platforms.feishu.settings import FeishuSettings
+from bot.platforms.trust import trusted
 from storage.records import utcnow
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ class Connection:
     async def _address(self) -> Door:
         patience = self._patience.address
         try:
-            async with asyncio.timeout(2 * patience), httpx.AsyncClient(timeout=patience) as http:
+            async with asyncio.timeout(2 * patience), httpx.AsyncClient(timeout=patience, verify=trusted()) as http:
                 return await endpoint.ask(http, self._settings, self._wishes, self._section)
         except TimeoutError as error:  # httpx counts each step anew: an answer that drips would take for ever
             raise NotConnected(f"{self._settings.domain} does not answer in time") from error

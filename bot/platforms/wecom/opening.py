@@ -11,6 +11,7 @@ import httpx
 from bot.events import ChatEvent
 from bot.platforms.base import Enclosed
 from bot.platforms.inbound import Door, Inlet, Listening
+from bot.platforms.trust import trusted
 from bot.platforms.wecom import media
 from bot.platforms.wecom.app.channel import AppChannel
 from bot.platforms.wecom.channel import Channel
@@ -86,5 +87,5 @@ class _Files:
             if self._app is None:
                 raise media.gone("it was sent to the app, which is not enabled any more")
             return await self._app.enclosed(event, kind, limit)
-        async with httpx.AsyncClient(timeout=PATIENCE) as http:
+        async with httpx.AsyncClient(timeout=PATIENCE, verify=trusted()) as http:
             return await media.enclosed(http, event, kind, limit, self._settings)

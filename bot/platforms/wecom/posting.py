@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from bot.platforms.base import Retry, Undelivered
+from bot.platforms.trust import trusted
 from bot.platforms.wecom.robot.codes import Unsure
 
 WHOLE: Final = 20.0  # seconds that a call may take
@@ -24,7 +25,8 @@ BUSY: Final[Mapping[int, float]] = {-1: 3.0, 45009: 60.0, 45033: 10.0}
 
 def client(timeout: float = 10.0) -> httpx.AsyncClient:
     """The HTTP client to use: nothing is followed elsewhere; `timeout` (s) holds for each part of a call."""
-    return httpx.AsyncClient(timeout=httpx.Timeout(timeout, connect=min(timeout, 5.0)), follow_redirects=False)
+    patience = httpx.Timeout(timeout, connect=min(timeout, 5.0))
+    return httpx.AsyncClient(timeout=patience, follow_redirects=False, verify=trusted())
 
 
 async def post(http: httpx.AsyncClient, url: str, body: Mapping[str, Any]) -> int:

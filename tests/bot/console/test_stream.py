@@ -25,7 +25,11 @@ async def events(response: httpx.Response) -> AsyncIterator[tuple[str, Any]]:
 
 
 async def test_a_page_hears_of_everything_in_order_and_nobody_else_does(made: Stage) -> None:
-    async with serving(made) as url, httpx.AsyncClient(base_url=url) as mine, httpx.AsyncClient(base_url=url) as other:
+    async with (
+        serving(made) as url,
+        httpx.AsyncClient(base_url=url, verify=False) as mine,
+        httpx.AsyncClient(base_url=url, verify=False) as other,
+    ):
         await mine.post("/api/session", json={"name": "小墨"})
         await other.post("/api/session", json={"name": "阿契"})
         async with mine.stream("GET", "/api/stream") as here, other.stream("GET", "/api/stream") as there:
@@ -51,7 +55,7 @@ async def test_a_page_hears_of_everything_in_order_and_nobody_else_does(made: St
 
 
 async def test_streams_end_with_the_server(made: Stage) -> None:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(verify=False) as client:
         async with serving(made) as url:
             await client.post(f"{url}/api/session", json={"name": "小墨"})
             request = client.build_request("GET", f"{url}/api/stream")
@@ -78,7 +82,11 @@ async def test_silence_is_broken_by_signs_of_life() -> None:
 
 
 async def test_leaving_ends_the_streams_of_that_person_only(made: Stage) -> None:
-    async with serving(made) as url, httpx.AsyncClient(base_url=url) as mine, httpx.AsyncClient(base_url=url) as other:
+    async with (
+        serving(made) as url,
+        httpx.AsyncClient(base_url=url, verify=False) as mine,
+        httpx.AsyncClient(base_url=url, verify=False) as other,
+    ):
         await mine.post("/api/session", json={"name": "小墨"})
         await other.post("/api/session", json={"name": "阿契"})
         async with mine.stream("GET", "/api/stream") as here, other.stream("GET", "/api/stream") as there:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from inference.images.batching import BatchLimit, batch_key, block_of, estimated_block, max_batch
+from inference.images.batching import BatchLimit, batch_key, block_of, estimated_block, max_batch, worthwhile
 from inference.requests import ImageRequest
 
 
@@ -74,3 +74,40 @@ def test_running_out_of_memory_halves_this_size_and_larger_ones() -> None:
     limit = limit.halve(512, 512, 2)
     assert [limit.max_batch(512, 512), limit.max_batch(768, 512)] == [1, 1]
     assert limit.halve(512, 512, 1).max_batch(512, 512) == 1, "never below one picture"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "most"),
+    [
+        ({1: 1.0}, 1),
+        ({1: 1.0, 2: 0.98}, 1),  # a large picture fills the device
+        ({1: 1.0, 2: 0.6, 4: 0.4, 8: 0.39}, 4),
+        ({1: 1.0, 2: 0.7, 4: 0.8, 8: 0.5}, 8),  # a slow moment at 4 does not end it
+        ({1: 1.0, 2: 0.96, 4: 0.92, 8: 0.91}, 4),  # together they save enough
+        ({1: 1.0, 2: 1.1, 4: 1.3}, 1),
+    ],
+)
+def test_a_larger_batch_must_save_time(seconds: dict[int, float], most: int) -> None:
+    assert worthwhile(seconds) == most
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "most"),
+    [
+        (64, 64, 8),
+        (128, 128, 8),
+        (256, 256, 8),
+        (272, 256, 3),  # between two sizes the next larger one counts
+        (512, 512, 3),
+        (640, 512, 2),  # beyond what was measured the rule speaks too
+        (1024, 1024, 1),
+    ],
+)
+def test_what_was_measured_comes_before_the_rule(width: int, height: int, most: int) -> None:
+    limit = BatchLimit(measured=((256 * 256, 8), (512 * 512, 3)))
+    assert limit.max_batch(width, height) == most
+
+
+@pytest.mark.parametrize(("side", "most"), [(64, 4), (256, 4), (512, 2), (500, 2), (768, 1), (1024, 1)])
+def test_no_more_than_fit(side: int, most: int) -> None:
+    assert BatchLimit(fitting=((256 * 256, 16), (512 * 512, 2))).max_batch(side, side) == most

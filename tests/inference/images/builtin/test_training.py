@@ -234,12 +234,12 @@ def test_the_adapter_is_shown_lines_and_asked_without_a_style() -> None:
 def test_reading_is_learned(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(5)
     monkeypatch.setattr(captions, "CORPUS", 300)
-    monkeypatch.setattr(flow, "READING_BATCH", 32)
+    monkeypatch.setattr(flow, "READING_BATCH", 16)
     tokenizer = components.tokenizer(captions.corpus(1))
     reading = flow.Reading(components.text_encoder(tokenizer))
     losses: list[float] = []
     flow.learn_to_read(
-        reading, captions.Reader.of(tokenizer), 40, 1, ALONE, lambda step, loss, read: losses.append(loss)
+        reading, captions.Reader.of(tokenizer), 24, 1, ALONE, lambda step, loss, read: losses.append(loss)
     )
     assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
 
