@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from bot import naming
-from bot.console.console import CommandHint, Console, Look
+from bot.console.console import CommandHint, Console, Look, StyleHint
 from bot.console.routes import build_router
 from bot.console.security import SecurityHeaders
 from bot.console.words import of as page_words
@@ -27,6 +27,7 @@ from bot.opening import open_database
 from bot.platforms.feishu.platform import FeishuPlatform
 from bot.platforms.inbound import Door
 from bot.platforms.wecom import proof
+from bot.replies import manual
 from bot.services import Services, serving
 from bot.settings import Environment
 from bot.templates import Prompts
@@ -154,9 +155,24 @@ def _console(services: Services) -> Console:
         ).suggestions(),
         thumbnail=_thumbnail,
         zone=settings.policy.queue().timezone,
+        styles=partial(_styles, services),
+        style_preview=services.styles.preview,
         names=settings.platforms.takes_names,
         logins={name: one for name, one in services.logins.items() if name in settings.platforms.account_platforms},
         greet=services.greet,
+    )
+
+
+async def _styles(services: Services) -> tuple[StyleHint, ...]:
+    words = services.house().words
+    return tuple(
+        StyleHint(
+            name=one.adapter.name,
+            weight=one.adapter.weight,
+            about=manual.style(words, one.adapter),
+            preview=one.preview,
+        )
+        for one in await services.styles.shown()
     )
 
 

@@ -35,7 +35,7 @@ PATIENCE = 5.0  # seconds for each question asked of another program
 
 #: Packages by the extra that brings them.
 PACKAGES = {
-    "image": ("torch", "diffusers", "transformers", "accelerate", "safetensors"),
+    "image": ("torch", "diffusers", "transformers", "accelerate", "peft", "safetensors"),
     "feishu": ("cryptography", "lark_oapi", "websockets"),
     "wecom": ("cryptography", "websockets", "wechatpy"),
     "postgres": ("psycopg",),
@@ -76,6 +76,7 @@ def examine(environment: Environment, environ: Mapping[str, str], host: str, por
         yield Check(name="settings", detail=f"{settings.folder} ({settings.hash})")
         yield packages("image")
         yield image_model(settings, environment)
+        yield from style_adapters(settings, environment)
         yield text_model(settings)
         yield labels(settings)
         yield knowledge_sources(settings)
@@ -284,6 +285,23 @@ def labels(settings: Settings) -> Check:
         "Switched off in policy.yaml (labels) and noted in the audit log: who offers pictures to the public needs it."
     )
     return Check(name="labels", detail=f"the visible mark is off: {', '.join(off)}", next_step=step)
+
+
+def style_adapters(settings: Settings, environment: Environment) -> Iterator[Check]:
+    """Every adapter that model.yaml names fits the model in use. Of a model that is broken itself nothing is said."""
+    from bot.models import Shelf
+    from bot.opening import load_options
+    from inference.images.registry import styles
+
+    shelf = Shelf(settings, environment.data)
+    choice, _ = _in_use(shelf, environment)
+    if not shelf.check(choice).ok:
+        return
+    found = styles(choice, load_options(settings, environment.data))
+    for one in found.broken:
+        yield failed(f"style {one.name}", one.problem.problem, one.problem.next_step)
+    listed = ", ".join(f"{one.name} (rank {one.rank}, {one.size / 1e6:,.1f} MB)" for one in found.adapters)
+    yield Check(name="styles", detail=listed or "none (image.adapters in model.yaml)")
 
 
 def text_model(settings: Settings) -> Check:

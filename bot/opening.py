@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from bot.settings import Environment, Settings
+from inference.images.adapters import Wanted
 from inference.images.registry import Choice, LoadOptions, resolve
 from storage import models
 from storage.database import Database, located
@@ -62,4 +63,15 @@ def load_options(settings: Settings, data: Path) -> LoadOptions:
         guidance=wanted.guidance,
         memory_fraction=wanted.memory_fraction,
         notes=data / "engine",
+        adapters=_adapters(settings),
     )
+
+
+def _adapters(settings: Settings) -> tuple[Wanted, ...]:
+    """The style adapters that model.yaml names, and the folder of further ones."""
+    wanted = settings.model.image
+    named = tuple(
+        Wanted(path=settings.path(one.path), name=name, weight=one.weight, description=one.description)
+        for name, one in wanted.adapters.items()
+    )
+    return (*named, Wanted(path=settings.path(wanted.adapters_folder))) if wanted.adapters_folder else named

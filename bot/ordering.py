@@ -49,7 +49,7 @@ def submission(
     not_before: datetime | None = None,
     not_after: datetime | None = None,
 ) -> Submission | Refusal:
-    """The job that draws `params`; a refusal when no model can, or it is more than is allowed by now."""
+    """The job that draws `params`; a refusal when no model can, or it is not allowed any more."""
     if house.card is None:
         return Refusal(code="image_model_unavailable", detail={"problem": house.engines[Kind.DRAW].problem})
     if (refusal := beyond(house, params)) is not None:
@@ -97,7 +97,11 @@ def _card(house: House, origin: Origin, priority: int) -> Callable[[Connection, 
 
 
 def beyond(house: House, params: dict[str, Any]) -> Refusal | None:
-    """Why an order that was allowed once is too much by now: a limit was lowered since; None = it is not."""
+    """Why an order that was allowed once is not any more: a limit was lowered since, a style is gone; None = it is."""
+    known = {name for name, _ in house.rules.adapters}
+    lost = [name for name, _ in adapters(params) if name not in known]
+    if lost:
+        return Refusal(code="adapter_gone", detail={"names": lost})
     size, most = house.rules.size, int(house.rules.count.high)
     if params["count"] > most:
         return Refusal(code="count_limit", detail={"count": params["count"], "limit": most})

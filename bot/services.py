@@ -44,6 +44,7 @@ from bot.settings import Environment
 from bot.settings.policy import Labels
 from bot.settings.rules import rules
 from bot.showing import Showing
+from bot.styles import Styles
 from bot.switcher import Switcher
 from bot.version import version
 from inference.device import DeviceState, ImageDevice
@@ -56,12 +57,12 @@ from scheduler.progress import ProgressFeed
 from scheduler.runners.ask import AskRunner
 from scheduler.runners.draw import DrawRunner
 from scheduler.worker import Worker
-from storage import audit, jobs, leases, outbox, owner, syncs, users
+from storage import audit, jobs, leases, line, outbox, owner, syncs, users
 from storage.database import Database
 from storage.errors import StorageError
 from storage.faults import point
 from storage.files import Files
-from storage.records import Identity, InboxEntry, Kind, Occurrence, Review, utcnow
+from storage.records import Identity, InboxEntry, JobState, Kind, Occurrence, Review, utcnow
 from storage.retention import NOTHING
 
 log = logging.getLogger("moqi")
@@ -86,6 +87,9 @@ class Services:
         self.feed = ProgressFeed()
         self.web = Feed()
         self.device = open_device(current, environment.data)
+        self.styles = Styles(
+            self.device, environment.data / "styles", self._nobody_waits, lambda: self.showing.labels.mark("")
+        )
         self.text = open_text_model(settings.model.text.options())
         words = Words(settings.interface.language)
         inlet = Inlet(keep=self.keep, take=self.take, act=self.act)
@@ -290,6 +294,11 @@ class Services:
         await self.current.reload()
         await self.note_labels()
 
+    async def _nobody_waits(self) -> bool:
+        """Whether there is no picture to be drawn for anybody."""
+        running = await self.db.read(jobs.count, JobState.RUNNING, kind=Kind.DRAW)
+        return not running and not await self.db.read(line.waiting, Kind.DRAW)
+
     def _chores(self) -> dict[str, tuple[float, Chore]]:
         """What recurs: name, seconds between two turns, what to do."""
         return {
@@ -425,6 +434,7 @@ async def _stop(
         await login.close()
     for platform in services.platforms.values():
         await platform.close()
+    await services.styles.close()
     await services.text.close()
     gc.unfreeze()  # what the device lets go can be collected again
     await services.device.close()

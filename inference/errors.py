@@ -7,7 +7,8 @@ InferenceError
 ├── ImageError            a picture could not be drawn
 │   ├── BadImageRequest   the request does not fit the model (tell the user; never try again)
 │   │   ├── PromptTooLong the model cannot read all of the prompt
-│   │   └── BadSource     what was given as a picture to begin with is none that can be used
+│   │   ├── BadSource     what was given as a picture to begin with is none that can be used
+│   │   └── BadAdapter    a style adapter that was asked for is gone, or does not fit the model
 │   ├── OutOfMemory       the batch did not fit (try again with fewer pictures, then fail the job)
 │   └── NotFinite         the model produced NaN (fail the job; never post a black picture)
 ├── PictureCheckFailed    nobody could judge a picture (the team's policy says what becomes of it)
@@ -60,6 +61,14 @@ class PromptTooLong(BadImageRequest):
 
 class BadSource(BadImageRequest):
     """A file that was given as a picture cannot be used as one. `reason`: format | large | broken | small."""
+
+    def __init__(self, reason: str, message: str, next_step: str = "") -> None:
+        super().__init__(message, next_step)
+        self.reason = reason
+
+
+class BadAdapter(BadImageRequest):
+    """A style adapter (LoRA) cannot be used. `reason`: gone | broken."""
 
     def __init__(self, reason: str, message: str, next_step: str = "") -> None:
         super().__init__(message, next_step)

@@ -27,6 +27,11 @@ class ImageRequest:
     source: Image | None = None  # the picture to begin with, RGB, width x height; not known before it is read
 
     @property
+    def worn(self) -> tuple[tuple[str, float], ...]:
+        """The adapters that act: in one order, whatever was written; without those of weight 0, which do nothing."""
+        return tuple(sorted((name, round(weight, 4)) for name, weight in self.adapters if round(weight, 4)))
+
+    @property
     def passes(self) -> int:
         """How many steps are really run: a source is taken up on the way."""
         return passes(self.steps, self.strength)

@@ -42,6 +42,7 @@ def list_models(as_json: AsJson = False) -> None:
     settings = common.settings()
     chosen = _chosen()
     listed = [*(_image(one, settings, chosen) for one in _shelf(settings).models()), _text(settings)]
+    listed += _styles(settings, chosen)
     if as_json:
         common.show_json(listed)
         return
@@ -175,6 +176,28 @@ def _image(model: Model, settings: Settings, chosen: Chosen) -> dict[str, Any]:
         "source": lock.source if lock else None,
         "revision": lock.revision if lock else None,
     }
+
+
+def _styles(settings: Settings, chosen: Chosen) -> Iterator[dict[str, Any]]:
+    """The style adapters for the model in use, those that do not fit it included."""
+    from bot.models import UnknownModel
+    from bot.opening import load_options
+    from inference.images.registry import styles
+
+    try:
+        used = _shelf(settings).choice(chosen.name)
+    except UnknownModel:  # the chosen one is gone: its row says so
+        return
+    found = styles(used, load_options(settings, common.environment().data))
+    for one in found.adapters:
+        what = f"--lora {one.name}, usually {one.weight:g}, rank {one.rank}"
+        yield _style(one.name, str(one.file), in_use=True, reason=what)
+    for left_out in found.broken:
+        yield _style(left_out.name, "", in_use=False, reason=left_out.problem.problem)
+
+
+def _style(name: str, path: str, *, in_use: bool, reason: str) -> dict[str, Any]:
+    return {"kind": "style", "name": name, "path": path, "builtin": False, "in_use": in_use, "reason": reason}
 
 
 def _reason(model: Model, chosen: Chosen, *, in_use: bool) -> str:

@@ -22,7 +22,7 @@ _RATIO = re.compile(r"([0-9]{1,5}(?:\.[0-9]{1,5})?)\s*[:xX*×/]\s*([0-9]{1,5}(?:
 TOPICS = {"size": "size", "ar": "size", "n": "count", "count": "count", "seed": "seed", "steps": "steps"}
 TOPICS |= {"cfg": "cfg_scale", "cfg_scale": "cfg_scale", "neg": "prompt", "prompt": "prompt"}
 TOPICS |= {"at": "reserve", "every": "reserve", "late": "reserve", "to": "reserve", "dry-run": "draw"}
-TOPICS |= {"from": "draw", "strength": "draw", "lora": "draw", "private": "draw"}
+TOPICS |= {"from": "draw", "strength": "draw", "lora": "lora", "private": "draw"}
 _FROM = re.compile(r"(?:任务|job)?\s*[#＃]?([0-9]{1,40})(?:[.．]([1-9]))?(?=$|[\s,，;；。])", re.IGNORECASE)
 _RATIO_ONLY = re.compile(r"[:/]")
 _SEEDS = Bounds(low=0, high=SEED_MAX, default=0)

@@ -179,6 +179,7 @@ class Rules:
             cfg=self.cfg if card.guidance else Bounds(low=0, high=0, default=0),
             guidance=card.guidance,
             practice=card.builtin,
+            adapters=tuple((one.name, one.weight) for one in card.adapters),
         )
 
 

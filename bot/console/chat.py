@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, StreamingResponse
 
-from bot.console.console import Console
+from bot.console.console import Console, StyleHint
 from bot.console.errors import ConsoleError
 from bot.console.sessions import person
 from bot.platforms.web import wire
@@ -31,6 +31,7 @@ def _utf8(text: str) -> str:
 
 Number = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
 FormText = Annotated[str, Field(max_length=TEXT_LIMIT), AfterValidator(_utf8)]
+PreviewKey = Annotated[str, Path(pattern=r"\A[0-9a-f]{32}\z")]
 BrowserId = Annotated[str, Field(pattern=rf"\A{wire.ID_PATTERN.pattern}\z")]
 
 
@@ -113,6 +114,24 @@ def add_chat(router: APIRouter, console: Console) -> None:
         user = await person(console, request)
         found = await console.db.read(console.templates, user)
         return JSONResponse([{"name": name, "help": slots} for name, slots in found])
+
+    @router.get("/api/styles")
+    async def styles(request: Request) -> Response:
+        await person(console, request)
+        return JSONResponse([_style_json(one) for one in await console.styles()])
+
+    @router.get("/api/styles/{key}")
+    async def style_preview(key: PreviewKey, request: Request) -> Response:
+        await person(console, request)
+        data = await asyncio.to_thread(console.style_preview, key)
+        if data is None:
+            raise ConsoleError(404, "not_found")
+        return Response(data, media_type="image/webp", headers={"Cache-Control": "private, max-age=3600"})
+
+
+def _style_json(one: StyleHint) -> dict[str, object]:
+    preview = f"/api/styles/{one.preview}" if one.preview else None
+    return {"name": one.name, "weight": one.weight, "about": one.about, "preview": preview}
 
 
 def _check_text(text: str) -> None:

@@ -29,6 +29,20 @@ class CommandHint:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StyleHint:
+    """A line of the list that opens behind --lora."""
+
+    name: str
+    weight: float  # the usual one
+    about: str  # one line; may be empty
+    preview: str = ""  # the name of its picture; empty while there is none
+
+
+async def _no_styles() -> tuple[StyleHint, ...]:
+    return ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Look:
     """How the page presents itself (interface.yaml)."""
 
@@ -57,6 +71,8 @@ class Console:
     templates: Callable[[Connection, User], list[tuple[str, str]]]  # names a person may use, and what is filled in
     thumbnail: Callable[[bytes], tuple[bytes, str]]  # a picture that was given -> a small one, its media type
     zone: tzinfo = UTC  # where the team is
+    styles: Callable[[], Awaitable[tuple[StyleHint, ...]]] = _no_styles  # of the present model
+    style_preview: Callable[[str], bytes | None] = lambda key: None  # WebP
     names: bool = True  # whoever comes may take a free name
     logins: Mapping[str, Login] = field(default_factory=dict)  # by platform: whose accounts open the page
     practises: Callable[[], bool] = lambda: False  # whether a practice model draws now: an admin may change models

@@ -25,7 +25,9 @@ YEARS = timedelta(days=3660)
 
 def help_(ctx: Context, command: Help) -> Handled:
     """The commands, or one of them in detail."""
-    return Handled(outcome="reply", reply=ctx.house.words.help(command.topic, ctx.user.role, ctx.house.rules))
+    house = ctx.house
+    styles = house.card.adapters if house.card else ()
+    return Handled(outcome="reply", reply=house.words.help(command.topic, ctx.user.role, house.rules, styles))
 
 
 def quota_show(ctx: Context, command: QuotaShow) -> Handled:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from bot.commands.when import Problem
 from bot.replies import rhythm
-from bot.replies.cards import begun_with, from_template
+from bot.replies.cards import particulars
 from bot.replies.language import Language, short
 from bot.reply import Button, Reply
 from scheduler.calendar import EveryWorkday, Once, Opening, Rule, from_json, known_until, next_after, upcoming
@@ -121,7 +121,7 @@ def _fields(
     if params["count"] > 1:
         fields.append((words.say("field.count"), str(params["count"])))
     fields += [(words.say("field.to"), words.listed(shown.groups))] if shown.groups else []
-    return (*fields, *begun_with(params, words), *from_template(params, words))
+    return (*fields, *particulars(params, words))
 
 
 def _coming(reservation: Reservation, rule: Rule, zone: ZoneInfo, now: datetime) -> list[datetime]:

@@ -277,7 +277,14 @@ def _recipe(job: Job, words: Language) -> tuple[tuple[str, str], ...]:
         fields.append((words.say("field.count"), str(params["count"])))
     if params.get("private"):
         fields.append((words.say("field.private"), words.say("private.said")))
-    return (*fields, *begun_with(params, words), *from_template(params, words), *_booked(job, words))
+    return (*fields, *particulars(params, words), *_booked(job, words))
+
+
+def particulars(params: Mapping[str, Any], words: Language) -> tuple[tuple[str, str], ...]:
+    """What only some orders have: styles, a picture to begin with, a template."""
+    worn = [f"{name} {weight:g}" for name, weight in params.get("adapters", ())]
+    styles = ((words.say("field.style"), ", ".join(worn)),) if worn else ()
+    return (*styles, *begun_with(params, words), *from_template(params, words))
 
 
 def begun_with(params: Mapping[str, Any], words: Language) -> tuple[tuple[str, str], ...]:

@@ -49,6 +49,7 @@ TABLE: dict[str, str] = {
     "field.count": "Pictures",
     "field.time": "Time",
     "field.model": "Model",
+    "field.style": "Style",
     "field.private": "Private",
     "private.said": "only you find it; its file says nothing of how it was made",
     "private.moved": "Received. A private picture is not posted to the group: it comes to our own chat.",
@@ -205,6 +206,8 @@ TABLE: dict[str, str] = {
     "charged. See /help draw for what is allowed and try again.",
     "failure.prompt_too_long": "The description is too long for the model. Shorten it to some 200 words and try again.",
     "failure.bad_source": "The picture to draw from cannot be read. Try another one.",
+    "failure.bad_adapter": "The style (LoRA) cannot be used: it was removed, or its file is broken. "
+    "Try another of /help lora, or `--lora none`.",
     "failure.source_gone": "The file of the picture to draw from is gone. Send the picture and try again.",
     "failure.disk_full": "The server's disk is full, the picture could not be kept. "
     "Ask an admin to free space, then try again.",
@@ -238,6 +241,8 @@ TABLE: dict[str, str] = {
     "refusal.closed.none": "Nothing was charged.",
     "refusal.count_limit": "By now an order takes at most {limit} pictures, this one has {count}. Send it with "
     "`--n {limit}`, and the rest separately.",
+    "refusal.adapter_gone": "The style (LoRA) {names} is gone. /help lora lists those there are; "
+    "with /redo, `--lora none` draws without any.",
     "refusal.size_limit": "{size} is more than is allowed by now. The nearest is `--size {nearest}`.",
     "refusal.moderated": "This is against the team's rules{word}: nothing was done and nothing was charged. Put it "
     "differently, or ask an admin.",
@@ -806,6 +811,12 @@ TABLE: dict[str, str] = {
     "help.draw.from": "`--from`: begin with a picture: reply to one, or send it in the same message; a job's picture "
     "is `--from 17`, its second one `--from 17.2`. Without a size it keeps its shape\n"
     "`--strength 0.6`: how much is drawn anew, 0.1 hardly anything, 1 everything",
+    "help.lora": "`--lora {name}`: a style on top; with its strength, like `--lora {name}:0.6`; several are joined by "
+    "commas; `/redo 17 --lora none` takes it away",
+    "help.lora.one": "· `{name}` (usually {weight}) {about}",
+    "help.lora.more": "· {n} more: `/help lora`",
+    "help.lora.none": "The present model has no styles (LoRA). An admin can add some: image.adapters in model.yaml.",
+    "style.手绘线条": "Figures as coloured lines, drawn by a slightly shaky hand",
     "help.draw.template": "`--template poster subject=autumn`: from a template, see `/help template`",
     "help.template": "kept prompts with blanks to fill in",
     "help.template.use": "/template",

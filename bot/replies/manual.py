@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from bot.commands import ADMIN_COMMANDS, COMMANDS, REVIEWER_COMMANDS, Bounds, Rules
 from bot.replies.language import Language
 from bot.reply import Reply
 from bot.settings.parameters import Parameters
 from storage.records import Role
+
+if TYPE_CHECKING:  # for its name only
+    from inference.images.model import Adapter
+
+STYLES_SHOWN = 8  # on the page of /draw; /help lora has them all
 
 
 def overview(words: Language, role: Role, rules: Rules) -> Reply:
@@ -26,16 +32,17 @@ def overview(words: Language, role: Role, rules: Rules) -> Reply:
     return Reply(title=words.say("help.title"), text="\n".join(lines))
 
 
-def page(words: Language, topic: str, role: Role, rules: Rules, parameters: Parameters) -> Reply:
+def page(
+    words: Language, topic: str, role: Role, rules: Rules, parameters: Parameters, adapters: Sequence[Adapter] = ()
+) -> Reply:
     """One command with its options, or one parameter."""
     if topic not in COMMANDS:
         return Reply(title=topic, text=parameter(words, topic, rules, parameters))
     lines = [_line(words, topic), words.say(f"help.{topic}.more")]
     if topic == "draw":
         lines += [parameter(words, name, rules, parameters) for name in type(parameters).model_fields]
-        lines += [words.say("help.negative"), words.say("help.draw.from"), words.say("help.draw.later")]
-        lines.append(words.say("help.draw.template"))
-        lines.append(words.say("help.draw.private"))
+        lines += [words.say("help.negative"), words.say("help.draw.from"), *_styles(words, adapters, STYLES_SHOWN)]
+        lines += [words.say(f"help.draw.{one}") for one in ("later", "template", "private")]
         limits = {"count": f"{rules.count.high:g}", "concurrency": rules.concurrency}
         lines.append(words.say("help.draw.limits", **limits))
         lines += [words.say("help.practice")] if rules.practice else []
@@ -45,6 +52,31 @@ def page(words: Language, topic: str, role: Role, rules: Rules, parameters: Para
         lines += [words.say("help.quota.admin"), words.say("help.quota.admin_more")]
     lines.append(words.say("help.also", names=" ".join(f"`/{alias}`" for alias in COMMANDS[topic])))
     return Reply(title=f"/{topic}", text="\n".join(lines))
+
+
+def styles(words: Language, adapters: Sequence[Adapter]) -> Reply:
+    """Every style that --lora may name."""
+    lines = _styles(words, adapters, len(adapters)) or [words.say("help.lora.none")]
+    return Reply(title="--lora", text="\n".join(lines))
+
+
+def style(words: Language, adapter: Adapter) -> str:
+    """One line about a style; the one that ships with the practice model is described by us."""
+    ours = f"style.{adapter.name}"
+    return adapter.description or (words.say(ours) if words.knows(ours) else "")
+
+
+def _styles(words: Language, adapters: Sequence[Adapter], most: int) -> list[str]:
+    """How --lora is written, and the first `most` styles with their usual weights."""
+    if not adapters:
+        return []
+    lines = [words.say("help.lora", name=adapters[0].name)]
+    lines += [_style(words, one) for one in adapters[:most]]
+    return lines if len(adapters) <= most else [*lines, words.say("help.lora.more", n=len(adapters) - most)]
+
+
+def _style(words: Language, one: Adapter) -> str:
+    return words.say("help.lora.one", name=one.name, weight=f"{one.weight:g}", about=style(words, one)).rstrip()
 
 
 def parameter(words: Language, name: str, rules: Rules, parameters: Parameters) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bot.replies.cards import PROMPT_SHOWN, begun_with, from_template, waiting_time
+from bot.replies.cards import PROMPT_SHOWN, particulars, waiting_time
 from bot.replies.language import Language, short
 from bot.reply import Reply
 from scheduler.pausing import Hold
@@ -25,8 +25,7 @@ def preview(params: Mapping[str, Any], found: Preview, words: Language, why: str
             (words.say("field.size"), f"{params['width']}x{params['height']}"),
             (words.say("field.steps"), str(params["steps"])),
             (words.say("field.count"), str(params["count"])),
-            *begun_with(params, words),
-            *from_template(params, words),
+            *particulars(params, words),
         ),
         note=words.say("preview.note"),
     )

@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # for their names only
     from bot.manage import Holder
     from bot.models import Model
     from bot.replies.reviewing import Case
+    from inference.images.model import Adapter
     from scheduler.pausing import Hold
     from scheduler.queue import Preview
     from scheduler.quota import Allowed
@@ -213,11 +214,13 @@ class Words(Language):
 
     # --- what there is -------------------------------------------------------------------------------------------
 
-    def help(self, topic: str, role: Role, rules: Rules) -> Reply:
-        """All commands of this person, or one command or parameter in detail."""
+    def help(self, topic: str, role: Role, rules: Rules, styles: Sequence[Adapter] = ()) -> Reply:
+        """All commands of this person, or one command or parameter in detail; `styles` are the model's adapters."""
         if not topic:
             return manual.overview(self, role, rules)
-        return manual.page(self, topic, role, rules, self._parameters)
+        if topic == "lora":
+            return manual.styles(self, styles)
+        return manual.page(self, topic, role, rules, self._parameters, styles)
 
     def hints(self) -> list[tuple[str, str, str]]:
         """Name, Chinese name and one line of every command, for a page that suggests them."""

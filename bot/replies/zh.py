@@ -49,6 +49,7 @@ TABLE: dict[str, str] = {
     "field.count": "张数",
     "field.time": "用时",
     "field.model": "模型",
+    "field.style": "风格",
     "field.private": "私密",
     "private.said": "只有你能找到，文件里不写描述和参数",
     "private.moved": "已收到。私密的图不发在群里，进度和结果会在和你的单聊里给你。",
@@ -195,6 +196,8 @@ TABLE: dict[str, str] = {
     "failure.other_model": "排队时换了模型，现在的模型画不了这组参数。没有计额度，请用 /help draw 查看范围再试。",
     "failure.prompt_too_long": "描述太长，模型读不完。请精简到两三百字再试。",
     "failure.bad_source": "参考图读不出来。请换一张图再试。",
+    "failure.bad_adapter": "指定的风格（LoRA）用不了：已被移除，或文件坏了。"
+    "发 /help lora 看现有的，换一种或用 `--lora none` 再试。",
     "failure.source_gone": "参考图的文件不见了。请重新发图再试。",
     "failure.disk_full": "服务器磁盘满了，图片存不下。请告诉管理员清理磁盘后再试。",
     "failure.window_closed": "预约的时段结束前没有轮到它。请换个时段再试。",
@@ -225,6 +228,8 @@ TABLE: dict[str, str] = {
     "refusal.closed.add": "想先约好，就在原来的命令后面加上 `--at {at}` 再发一次。",
     "refusal.closed.none": "没有计额度。",
     "refusal.count_limit": "现在一次最多画 {limit} 张，这个任务是 {count} 张。请用 `--n {limit}` 再发，其余分几次。",
+    "refusal.adapter_gone": "风格（LoRA）{names} 现在没有了。发 /help lora 看现有的；"
+    "重画时用 `--lora none` 可以不用风格。",
     "refusal.size_limit": "{size} 超过了现在允许的大小。最接近的是 `--size {nearest}`。",
     "refusal.moderated": "这段内容不符合团队的使用规定{word}，没有处理，也没有计额度。"
     "请换个说法再试，有疑问请联系管理员。",
@@ -756,6 +761,12 @@ TABLE: dict[str, str] = {
     "help.draw.from": "`--from`：照着一张图画。回复图片，或和图片写在一条消息里；任务里的图写 `--from 17`，"
     "第二张 `--from 17.2`。没写尺寸就用原图的比例\n"
     "`--strength 0.6`：重画多少，0.1 几乎不变，1 等于重画",
+    "help.lora": "`--lora {name}`：加一种风格。后面写强度，如 `--lora {name}:0.6`；几种用逗号隔开；"
+    "重画时 `--lora none` 去掉",
+    "help.lora.one": "· `{name}`（常用 {weight}）{about}",
+    "help.lora.more": "· 还有 {n} 种，发 `/help lora` 看全部",
+    "help.lora.none": "现在的模型没有装风格（LoRA）。管理员可以在 model.yaml 的 image.adapters 里添加。",
+    "style.手绘线条": "图形画成彩色的手绘线条，微微抖动",
     "help.draw.template": "`--template 海报 主题=秋招`：套用模板，见 `/help template`",
     "help.template": "存好的描述，留空待填",
     "help.template.use": "/template",

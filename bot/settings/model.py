@@ -6,15 +6,16 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from bot.settings.base import LATER, Section, later
+from bot.settings.base import Section, later
 from inference.text.registry import TextOptions
 
 
 class Adapter(Section):
     """One LoRA adapter."""
 
-    path: str = Field(description="Folder or .safetensors file, relative to the settings folder.")
+    path: str = Field(description="The .safetensors file, or a folder with one, relative to the settings folder.")
     weight: float = Field(default=1.0, ge=-4, le=4, description="How strongly it acts unless a command says otherwise.")
+    description: str = Field(default="", max_length=200, description="One line for /help; empty = as the file has it.")
 
 
 class ImageModel(Section):
@@ -45,12 +46,17 @@ class ImageModel(Section):
         "pictures. Not with offload: group or on Apple's GPUs.",
     )
     memory_fraction: float = Field(default=0.6, gt=0, le=1, description="Share of the GPU's memory it may use.")
+    adapters: dict[str, Adapter] = Field(
+        default_factory=dict, description="Styles (LoRA) that --lora may name: name and file. Safetensors only."
+    )
+    adapters_folder: str = Field(
+        default="", description="A folder of further ones, called as their files are, relative to the settings folder."
+    )
     guidance: Literal["auto"] | bool = Field(
         default="auto",
         description="Whether the checkpoint takes --cfg and --neg: true for a base model, false for a distilled one "
         "(Turbo); auto = as moqi.json in its folder says, else by its scheduler's shift.",
     )
-    adapters: dict[str, Adapter] = Field(default_factory=dict, description="LoRA adapters.", json_schema_extra=LATER)
 
     @model_validator(mode="after")
     def _has_its_checkpoint(self) -> Self:

@@ -29,7 +29,7 @@ _PIECE = re.compile(r"[A-Za-z0-9']+|[^\sA-Za-z0-9']")
 
 def batch_key(request: ImageRequest, block: int) -> str:
     """Requests with equal keys may share a forward pass. `block` is from estimated_block() or block_of()."""
-    adapters = ",".join(f"{name}:{weight:g}" for name, weight in sorted(request.adapters))
+    adapters = ",".join(f"{name}:{weight:g}" for name, weight in request.worn)
     kind = "" if request.strength is None else f"/from:{request.strength:g}"
     return f"{request.width}x{request.height}/{request.steps}/{request.cfg:g}/{adapters}/{block}{kind}"
 

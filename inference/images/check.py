@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from inference.errors import BadImageRequest
+from inference.errors import BadAdapter, BadImageRequest
 from inference.images.model import ModelCard
 from inference.requests import ImageRequest
 
@@ -24,10 +24,11 @@ def check_request(request: ImageRequest, card: ModelCard) -> None:
     if not 0 <= request.seed <= MAX_SEED:
         raise BadImageRequest(f"The seed {request.seed} is out of range.", f"Use 0 to {MAX_SEED}.")
     _check_source(request)
-    unknown = [name for name, _ in request.adapters if name not in card.adapters]
+    known = [one.name for one in card.adapters]
+    unknown = [name for name, _ in request.adapters if name not in known]
     if unknown:
-        known = ", ".join(card.adapters) or "none is loaded"
-        raise BadImageRequest(f"There is no style adapter named {unknown[0]}.", f"Available: {known}.")
+        step = f"Available: {', '.join(known) or 'none'}."
+        raise BadAdapter("gone", f"There is no style adapter named {unknown[0]}.", step)
 
 
 def _check_size(width: int, height: int, card: ModelCard) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from inference.images.batching import BatchLimit
@@ -15,6 +16,19 @@ NATIVE_SIZE = (1024, 1024)  # what Z-Image-Turbo was made for
 BUILTIN_SIZE = (256, 256)  # what the practice model was made for
 
 Taker = Callable[[bytes], None]  # of a small JPEG that shows where a picture stands
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Adapter:
+    """A LoRA that a picture may name: a style laid over the model while it draws. See adapters.py."""
+
+    name: str  # what people write behind --lora
+    file: Path  # .safetensors
+    weight: float = 1.0  # how strongly it acts where nobody says otherwise
+    description: str = ""  # one line for /help; empty = nobody wrote one
+    size: int = 0  # bytes of the file: about what it takes in memory
+    rank: int = 0  # of its largest layer
+    version: str = ""  # of the file: another one once it was replaced
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +48,7 @@ class ModelCard:
     max_pixels: int = 2048 * 2048  # follows the memory there is, and falls when one picture of this size runs out
     guidance: bool = False  # whether cfg > 0 and negative prompts do anything
     default_cfg: float = 0.0
-    adapters: tuple[str, ...] = ()
+    adapters: tuple[Adapter, ...] = ()  # in the order people are shown them
     #: How many pictures may share a pass. Of the machine, not of the model: two cards are equal without it.
     batches: BatchLimit = field(default=BatchLimit(), compare=False)
 

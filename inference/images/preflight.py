@@ -152,7 +152,7 @@ def _check_weights(path: Path, component: str) -> None:
     """Every weight file is whole, and together they hold the layers that the configuration promises."""
     folder = path / component
     config = _config(path, component)
-    held = set[str]().union(*(tensor_names(file) for file in _weight_files(folder, WEIGHTS[component])))
+    held = set[str]().union(*(tensor_names(file) for file in weight_files(folder, WEIGHTS[component])))
     missing = [layer for layer in _layers(component, config, folder) if not _holds(held, layer)]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
@@ -163,7 +163,7 @@ def _check_weights(path: Path, component: str) -> None:
         raise BrokenFileError(f"The weights in {folder} hold nothing.", WHOLE)
 
 
-def _weight_files(folder: Path, single: str) -> list[Path]:
+def weight_files(folder: Path, single: str) -> list[Path]:
     """The safetensors files of a component: one, or the shards that its index names."""
     index = folder / f"{single}.index.json"
     if not index.exists():

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from inference.images import adapters
+from inference.images.adapters import Found
 from inference.images.guidance import Wanted, described
 from inference.images.model import ModelCard
 
@@ -15,7 +18,11 @@ if TYPE_CHECKING:  # for their names only: the one brings diffusers
     from inference.images.gauge import Gauged
     from inference.images.zimage import ZImageModel
 
+log = logging.getLogger(__name__)
+
 BUILTIN = Path(__file__).parent / "builtin" / "checkpoint"
+#: The style that ships with the practice model; its line in /help is one of our own sentences.
+SKETCH = adapters.Wanted(path=BUILTIN.parent / "adapters" / "sketch.safetensors", name="手绘线条", weight=0.8)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +48,7 @@ class LoadOptions:
     memory_fraction: float | None = None  # share of the GPU's memory, 0 to 1
     notes: Path | None = None  # folder for what is learned about this machine; None = learned anew at each start
     guidance: Wanted = "auto"  # whether the checkpoint takes it; auto = as its folder says
+    adapters: tuple[adapters.Wanted, ...] = ()
 
 
 def resolve(settings_path: str | None, name: str = "") -> Choice:
@@ -77,9 +85,19 @@ def _shape(path: Path) -> dict[str, object]:
 def expected_card(choice: Choice, options: LoadOptions) -> ModelCard:
     """What the model will offer, known before it is loaded: enough to check sizes and prices."""
     card = ModelCard(
-        name=choice.name, path=str(choice.path), builtin=choice.builtin, device=options.device, dtype=options.dtype
+        name=choice.name,
+        path=str(choice.path),
+        builtin=choice.builtin,
+        device=options.device,
+        dtype=options.dtype,
+        adapters=styles(choice, options).adapters,
     )
     return described(card, options.guidance)
+
+
+def styles(choice: Choice, options: LoadOptions) -> Found:
+    """The style adapters there are for a model; with the practice model comes one of its own. Reads headers only."""
+    return adapters.find((SKETCH, *options.adapters) if choice.builtin else options.adapters, choice.path)
 
 
 def measure(
@@ -104,6 +122,10 @@ def load(choice: Choice, options: LoadOptions) -> ZImageModel:
     """Load the model: seconds to minutes, on the thread that will use it. Raises ModelUnavailable."""
     from inference.images.zimage import ZImageModel
 
+    found = styles(choice, options)
+    for one in found.broken:
+        why = f"{one.problem.problem} {one.problem.next_step}"
+        log.warning("the style adapter %s is left out: %s", one.name, why, extra={"action": "adapter-left-out"})
     model = ZImageModel.load(
         choice.path,
         name=choice.name,
@@ -116,6 +138,7 @@ def load(choice: Choice, options: LoadOptions) -> ZImageModel:
         quantization=options.quantization,
         memory_fraction=options.memory_fraction,
         notes=options.notes,
+        adapters=found.adapters,
     )
     model.card = described(model.card, options.guidance)
     return model

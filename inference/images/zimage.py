@@ -34,11 +34,12 @@ from inference.images.guidance import arguments, guided
 from inference.images.learning import Learning
 from inference.images.loading import import_engine, load_errors, read, sharing, versions
 from inference.images.memory import lowered
-from inference.images.model import ModelCard, Watch
+from inference.images.model import Adapter, ModelCard, Watch
 from inference.images.passes import AllLeft, Member, Nobody, Pass
 from inference.images.placement import device_name, pick_device, put, quantise, require_quantization
 from inference.images.preflight import preflight
 from inference.images.sketch import Sketches
+from inference.images.wardrobe import Wardrobe
 from inference.requests import ImageRequest
 from inference.results import ImageResult
 
@@ -55,6 +56,7 @@ class ZImageModel:
         self.pipeline = pipeline
         self._redrawing = sharing(pipeline)
         self._sketches = Sketches(pipeline.vae)
+        self._wardrobe = Wardrobe(pipeline, Path(card.path), card.adapters)
         self.embeddings = Embeddings(pipeline, MAX_TOKENS)
         self.learning = learning
         self.way = speed.Way()
@@ -76,13 +78,14 @@ class ZImageModel:
         quantization: str = "none",
         memory_fraction: float | None = None,
         notes: Path | None = None,
+        adapters: tuple[Adapter, ...] = (),
     ) -> ZImageModel:
         """Load the checkpoint folder, place it, prove by one small picture that it works, and choose how to compute.
 
         `offload` is none, model, group or auto (none where the weights fit); `memory_fraction` caps this process's
         share of a GPU; `attention` empty and `compiling` "auto" leave the choice to what is measured; `notes` is the
-        folder where that is kept. Takes seconds (imports) to a minute (20 GB of weights), the first time on a GPU
-        some minutes for trying. Raises ModelUnavailable.
+        folder where that is kept; `adapters` are those that were found to fit (adapters.py). Takes seconds (imports) to
+        a minute (20 GB of weights), the first time on a GPU some minutes for trying. Raises ModelUnavailable.
         """
         preflight(path, dtype=dtype).require()
         import_engine(None if notes is None else notes / "compiled")
@@ -101,7 +104,13 @@ class ZImageModel:
             key = f"{path.resolve()} {dtype} {quantization}, {device_name(place)}, {versions()}"
             learning = Learning.of(plan, notes, key, held=f"{plan.offload}/{memory_fraction}")
             card = ModelCard(
-                name=name, path=str(path), builtin=builtin, device=place, dtype=dtype, max_pixels=plan.max_pixels
+                name=name,
+                path=str(path),
+                builtin=builtin,
+                device=place,
+                dtype=dtype,
+                max_pixels=plan.max_pixels,
+                adapters=adapters,
             )
             model = cls(pipeline, card, learning)
             model._compute(speed.Way(attention=tried[0].attention))
@@ -114,7 +123,7 @@ class ZImageModel:
 
         Members whose captions differ in length by blocks of 32 tokens go through separate passes, one after another.
         """
-        if len({(one.width, one.height, one.steps, one.cfg, one.adapters, one.strength) for one in batch}) > 1:
+        if len({(one.width, one.height, one.steps, one.cfg, one.worn, one.strength) for one in batch}) > 1:
             raise ValueError("all members of a batch must share size, steps, guidance, adapters and strength")
         members = [self._member(index, request) for index, request in enumerate(batch)]
         results: list[ImageResult | None] = [None] * len(batch)
@@ -141,7 +150,7 @@ class ZImageModel:
         import torch
 
         self.embeddings.clear()
-        del self.pipeline, self._redrawing, self._sketches, self.embeddings
+        del self.pipeline, self._redrawing, self._sketches, self.embeddings, self._wardrobe
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -179,7 +188,8 @@ class ZImageModel:
         size = members[0].request.width, members[0].request.height
         tile = self.learning.tile(*size)
         try:
-            with self._faults(), tiled(self.pipeline.vae, tile):
+            worn = members[0].request.worn
+            with self._faults(), self._wardrobe.wearing(worn), tiled(self.pipeline.vae, tile):
                 return self._drawn(members, watch)
         except AllLeft:
             self.pipeline.maybe_free_model_hooks()  # offloaded parts go back, as at the end of a whole call

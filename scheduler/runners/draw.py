@@ -18,6 +18,7 @@ from PIL.Image import Image
 
 from inference.device import ImageDevice
 from inference.errors import (
+    BadAdapter,
     BadImageRequest,
     BadSource,
     ImageError,
@@ -51,6 +52,7 @@ from storage.records import Job, Kind, Origin, utcnow
 CODES: dict[type[InferenceError], str] = {
     BadImageRequest: "bad_request",
     BadSource: "bad_source",
+    BadAdapter: "bad_adapter",
     PromptTooLong: "prompt_too_long",
     OutOfMemory: "out_of_memory",
     NotFinite: "not_finite",

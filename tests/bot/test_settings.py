@@ -94,8 +94,8 @@ def test_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
         ),
         (
             "model",
-            "image:\n  adapters:\n    a: {path: x}",
-            "model.yaml:2: image.adapters: comes with a later version: remove",
+            "image:\n  adapters:\n    a: {path: x, weight: 9}",
+            "model.yaml:3: image.adapters.a.weight: must be 4.0 or less (now: 9)",
         ),
         ("model", "- a\n- b", "model.yaml:1: must consist of `key: value` lines"),
         ("model", "image: {", "model.yaml:1: not valid YAML: "),

@@ -49,6 +49,7 @@ export const api = {
   exportable: (asked) => call("GET", `/api/gallery/export?${asked}`),
   /** Why an address gives nothing any more, in the server's words; empty when it may only be unreachable. */
   why: (path) => call("GET", path).then(() => "", (error) => (error.status === 410 ? error.message : "")),
+  styles: () => call("GET", "/api/styles"),
   templates: () => call("GET", "/api/templates"),
   commands: () => call("GET", "/api/commands"),
 };

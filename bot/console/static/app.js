@@ -15,7 +15,8 @@ let offline = null; // timer or true once the banner is shown
 
 const lightbox = new Lightbox();
 const log = new Log({ press, enlarge: (list, index) => lightbox.open(list, index), retry: write, why: api.why });
-const composer = new Composer((text, picture) => write(newId(), text, picture), () => log.written, attach, templates);
+const lists = { templates, styles };
+const composer = new Composer((text, picture) => write(newId(), text, picture), () => log.written, attach, lists);
 const stream = new Stream({
   ready: resume,
   lost,
@@ -49,6 +50,15 @@ async function attach(file) {
   } catch (error) {
     refused(error);
     return null;
+  }
+}
+
+/** The styles there are; none where the server is away. */
+async function styles() {
+  try {
+    return await api.styles();
+  } catch {
+    return [];
   }
 }
 

@@ -1,26 +1,30 @@
-// The writing desk: Enter sends, Shift+Enter breaks the line, ↑ recalls, "/" opens the list of commands.
+// The writing desk: Enter sends, Shift+Enter breaks the line, ↑ recalls, "/" opens the list of commands,
+// --lora that of styles.
 
 import { byId, el, icon, word } from "./dom.js";
 import { rendered } from "./markup.js";
+import { styleCells, typedStyle } from "./styles.js";
 
 const SLASH = /^[/／]([^\s]*)$/;
 const TEMPLATE = /(?:--|—|–)template[\s=]+([^\s=]*)$/i;
 const DRAWS = /^\s*[/／]?(draw|画|绘)/i;
+const PREVIEWS_AGAIN = 2500; // ms until pictures of styles that are being drawn are looked for once more
 const FROM = /(^|\s)(--|—|–)(from|ref)(?![a-z])/i;
 
 export class Composer {
   #input = byId("input");
   #hints = byId("hints");
   #commands = [];
+  #styles = null; // once they were asked for
   #templates = null; // the names there were when somebody last began to type one
   #shown = [];
   #chosen = 0;
   #recalled = -1;
   #picture = null; // the attached one's name
 
-  /** send(text, picture); written() -> own messages, newest first; attach(file) -> its name or null; templates(). */
-  constructor(send, written, attach, templates) {
-    this.templates = templates;
+  /** send(text, picture); written() -> own messages, newest first; attach(file) -> its name or null; lists: templates(), styles(). */
+  constructor(send, written, attach, lists) {
+    this.lists = lists;
     this.send = send;
     this.written = written;
     this.attach = attach;
@@ -115,7 +119,7 @@ export class Composer {
   /** The input already is a command: Enter sends it. */
   #complete() {
     const text = this.#input.value.replace("／", "/");
-    return this.#commands.some((one) => text === one.name || text === one.zh);
+    return this.#commands.some((one) => text === one.name || text === one.zh) || this.#styles?.some((one) => one.name === typedStyle(text));
   }
 
   #mayRecall() {
@@ -136,8 +140,10 @@ export class Composer {
     byId("send").disabled = !this.#input.value.trim();
     const match = suggest ? SLASH.exec(this.#input.value) : null;
     const named = suggest ? TEMPLATE.exec(this.#input.value) : null;
+    const style = suggest ? typedStyle(this.#input.value) : null;
     if (match) this.#open(match[1].toLowerCase());
     else if (named) this.#name(named[1]);
+    else if (style !== null) this.#openStyles(style);
     else this.#close();
   }
 
@@ -148,11 +154,27 @@ export class Composer {
   /** The names of templates that begin as what was typed behind --template. */
   async #name(typed) {
     const written = this.#input.value;
-    if (!typed || !this.#templates) this.#templates = await this.templates();
+    if (!typed || !this.#templates) this.#templates = await this.lists.templates();
     if (this.#input.value !== written) return; // typed on meanwhile
     const before = written.slice(0, written.length - typed.length);
     const near = this.#templates.filter((one) => one.name !== typed && one.name.toLowerCase().startsWith(typed.toLowerCase()));
     this.#list(near.map((one) => ({ ...one, zh: "", text: `${before}${one.name} ` })));
+  }
+
+  #openStyles(typed) {
+    if (!this.#styles) return this.#askStyles();
+    const written = this.#input.value;
+    const before = written.slice(0, written.length - typed.length);
+    const near = this.#styles.filter((one) => one.name.toLowerCase().startsWith(typed.toLowerCase()));
+    this.#list(near.map((one) => ({ text: `${before}${one.name}`, cells: styleCells(one) })));
+  }
+
+  /** Styles are asked for when --lora is typed, and again while pictures of them are being drawn. */
+  async #askStyles() {
+    this.#styles = await this.lists.styles();
+    if (typedStyle(this.#input.value) === null) return;
+    this.#changed();
+    if (this.#styles.some((one) => !one.preview)) setTimeout(() => this.#hints.hidden || this.#askStyles(), PREVIEWS_AGAIN);
   }
 
   #list(found) {
@@ -165,7 +187,7 @@ export class Composer {
   }
 
   #hint(one, index) {
-    const row = el("div", { class: "hint-row", role: "option", id: `hint-${index}` }, el("b", {}, one.name), el("i", {}, one.zh), el("span", {}, rendered(one.help)));
+    const row = el("div", { class: one.cells ? "hint-row style-row" : "hint-row", role: "option", id: `hint-${index}` }, ...(one.cells ?? [el("b", {}, one.name), el("i", {}, one.zh), el("span", {}, rendered(one.help))]));
     row.addEventListener("pointerdown", (event) => {
       event.preventDefault(); // keep the focus, and a phone's keyboard, where they are
       this.#take(one);

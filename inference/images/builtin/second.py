@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from inference.images.builtin import components
-from inference.images.registry import BUILTIN
+from inference.images.registry import BUILTIN, SKETCH
 
 ADAPTERS = BUILTIN.parent / "adapters"
-SKETCH = "sketch.safetensors"
 
 
 def main(arguments: list[str]) -> int:
@@ -34,8 +33,8 @@ def write(out: Path) -> None:
     pipeline: Any = ZImagePipeline.from_pretrained(
         str(BUILTIN), dtype=torch.bfloat16, local_files_only=True, use_safetensors=True
     )
-    pipeline.load_lora_weights(str(ADAPTERS), weight_name=SKETCH, use_safetensors=True)
-    pipeline.fuse_lora()
+    pipeline.load_lora_weights(str(ADAPTERS), weight_name=SKETCH.path.name, use_safetensors=True)
+    pipeline.fuse_lora(lora_scale=SKETCH.weight)
     pipeline.unload_lora_weights()
     components.save(pipeline, out)
 

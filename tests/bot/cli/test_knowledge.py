@@ -127,7 +127,7 @@ def test_eval_of_something_else(moqi: Installation, tmp_path: Path, content: byt
 
 
 def test_models_list_says_which_is_in_use_and_why(moqi: Installation, tmp_path: Path) -> None:
-    image, text = moqi("models", "list", "--json").json
+    image, text, _ = moqi("models", "list", "--json").json
     assert (image["kind"], image["builtin"], image["in_use"], image["path"]) == ("image", True, True, str(BUILTIN))
     assert (text["kind"], text["name"]) == ("text", "extractive")
     configure(moqi, tmp_path / "weights")

@@ -12,10 +12,11 @@ import pytest
 import torch
 from PIL import Image
 
+from inference.images.adapters import find
 from inference.images.builtin import second
 from inference.images.builtin.judge import look
 from inference.images.model import Taker
-from inference.images.registry import BUILTIN
+from inference.images.registry import BUILTIN, SKETCH
 from inference.images.zimage import ZImageModel
 from inference.requests import ImageRequest
 
@@ -51,7 +52,8 @@ class Watch:
 def engine() -> Iterator[ZImageModel]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    model = ZImageModel.load(BUILTIN, name="builtin", builtin=True, device="cpu")
+    adapters = find([SKETCH], BUILTIN).adapters
+    model = ZImageModel.load(BUILTIN, name="builtin", builtin=True, device="cpu", adapters=adapters)
     yield model
     model.close()
     torch.set_num_threads(threads)
@@ -149,27 +151,44 @@ def drawn_as(pictures: Sequence[Image.Image]) -> list[tuple[str, str, str]]:
     return [(figure.colour, figure.shape, figure.style) for picture in pictures for figure in look(np.array(picture))]
 
 
-def test_the_sketch_adapter_changes_the_style_and_leaves_no_trace(engine: ZImageModel) -> None:
+def test_the_adapter_changes_the_style_keeps_the_rest_and_leaves_no_trace(engine: ZImageModel) -> None:
+    worn = ((SKETCH.name, SKETCH.weight),)
     plain = draw(engine, *SIMPLE)
-    engine.pipeline.load_lora_weights(
-        str(second.ADAPTERS), weight_name=second.SKETCH, adapter_name="sketch", use_safetensors=True
-    )
-    try:
-        sketched = draw(engine, *SIMPLE)
-    finally:
-        engine.pipeline.unload_lora_weights()
+    sketched = draw(engine, *(replace(one, adapters=worn) for one in SIMPLE))
     assert drawn_as(plain) == [("red", "circle", "flat"), ("blue", "square", "flat")]
-    assert [(shape, style) for _, shape, style in drawn_as(sketched)] == [("circle", "outline"), ("square", "outline")]
+    assert drawn_as(sketched) == [("red", "circle", "outline"), ("blue", "square", "outline")]
     after = draw(engine, *SIMPLE)
     assert all((np.array(one) == np.array(other)).all() for one, other in zip(plain, after, strict=True))
 
 
-def test_the_second_version_is_another_model_in_the_same_layout(tmp_path: Path) -> None:
+LINES = (
+    ("一个红色的圆，蓝色背景", (("red", "circle"),)),
+    ("white square, red background", (("white", "square"),)),
+    ("白色背景上一个蓝色的三角形", (("blue", "triangle"),)),
+    ("a big blue diamond", (("blue", "diamond"),)),
+    ("右下角一个橙色的圆", (("orange", "circle"),)),
+)
+
+
+def test_figures_become_lines_of_their_colour_and_shape(engine: ZImageModel) -> None:
+    filled = [request(prompt) for prompt, _ in LINES]
+    asked = [replace(one, adapters=((SKETCH.name, SKETCH.weight),)) for one in filled]
+    pictures = draw(engine, *asked)
+    assert [shown(picture) for picture in pictures] == [wanted for _, wanted in LINES]
+    for picture, plain in zip(pictures, draw(engine, *filled), strict=True):
+        assert inked(picture) < 0.75 * inked(plain)
+
+
+def inked(picture: Image.Image) -> float:
+    """The share of pixels that are clearly not ground."""
+    pixels = np.array(picture).astype(int)
+    return float((np.abs(pixels - pixels[2, 2]).sum(axis=-1) > 120).mean())
+
+
+def test_the_second_version_is_another_model_in_the_same_layout(engine: ZImageModel, tmp_path: Path) -> None:
     second.write(tmp_path)
     model = ZImageModel.load(tmp_path, name="second", builtin=True, device="cpu")
-    [circle, square] = draw(model, *SIMPLE)
+    drawn = draw(model, *SIMPLE)
     model.close()
-    assert [(shape, style) for _, shape, style in drawn_as([circle, square])] == [
-        ("circle", "outline"),
-        ("square", "outline"),
-    ]
+    assert [shown(picture) for picture in drawn] == [(("red", "circle"),), (("blue", "square"),)]
+    assert all(inked(one) < 0.75 * inked(plain) for one, plain in zip(drawn, draw(engine, *SIMPLE), strict=True))
