@@ -338,8 +338,12 @@ async def _served(options: TextOptions) -> str:
 def moderation(settings: Settings, environment: Environment) -> Iterator[Check]:
     """The check of pictures can be loaded, and somebody is there to decide about what is held."""
     from inference.images.classifier import examine
+    from inference.text.registry import open_chat_model
 
     rules = settings.policy.moderation
+    if rules.orders.model and open_chat_model(settings.model.text.options()) is None:
+        step = "Set text.engine to openai, and text.base_url, in model.yaml; or moderation.orders.model to false."
+        yield failed("order check", "policy.yaml has orders shown to a language model, and there is none.", step)
     if rules.pictures.path:
         folder = settings.path(rules.pictures.path)
         problem, next_step = examine(folder, rules.pictures.limits)

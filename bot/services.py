@@ -48,7 +48,7 @@ from bot.styles import Styles
 from bot.switcher import Switcher
 from bot.version import version
 from inference.device import DeviceState, ImageDevice
-from inference.text.registry import open_text_model
+from inference.text.registry import open_chat_model, open_text_model
 from scheduler import classes, joining, queue, reservations
 from scheduler.alarms import Alarms
 from scheduler.clock import Chore, Clock
@@ -91,6 +91,7 @@ class Services:
             self.device, environment.data / "styles", self._nobody_waits, lambda: self.showing.labels.mark("")
         )
         self.text = open_text_model(settings.model.text.options())
+        self.chat = open_chat_model(settings.model.text.options())
         words = Words(settings.interface.language)
         inlet = Inlet(keep=self.keep, take=self.take, act=self.act)
         opened = open_platforms(settings.platforms, db, self.web, words, inlet, self.showing.read)
@@ -112,7 +113,7 @@ class Services:
             producer=lambda: self.current.settings.policy.labels.producer,
             show=self.showing.preview,
             version=version(),
-            judge=HouseJudge(lambda: self.current.settings),
+            judge=HouseJudge(lambda: self.current.settings, chat=self.chat),
         )
         self.asking = AskRunner(db, self.text, self.feed, lambda: self.current.settings.interface.language)
         self.workers = {
@@ -436,6 +437,8 @@ async def _stop(
         await platform.close()
     await services.styles.close()
     await services.text.close()
+    if services.chat is not None:
+        await services.chat.close()
     gc.unfreeze()  # what the device lets go can be collected again
     await services.device.close()
     await services.db.run(audit.seal)

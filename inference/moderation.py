@@ -1,6 +1,6 @@
 """What a check says about an order or a picture: let it through, hold it for a reviewer, refuse it. Pure.
 
-Whoever judges says it in the same words: lists of words, a picture classifier, one day a language model.
+Whoever judges says it in the same words: lists of words, a picture classifier, a language model.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ class By(StrEnum):
     """Who judged."""
 
     WORDS = "words"  # a rule of the team's lists; `label` is its name
+    MODEL = "model"  # the language model, of the order; `label` is its reason
     PICTURE = "picture"  # the classifier; `label` and `score` are its
     HOUSE = "house"  # every picture is held
     FAILURE = "failure"  # the check itself did not work; `label` says how

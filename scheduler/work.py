@@ -71,6 +71,9 @@ Outcome = Success | Failure | Stopped
 class Judge(Protocol):
     """Decides what becomes of finished pictures."""
 
+    async def order(self, job: Job) -> Verdict | None:
+        """What is to happen with the job before anything is drawn; None = nothing."""
+
     def unseen(self, job: Job) -> bool:
         """Whether nobody may see the job's pictures before they were judged."""
 

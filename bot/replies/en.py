@@ -90,6 +90,8 @@ TABLE: dict[str, str] = {
     "review.note": "The first decision counts; only once approved is it sent to its owner and to groups",
     "review.why.words": "its words meet the rule “{label}”",
     "review.why.score": "picture {n} is judged “{label}” ({percent}%)",
+    "review.why.model": "the language model is in doubt: {label}",
+    "review.why.order": "the description could not be checked",
     "review.why.house": "every picture is reviewed",
     "review.why.failure": "picture {n} could not be checked",
     "review.over.approved": "#{job} was approved by {who}",
@@ -212,6 +214,7 @@ TABLE: dict[str, str] = {
     "failure.disk_full": "The server's disk is full, the picture could not be kept. "
     "Ask an admin to free space, then try again.",
     "failure.window_closed": "Its turn did not come before the window closed. Try another one.",
+    "failure.order_refused": "The automatic check refused the description. Try another one.",
     "failure.picture_refused": "The automatic check refused the picture. Try another description.",
     "failure.rejected": "A reviewer rejected it. Try another description, or appeal once.",
     "failure.rejected_again": "The appeal was rejected; this is final. Try another description.",

@@ -74,6 +74,8 @@ def because(why: Mapping[str, object], words: Language) -> str:
     """Why a picture is held, in words."""
     said = Verdict.from_json(why)
     values = {"label": said.label, "n": said.picture, "percent": round(100 * (said.score or 0.0))}
+    if said.by is By.FAILURE and not said.picture:
+        return words.say("review.why.order")
     return words.say("review.why.score" if said.by is By.PICTURE else f"review.why.{said.by.value}", **values)
 
 

@@ -89,6 +89,23 @@ class PictureRules(Section):
         return bool(self.path) and (bool(self.review) or self.on_failure == Decision.REVIEW.value)
 
 
+class OrderRules(Section):
+    """The check of orders by the language model of model.yaml, before they are drawn."""
+
+    model: bool = Field(default=False, description="Ask it about each order; needs text.engine openai.")
+    unwanted: str = Field(
+        default="", max_length=2000, description="What must not be drawn, in the team's words; empty = the usual list."
+    )
+    on_failure: Literal["review", "refuse", "allow"] = Field(
+        default="review", description="What becomes of an order that could not be checked."
+    )
+
+    @property
+    def holds(self) -> bool:
+        """Whether pictures may be held because of this check."""
+        return self.model
+
+
 def _pictures(value: Any) -> Any:
     """`false` says that nothing is checked; `true` would not say by what."""
     if value is True:
@@ -104,6 +121,7 @@ class Moderation(Section):
     pictures: Annotated[PictureRules, BeforeValidator(_pictures)] = Field(
         default=PictureRules(), description="Check finished pictures; false = not."
     )
+    orders: OrderRules = Field(default=OrderRules(), description="Check orders by the language model.")
     review: bool = Field(default=False, description="Hold every picture until a reviewer approves.")
 
     def screen(self) -> Screen:
@@ -114,4 +132,9 @@ class Moderation(Section):
     @property
     def holds(self) -> bool:
         """Whether pictures may be held, so that somebody has to decide about them."""
-        return self.review or self.pictures.holds or any(one.action == Action.REVIEW.value for one in self.rules)
+        return (
+            self.review
+            or self.pictures.holds
+            or self.orders.holds
+            or any(one.action == Action.REVIEW.value for one in self.rules)
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from inference.errors import ModelUnavailable
+from inference.text.chat import ChatModel
 from inference.text.extractive import ExtractiveModel
 from inference.text.grounded import GroundedModel
 from inference.text.model import TextModel
@@ -47,6 +48,11 @@ def open_text_model(options: TextOptions) -> TextModel:
                 f"The text engine {engine!r} is not part of this release; it comes with a later one.",
                 f"Set text.engine in model.yaml to one of: {known}.",
             )
+
+
+def open_chat_model(options: TextOptions) -> ChatModel | None:
+    """The language model itself; None where none is configured. Raises `ModelUnavailable`."""
+    return remote(options) if chosen(options) == "openai" else None
 
 
 def remote(options: TextOptions) -> RemoteModel:

@@ -90,6 +90,7 @@ class Strip:
     members: list[Member] = field(default_factory=list)
     seconds: float = 0.0
     failure: Failure | None = None  # it could not even begin
+    order: Verdict | None = None  # of what was ordered, where it was judged
 
 
 class NobodyWatches:
@@ -243,7 +244,7 @@ class DrawRunner:
         return [await self._outcome(strip) for strip in strips]
 
     async def _drawn(self, batch: Sequence[Task]) -> list[Strip]:
-        strips = [await self._strip(task) for task in batch]
+        strips = await asyncio.gather(*(self._strip(task) for task in batch))
         waiting = [member for strip in strips for member in strip.members]
         while waiting:
             room = self.room(waiting[0].task.job)
@@ -258,6 +259,10 @@ class DrawRunner:
     async def _strip(self, task: Task) -> Strip:
         """The job's pictures to be drawn; all of them begin with the same one, if with any."""
         card = self._device.card
+        order = None if self._judge is None else await self._judge.order(task.job)
+        if order is not None and order.decision is Decision.REFUSE:
+            failure = Failure(error="order_refused", cause=f"refused by {order.by}: {order.label}", engine=False)
+            return Strip(task, card, failure=failure)
         try:
             source = await asyncio.to_thread(self._source, task.job.params)
         except BadSource as error:
@@ -266,7 +271,7 @@ class DrawRunner:
             code = "source_gone" if isinstance(error, Missing) else "internal"
             failure = Failure(error=code, cause=str(error), transient=error.transient, engine=False)
             return Strip(task, card, failure=failure)
-        return Strip(task, card, _members(task, source))
+        return Strip(task, card, _members(task, source), order=order)
 
     def _source(self, params: dict[str, Any]) -> Image | None:
         """The picture to begin with, made to fit. Raises StorageError, BadSource."""
@@ -345,7 +350,8 @@ class DrawRunner:
 
     async def _verdicts(self, strip: Strip) -> Sequence[Verdict]:
         drawn = [member.result.image for member in strip.members if member.result]
-        return () if self._judge is None else await self._judge.verdicts(strip.task.job, drawn)
+        before = () if strip.order is None else (strip.order,)
+        return () if self._judge is None else (*before, *await self._judge.verdicts(strip.task.job, drawn))
 
     def _refused(self, job: Job, failure: Failure) -> Failure:
         """What was ordered from the model before, and this one cannot draw, says so."""

@@ -17,7 +17,8 @@ from bot.settings import Environment, SettingsError, load
 from inference.device import ImageDevice
 from inference.errors import PictureCheckFailed
 from inference.images.classifier import Classifier
-from inference.moderation import Decision, ImageCheck, Limits, Verdict, weigh
+from inference.moderation import By, Decision, ImageCheck, Limits, Verdict, weigh
+from inference.text.chat import ChatModel
 from scheduler.progress import ProgressFeed
 from scheduler.queue import Failure
 from scheduler.runners.draw import DrawRunner, PassWatch, _members
@@ -27,6 +28,7 @@ from storage.database import Database
 from storage.files import Files
 from storage.records import Identity, Role, utcnow
 from tests.blank import blank
+from tests.inference.text.scripted import Scripted
 from tests.scheduler.test_draw import CARD, ScriptedModel, task
 
 CHECKED = "pictures: {path: ../check, review: {red: 0.4}, refuse: {red: 0.9}}"
@@ -46,10 +48,10 @@ class Redness:
         return weigh({"red": red[0] / 255}, self.limits)
 
 
-def judge(folder: Path, said: str) -> HouseJudge:
+def judge(folder: Path, said: str, chat: ChatModel | None = None) -> HouseJudge:
     (folder / "policy.yaml").write_text(f"moderation: {{{said}}}\n", encoding="utf-8")
     settings = load(folder, {})
-    return HouseJudge(lambda: settings, Redness)
+    return HouseJudge(lambda: settings, Redness, chat)
 
 
 def drawing(seed: int, *, count: int = 1, **params: Any) -> Any:
@@ -119,6 +121,63 @@ async def test_a_refused_picture_is_a_failed_job_and_is_not_kept(tmp_path: Path)
     assert len(await asyncio.to_thread(lambda: list(files.iterate()))) == 2
 
 
+@pytest.mark.parametrize(
+    ("script", "wanted", "unseen"),
+    [
+        ('{"verdict": "allow", "reason": ""}', ("allow", "model", ""), False),
+        ('{"verdict": "review", "reason": "像\\n真人"}', ("review", "model", "像 真人"), True),
+        ('{"verdict": "refuse", "reason": "裸露"}', ("refuse", "model", "裸露"), True),
+        ('{"verdict": "maybe", "reason": ""}', ("review", "failure", ""), True),
+        ("可以画。", ("review", "failure", ""), True),
+        ('{"verdict": "allow", "rea', ("review", "failure", ""), True),
+    ],
+)
+async def test_what_a_language_model_says_of_an_order(
+    tmp_path: Path, script: str, wanted: tuple[str, str, str], unseen: bool
+) -> None:
+    model = Scripted(script)
+    made = judge(tmp_path, "orders: {model: true, unwanted: 竞品商标}", model)
+    job = drawing(1).job
+    assert made.unseen(job)  # nobody knows yet
+    found = await made.order(job)
+    assert found is not None
+    assert (found.decision, found.by, found.label) == wanted
+    assert made.unseen(job) is unseen
+    await made.order(job)
+    assert len(model.asked) == (1 if found.by is By.MODEL else 2)  # an opinion is kept, a failure is not
+    rules, order = model.asked[0].messages
+    assert "竞品商标" in rules.text
+    assert job.params["prompt"] in order.text
+
+
+async def test_where_no_model_is_there_the_policy_says_what_becomes_of_orders(tmp_path: Path) -> None:
+    for said, wanted in (("", "review"), (", on_failure: allow", "allow"), (", on_failure: refuse", "refuse")):
+        found = await judge(tmp_path, f"orders: {{model: true{said}}}").order(drawing(1).job)
+        assert found is not None
+        assert (found.decision, found.by) == (wanted, By.FAILURE)
+    assert await judge(tmp_path, "orders: {model: false}", Scripted("")).order(drawing(1).job) is None
+
+
+async def test_an_order_that_is_refused_is_not_drawn_and_one_in_doubt_is_held(tmp_path: Path) -> None:
+    drawn: list[int] = []
+    device = ImageDevice(lambda: ScriptedModel(lambda batch: drawn.append(len(batch))), CARD)
+    ends = {}
+    for verdict in ("refuse", "review", "allow"):
+        says = Scripted(f'{{"verdict": "{verdict}", "reason": "x"}}')
+        made = judge(tmp_path, "orders: {model: true}", says)
+        runner = DrawRunner(device, Files(tmp_path / "files"), ProgressFeed(), judge=made)
+        [ends[verdict]] = await runner.run([drawing(1)])
+    await device.close()
+    refused, held, free = ends.values()
+    assert isinstance(refused, Failure)
+    assert (refused.error, refused.engine) == ("order_refused", False)
+    assert isinstance(held, Success)
+    assert [(one.by, one.label) for one in held.held] == [(By.MODEL, "x")]
+    assert isinstance(free, Success)
+    assert not free.held
+    assert len(drawn) == 2
+
+
 def test_what_is_to_be_judged_has_no_preview(tmp_path: Path) -> None:
     made = judge(tmp_path, "review: false")
     cases: list[tuple[dict[str, Any], bool]] = [({}, True), ({HELD_BY: ["x"]}, False)]
@@ -148,7 +207,7 @@ def test_settings_that_cannot_be_meant(tmp_path: Path, said: str, told: str) -> 
 def test_doctor_names_a_missing_check_and_that_nobody_may_decide(tmp_path: Path) -> None:
     config = tmp_path / "config"
     config.mkdir()
-    judge(config, f"review: true, {CHECKED}")
+    judge(config, f"review: true, orders: {{model: true}}, {CHECKED}")
     environment = Environment(config=config, data=tmp_path, database_url="")
     blank(tmp_path / "moqi.db")
 
@@ -157,6 +216,7 @@ def test_doctor_names_a_missing_check_and_that_nobody_may_decide(tmp_path: Path)
 
     found = looked()
     assert "has no config.json" in found["picture check"].problem
+    assert "there is none" in found["order check"].problem
     assert (found["reviewers"].ok, found["reviewers"].next_step.split(": ")[1]) == (
         False,
         "moqi role set <platform>:<user id> reviewer",
