@@ -558,7 +558,7 @@ TABLE: dict[str, str] = {
     "template.left": " “{name}” now means {whose}.",
     "template.form.more": "More (may have --size and other options)",
     "model.title": "Image models",
-    "model.row": "- `{name}` {about}",
+    "model.row": "· `{name}` {about}",
     "model.size": "{size}",
     "model.practice": "practice model",
     "model.default": "named by model.yaml",

@@ -515,7 +515,7 @@ TABLE: dict[str, str] = {
     "template.left": "“{name}”现在指{whose}那个。",
     "template.form.more": "补充（可写 --size 等选项）",
     "model.title": "画图模型",
-    "model.row": "- `{name}` {about}",
+    "model.row": "· `{name}` {about}",
     "model.size": "{size}",
     "model.practice": "练习模型",
     "model.default": "model.yaml 指定",

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +18,7 @@ from sqlalchemy import Connection
 
 from bot import doctor, showing
 from bot.delivery import LazyImages
+from bot.export import Export, written
 from bot.reply import Picture, Reply
 from bot.services import Services
 from bot.settings import SettingsError, load
@@ -22,9 +26,10 @@ from bot.settings.policy import Labels
 from bot.showing import Showing, noted
 from inference.images.finish import finish
 from inference.results import ImageResult
-from storage import assets, audit, users
+from storage import assets, audit, jobs, users
 from storage.database import Database
 from storage.files import Files
+from storage.gallery import Found
 from storage.records import Asset, AuditEntry, ChatType, Origin, Role
 from tests.blank import blank
 from tests.bot.test_reserve import NOW, Chat, house
@@ -80,6 +85,18 @@ def test_a_chat_is_shown_a_marked_copy_and_the_master_stays_without(db: Database
     assert files.check(asset.sha256) == ""
     small, media_type = shown.small(asset, "web:1")
     assert (media_type, changed(small, master), len(implicit(small))) == ("image/webp", True, 1)
+
+
+def test_a_picture_in_an_archive_is_marked_and_carries_one_label(db: Database, files: Files, asset: Asset) -> None:
+    job = db.read_sync(jobs.get, asset.job_id)
+    assert job is not None
+    read = partial(Showing(db, files).picture, space="")
+    how = Export(read=read, name=lambda asset, job, ending: f"a.{ending}", zone=UTC)
+    packed = b"".join(written([Found(asset=asset, job=job, owner="anna")], how))
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        data = archive.read("a.png")
+    assert changed(data, files.read(asset.sha256))
+    assert len(implicit(data)) == 1
 
 
 def test_a_copy_is_made_once_for_all_who_see_it(
