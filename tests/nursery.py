@@ -132,7 +132,7 @@ class Nursery:
         """End the nursery; a child that still runs ends with the tests' own process."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
+            self._process.communicate()  # waits, and closes its pipe
         self._folder.cleanup()
 
     def _open(self) -> None:
