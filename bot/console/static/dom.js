@@ -75,3 +75,14 @@ export function toast(kind, text) {
   setTimeout(() => node.classList.add("leaving"), 4500);
   setTimeout(() => node.remove(), 5000);
 }
+
+/** A picture in full: arrow keys turn the page, a click beside it closes. */
+export function turning(dialog, turn) {
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog || event.target.classList.contains("stage")) dialog.close();
+  });
+  dialog.addEventListener("keydown", (event) => {
+    const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (move) turn(move);
+  });
+}

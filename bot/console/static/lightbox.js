@@ -1,6 +1,6 @@
 // A picture in full size: arrows turn the page, Escape or a click beside it closes.
 
-import { byId, el, icon, word } from "./dom.js";
+import { byId, el, icon, turning, word } from "./dom.js";
 
 export class Lightbox {
   #dialog = byId("lightbox");
@@ -8,13 +8,7 @@ export class Lightbox {
   #index = 0;
 
   constructor() {
-    this.#dialog.addEventListener("click", (event) => {
-      if (event.target === this.#dialog || event.target.classList.contains("stage")) this.#dialog.close();
-    });
-    this.#dialog.addEventListener("keydown", (event) => {
-      const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-      if (move) this.#turn(move);
-    });
+    turning(this.#dialog, (move) => this.#turn(move));
   }
 
   open(pictures, index) {

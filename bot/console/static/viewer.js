@@ -1,6 +1,6 @@
 // A picture of the gallery in full, with its recipe and what can be done with it.
 
-import { byId, el, icon, word } from "./dom.js";
+import { byId, el, icon, turning, word } from "./dom.js";
 
 export class Viewer {
   #dialog = byId("viewer");
@@ -11,14 +11,8 @@ export class Viewer {
   /** doors: {press(action, value) -> kind of what was said} */
   constructor(doors) {
     this.doors = doors;
-    this.#dialog.addEventListener("click", (event) => {
-      if (event.target === this.#dialog || event.target.classList.contains("stage")) this.#dialog.close();
-    });
+    turning(this.#dialog, (move) => this.#turn(move));
     this.#dialog.addEventListener("close", () => document.body.append(this.#toasts));
-    this.#dialog.addEventListener("keydown", (event) => {
-      const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-      if (move) this.#turn(move);
-    });
   }
 
   open(pictures, index) {
