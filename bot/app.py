@@ -16,7 +16,8 @@ from sqlalchemy import Connection
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from bot import naming
-from bot.console.console import CommandHint, Console, Look, StyleHint
+from bot.commands.rules import shape
+from bot.console.console import CommandHint, Console, Look, SizeHint, StyleHint
 from bot.console.routes import build_router
 from bot.console.security import SecurityHeaders
 from bot.console.words import of as page_words
@@ -31,6 +32,7 @@ from bot.replies import manual
 from bot.services import Services, serving
 from bot.settings import Environment
 from bot.templates import Prompts
+from inference.images import pricing
 from scheduler.runners.ask import readers
 from storage.errors import StorageError
 from storage.records import ChatType, Origin, User
@@ -155,11 +157,28 @@ def _console(services: Services) -> Console:
         ).suggestions(),
         thumbnail=_thumbnail,
         zone=settings.policy.queue().timezone,
+        sizes=partial(_sizes, services),
         styles=partial(_styles, services),
         style_preview=services.styles.preview,
         names=settings.platforms.takes_names,
         logins={name: one for name, one in services.logins.items() if name in settings.platforms.account_platforms},
         greet=services.greet,
+    )
+
+
+def _sizes(services: Services) -> tuple[SizeHint, ...]:
+    """What can be drawn now, with its price; nothing while no model can be used."""
+    house = services.house()
+    if house.card is None:
+        return ()
+    steps = int(house.rules.steps.default)
+    return tuple(
+        SizeHint(
+            name=f"{width}x{height}",
+            shape=shape(width, height),
+            help=house.words.say("size.price", n=pricing.price(width, height, steps, 1, house.card)),
+        )
+        for width, height in house.rules.size.offered()
     )
 
 

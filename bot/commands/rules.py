@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # for their names only
     from storage.records import Template
 
 SEED_MAX = 2**32 - 1
+SHAPES = ((1, 1), (4, 3), (3, 4), (3, 2), (2, 3), (16, 9), (9, 16))  # width to height, as people name them
 ENLARGING = (2.0, 1.5)  # what is tried, in this order
 
 
@@ -108,6 +109,13 @@ class SizeRule:
         scale = sqrt(self.default[0] * self.default[1] / (width * height))
         return self.nearest(round(width * scale), round(height * scale))
 
+    def offered(self) -> tuple[tuple[int, int], ...]:
+        """Sizes to choose from: the only ones; or the default, the usual shapes of its pixels, the largest square."""
+        if self.choices:
+            return self.choices
+        shaped = (self.for_ratio(width / height) for width, height in SHAPES)
+        return tuple(dict.fromkeys((self.default, *filter(None, shaped), self.nearest(self.max_side, self.max_side))))
+
     def enlarged(self, width: int, height: int) -> tuple[int, int] | None:
         """The next larger allowed size of the same shape: twice, else one and a half times; None when there is none."""
         if self.choices:
@@ -135,6 +143,12 @@ class SizeRule:
 
     def _floor(self, side: float) -> int:
         return max(int(side // self.multiple) * self.multiple, self._ceil(self.min_side))
+
+
+def shape(width: int, height: int) -> str:
+    """What people call the shape of a size: 4:3; empty for none of the usual ones."""
+    near = min(SHAPES, key=lambda one: _mismatch((width, height), one[0] / one[1]))
+    return f"{near[0]}:{near[1]}" if _mismatch((width, height), near[0] / near[1]) < 0.05 else ""
 
 
 def _mismatch(size: tuple[int, int], ratio: float) -> float:

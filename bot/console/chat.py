@@ -115,6 +115,11 @@ def add_chat(router: APIRouter, console: Console) -> None:
         found = await console.db.read(console.templates, user)
         return JSONResponse([{"name": name, "help": slots} for name, slots in found])
 
+    @router.get("/api/sizes")
+    async def sizes(request: Request) -> Response:
+        await person(console, request)
+        return JSONResponse([{"name": one.name, "zh": one.shape, "help": one.help} for one in console.sizes()])
+
     @router.get("/api/styles")
     async def styles(request: Request) -> Response:
         await person(console, request)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
@@ -26,6 +26,15 @@ class CommandHint:
     name: str  # /draw
     zh: str  # /画
     help: str  # one line
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SizeHint:
+    """A line of the list that opens behind --size."""
+
+    name: str  # 1024x768
+    shape: str  # 4:3
+    help: str  # what one picture costs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +80,7 @@ class Console:
     templates: Callable[[Connection, User], list[tuple[str, str]]]  # names a person may use, and what is filled in
     thumbnail: Callable[[bytes], tuple[bytes, str]]  # a picture that was given -> a small one, its media type
     zone: tzinfo = UTC  # where the team is
+    sizes: Callable[[], Sequence[SizeHint]] = tuple  # of the present model on this machine, at this moment
     styles: Callable[[], Awaitable[tuple[StyleHint, ...]]] = _no_styles  # of the present model
     style_preview: Callable[[str], bytes | None] = lambda key: None  # WebP
     names: bool = True  # whoever comes may take a free name

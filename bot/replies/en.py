@@ -438,6 +438,7 @@ TABLE: dict[str, str] = {
     "usage.private_to": "A private picture is not posted to a group: `--private` and `--to {given}` do not go "
     "together. Please leave one out.",
     "usage.dry_redo": "A redo cannot be tried. Write the whole order, like `/draw a cat --dry-run`.",
+    "size.price": "price {n} each",
     "usage.unknown_adapter": "There is no style called “{given}”. {hint}",
     "usage.unknown_adapter.near": "Did you mean `{near}`?",
     "usage.unknown_adapter.none": "There are: {names}.",

@@ -402,6 +402,7 @@ TABLE: dict[str, str] = {
     "usage.dry_later": "预约的卡片在确认前就会显示时间和价格，不用 --dry-run。请去掉它再发。",
     "usage.private_to": "私密的图不发到群里，`--private` 和 `--to {given}` 不能一起写。请去掉一个再发。",
     "usage.dry_redo": "重画不能试算。请把描述写全，如 `/draw 一只猫 --dry-run`。",
+    "size.price": "每张计 {n} 份额度",
     "usage.unknown_adapter": "没有叫“{given}”的风格。{hint}",
     "usage.unknown_adapter.near": "你是不是想写 `{near}`？",
     "usage.unknown_adapter.none": "可以写：{names}。",

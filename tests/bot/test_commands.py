@@ -49,6 +49,7 @@ from bot.commands import (
     parse,
 )
 from bot.commands.names import distance
+from bot.commands.rules import shape
 from bot.settings import Limits, Parameters
 from bot.settings.rules import rules as rules_of
 from inference.images.model import ModelCard
@@ -919,6 +920,26 @@ def test_ratio_sizes_are_allowed_and_never_dearer_than_the_default(ratio: float,
         assert not rule.problem(*size)
         assert size[0] * size[1] <= (high * 16) ** 2
         assert size[0] / size[1] == pytest.approx(ratio, rel=0.11)
+
+
+@pytest.mark.parametrize(
+    ("rule", "offered"),
+    [
+        (SizeRule(), "1024x1024 1168x880 880x1168 1248x832 832x1248 1360x768 768x1360 2048x2048"),
+        (SizeRule(max_pixels=1024 * 1024), "1024x1024 1168x880 880x1168 1248x832 832x1248 1360x768 768x1360"),
+        (SizeRule(choices=((1024, 1024), (768, 1360))), "1024x1024 768x1360"),
+    ],
+)
+def test_the_sizes_that_are_offered_are_allowed_ones(rule: SizeRule, offered: str) -> None:
+    assert " ".join(f"{width}x{height}" for width, height in rule.offered()) == offered
+    assert not any(rule.problem(*size) for size in rule.offered())
+
+
+@pytest.mark.parametrize(
+    ("size", "name"), [((1024, 1024), "1:1"), ((1168, 880), "4:3"), ((1360, 768), "16:9"), ((512, 64), "")]
+)
+def test_what_a_shape_is_called(size: tuple[int, int], name: str) -> None:
+    assert shape(*size) == name
 
 
 @given(st.integers(-(10**15), 10**15), st.integers(-(10**15), 10**15), st.integers(64 * 64, 2048 * 2048))

@@ -50,6 +50,7 @@ export const api = {
   /** Why an address gives nothing any more, in the server's words; empty when it may only be unreachable. */
   why: (path) => call("GET", path).then(() => "", (error) => (error.status === 410 ? error.message : "")),
   styles: () => call("GET", "/api/styles"),
+  sizes: () => call("GET", "/api/sizes"),
   templates: () => call("GET", "/api/templates"),
   commands: () => call("GET", "/api/commands"),
 };

@@ -15,7 +15,7 @@ let offline = null; // timer or true once the banner is shown
 
 const lightbox = new Lightbox();
 const log = new Log({ press, enlarge: (list, index) => lightbox.open(list, index), retry: write, why: api.why });
-const lists = { templates, styles };
+const lists = { templates, styles, sizes };
 const composer = new Composer((text, picture) => write(newId(), text, picture), () => log.written, attach, lists);
 const stream = new Stream({
   ready: resume,
@@ -140,9 +140,18 @@ function begin() {
 }
 
 /** The prompt templates of whoever writes; none where they cannot be had. */
-async function templates() {
+function templates() {
+  return asked(api.templates);
+}
+
+/** The sizes that can be drawn now. */
+function sizes() {
+  return asked(api.sizes);
+}
+
+async function asked(list) {
   try {
-    return await api.templates();
+    return await list();
   } catch (error) {
     refused(error);
     return [];

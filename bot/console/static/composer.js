@@ -1,12 +1,13 @@
 // The writing desk: Enter sends, Shift+Enter breaks the line, ↑ recalls, "/" opens the list of commands,
-// --lora that of styles.
+// --lora that of styles, --size and --template those of sizes and templates.
 
 import { byId, el, icon, word } from "./dom.js";
 import { rendered } from "./markup.js";
 import { styleCells, typedStyle } from "./styles.js";
 
 const SLASH = /^[/／]([^\s]*)$/;
-const TEMPLATE = /(?:--|—|–)template[\s=]+([^\s=]*)$/i;
+/** Flags whose values are listed while they are typed, and what the list is called. */
+const LISTED = { templates: /(?:--|—|–)template[\s=]+([^\s=]*)$/i, sizes: /(?:--|—|–)size[\s=]+([^\s=]*)$/i };
 const DRAWS = /^\s*[/／]?(draw|画|绘)/i;
 const PREVIEWS_AGAIN = 2500; // ms until pictures of styles that are being drawn are looked for once more
 const FROM = /(^|\s)(--|—|–)(from|ref)(?![a-z])/i;
@@ -16,13 +17,13 @@ export class Composer {
   #hints = byId("hints");
   #commands = [];
   #styles = null; // once they were asked for
-  #templates = null; // the names there were when somebody last began to type one
+  #known = {}; // what of LISTED there was when somebody last began to type one
   #shown = [];
   #chosen = 0;
   #recalled = -1;
   #picture = null; // the attached one's name
 
-  /** send(text, picture); written() -> own messages, newest first; attach(file) -> its name or null; lists: templates(), styles(). */
+  /** send(text, picture); written() -> own messages, newest first; attach(file) -> its name or null; lists: templates(), sizes(), styles(). */
   constructor(send, written, attach, lists) {
     this.lists = lists;
     this.send = send;
@@ -139,10 +140,10 @@ export class Composer {
     if (this.#input.scrollHeight) this.#input.style.height = `${this.#input.scrollHeight}px`; // 0 while not shown
     byId("send").disabled = !this.#input.value.trim();
     const match = suggest ? SLASH.exec(this.#input.value) : null;
-    const named = suggest ? TEMPLATE.exec(this.#input.value) : null;
+    const named = suggest ? Object.keys(LISTED).find((list) => LISTED[list].test(this.#input.value)) : null;
     const style = suggest ? typedStyle(this.#input.value) : null;
     if (match) this.#open(match[1].toLowerCase());
-    else if (named) this.#name(named[1]);
+    else if (named) this.#name(named);
     else if (style !== null) this.#openStyles(style);
     else this.#close();
   }
@@ -151,14 +152,15 @@ export class Composer {
     this.#list(this.#commands.filter((one) => one.name.slice(1).startsWith(typed) || one.zh.slice(1).startsWith(typed)));
   }
 
-  /** The names of templates that begin as what was typed behind --template. */
-  async #name(typed) {
+  /** What of a list begins as what was typed behind its flag. */
+  async #name(list) {
     const written = this.#input.value;
-    if (!typed || !this.#templates) this.#templates = await this.lists.templates();
+    const typed = LISTED[list].exec(written)[1];
+    if (!typed || !this.#known[list]) this.#known[list] = await this.lists[list]();
     if (this.#input.value !== written) return; // typed on meanwhile
     const before = written.slice(0, written.length - typed.length);
-    const near = this.#templates.filter((one) => one.name !== typed && one.name.toLowerCase().startsWith(typed.toLowerCase()));
-    this.#list(near.map((one) => ({ ...one, zh: "", text: `${before}${one.name} ` })));
+    const near = this.#known[list].filter((one) => one.name !== typed && one.name.toLowerCase().startsWith(typed.toLowerCase()));
+    this.#list(near.map((one) => ({ zh: "", ...one, text: `${before}${one.name} ` })));
   }
 
   #openStyles(typed) {

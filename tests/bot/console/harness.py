@@ -24,7 +24,7 @@ from PIL import Image, ImageDraw
 from sqlalchemy import Connection, select
 
 from bot.console import words
-from bot.console.console import CommandHint, Console, Look
+from bot.console.console import CommandHint, Console, Look, SizeHint
 from bot.console.routes import build_router
 from bot.console.security import SecurityHeaders
 from bot.context import Pressed
@@ -237,6 +237,7 @@ def stage(
             principals=_principals,
             name=lambda asset, job, ending: name(Naming(project="墨契"), asset, job, ending),
             keep_picture=partial(keep_picture, db, script.files),
+            sizes=lambda: (SizeHint(name="256x192", shape="4:3", help="每张计 1 份额度"),),
             templates=lambda conn, user: [("海报", "主题 颜色"), ("徽标", "")],
             thumbnail=_thumbnail,
             **{"web": WebSettings(), "practises": lambda: practice, **doors},

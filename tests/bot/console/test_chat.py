@@ -194,6 +194,13 @@ async def test_the_commands_are_listed(join: Join) -> None:
     assert {"name": "/ask", "zh": "/问", "help": "从知识库里找答案，附出处"} in listed
 
 
+async def test_sizes_are_suggested_to_whoever_is_signed_in(join: Join, made: Stage) -> None:
+    listed = (await (await join("小墨")).get("/api/sizes")).json()
+    assert listed == [{"name": "256x192", "zh": "4:3", "help": "每张计 1 份额度"}]
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(made.app), base_url="http://x") as stranger:
+        assert (await stranger.get("/api/sizes")).status_code == 401
+
+
 async def test_templates_are_suggested_to_whoever_is_signed_in(join: Join, made: Stage) -> None:
     listed = (await (await join("小墨")).get("/api/templates")).json()
     assert listed == [{"name": "海报", "help": "主题 颜色"}, {"name": "徽标", "help": ""}]
