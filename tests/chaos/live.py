@@ -127,8 +127,8 @@ async def _message(db: Database) -> None:
     db.run_sync(outbox.add, "event-1", ORIGIN, slot="reply", body={"text": "1"}, now=utcnow())
 
 
-def _sent(db: Database) -> bool:
-    found = db.read_sync(outbox.by_key, "event-1")
+def _sent(db: Database, key: str = "event-1") -> bool:
+    found = db.read_sync(outbox.by_key, key)
     return found is not None and found.state is DeliveryState.SENT
 
 
@@ -163,7 +163,7 @@ async def a_commit_fails_behind_a_result() -> None:
         claim = db.run_sync(queue.claim, Kind.DRAW, lambda head: 1, POLICY, utcnow())
         assert claim is not None
         async with sender(db, screen) as running:
-            await until(lambda: len(screen.keys) == 1, "the card")
+            await until(lambda: _sent(db, queue.message_key(claim.jobs[0].id, "card")), "the card")
             key = queue.message_key(claim.jobs[0].id, "outcome")
 
             def keep(conn: Connection) -> None:

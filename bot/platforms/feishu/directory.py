@@ -84,8 +84,8 @@ class Directory(directory.Directory):
         """Learn the organisation: from the platform, else as it was learned before, else as the events say it."""
         if self._asked:
             return
-        said = self._tenant
-        self._tenant = said or await self._db.read(profiles.tenant, self.platform)
+        kept = await self._db.read(profiles.tenant, self.platform)
+        self._tenant = self._tenant or kept  # an event may have said it meanwhile
         try:
             told = await contacts.tenant(self._client)
         except Unconfigured as error:

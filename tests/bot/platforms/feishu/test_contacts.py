@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -163,6 +164,25 @@ async def test_a_missing_scope_is_a_field_less_and_no_error(
     person = await looked_up(db, directory, "ou_alice")
     assert (person.name, person.department) == (name, department)
     await until(lambda: directory.tenancy.own == "tenant")  # from Feishu, else from the event
+
+
+async def test_what_an_event_says_while_it_is_looked_up_is_not_lost(
+    settings: FeishuSettings,
+    client: FeishuClient,
+    db: Database,
+    company: FeishuSimulator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    company.console.granted.discard("tenant:tenant:readonly")
+    made, read = Directory(NAME, settings, client, db), db.read
+
+    async def meanwhile(look: Callable[..., Any], *given: Any) -> Any:
+        found = await read(look, *given)
+        made.note(event("ou_alice"))
+        return found
+
+    monkeypatch.setattr(db, "read", meanwhile)
+    assert await made.organisation() == "tenant"
 
 
 async def test_what_was_known_stays_when_it_is_not_told_any_more(
