@@ -306,16 +306,31 @@ def style_adapters(settings: Settings, environment: Environment) -> Iterator[Che
 
 def text_model(settings: Settings) -> Check:
     """The engine that answers is part of this release, and a server that is named has the model."""
+    from bot.opening import text_options
     from inference.errors import InferenceError
     from inference.text.registry import chosen, open_text_model
 
-    options = settings.model.text.options()
+    options = text_options(settings)
+    more = ""
     try:
         open_text_model(options)
-        more = asyncio.run(_served(options)) if chosen(options) == "openai" else ""
+        if chosen(options) == "openai":
+            more = asyncio.run(_served(options))
+        if chosen(options) == "transformers" and options.path is not None:
+            more = _whole(options.path)
     except InferenceError as error:
         return failed("text engine", error.problem, error.next_step)
     return Check(name="text engine", detail=f"in use: {chosen(options)}{more} (text.engine is {options.engine})")
+
+
+def _whole(path: Path) -> str:
+    """Which checkpoint it is. Raises ModelUnavailable for one that cannot be loaded."""
+    from inference.errors import ModelUnavailable
+    from inference.text.local import preflight
+
+    for one in preflight(path):
+        raise ModelUnavailable(one.problem, one.next_step)
+    return f", {path}"
 
 
 async def _served(options: TextOptions) -> str:
@@ -337,11 +352,12 @@ async def _served(options: TextOptions) -> str:
 
 def moderation(settings: Settings, environment: Environment) -> Iterator[Check]:
     """The check of pictures can be loaded, and somebody is there to decide about what is held."""
+    from bot.opening import text_options
     from inference.images.classifier import examine
     from inference.text.registry import open_chat_model
 
     rules = settings.policy.moderation
-    if rules.orders.model and open_chat_model(settings.model.text.options()) is None:
+    if rules.orders.model and open_chat_model(text_options(settings)) is None:
         step = "Set text.engine to openai, and text.base_url, in model.yaml; or moderation.orders.model to false."
         yield failed("order check", "policy.yaml has orders shown to a language model, and there is none.", step)
     if rules.pictures.path:

@@ -10,6 +10,7 @@ from pathlib import Path
 from bot.settings import Environment, Settings
 from inference.images.adapters import Wanted
 from inference.images.registry import Choice, LoadOptions, resolve
+from inference.text.registry import TextOptions
 from storage import models
 from storage.database import Database, located
 from storage.migrations import migrate
@@ -75,3 +76,9 @@ def _adapters(settings: Settings) -> tuple[Wanted, ...]:
         for name, one in wanted.adapters.items()
     )
     return (*named, Wanted(path=settings.path(wanted.adapters_folder))) if wanted.adapters_folder else named
+
+
+def text_options(settings: Settings) -> TextOptions:
+    """Which language model model.yaml asks for."""
+    written = settings.model.text.path
+    return settings.model.text.options(settings.path(written) if written else None)

@@ -30,7 +30,7 @@ from bot.judging import HouseJudge
 from bot.kb_plan import WikiSource
 from bot.live import Live
 from bot.models import Shelf
-from bot.opening import image_choice, load_options
+from bot.opening import image_choice, load_options, text_options
 from bot.platforms.base import Recognising, Reshowing
 from bot.platforms.feishu.wiki import Wiki
 from bot.platforms.inbound import Inlet
@@ -90,8 +90,8 @@ class Services:
         self.styles = Styles(
             self.device, environment.data / "styles", self._nobody_waits, lambda: self.showing.labels.mark("")
         )
-        self.text = open_text_model(settings.model.text.options())
-        self.chat = open_chat_model(settings.model.text.options())
+        self.chat = open_chat_model(text_options(settings))
+        self.text = open_text_model(text_options(settings), self.chat)
         words = Words(settings.interface.language)
         inlet = Inlet(keep=self.keep, take=self.take, act=self.act)
         opened = open_platforms(settings.platforms, db, self.web, words, inlet, self.showing.read)
@@ -437,8 +437,6 @@ async def _stop(
         await platform.close()
     await services.styles.close()
     await services.text.close()
-    if services.chat is not None:
-        await services.chat.close()
     gc.unfreeze()  # what the device lets go can be collected again
     await services.device.close()
     await services.db.run(audit.seal)

@@ -210,12 +210,13 @@ def _reason(model: Model, chosen: Chosen, *, in_use: bool) -> str:
 
 
 def _text(settings: Settings) -> dict[str, Any]:
+    from bot.opening import text_options
     from inference.text.registry import chosen
 
-    options = settings.model.text.options()
+    options = text_options(settings)
     name, wanted = chosen(options), options.engine
     reason = f"text.engine is {wanted}" + (": the best engine that is there" if wanted == "auto" else "")
-    path = options.base_url if name == "openai" else ""
+    path = options.base_url if name == "openai" else str(options.path or "") if name == "transformers" else ""
     return {"kind": "text", "name": name, "path": path, "builtin": not path, "in_use": True, "reason": reason}
 
 

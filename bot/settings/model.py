@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
@@ -71,7 +72,7 @@ class TextModel(Section):
     engine: Literal["auto", "vllm", "transformers", "openai", "extractive"] = Field(
         default="auto",
         description="extractive quotes the best passages and needs no model; auto = the best one that is there.",
-        json_schema_extra=later("vllm", "transformers"),
+        json_schema_extra=later("vllm"),
     )
     id: str = Field(default="", description="Name of the model.")
     path: str = Field(default="", description="Folder of the checkpoint, relative to the settings folder.")
@@ -84,12 +85,19 @@ class TextModel(Section):
     def _has_its_address(self) -> Self:
         if self.engine == "openai" and not self.base_url:
             raise ValueError("engine openai needs base_url, the server's address such as http://gpu:8000/v1")
+        if self.engine == "transformers" and not self.path:
+            raise ValueError("engine transformers needs path, the folder of the checkpoint")
         return self
 
-    def options(self) -> TextOptions:
-        """The same as the engines want it."""
+    def options(self, folder: Path | None) -> TextOptions:
+        """The same as the engines want it; `folder` is that of the checkpoint."""
         return TextOptions(
-            engine=self.engine, model=self.id, base_url=self.base_url, api_key=self.api_key.get_secret_value()
+            engine=self.engine,
+            model=self.id,
+            base_url=self.base_url,
+            api_key=self.api_key.get_secret_value(),
+            path=folder,
+            max_tokens=self.max_model_len,
         )
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from inference.errors import ModelUnavailable
 from inference.text.chat import ChatModel
 from inference.text.extractive import ExtractiveModel
 from inference.text.grounded import GroundedModel
+from inference.text.local import LocalModel
 from inference.text.model import TextModel
 from inference.text.remote import RemoteModel
 
 #: The engines of this release, by the name that `text.engine` of model.yaml gives them.
-ENGINES = ("openai", "extractive")
+ENGINES = ("openai", "transformers", "extractive")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,23 +25,30 @@ class TextOptions:
     model: str = ""
     base_url: str = ""
     api_key: str = ""
+    path: Path | None = None  # of a checkpoint on this machine
+    max_tokens: int = 8192  # of a question with its passages and its answer
 
     def __repr__(self) -> str:
-        return f"TextOptions(engine={self.engine!r}, model={self.model!r}, base_url={self.base_url!r})"
+        return (
+            f"TextOptions(engine={self.engine!r}, model={self.model!r}, base_url={self.base_url!r}, path={self.path})"
+        )
 
 
 def chosen(options: TextOptions) -> str:
     """Which engine it is: `auto` is the best one that is there."""
     if options.engine != "auto":
         return options.engine
-    return "openai" if options.base_url else "extractive"
+    return "openai" if options.base_url else "transformers" if options.path else "extractive"
 
 
-def open_text_model(options: TextOptions) -> TextModel:
-    """Open the engine. Raises `ModelUnavailable` for one that this release does not have."""
+def open_text_model(options: TextOptions, chat: ChatModel | None = None) -> TextModel:
+    """Open the engine, on the language model `chat` where one is open already; closing it closes that.
+
+    Raises `ModelUnavailable` for one that this release does not have.
+    """
     match chosen(options):
-        case "openai":
-            return GroundedModel(remote(options))
+        case "openai" | "transformers":
+            return GroundedModel(chat or _chat(options))
         case "extractive":
             return ExtractiveModel()
         case engine:
@@ -52,7 +61,15 @@ def open_text_model(options: TextOptions) -> TextModel:
 
 def open_chat_model(options: TextOptions) -> ChatModel | None:
     """The language model itself; None where none is configured. Raises `ModelUnavailable`."""
-    return remote(options) if chosen(options) == "openai" else None
+    return _chat(options) if chosen(options) in ("openai", "transformers") else None
+
+
+def _chat(options: TextOptions) -> ChatModel:
+    if chosen(options) == "openai":
+        return remote(options)
+    if options.path is None:
+        raise ModelUnavailable("text.engine is transformers, and text.path is empty.", "Write the checkpoint's folder.")
+    return LocalModel(options.path, name=options.model, max_tokens=options.max_tokens)
 
 
 def remote(options: TextOptions) -> RemoteModel:

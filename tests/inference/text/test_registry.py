@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from inference.errors import ModelUnavailable
@@ -15,6 +17,8 @@ from inference.text.registry import TextOptions, chosen, open_text_model
         (TextOptions(base_url="http://gpu:8000/v1"), "openai"),
         (TextOptions(engine="extractive", base_url="http://gpu:8000/v1"), "extractive"),
         (TextOptions(engine="openai", base_url="http://gpu:8000/v1"), "openai"),
+        (TextOptions(path=Path("/models/qwen")), "transformers"),
+        (TextOptions(path=Path("/models/qwen"), base_url="http://gpu:8000/v1"), "openai"),
     ],
 )
 async def test_auto_is_the_best_that_is_there(options: TextOptions, engine: str) -> None:
@@ -24,11 +28,16 @@ async def test_auto_is_the_best_that_is_there(options: TextOptions, engine: str)
     await model.close()
 
 
-@pytest.mark.parametrize("engine", ["vllm", "transformers", "gpt"])
+@pytest.mark.parametrize("engine", ["vllm", "gpt"])
 def test_other_engines_say_so(engine: str) -> None:
     with pytest.raises(ModelUnavailable, match=engine) as caught:
         open_text_model(TextOptions(engine=engine))
     assert "extractive" in caught.value.next_step
+
+
+def test_a_folder_is_asked_for() -> None:
+    with pytest.raises(ModelUnavailable, match=r"text\.path"):
+        open_text_model(TextOptions(engine="transformers"))
 
 
 def test_a_server_without_an_address_is_asked_for() -> None:
