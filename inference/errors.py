@@ -14,6 +14,7 @@ InferenceError
 ├── OrderCheckFailed      nobody could judge an order (the team's policy says what becomes of it)
 ├── PictureCheckFailed    nobody could judge a picture (the team's policy says what becomes of it)
 └── TextError             an answer could not be written (fall back to quotations)
+    └── TextTooLong       the model cannot read all of the question and its passages (try with fewer)
 
 Each class answers "now what?": `transient` says whether the same request may succeed later.
 """
@@ -98,3 +99,9 @@ class TextError(InferenceError):
     """An answer could not be written."""
 
     transient = True
+
+
+class TextTooLong(TextError):
+    """The question with its passages has more tokens than the model reads. Their number only its tokenizer knows."""
+
+    transient = False

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from inference.errors import InferenceError, TextError
+from inference.errors import InferenceError, TextError, TextTooLong
 from inference.grounding import contract, followup
 from inference.grounding.claims import Claim, ClaimReader
 from inference.grounding.validate import Grounded, accept
@@ -106,6 +106,18 @@ class GroundedModel:
         if self._resting.rests():
             yield replace(await _passages(request), interrupted=True)
             return
+        for fewer in _fewer(request):
+            try:
+                async with aclosing(self._answered(fewer)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+                return
+            except TextTooLong as error:  # before it wrote anything
+                log.info("trying with fewer passages than %d: %s", len(fewer.passages), error.problem)
+        yield replace(await _passages(request), interrupted=True)
+
+    async def _answered(self, request: AnswerRequest) -> AsyncGenerator[Delta | Answer]:
+        """The model's answer, or the passages where it fails. Raises TextTooLong."""
         draft, reader = _Draft(tuple(one.passage for one in request.passages)), ClaimReader()
         try:
             async with aclosing(self._pieces(request)) as pieces:
@@ -116,6 +128,8 @@ class GroundedModel:
                     for claim in reader.feed(piece.text):
                         if line := draft.take(claim):
                             yield Delta(text=line)
+        except TextTooLong:
+            raise
         except (InferenceError, TimeoutError) as error:
             self._resting.failed()
             log.warning("the model gave no whole answer: %s", error, extra={"action": "answer-interrupted"})
@@ -176,6 +190,15 @@ class GroundedModel:
                     if piece.reason == "abort":
                         raise TextError("The engine broke the answer off.", "It may be restarting; ask again.")
                     return
+
+
+def _fewer(request: AnswerRequest) -> Iterator[AnswerRequest]:
+    """The request, then without what was said before, then with half of the passages, and half of those."""
+    yield request
+    request = replace(request, history=())
+    while request.passages:
+        yield request
+        request = replace(request, passages=request.passages[: len(request.passages) // 2])
 
 
 async def _passages(request: AnswerRequest) -> Answer:

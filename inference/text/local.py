@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from inference.errors import TextError
+from inference.errors import TextError, TextTooLong
 from inference.images.checkpoint_files import BrokenFileError, Problem, read_json, tensor_names
 from inference.text.chat import ChatRequest, Ended, Piece
 from inference.text.model import TextCard
@@ -120,7 +120,7 @@ class LocalModel:
             problem = (
                 f"The question with its passages has {made.shape[1]} tokens; with the answer {self._max_tokens} fit."
             )
-            raise TextError(problem, "Raise text.max_model_len, or ask a shorter question.")
+            raise TextTooLong(problem, "Raise text.max_model_len, or ask a shorter question.")
         return made
 
     def _stopped(self, left: threading.Event) -> bool:

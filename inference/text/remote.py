@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any, Literal
 
-from inference.errors import TextError
+from inference.errors import TextError, TextTooLong
 from inference.text.chat import ChatRequest, Ended, Piece
 from inference.text.model import TextCard
 from inference.text.thoughts import Thoughts
@@ -129,6 +129,8 @@ class RemoteModel:
                 return TextError(f"{self._url} has too much to do.", "Ask again in a while.")
             case openai.APITimeoutError():
                 return TextError(f"{self._url} did not answer in time.", NEXT)
+            case openai.APIStatusError() if error.code == "context_length_exceeded":
+                return TextTooLong(f"{self._url} cannot read so much at once.", "Ask a shorter question.")
             case openai.APIStatusError():
                 return TextError(
                     f"{self._url} answered {error.status_code}: {error.code or type(error).__name__}.", NEXT

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
-from inference.errors import TextError
+from inference.errors import TextError, TextTooLong
 from inference.requests import AnswerRequest, Turn
 from inference.results import Answer, Delta
 from inference.text.chat import ChatRequest, Ended, Piece
@@ -126,6 +128,26 @@ async def test_a_model_that_falls_silent_is_not_waited_for() -> None:
     assert isinstance(said[-1], Answer)
     assert said[-1].interrupted
     assert model.closed == 1
+
+
+async def test_a_model_that_cannot_read_so_much_gets_fewer_passages() -> None:
+    class Small(Scripted):
+        async def stream(self, request: ChatRequest) -> AsyncGenerator[Piece | Ended]:
+            if len(request.messages) > 2 or request.messages[0].text.count("<source n=") > room:
+                raise TextTooLong("too long")
+            async with aclosing(super().stream(request)) as pieces:
+                async for piece in pieces:
+                    yield piece
+
+    many = replace(asked("住宿？", HOTEL, LEAVE, LEAVE, LEAVE), history=(Turn(question="？", answer="！"),))
+    for room in (4, 2, 1):
+        model = Small(answer(A))
+        _, said = await told(model, many)
+        assert said.text == "一线城市每晚最多 450 元。 [1]"
+        assert model.asked[0].messages[0].text.count("<source n=") == room
+    room = 0
+    _, said = await told(Small(answer(A)), many)
+    assert said.interrupted
 
 
 async def test_who_leaves_stops_the_engine() -> None:
