@@ -52,6 +52,7 @@ PLACES = {
         "inference/images/placement.py",
         "inference/images/builtin/",
         "inference/device.py",
+        "inference/text/local.py",
     ],
     "transformers": [
         "inference/images/loading.py",
