@@ -18,7 +18,7 @@ from inference.device import ImageDevice
 from inference.errors import PictureCheckFailed
 from inference.images.classifier import Classifier
 from inference.moderation import By, Decision, ImageCheck, Limits, Verdict, weigh
-from inference.text.chat import ChatModel
+from inference.text.chat import ChatModel, Ended
 from scheduler.progress import ProgressFeed
 from scheduler.queue import Failure
 from scheduler.runners.draw import DrawRunner, PassWatch, _members
@@ -148,6 +148,13 @@ async def test_what_a_language_model_says_of_an_order(
     rules, order = model.asked[0].messages
     assert "竞品商标" in rules.text
     assert job.params["prompt"] in order.text
+
+
+async def test_an_opinion_that_was_cut_off_is_none(tmp_path: Path) -> None:
+    model = Scripted('{"verdict": "allow", "reason": ""}', ending=Ended(reason="length"))
+    found = await judge(tmp_path, "orders: {model: true}", model).order(drawing(1).job)
+    assert found is not None
+    assert found.by is By.FAILURE
 
 
 async def test_where_no_model_is_there_the_policy_says_what_becomes_of_orders(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from pathlib import Path
 
@@ -71,6 +72,34 @@ async def test_a_question_that_is_too_long_is_refused_with_what_to_do(model: Loc
         await said(model, asked("长" * 400))
     assert "max_model_len" in caught.value.next_step
     assert (await said(model, asked(LEAVE)))[0] == ANSWERS[LEAVE]
+
+
+class Watched(LocalModel):
+    """Goes on behind its first piece only once whoever asked has left, and keeps how each answer ended."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, max_tokens=400)
+        self.ends: list[Ended] = []
+
+    def _written(
+        self, request: ChatRequest, say: Callable[[str | Ended | TextError], None], left: threading.Event
+    ) -> Ended:
+        def slowly(piece: str | Ended | TextError) -> None:
+            say(piece)
+            assert left.wait(20)
+
+        self.ends.append(super()._written(request, slowly, left))
+        return self.ends[-1]
+
+
+async def test_who_leaves_stops_the_writing_at_the_next_token(checkpoint: Path) -> None:
+    model = Watched(checkpoint)
+    async with aclosing(model.stream(asked(LONG))) as stream:
+        await anext(stream)
+    await model.close()
+    [ended] = model.ends
+    assert ended.reason == "abort"
+    assert ended.written < len(ANSWERS[LONG]) // 2
 
 
 async def test_who_leaves_does_not_hold_up_the_next(model: LocalModel) -> None:
