@@ -17,7 +17,7 @@ from bot.render import Renderer
 from bot.reply import Picture, Reply
 from bot.retention import Keeper
 from scheduler.verify import GRACE, verify
-from storage import assets, audit, faults, outbox, retention
+from storage import assets, audit, faults, outbox, retention, reviews
 from storage.database import Database
 from storage.files import Files
 from storage.records import JobState, ReservationState, utcnow
@@ -133,6 +133,16 @@ async def test_whenever_it_is_killed_rows_and_files_fit_and_the_next_turn_ends_i
     assert not any(map(keeper.files.exists, shas))
     assert breaches(keeper) == []
     assert keeper.db.read_sync(retention.on_their_way, 9) == []
+
+
+async def test_a_rejected_picture_stays_while_its_appeal_is_open(on_both: Keeper) -> None:
+    sha, job = kept(on_both, "held", state=JobState.FAILED)
+    await on_both.db.run(reviews.add, job, [], OLD)
+    await on_both.tidy(DAYS, "retention", utcnow())
+    assert on_both.files.exists(sha)
+    await on_both.db.run(reviews.withdraw, job, utcnow())
+    await on_both.tidy(DAYS, "retention", utcnow())
+    assert not on_both.files.exists(sha)
 
 
 async def test_what_is_given_again_while_it_goes_is_kept(keeper: Keeper) -> None:

@@ -262,6 +262,10 @@ async def test_a_slash_lists_the_commands(opened: Opened) -> None:
     await chat.page.keyboard.press("Tab")
     await expect(chat.input).to_have_value("/draw --template 徽标 ")
     await expect(rows.first).to_be_hidden()
+    await chat.input.fill("/draw 猫 --size 25")
+    await expect(rows).to_have_text(["256x1924:3每张计 1 份额度"])
+    await chat.page.keyboard.press("Tab")
+    await expect(chat.input).to_have_value("/draw 猫 --size 256x192 ")
     await chat.say("/help")  # a whole command is sent by Enter, list or not
     await expect(chat.page.locator(".bot code").first).to_have_text("/draw")
 

@@ -151,6 +151,9 @@ def test_a_picture_is_found_by_its_words_drawn_from_and_packed(person: Guest) ->
         "prompt": "一只戴红围巾的熊貓",
         "seed": 7,
     }
+    sizes = ben.http.get("/api/sizes").json()
+    assert sizes[0] == {"name": "256x256", "zh": "1:1", "help": "每张计 1 份额度"}
+    assert sizes[-1] == {"name": "2048x2048", "zh": "1:1", "help": "每张计 4 份额度"}
     assert ben.http.get("/api/gallery").json() == {"pictures": [], "more": False}
 
 
