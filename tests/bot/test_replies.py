@@ -8,6 +8,7 @@ import string
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
@@ -17,7 +18,7 @@ from bot.commands import ADMIN_COMMANDS, COMMANDS, LATER, REVIEWER_COMMANDS, Rul
 from bot.commands.when import Code, Note, Problem
 from bot.engine import Engine
 from bot.manage import Holder
-from bot.replies import Words, job_reply, practice_remark
+from bot.replies import Words, en, job_reply, practice_remark, zh
 from bot.replies.language import TABLES
 from bot.replies.operate import Condition, LaneStatus
 from bot.reply import PREVIEW, Reply
@@ -129,6 +130,11 @@ def placeholders(sentence: str) -> set[str]:
 
 def test_both_languages_say_the_same_things() -> None:
     assert list(TABLES["zh"]) == list(TABLES["en"])
+
+
+@pytest.mark.parametrize("language", [zh, en])
+def test_a_sentence_stands_in_one_file_only(language: ModuleType) -> None:
+    assert sum(len(part.TABLE) for part in language.PARTS) == len(language.TABLE)
 
 
 @pytest.mark.parametrize("key", TABLES["zh"])

@@ -1,0 +1,9 @@
+"""Everything Moqi says, in Chinese, a file per noun. Same keys and placeholders as en; a test compares them."""
+
+from __future__ import annotations
+
+from bot.replies.zh import cards, commands, help, knowledge, refusals, reservations, studio, times, usage
+
+PARTS = (cards, commands, help, knowledge, refusals, reservations, studio, times, usage)
+
+TABLE: dict[str, str] = {key: sentence for part in PARTS for key, sentence in part.TABLE.items()}
