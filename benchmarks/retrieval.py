@@ -19,7 +19,7 @@ from sqlalchemy import Connection, make_url, text
 from benchmarks.common import Figure, figure, part, percentile
 from benchmarks.postgres import server
 from inference.grounding import search
-from storage import documents
+from storage import documents, lexical
 from storage.database import Database, sqlite_engine
 from storage.migrations import migrate
 from storage.records import NewPassage
@@ -100,7 +100,7 @@ def ours(texts: Texts, stack: ExitStack, *, url: str) -> Find:
     db.run_sync(_put_all, texts)
 
     def find(question: str) -> list[int]:
-        found = db.read_sync(documents.search, search.terms(question), EVERYONE, DEPTH)
+        found = db.read_sync(lexical.search, search.terms(question), EVERYONE, DEPTH)
         return [int(one.passage.document) for one in found]
 
     return find

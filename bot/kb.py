@@ -23,8 +23,9 @@ from sqlalchemy import Connection
 
 from inference.grounding import chunk, parse, tokens
 from inference.grounding.parse import ParseError
-from inference.grounding.search import index_terms, terms
+from inference.grounding.search import index_terms
 from inference.text.extractive import answerable
+from scheduler.retrieval import Retrieval
 from storage import documents
 from storage.database import Database
 from storage.documents import EVERYONE, Holding
@@ -312,11 +313,17 @@ def _named(paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:
 
 
 async def search(
-    db: Database, question: str, *, k: int = 10, principals: frozenset[str] = PUBLIC
+    db: Database,
+    question: str,
+    *,
+    k: int = 10,
+    principals: frozenset[str] = PUBLIC,
+    retrieval: Retrieval | None = None,
 ) -> list[ScoredPassage]:
     """The passages that fit a question best among those the principals may read, best first."""
-    asked = await asyncio.to_thread(terms, question)
-    return await db.read(documents.search, asked, principals, k)
+    by = retrieval or Retrieval()
+    query = await by.prepare(question)
+    return await by.ranked(query, await db.read(by.find, query, principals, k), k)
 
 
 def to_json(found: Sequence[ScoredPassage]) -> list[dict[str, object]]:

@@ -11,13 +11,13 @@ from typing import Any
 from sqlalchemy import Connection
 
 from inference.errors import InferenceError
-from inference.grounding.search import terms
 from inference.requests import AnswerRequest, Turn
 from inference.results import Answer, Delta
 from inference.text.model import TextModel
 from scheduler.estimate import AT_ONCE
 from scheduler.progress import Progress, ProgressFeed
 from scheduler.queue import Failure
+from scheduler.retrieval import Query, Retrieval
 from scheduler.work import Outcome, Stopped, Success, Task
 from storage import conversations, documents, profiles, users
 from storage.database import Database
@@ -72,12 +72,20 @@ class AskRunner:
     kind = Kind.ASK
     parallel = AT_ONCE[Kind.ASK]
 
-    def __init__(self, db: Database, model: TextModel, feed: ProgressFeed, language: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        db: Database,
+        model: TextModel,
+        feed: ProgressFeed,
+        language: Callable[[], str],
+        retrieval: Retrieval | None = None,
+    ) -> None:
         self.indexed = False  # the first reading of the documents is over: before it, nothing would be found
         self._db = db
         self._model = model
         self._feed = feed
         self._language = language
+        self._retrieval = retrieval or Retrieval()
 
     def room(self, head: Job) -> int:
         return 1
@@ -101,8 +109,21 @@ class AskRunner:
     async def _request(self, job: Job) -> AnswerRequest:
         question = str(job.params["question"])
         standalone = await self._model.standalone(question, await self._db.read(_turns, job))
-        # The first search loads the word segmenter: not on the event loop.
-        return replace(await self._db.read(_found, job, standalone), language=self._language())
+        query = await self._retrieval.prepare(standalone)
+        request = await self._db.read(self._found, job, query)
+        best = await self._retrieval.ranked(query, request.passages, PASSAGES)
+        return replace(request, passages=tuple(best), language=self._language())
+
+    def _found(self, conn: Connection, job: Job, query: Query) -> AnswerRequest:
+        """What may be read at this moment: passages, and again the turns, for a right may have been taken."""
+        principals = readers(conn, job.user_id, job.origin)
+        return AnswerRequest(
+            question=str(job.params["question"]),
+            standalone=query.question,
+            passages=tuple(self._retrieval.find(conn, query, principals, PASSAGES)),
+            history=_open_turns(conn, job, principals),
+            salt=hashlib.sha256("\n".join(sorted(principals)).encode()).hexdigest()[:16],
+        )
 
     async def _write(self, task: Task, request: AnswerRequest) -> Answer | None:
         text = ""
@@ -121,18 +142,6 @@ class AskRunner:
 def _turns(conn: Connection, job: Job) -> tuple[Turn, ...]:
     """The turns before a question, as far as their sources may still be read."""
     return _open_turns(conn, job, readers(conn, job.user_id, job.origin))
-
-
-def _found(conn: Connection, job: Job, standalone: str) -> AnswerRequest:
-    """What may be read for a question at this moment: passages, and again the turns: a right may have been taken."""
-    principals = readers(conn, job.user_id, job.origin)
-    return AnswerRequest(
-        question=str(job.params["question"]),
-        standalone=standalone,
-        passages=tuple(documents.search(conn, terms(standalone), principals, PASSAGES)),
-        history=_open_turns(conn, job, principals),
-        salt=hashlib.sha256("\n".join(sorted(principals)).encode()).hexdigest()[:16],
-    )
 
 
 def _open_turns(conn: Connection, job: Job, principals: frozenset[str]) -> tuple[Turn, ...]:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, make_url, text
 
 from inference.grounding.search import index_terms, terms
-from storage import documents
+from storage import documents, lexical
 from storage.database import Database, sqlite_engine
 from storage.migrations import migrate
 from storage.records import NewPassage, SearchTerms
@@ -32,7 +32,7 @@ def put(conn: Connection, name: str, *texts: str, principals: frozenset[str] = E
 
 
 def found(conn: Connection, question: str, principals: frozenset[str] = EVERYONE, k: int = 10) -> list[str]:
-    return [one.passage.document for one in documents.search(conn, terms(question), principals, k)]
+    return [one.passage.document for one in lexical.search(conn, terms(question), principals, k)]
 
 
 def entries(conn: Connection) -> int:
@@ -59,12 +59,12 @@ def test_questions_of_every_spelling_find_the_passage(db: Database) -> None:
 def test_the_better_passage_comes_first_with_all_its_values(db: Database) -> None:
     document = db.run_sync(put, "a.md", "年假可以结转。", "年假每年十天，工龄满十年十五天。")
     db.run_sync(put, "b.md", "工龄从入职之日起计算。")
-    first, *others = db.read_sync(documents.search, terms("工龄十年的年假"), EVERYONE, 10)
+    first, *others = db.read_sync(lexical.search, terms("工龄十年的年假"), EVERYONE, 10)
     assert (first.passage.document_id, first.passage.ordinal, first.passage.heading) == (document, 1, "甲 › 乙")
     assert first.passage.text == "年假每年十天，工龄满十年十五天。"
     assert all(first.score > other.score for other in others)
     assert len(others) == 2
-    assert [one.passage.id for one in db.read_sync(documents.search, terms("工龄十年的年假"), EVERYONE, 1)] == [
+    assert [one.passage.id for one in db.read_sync(lexical.search, terms("工龄十年的年假"), EVERYONE, 1)] == [
         first.passage.id
     ]
 
@@ -72,8 +72,7 @@ def test_the_better_passage_comes_first_with_all_its_values(db: Database) -> Non
 def test_coverage_says_how_much_of_the_question_is_there(db: Database) -> None:
     db.run_sync(put, "a.md", "租房补贴由行政部发放。", "其他。")
     whole, part = (
-        db.read_sync(documents.search, terms(question), EVERYONE, 1)[0].coverage
-        for question in ("租房补贴", "高温补贴")
+        db.read_sync(lexical.search, terms(question), EVERYONE, 1)[0].coverage for question in ("租房补贴", "高温补贴")
     )
     assert whole == 1.0
     assert 0 < part < 0.5
@@ -96,7 +95,7 @@ def test_nobody_reads_without_a_right(db: Database) -> None:
 
 def test_a_passage_is_handed_out_only_to_its_readers(db: Database) -> None:
     db.run_sync(put, "secret.md", "暗号是白鸽。", principals=frozenset({"user:3"}))
-    (one,) = db.read_sync(documents.search, terms("暗号"), frozenset({"user:3"}), 1)
+    (one,) = db.read_sync(lexical.search, terms("暗号"), frozenset({"user:3"}), 1)
     number = one.passage.id
     assert db.read_sync(documents.get_passage, number, frozenset({"user:3"})) == one.passage
     for others in (frozenset[str](), EVERYONE, frozenset({"user:4"})):
@@ -173,8 +172,8 @@ def test_a_document_without_passages_can_be_kept(db: Database) -> None:
 
 def test_no_terms_find_nothing(db: Database) -> None:
     db.run_sync(put, "a.md", "写着海豚。")
-    assert db.read_sync(documents.search, SearchTerms(words=(), bigrams=()), EVERYONE, 10) == []
-    assert db.read_sync(documents.search, terms("海豚"), EVERYONE, 0) == []
+    assert db.read_sync(lexical.search, SearchTerms(words=(), bigrams=()), EVERYONE, 10) == []
+    assert db.read_sync(lexical.search, terms("海豚"), EVERYONE, 0) == []
 
 
 def test_terms_in_almost_every_passage_still_find_something(db: Database) -> None:
