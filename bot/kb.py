@@ -345,7 +345,11 @@ def read_questions(lines: Iterable[str]) -> list[Question]:
 
 
 async def evaluate(
-    db: Database, questions: Sequence[Question], *, principals: frozenset[str] = PUBLIC
+    db: Database,
+    questions: Sequence[Question],
+    *,
+    principals: frozenset[str] = PUBLIC,
+    retrieval: Retrieval | None = None,
 ) -> dict[str, float]:
     """Recall, rank and time of the search over questions whose documents are known.
 
@@ -356,7 +360,7 @@ async def evaluate(
     ranks, times, refused = [], [], []
     for one in questions:
         began = time.perf_counter()
-        found = await search(db, one.question, k=DEPTH, principals=principals)
+        found = await search(db, one.question, k=DEPTH, principals=principals, retrieval=retrieval)
         times.append(time.perf_counter() - began)
         refused.append(not answerable(found))
         if one.documents:

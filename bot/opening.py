@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from bot.settings import Environment, Settings
+from bot.settings.model import Embedder, Reranker
+from inference.embedding.registry import EncoderOptions
 from inference.images.adapters import Wanted
 from inference.images.registry import Choice, LoadOptions, resolve
 from inference.text.registry import TextOptions
@@ -82,3 +84,17 @@ def text_options(settings: Settings) -> TextOptions:
     """Which language model model.yaml asks for."""
     written = settings.model.text.path
     return settings.model.text.options(settings.path(written) if written else None)
+
+
+def encoder_options(settings: Settings, wanted: Embedder | Reranker) -> EncoderOptions:
+    """A model for vectors or ranks, as the engines want it."""
+    return EncoderOptions(
+        engine=wanted.engine,
+        model=wanted.id,
+        base_url=wanted.base_url,
+        api_key=wanted.api_key.get_secret_value(),
+        path=settings.path(wanted.path) if wanted.path else None,
+        dimensions=wanted.dimensions if isinstance(wanted, Embedder) else 0,
+        instruction=wanted.instruction if isinstance(wanted, Embedder) else None,
+        device=wanted.device,
+    )

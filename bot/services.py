@@ -46,6 +46,7 @@ from bot.settings.rules import rules
 from bot.showing import Showing
 from bot.styles import Styles
 from bot.switcher import Switcher
+from bot.vectors import open_search
 from bot.version import version
 from inference.device import DeviceState, ImageDevice
 from inference.text.registry import open_chat_model, open_text_model
@@ -115,7 +116,10 @@ class Services:
             version=version(),
             judge=HouseJudge(lambda: self.current.settings, chat=self.chat),
         )
-        self.asking = AskRunner(db, self.text, self.feed, lambda: self.current.settings.interface.language)
+        self.search = open_search(settings, db)
+        self.asking = AskRunner(
+            db, self.text, self.feed, lambda: self.current.settings.interface.language, self.search.retrieval
+        )
         self.workers = {
             Kind.DRAW: self._worker(self.drawing),
             Kind.ASK: self._worker(self.asking),
@@ -383,6 +387,8 @@ async def serving(
     sys.setswitchinterval(0.0005)
     services.feed.attach(asyncio.get_running_loop())
     wanted = set(kinds)
+    if not listen and Kind.ASK in wanted:
+        await services.search.join()
     inbox = _task("inbox", kept_up("inbox", services.inbox.run))
     tasks = [
         inbox,
@@ -393,6 +399,7 @@ async def serving(
     ]
     if listen:
         tasks += [_task(f"people of {name}", one.run()) for name, one in services.directories.items()]
+        tasks.append(_task("vectors", kept_up("vectors", services.search.run)))
     firing = []
     if Kind.DRAW in wanted:
         tasks.append(_task("image model", kept_up("image model", services.switcher.run)))
@@ -436,6 +443,7 @@ async def _stop(
     for platform in services.platforms.values():
         await platform.close()
     await services.styles.close()
+    await services.search.close()
     await services.text.close()
     gc.unfreeze()  # what the device lets go can be collected again
     await services.device.close()

@@ -22,6 +22,7 @@ from weakref import WeakSet
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from storage import vector_functions
 from storage.errors import Closed, Locked, StorageError, translate
 from storage.writer import GroupWriter, PoolWriter, Work, Writer, raise_translated
 
@@ -186,6 +187,7 @@ def sqlite_engine(url: URL, begin: str, *pragmas: str) -> Engine:
     def configure(connection: Any, record: object) -> None:
         for pragma in (*_PRAGMAS, *pragmas):
             _set(connection, pragma)
+        vector_functions.install(connection)
 
     @event.listens_for(engine, "begin")
     def start(conn: Connection) -> None:

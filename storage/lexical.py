@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, RowMapping, bindparam, func, select, text
 
-from storage.passages import passage_of
+from storage.passages import passage_of, readable_by
 from storage.records import NewPassage, ScoredPassage, SearchTerms
 from storage.tables import passages
 
@@ -29,6 +29,26 @@ def search(conn: Connection, terms: SearchTerms, principals: frozenset[str], k: 
     if not principals or k < 1 or not (wanted.words or wanted.bigrams):
         return []
     return (_search_postgresql if _postgresql(conn) else _search_sqlite)(conn, wanted, principals, k)
+
+
+def look_up(
+    conn: Connection, ids: Sequence[int], terms: SearchTerms, principals: frozenset[str]
+) -> dict[int, ScoredPassage]:
+    """Passages that were found otherwise, by id, with how much of the terms they hold; the principals' own only."""
+    if not ids:
+        return {}
+    wanted = SearchTerms(words=terms.words[:MAX_TERMS], bigrams=terms.bigrams[:MAX_TERMS])
+    weights = _idf(
+        (_frequencies_postgresql if _postgresql(conn) else _frequencies_sqlite)(conn, wanted), wanted, _count(conn)
+    )
+    held = text(_HELD_POSTGRESQL if _postgresql(conn) else _HELD_SQLITE).bindparams(bindparam("ids", expanding=True))
+    present = {row.id: frozenset(row.held.split()) for row in conn.execute(held, {"ids": list(ids)})}
+    rows = conn.execute(readable_by(principals).where(passages.c.id.in_(ids))).mappings()
+    return {row["id"]: _scored(row, 0.0, wanted, present[row["id"]], weights) for row in rows}
+
+
+_HELD_SQLITE = "select rowid as id, w || ' ' || b as held from passages_fts where rowid in :ids"
+_HELD_POSTGRESQL = "select id, array_to_string(tsvector_to_array(ts), ' ') as held from passages_fts where id in :ids"
 
 
 def _scored(

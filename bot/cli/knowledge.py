@@ -6,14 +6,14 @@ import asyncio
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from bot.cli import common, work
+from bot.cli import common, vectors, work
 from bot.cli.common import Exit, Failed
 
 if TYPE_CHECKING:
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from bot.kb_plan import Tally, WikiSource
     from bot.platforms.feishu.settings import FeishuSettings
     from bot.settings import Settings
+    from scheduler.retrieval import Retrieval
     from storage.database import Database
 
+T = TypeVar("T")
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result for a program.")]
 
 
@@ -37,6 +39,7 @@ def add(app: typer.Typer) -> None:
     group.command("search")(search)
     group.command("ask")(work.ask)
     group.command("eval")(evaluate)
+    group.command("vectors")(vectors.show)
     app.add_typer(group, name="kb")
 
 
@@ -157,7 +160,7 @@ def search(
     from bot import kb
 
     with common.database() as db:
-        found = asyncio.run(kb.search(db, question, k=k))
+        found = asyncio.run(_searching(db, lambda by: kb.search(db, question, k=k, retrieval=by)))
     if as_json:
         common.show_json(kb.to_json(found))
         return
@@ -185,11 +188,23 @@ def evaluate(
     if not questions:
         raise Failed(f'{file} has no questions. Write lines {{"question": "…", "documents": ["name"]}}.', Exit.USAGE)
     with common.database() as db:
-        metrics = asyncio.run(kb.evaluate(db, questions))
+        metrics = asyncio.run(_searching(db, lambda by: kb.evaluate(db, questions, retrieval=by)))
     if as_json:
         common.show_json(metrics)
     else:
         common.show_table(("measure", "value"), list(metrics.items()), "")
+
+
+async def _searching(db: Database, look: Callable[[Retrieval], Awaitable[T]]) -> T:
+    """Look as the server does: with the models that were admitted."""
+    from bot.vectors import open_search
+
+    by = open_search(common.settings(), db)
+    try:
+        await by.join()
+        return await look(by.retrieval)
+    finally:
+        await by.close()
 
 
 def _settings() -> Settings:
