@@ -61,6 +61,7 @@ def failed(name: str, problem: str, next_step: str) -> Check:
 def examine(environment: Environment, environ: Mapping[str, str], host: str, port: int) -> Iterator[Check]:
     """Every check, one after another. Without settings that can be read, only what does not depend on them."""
     from bot.feishu_doctor import feishu
+    from bot.search_doctor import search
     from bot.wecom_doctor import wecom
     from bot.wiki_doctor import wiki
 
@@ -78,6 +79,7 @@ def examine(environment: Environment, environ: Mapping[str, str], host: str, por
         yield image_model(settings, environment)
         yield from style_adapters(settings, environment)
         yield text_model(settings)
+        yield from search(settings)
         yield labels(settings)
         yield knowledge_sources(settings)
         yield from moderation(settings, environment)

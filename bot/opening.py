@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from bot.settings import Environment, Settings
-from bot.settings.model import Embedder, Reranker
+from bot.settings.model import RankingModel, VectorModel
 from inference.embedding.registry import EncoderOptions
 from inference.images.adapters import Wanted
 from inference.images.registry import Choice, LoadOptions, resolve
@@ -86,7 +86,7 @@ def text_options(settings: Settings) -> TextOptions:
     return settings.model.text.options(settings.path(written) if written else None)
 
 
-def encoder_options(settings: Settings, wanted: Embedder | Reranker) -> EncoderOptions:
+def encoder_options(settings: Settings, wanted: VectorModel | RankingModel) -> EncoderOptions:
     """A model for vectors or ranks, as the engines want it."""
     return EncoderOptions(
         engine=wanted.engine,
@@ -94,7 +94,7 @@ def encoder_options(settings: Settings, wanted: Embedder | Reranker) -> EncoderO
         base_url=wanted.base_url,
         api_key=wanted.api_key.get_secret_value(),
         path=settings.path(wanted.path) if wanted.path else None,
-        dimensions=wanted.dimensions if isinstance(wanted, Embedder) else 0,
-        instruction=wanted.instruction if isinstance(wanted, Embedder) else None,
+        dimensions=wanted.dimensions if isinstance(wanted, VectorModel) else 0,
+        instruction=wanted.instruction if isinstance(wanted, VectorModel) else None,
         device=wanted.device,
     )

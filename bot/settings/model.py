@@ -101,7 +101,15 @@ class TextModel(Section):
         )
 
 
-class Reranker(Section):
+def _somewhere(engine: str, path: str, base_url: str, model: str) -> None:
+    """Raise ValueError for a model that is nowhere."""
+    if engine == "local" and not path:
+        raise ValueError("engine local needs path, the folder of the checkpoint")
+    if engine == "openai" and not (base_url and model):
+        raise ValueError("engine openai needs base_url, the server's address, and id, the model's name there")
+
+
+class RankingModel(Section):
     """The model that ranks what was found."""
 
     engine: Literal["none", "local", "openai"] = Field(
@@ -122,7 +130,7 @@ class Reranker(Section):
         return self
 
 
-class Embedder(Section):
+class VectorModel(Section):
     """A model that makes vectors."""
 
     engine: Literal["none", "local", "openai"] = Field(
@@ -153,23 +161,15 @@ class Embedder(Section):
         return self
 
 
-class EmbeddingModel(Embedder):
+class EmbeddingModel(VectorModel):
     """The models that the search has beside words."""
 
-    next: Embedder = Field(
-        default=Embedder(),
+    next: VectorModel = Field(
+        default=VectorModel(),
         description="A model that is to take this one's place: its vectors are made while this one serves. Once `moqi "
         "kb vectors` says that it is live, write it above.",
     )
-    reranker: Reranker = Field(default=Reranker(), description="The model that ranks what was found.")
-
-
-def _somewhere(engine: str, path: str, base_url: str, model: str) -> None:
-    """Raise ValueError for a model that is nowhere."""
-    if engine == "local" and not path:
-        raise ValueError("engine local needs path, the folder of the checkpoint")
-    if engine == "openai" and not (base_url and model):
-        raise ValueError("engine openai needs base_url, the server's address, and id, the model's name there")
+    reranker: RankingModel = Field(default=RankingModel(), description="The model that ranks what was found.")
 
 
 class Model(Section):
