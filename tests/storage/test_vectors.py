@@ -105,7 +105,8 @@ def test_a_vector_of_a_passage_that_is_gone_is_left_out_and_one_that_is_there_st
     db.run_sync(made, encoder, [*ids, 12345], X, Y)
     db.run_sync(made, encoder, ids, Y)
     (found,) = db.read_sync(vectors.search, encoder, X, EVERYONE, 9)
-    assert (found.id, found.similarity) == (ids[0], pytest.approx(1.0))
+    assert found.id == ids[0]
+    assert found.similarity == pytest.approx(1.0)
 
 
 def test_what_is_missing_says_what_it_is_made_from(db: Database) -> None:
@@ -164,6 +165,12 @@ def test_one_encoder_for_a_recipe_with_vectors_of_its_own(db: Database) -> None:
     db.run_sync(made, first.id, ids, X)
     db.run_sync(made, other.id, ids, vector(0, 1))
     assert (db.read_sync(near, first.id, X), db.read_sync(near, other.id, vector(0, 1))) == (ids, ids)
+
+
+def test_a_schema_that_is_taken_back_takes_the_vectors_along(db: Database) -> None:
+    db.run_sync(register)
+    migrate(db.url, "base")
+    assert db.read_sync(tables) == set()
 
 
 def test_a_ranking_model_has_no_vectors(db: Database) -> None:
