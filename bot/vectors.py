@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bot.opening import encoder_options
 from bot.settings import Settings
@@ -15,6 +16,9 @@ from scheduler.dense import Dense, Reranking
 from scheduler.retrieval import Retrieval
 from scheduler.vector_index import RankExaminer, VectorIndex
 from storage.database import Database
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +45,18 @@ class Search:
                 await each.join()
             except InferenceError as error:
                 log.warning("searching without it: %s", error, extra={"action": "vectors-failed"})
+
+    def measure(self, registry: CollectorRegistry) -> None:
+        """What /metrics says of it."""
+        from prometheus_client import Gauge
+
+        if self.indexes:
+            made = Gauge("moqi_vectors", "Passages that have a vector of this model.", ["model"], registry=registry)
+            live = Gauge("moqi_embedder_live", "1 while this model takes part.", ["model"], registry=registry)
+        for index in self.indexes:
+            if index.progress.model:
+                made.labels(index.progress.model).set(index.progress.made)
+                live.labels(index.progress.model).set(index.live)
 
     async def close(self) -> None:
         for each in self.models:

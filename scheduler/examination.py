@@ -6,9 +6,10 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Select, func, select
 
 from inference.embedding import exam
 from inference.embedding.exam import Probe, Ranks, Verdict
@@ -24,30 +25,28 @@ from storage.tables import document_access, passages
 
 RANKED = 30  # questions for a reranker, which reads many passages for each
 
-Report = Callable[[str], None]
 
+async def examine(db: Database, embedder: Embedder, encoder: int, patience: float, *, early: bool = False) -> Verdict:
+    """Examine an embedder on the passages that have its vectors: all, or (`early`) the first of them.
 
-async def examine(
-    db: Database, embedder: Embedder, encoder: int, patience: float, report: Report = lambda said: None
-) -> Verdict:
-    """Examine an embedder whose vectors are made. Raises EmbeddingError, StorageError."""
-    count, probes = await _probes(db, exam.QUESTIONS)
+    Raises EmbeddingError, StorageError.
+    """
+    count, probes = await _probes(db, select(vectors.passages_of(encoder)), exam.QUESTIONS)
     ranks = []
-    for number, probe in enumerate(probes if count >= exam.FEWEST else (), 1):
+    for probe in probes if count >= exam.FEWEST else ():
         began = time.perf_counter()
         asked = Embedded(encoder=encoder, vector=await embedder.question(probe.question))
         seconds = time.perf_counter() - began
         terms = await asyncio.to_thread(search.terms, probe.question)
         ranks.append(await db.read(_ranks, probe, terms, asked, exam.depth(count), seconds))
-        report(f"question {number} of {len(probes)}")
-    return exam.judge(ranks, count, patience)
+    return exam.judge(ranks, count, patience, early=early)
 
 
 async def examine_ranks(
     db: Database, reranker: Reranker, retrieval: Retrieval, candidates: int, patience: float
 ) -> Verdict:
     """Examine a reranker on what the search finds. Raises EmbeddingError, StorageError."""
-    count, probes = await _probes(db, RANKED)
+    count, probes = await _probes(db, select(passages.c.id), RANKED)
     before, after, seconds = [], [], []
     for probe in probes if count >= exam.FEWEST else ():
         query = await retrieval.prepare(probe.question)
@@ -63,9 +62,9 @@ async def examine_ranks(
     return exam.judge_ranks(before, after, seconds, patience)
 
 
-async def _probes(db: Database, questions: int) -> tuple[int, list[Probe]]:
-    """How many passages there are, and questions made of some of them."""
-    count, texts = await db.read(_sample, questions)
+async def _probes(db: Database, among: Select[Any], questions: int) -> tuple[int, list[Probe]]:
+    """How many passages these are, and questions made of some of them."""
+    count, texts = await db.read(_sample, among, questions)
     return count, await asyncio.to_thread(exam.probes, texts, tokens.cut)
 
 
@@ -74,8 +73,8 @@ def everybody(conn: Connection) -> frozenset[str]:
     return frozenset(conn.execute(select(document_access.c.principal).distinct()).scalars())
 
 
-def _sample(conn: Connection, questions: int) -> tuple[int, list[str]]:
-    ids = conn.execute(select(passages.c.id).order_by(passages.c.id)).scalars().all()
+def _sample(conn: Connection, among: Select[Any], questions: int) -> tuple[int, list[str]]:
+    ids = sorted(conn.execute(among).scalars())
     chosen = random.Random(len(ids)).sample(ids, min(questions, len(ids)))
     rows = conn.execute(readable_by(everybody(conn)).where(passages.c.id.in_(chosen)).order_by(passages.c.id))
     return len(ids), [row.text for row in rows]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from sqlalchemy import Connection
@@ -35,6 +35,7 @@ PAUSE = 5.0  # seconds between two turns: how old a document is at most before i
 AGAIN = 30.0  # seconds until a model that does not open is tried again
 LEASE = timedelta(seconds=120)  # how long a process keeps the work to itself after its last batch
 KEPT = timedelta(minutes=2)  # how long a replaced model's vectors stay for questions that are under way
+EARLY = 500  # passages after which a model that cannot be good enough is refused, before hours go into the others
 GROWN = 2.0  # times as many passages, or as few: then a model is examined again
 
 Report = Callable[[str], None]  # hears of each batch
@@ -47,7 +48,6 @@ class Progress:
     model: str = ""
     made: int = 0
     passages: int = 0
-    problem: str = ""  # why nothing is done now
 
 
 class VectorIndex:
@@ -58,6 +58,11 @@ class VectorIndex:
         self.progress = Progress()
         self._db, self._embedder, self._dense, self._last = db, embedder, dense, last
         self._owner = f"{owner.name()}/vectors"
+
+    @property
+    def live(self) -> bool:
+        """Whether it takes part."""
+        return self._dense.encoder is not None
 
     async def turn(self, report: Report = lambda said: None, *, again: bool = False) -> Encoder:
         """Make what is missing, examine what is due (`again`: in any case), and take part or not.
@@ -72,10 +77,13 @@ class VectorIndex:
         due = again or found.state is EncoderState.PREPARING or await self._grown(found)
         if found.state is EncoderState.REFUSED and not due:
             return found
+        if due and await self._is_long(found):
+            if not await self._fill(found, card, report, EARLY):
+                return found
+            if (verdict := await self._examined(found, early=True)).reason:
+                return await self._decided(found, verdict)
         if await self._fill(found, card, report) and due:
-            verdict = await examination.examine(self._db, self._embedder, found.id, self._dense.patience)
-            found = await self._db.run(_judged, found, verdict)
-            self._take_part(found)
+            return await self._decided(found, await self._examined(found))
         return found
 
     async def join(self) -> bool:
@@ -85,10 +93,23 @@ class VectorIndex:
             self._take_part(found)
         return self._dense.encoder is not None
 
-    async def _fill(self, encoder: Encoder, card: EncoderCard, report: Report) -> bool:
-        """Vectors for all passages that have none. False when another process makes them by now."""
+    async def _is_long(self, encoder: Encoder) -> bool:
+        """Whether many vectors are still to be made."""
+        return await self._db.read(examination.size) - await self._db.read(vectors.count, encoder.id) >= EARLY
+
+    async def _examined(self, encoder: Encoder, *, early: bool = False) -> Verdict:
+        found = await examination.examine(self._db, self._embedder, encoder.id, self._dense.patience, early=early)
+        return replace(found, figures={**found.figures, "of": await self._db.read(examination.size)})
+
+    async def _decided(self, encoder: Encoder, verdict: Verdict) -> Encoder:
+        found = await self._db.run(_judged, encoder, verdict)
+        self._take_part(found)
+        return found
+
+    async def _fill(self, encoder: Encoder, card: EncoderCard, report: Report, most: int = 0) -> bool:
+        """Vectors for all passages that have none, or until `most` have one. False when another process makes them."""
         made, of, after = await self._db.read(vectors.count, encoder.id), await self._db.read(examination.size), 0
-        while bare := await self._db.read(vectors.missing, encoder.id, BATCH, after):
+        while bare := [] if 0 < most <= made else await self._db.read(vectors.missing, encoder.id, BATCH, after):
             found = await self._embedder.passages([_wording(one) for one in bare])
             await self._db.run(vectors.put, encoder.id, [(one.id, each) for one, each in zip(bare, found, strict=True)])
             made, after = made + len(bare), bare[-1].id
@@ -97,11 +118,12 @@ class VectorIndex:
             if not await self._mine(card):
                 return False
         self.progress = Progress(model=card.model, made=made, passages=max(of, made))
+        await self._db.run(vectors.index, encoder.id, card.dimension)
         return True
 
     async def _grown(self, encoder: Encoder) -> bool:
         """Whether there are so many more or fewer passages that an examination says little any more."""
-        then = int((encoder.figures or {}).get("passages", 0))
+        then = int((encoder.figures or {}).get("of", 0))
         now = await self._db.read(examination.size)
         return now != then and (now >= GROWN * then or now * GROWN <= then)
 

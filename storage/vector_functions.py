@@ -1,7 +1,7 @@
-"""How SQLite compares two vectors: the function `vec_distance_cosine` of sqlite-vec, or the same in numpy.
+"""How SQLite compares two vectors: the functions of sqlite-vec, or the same in Python and numpy.
 
 sqlite-vec is one small library that SQLite loads. Where it does not load (no wheel for the platform, a driver built
-without extensions) the same name is given a slower function, so that the statements stay the same.
+without extensions) the same names are given slower functions, so that the statements stay the same.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ def install(connection: Any) -> None:
     """Teach a fresh SQLite connection to compare vectors; every connection needs it."""
     if not _loaded(connection):
         connection.create_function("vec_distance_cosine", 2, _cosine, deterministic=True)
+        connection.create_function("vec_distance_hamming", 2, _hamming, deterministic=True)
+        connection.create_function("vec_bit", 1, bytes, deterministic=True)
 
 
 def _loaded(connection: Any) -> bool:
@@ -46,3 +48,8 @@ def _cosine(one: bytes, other: bytes) -> float:
     import numpy as np
 
     return 1.0 - float(np.dot(np.frombuffer(one, "<f4"), np.frombuffer(other, "<f4")))
+
+
+def _hamming(one: bytes, other: bytes) -> int:
+    """How many bits differ."""
+    return (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_count()

@@ -103,6 +103,7 @@ def _said(figures: dict[str, Any]) -> str:
 
 
 _NAMES = {
+    "passages": "passages",
     "questions": "questions",
     "words": "found among {places} by words",
     "meaning": "by its vectors",

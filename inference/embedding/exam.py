@@ -80,8 +80,12 @@ def place(sentence: str, texts: Sequence[str]) -> int:
     return next((rank for rank, text in enumerate(texts, 1) if sentence in text), 0)
 
 
-def judge(ranks: Sequence[Ranks], passages: int, patience: float) -> Verdict:
-    """The verdict on an embedder. `patience`: seconds that a question waits for its vector."""
+def judge(ranks: Sequence[Ranks], passages: int, patience: float, *, early: bool = False) -> Verdict:
+    """The verdict on an embedder. `patience`: seconds that a question waits for its vector.
+
+    `early`: only some passages have vectors. It finds a sentence among them more easily than among all, so one that
+    finds too few already can be refused at once; nothing else is known yet.
+    """
     if passages < FEWEST or not ranks:
         reason = f"There are {passages} passages: among fewer than {FEWEST} it cannot be shown that it helps."
         return Verdict(reason=reason, figures={"passages": passages, "questions": len(ranks)})
@@ -100,25 +104,20 @@ def judge(ranks: Sequence[Ranks], passages: int, patience: float) -> Verdict:
         "both_near": round(after, 4),
         "question_p95_ms": round(slow * 1000, 1),
     }
-    return Verdict(reason=_why_not(words, meaning, before, after, slow, patience, near, far), figures=figures)
-
-
-def _why_not(
-    words: float, meaning: float, before: float, after: float, slow: float, patience: float, near: int, far: int
-) -> str:
+    reason = ""
     if meaning < ENOUGH * words:
-        return (
+        reason = (
             f"By itself it finds {_percent(meaning)} of the sentences among the first {far}, words find "
             f"{_percent(words)}: it does not know this language or these subjects well enough."
         )
-    if after < before - WORSE:
-        return (
+    elif after < before - WORSE and not early:
+        reason = (
             f"Words alone find {_percent(before)} of the sentences among the first {near}, together with it "
             f"{_percent(after)}: it would make the search worse."
         )
-    if slow > patience:
-        return f"A question's vector takes {slow:.1f} s, and a question waits {patience:g} s (embedding.patience)."
-    return ""
+    elif slow > patience and not early:
+        reason = f"A question's vector takes {slow:.1f} s, and a question waits {patience:g} s (embedding.patience)."
+    return Verdict(reason=reason, figures=figures)
 
 
 def judge_ranks(before: Sequence[int], after: Sequence[int], seconds: Sequence[float], patience: float) -> Verdict:

@@ -90,6 +90,23 @@ async def test_a_model_that_guesses_is_refused_with_the_reason(db: Database) -> 
     assert found.figures["meaning"] < 0.2
 
 
+async def test_a_model_that_cannot_be_good_enough_is_refused_before_it_read_everything(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Vectors of a hundred thousand passages take hours."""
+    monkeypatch.setattr(vector_index, "EARLY", 2 * BATCH)
+    db.run_sync(put, "a.md", sentences(5 * BATCH))
+    bad, good = Guessing(model="guessing"), Counting()
+    made, _ = index(db, bad)
+    for _ in range(2):
+        refused = await made.turn()
+        assert (refused.state, bad.read) == (EncoderState.REFUSED, 2 * BATCH)
+    assert refused.figures is not None
+    assert (refused.figures["passages"], refused.figures["of"]) == (2 * BATCH, 5 * BATCH)
+    admitted = await index(db, good)[0].turn()
+    assert (admitted.state, good.read) == (EncoderState.LIVE, 5 * BATCH)
+
+
 @pytest.mark.parametrize("passages", [0, 5, 19])
 async def test_among_a_few_passages_nothing_is_shown_so_words_remain(db: Database, passages: int) -> None:
     """A model that guesses would be right by chance."""

@@ -153,6 +153,41 @@ def test_what_is_found_is_what_the_oracle_says(db: Database, seed: int) -> None:
         assert db.read_sync(near, encoder, vector(*asked), asking, 3) == [id_ for _, id_ in expected[:3]]
 
 
+def test_signs_are_a_bit_for_each_number() -> None:
+    assert vectors.signs(array("f", [1, -1, 0.5, 0, -0.1, 2, 3, -4, 9]).tobytes()) == bytes([0b10110110, 0b10000000])
+
+
+def test_among_more_than_are_compared_exactly_the_nearest_are_still_found(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forty of four hundred are chosen by their signs; on PostgreSQL the index is gone along."""
+    monkeypatch.setattr(vectors, "CHOSEN", 40)
+    monkeypatch.setattr(vectors, "MANY", 200)
+    chance = random.Random(1)
+    numbers = [[chance.gauss(0, 1) for _ in range(64)] for _ in range(400)]
+    ids = [
+        id_
+        for part in range(4)
+        for id_ in db.run_sync(put, f"{part}.md", *["一"] * 100, principals=EVERYONE if part else frozenset({"user:1"}))
+    ]
+    encoder = db.run_sync(register, "r", 64).id
+    db.run_sync(made, encoder, ids, *(vector(*each) for each in numbers))
+    assert db.run_sync(vectors.index, encoder, 64) == (db.url.get_backend_name() == "postgresql")
+    assert not db.run_sync(vectors.index, encoder, 64), "it is there"
+    found = 0
+    for _ in range(10):
+        asked = [number + chance.gauss(0, 0.3) for number in numbers[chance.randrange(100, 400)]]
+        nearest = sorted(
+            range(100, 400), key=lambda at: -sum(map(float.__mul__, asked, numbers[at])) / math.hypot(*numbers[at])
+        )
+        got = db.read_sync(near, encoder, vector(*asked), EVERYONE, 5)
+        assert not set(got) & set(ids[:100])
+        assert got[0] == ids[nearest[0]]
+        found += len(set(got) & {ids[at] for at in nearest[:5]})
+    assert found >= 35
+    assert len(db.read_sync(near, encoder, vector(*numbers[0]), frozenset({"user:1"}), 200)) == 100
+
+
 # --- encoders ---------------------------------------------------------------------------------------------------
 
 

@@ -64,6 +64,11 @@ def test_the_verdict_on_an_embedder(found: list[Ranks], reason: str) -> None:
     assert verdict.figures["questions"] == len(found)
 
 
+def test_early_only_what_cannot_become_better_counts() -> None:
+    assert not judge(ranks(0.95, 0.90, 0.5, seconds=9), 500, 1.0, early=True).reason
+    assert "By itself it finds" in judge(ranks(0.95, 0.75, 0.97), 500, 1.0, early=True).reason
+
+
 @pytest.mark.parametrize(
     ("before", "after", "seconds", "reason"),
     [
