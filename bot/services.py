@@ -99,7 +99,8 @@ class Services:
         self.directories, self.logins = opened.directories, opened.logins
         self.groups = groups(settings.platforms.wecom.webhooks)  # as their robots were opened
         self.inbox = Inbox(db, self.handle)
-        self.enclosures = Enclosures(db, self.files, self.platforms, self.house, self.inbox.wake.give)
+        cutting = settings.knowledge.chunking.cutting
+        self.enclosures = Enclosures(db, self.files, self.platforms, self.house, self.inbox.wake.give, cutting)
         cards = Cards()
         render = Renderer(self.house)
         self.sender = Sender(
@@ -470,7 +471,9 @@ async def _sync_knowledge(services: Services, *, follow: bool) -> None:
     while True:  # until then no question is answered: what is unchanged costs nothing the second time
         try:
             await kb_wiki.confine(services.db, wikis)
-            outcomes = await sources.sync_folders(services.db, sources.folders(settings), report=_log_document)
+            outcomes = await sources.sync_folders(
+                services.db, sources.folders(settings), _log_document, settings.knowledge.chunking.cutting
+            )
         except StorageError as error:
             if not error.transient:
                 raise
