@@ -48,6 +48,7 @@ from bot.styles import Styles
 from bot.switcher import Switcher
 from bot.version import version
 from inference.device import DeviceState, ImageDevice
+from inference.grounding import reader
 from inference.text.registry import open_chat_model, open_text_model
 from scheduler import classes, joining, queue, reservations
 from scheduler.alarms import Alarms
@@ -431,6 +432,7 @@ async def _stop(
     await services.sender.stop(GRACE)
     for task in (*listening, *tasks):
         task.cancel()
+    await asyncio.to_thread(reader.close)  # a document may take two minutes, and its thread is waited for
     await asyncio.gather(*listening, *tasks, return_exceptions=True)
     for login in services.logins.values():
         await login.close()

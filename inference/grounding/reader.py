@@ -55,6 +55,12 @@ class Reading:
     unread: tuple[int, ...]  # pages that need text recognition
 
 
+def close() -> None:
+    """End the children; whoever waits for one gets `Unreadable` at once. The next document starts one again."""
+    if _shared.cache_info().currsize:
+        _shared().close()
+
+
 def read(data: bytes, name: str, *, kind: str = "", title: str = "", cutting: Cutting = STANDARD) -> Reading:
     """Read and cut a document in a child; blocks, for up to `TIMEOUT` seconds. Raises `ParseError`.
 
@@ -72,6 +78,7 @@ class Readers:
     def __init__(self, at_once: int = AT_ONCE) -> None:
         self._room = threading.BoundedSemaphore(at_once)
         self._idle: list[_Child] = []  # the last used one last: those before it fall asleep first
+        self._busy: set[_Child] = set()
 
     def read(self, request: Mapping[str, Any], data: bytes) -> Reading:
         """What a child answers. Raises `ParseError`.
@@ -91,6 +98,7 @@ class Readers:
                 raise ended.verdict(str(request["name"])) from None
 
     def _ask(self, child: _Child, request: Mapping[str, Any], data: bytes) -> Reading:
+        self._busy.add(child)
         try:
             reading = child.read(request, data)
         except ParseError:
@@ -99,11 +107,16 @@ class Readers:
         except BaseException:
             child.end()
             raise
-        self._idle.append(child)
-        return reading
+        else:
+            self._idle.append(child)
+            return reading
+        finally:
+            self._busy.discard(child)
 
     def close(self) -> None:
-        """End the children that have nothing to do."""
+        """End the children, in the middle of what they read."""
+        for child in tuple(self._busy):
+            child.stop()
         while self._idle:
             self._idle.pop().end()
 
@@ -125,15 +138,18 @@ def _shared() -> Readers:
 class _Ended(Exception):
     """A child ended before it had answered."""
 
-    def __init__(self, status: int, *, late: bool, used: bool) -> None:
+    def __init__(self, status: int, *, late: bool, stopped: bool, used: bool) -> None:
         super().__init__(status)
         self.status = status
         self.late = late
-        self.innocent = used and not late and status != -signal.SIGXCPU
+        self.stopped = stopped
+        self.innocent = used and not late and not stopped and status != -signal.SIGXCPU
 
     def verdict(self, name: str) -> Unreadable:
         """What that says about the document that it read."""
         step = "Split it or save it anew."
+        if self.stopped:
+            return Unreadable(f"{name} was not read to its end: the program ends.", "It is read at the next start.")
         if self.late:
             return Unreadable(f"{name} was not read within {TIMEOUT:.0f} s.", step)
         if self.status == -signal.SIGXCPU:
@@ -158,18 +174,18 @@ class _Child:
         assert process.stdin is not None
         assert process.stdout is not None
         self._process, self._to, self._from = process, process.stdin, process.stdout
-        self._used = False
+        self._used = self._stopped = False
 
     def read(self, request: Mapping[str, Any], data: bytes) -> Reading:
         """Raises `_Ended` when it is no more, `ParseError` for what is wrong with the document."""
         late = threading.Event()
-        timer = threading.Timer(TIMEOUT, self._stop, (late,))
+        timer = threading.Timer(TIMEOUT, self._too_late, (late,))
         timer.start()
         used, self._used = self._used, True
         try:
             return self._answer(request, data)
         except (BrokenPipeError, EOFError):
-            raise _Ended(self._status(), late=late.is_set(), used=used) from None
+            raise _Ended(self._status(), late=late.is_set(), stopped=self._stopped, used=used) from None
         finally:
             timer.cancel()
 
@@ -183,7 +199,12 @@ class _Child:
             except BrokenPipeError:
                 pass  # half a request was still on its way
 
-    def _stop(self, late: threading.Event) -> None:
+    def stop(self) -> None:
+        """End it from another thread than the one that reads by it."""
+        self._stopped = True
+        self._process.kill()
+
+    def _too_late(self, late: threading.Event) -> None:
         late.set()
         self._process.kill()
 

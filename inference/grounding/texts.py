@@ -11,7 +11,7 @@ _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 
 def read_text(data: bytes, name: str) -> Parsed:
     """Text as it is."""
-    return whole(clean(decode(data, name)))
+    return whole(decode(data, name))
 
 
 def read_markdown(data: bytes, name: str) -> Parsed:

@@ -79,6 +79,7 @@ def table(*rows: str) -> str:
     ("name", "make", "expected"),
     [
         ("a.docx", lambda: docx("请假制度", "年假十天。"), "# 请假制度\n\n年假十天。"),
+        ("a.docx", lambda: docx("请假\u200b制度", "&#8238;年假\u2060十天。"), "# 请假制度\n\n年假十天。"),
         ("a.docx", lambda: docx("差旅", body=word_table(CITIES)), f"# 差旅\n\n{CITY_TABLE}"),
         ("a.csv", lambda: "城市;标准\n上海;500\n\n北京;\n".encode("gbk"), table("城市 标准", "上海 500", "北京 -")),
         ("a.tsv", lambda: b'a\tb\n"x\n"\t2', table("a b", "x 2")),

@@ -107,6 +107,25 @@ def test_processor_time_is_counted_for_each_document(readers: Readers) -> None:
         assert read(readers, "a.txt", "年假制度。".encode() * 8_000, seconds=1).passages
 
 
+def test_closing_does_not_wait_for_what_is_being_read(readers: Readers) -> None:
+    said: list[str] = []
+
+    def go() -> None:
+        try:
+            read(readers, "long.txt", "年假制度。".encode() * 1_000_000)
+        except Unreadable as error:
+            said.append(str(error))
+
+    thread = threading.Thread(target=go)
+    thread.start()
+    while not readers._busy:
+        thread.join(0.001)
+    readers.close()
+    thread.join()
+    assert said == ["long.txt was not read to its end: the program ends. It is read at the next start."]
+    alive(readers)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the address space")
 def test_memory_is_limited(readers: Readers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "MEMORY", 100 * 1024**2)
