@@ -130,7 +130,7 @@ def _grid(rows: list[list[tuple[str, int, int]]]) -> list[list[str]]:
         line: list[str] = []
         for text, down, across in row:
             _drop_down(line, below)
-            for n in range(across if len(line) < MOST_COLUMNS else 0):
+            for n in range(across if len(line) < MOST_COLUMNS else 1):
                 again = text if len(text) <= SAID_AGAIN else ""
                 shown = text if not n else "" if number else again
                 if down > 1:

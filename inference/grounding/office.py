@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator
 from typing import Any
+from zipfile import ZipFile
 
 from inference.grounding.archives import opened
 from inference.grounding.markup import to_markdown
@@ -14,6 +15,9 @@ from inference.grounding.tables import render
 #: Word's own title is the heading above the others.
 _STYLES = "p[style-name='Title'] => h1:fresh\np[style-name='标题'] => h1:fresh"
 
+WORDS = "word/document.xml"
+_WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+
 _DEEPEST = 20  # groups of shapes within groups
 
 
@@ -21,9 +25,10 @@ def read_docx(data: bytes, name: str) -> Parsed:
     """Word: headings, lists and tables kept, pictures left out."""
     import mammoth
 
-    _has(opened(data, name).namelist(), "word/document.xml", name)
+    archive = opened(data, name)
+    _has(archive.namelist(), WORDS, name)
     html = mammoth.convert_to_html(
-        io.BytesIO(data), style_map=_STYLES, convert_image=mammoth.images.img_element(lambda image: {})
+        io.BytesIO(_shown(data, archive)), style_map=_STYLES, convert_image=mammoth.images.img_element(lambda image: {})
     ).value
     return whole(to_markdown(html)[1])
 
@@ -40,6 +45,26 @@ def read_pptx(data: bytes, name: str) -> Parsed:
         if slide._element.get("show") != "0"
     )
     return Parsed(parts=tuple(part for part in parts if part.text.strip()), title=str(deck.core_properties.title or ""))
+
+
+def _shown(data: bytes, archive: ZipFile) -> bytes:
+    """The file without the text that Word hides from its readers, which mammoth would give like any other."""
+    written = archive.read(WORDS)
+    if b"vanish" not in written:
+        return data
+    from lxml import etree
+
+    root = etree.fromstring(written, etree.XMLParser(resolve_entities=False, no_network=True))
+    for mark in list(root.iter(f"{{{_WORD}}}vanish")):
+        run = mark.getparent().getparent()
+        off = mark.get(f"{{{_WORD}}}val") in ("0", "false", "off")
+        if run is not None and run.tag == f"{{{_WORD}}}r" and run.getparent() is not None and not off:
+            run.getparent().remove(run)
+    out = io.BytesIO()
+    with ZipFile(out, "w") as copy:
+        for member in archive.namelist():
+            copy.writestr(member, etree.tostring(root) if member == WORDS else archive.read(member))
+    return out.getvalue()
 
 
 def _has(members: Iterable[str], wanted: str, name: str) -> None:
