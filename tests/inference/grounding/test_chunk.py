@@ -70,6 +70,11 @@ def test_a_table_stays_with_the_text_around_it_while_there_is_room() -> None:
     assert one.text.endswith(around)
 
 
+def test_many_small_tables_do_not_grow_together_without_end() -> None:
+    markdown = f"短句。\n\n{HEAD}| 上海 | 500 |\n\n" * 200
+    assert max(len(one.text) for one in chunk(markdown)) <= WHOLE + TOO_SHORT
+
+
 def test_a_row_longer_than_a_passage_is_cut_like_text() -> None:
     markdown = divided(f"{HEAD}| 上海 | {'住宿费据实报销。' * 300} |\n", STANDARD.size)
     assert max(len(one.text) for one in chunk(markdown)) <= STANDARD.size + TOO_SHORT
