@@ -9,6 +9,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+#: Characters of a heading's name: it is said again in every passage below it, and one may be a page long.
+LONGEST_NAME = 120
+
 _HEADING = re.compile(r"(#{1,6})[ \t]+(\S.*)")
 _FENCE = re.compile(r"```|~~~")
 _RULE = re.compile(r"[ \t|:-]+\Z")
@@ -68,7 +71,8 @@ def _name(written: str) -> str:
     """A heading without the marks that may close it. By hand: a pattern takes the square of a long run of blanks."""
     name = written.rstrip()
     bare = name.rstrip("#")
-    return bare.rstrip() if bare[-1:] in (" ", "\t") else name
+    name = bare.rstrip() if bare[-1:] in (" ", "\t") else name
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
 def _text(markdown: str, lines: list[tuple[int, int]], at: int) -> str:

@@ -11,6 +11,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from inference.grounding import chunk
+from inference.grounding.blocks import LONGEST_NAME
 from inference.grounding.chunk import STANDARD, Chunk, Cutting, Page
 from inference.grounding.epub import read_epub
 from inference.grounding.markup import read_html
@@ -62,7 +63,7 @@ def read(data: bytes, name: str, *, kind: str = "", title: str = "", cutting: Cu
         raise TooLarge(f"{name} holds more than {MAX_CHARACTERS:,} characters.", "Split it.")
     if not markdown.strip():
         raise NoText(f"{name} holds no text.", "If it is a scan, run text recognition (OCR) on it first.")
-    named = title or clean(" ".join(parsed.title.split())) or chunk.title(markdown, Path(name).stem)
+    named = title or clean(" ".join(parsed.title.split()))[:LONGEST_NAME] or chunk.title(markdown, Path(name).stem)
     return Text(title=named, markdown=markdown, pages=pages, unread=parsed.unread)
 
 

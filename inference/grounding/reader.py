@@ -154,6 +154,8 @@ class _Ended(Exception):
             return Unreadable(f"{name} was not read within {TIMEOUT:.0f} s.", step)
         if self.status == -signal.SIGXCPU:
             return Unreadable(f"{name} was not read within {CPU_SECONDS} s of computing.", step)
+        if self.status == -signal.SIGKILL:
+            return Unreadable(f"{name} was given up: this machine has too little memory for it.", step)
         if self.status == OUT_OF_MEMORY:
             return Unreadable(f"{name} would need more than {MEMORY // 1024**3} GB of memory to be read.", step)
         return Unreadable(f"{name} is damaged: what reads such files broke down.", "Save it anew, and try again.")

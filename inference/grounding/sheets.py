@@ -81,7 +81,7 @@ def _rows(sheet: Any, archive: ZipFile, name: str) -> Iterator[list[str]]:
         cells += len(row) or 1
         if cells > MAX_CELLS:
             problem = f"{name}: sheet {sheet.title!r} spans more than {MAX_CELLS:,} cells."
-            raise TooLarge(problem, "Delete its empty rows and columns.")
+            raise TooLarge(problem, "Delete its empty rows and columns, or split it.")
         if not row and not below:
             continue
         values = [_shown(cell) for cell in row]

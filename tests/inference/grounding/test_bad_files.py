@@ -182,6 +182,7 @@ def test_no_file_of_this_machine_comes_in(readers: Readers, name: str, make: Cal
         ("comments.md", b"<!-- " * 40_000 + b"end", "end"),
         ("fences.md", b"```\n# a\n" * 8_000 + b"\nend", "end"),
         ("blanks.md", b"# a" + b" " * 300_000 + b"b\n\nend", "end"),
+        ("heading.md", b"# " + b"x" * 100_000 + b"\n\n" + b"## a\n\nb\n\n" * 2_000 + b"end", "end"),
         ("hashes.md", b"#\n" * 20_000 + b"end", "end"),
         ("rules.md", b"|" * 100_000 + b"\n" + b"|-" * 100_000 + b"\nend", "end"),
         ("bars.md", b"|a|\n|-|\n" * 3_000 + b"\nend", "end"),

@@ -25,6 +25,11 @@ def test_headings_above_a_passage() -> None:
     ]
 
 
+def test_a_heading_that_is_a_text_is_not_said_in_full_below_it() -> None:
+    (one, _) = chunk(f"# {'长' * 5000}\n\n## 年假\n\n十天。\n\n# 空 #\n")
+    assert one.heading == f"{'长' * 119}… › 年假"
+
+
 def test_a_heading_with_nothing_under_it_is_kept() -> None:
     assert [one.text for one in chunk("# 手册\n\n## 本页只有标题\n")] == ["## 本页只有标题"]
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from inference.grounding import document, parse, reader
+from inference.grounding import document, parse, parse_child, reader
 from inference.grounding.chunk import Cutting
 from inference.grounding.parse import NoText, TooLarge, Unreadable, Unsupported
 from inference.grounding.reader import Readers
@@ -100,11 +102,21 @@ def test_a_child_that_takes_too_long_is_ended_and_the_next_one_reads(
     alive(readers)
 
 
-def test_processor_time_is_counted_for_each_document(readers: Readers) -> None:
+def test_processor_time_is_limited(readers: Readers) -> None:
     with pytest.raises(Unreadable, match=r"long\.txt was not read within .* s of computing"):
         read(readers, "long.txt", "年假制度。".encode() * 1_000_000, seconds=1)
-    for _ in range(2):
-        assert read(readers, "a.txt", "年假制度。".encode() * 8_000, seconds=1).passages
+    alive(readers)
+
+
+def test_processor_time_is_counted_for_each_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a child has used for others is not counted against a document."""
+    given: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrusage", lambda who: SimpleNamespace(ru_utime=700.5, ru_stime=20.0))
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (900, 1000))
+    monkeypatch.setattr(resource, "setrlimit", lambda which, limits: given.append(limits))
+    parse_child._allow(60)
+    parse_child._allow(400)  # no more than the system lets it have
+    assert given == [(780, 1000), (1000, 1000)]
 
 
 def test_closing_does_not_wait_for_what_is_being_read(readers: Readers) -> None:
