@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -178,8 +179,8 @@ def test_a_full_disk_is_said_before_anything_is_written(
     urls: dict[str, URL], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at(urls, "plain")
-    usage = rekeying.shutil.disk_usage(tmp_path)._replace(free=1000)
-    monkeypatch.setattr(rekeying.shutil, "disk_usage", lambda path: usage)
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(DiskFull, match="needs 1 MB"):
         rekey(urls["plain"], urls["one"])
     assert opens(urls) == ["plain"]
