@@ -41,6 +41,10 @@ READERS = 4  # threads, each with a connection of its own
 WAL_PATIENCE = 5.0  # seconds that another process may take to make a new file a WAL one
 WRITERS = 8  # the same for writing, on PostgreSQL only
 
+#: KiB of pages that a connection keeps as far as it reads them, decrypted where there is a key. A question to 100,000
+#: passages reads 170 MB: with a smaller cache it took twice the time of the processor, with a key five times.
+CACHE = 256 * 1024
+
 #: FULL: what was committed is on disk, also after a power cut; fullfsync is what that takes on macOS.
 _PRAGMAS = (
     "journal_mode = wal",
@@ -50,6 +54,7 @@ _PRAGMAS = (
     "secure_delete = on",  # a document taken out is gone from the file, not only from the index
     "busy_timeout = 30000",
     "journal_size_limit = 67108864",
+    f"cache_size = -{CACHE}",
 )
 
 

@@ -19,9 +19,6 @@ from storage.errors import BadKey, Encrypted, NotEncrypted, WrongKey
 
 KEY_FILE = "key_file"  # in the query of a database URL
 
-#: Each page is decrypted when it comes into this cache, so what answers are made from should fit: KiB per connection.
-CACHE = 64 * 1024
-
 _HEX = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 _FEWEST = 16  # different bytes in a key: of 32 random ones about 30 differ; fewer than this nobody drew at random
 _LONGEST = 1024  # bytes read of a key file: a wrong path may name anything
@@ -111,7 +108,7 @@ def unlock(connection: Any, key: Key | None) -> None:
         return
     # It would write every page that it cannot decrypt to standard error; what it means is our own error.
     given = f'key = "{key.literal}"'
-    for pragma in ("cipher_log_level = none", given, "temp_store = memory", f"cache_size = -{CACHE}"):
+    for pragma in ("cipher_log_level = none", given, "temp_store = memory"):
         connection.execute(f"PRAGMA {pragma}").close()
 
 

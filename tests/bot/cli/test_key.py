@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 import yaml
 
 from bot.cli.common import Exit
+from bot.opening import tidy
+from bot.settings import Environment
 from storage.database import data_lock
 from storage.encryption import Key
 from tests.bot.cli.installation import Installation
@@ -180,6 +183,14 @@ def test_a_key_that_is_not_named_or_not_there_is_said(moqi: Installation, tmp_pa
     assert "does not exist" in moqi("key", "encrypt", tmp_path / "k").err
     Key.make(tmp_path / "k")
     assert "There is no database yet" in moqi("key", "encrypt", tmp_path / "k").err
+
+
+def test_a_start_removes_what_a_killed_command_left_beside_the_database(house: Installation) -> None:
+    left = house.data / "moqi.db.rekeyed"
+    left.write_bytes(b"SQLite format 3")
+    tidy(Environment.read(os.environ))
+    assert not left.exists()
+    assert house("kb", "list").code == Exit.DONE
 
 
 # --- doctor -------------------------------------------------------------------------------------------------------
