@@ -192,6 +192,14 @@ class Access(Section):
     )
 
 
+class Encryption(Section):
+    """Whether what is kept may lie on the disk in the clear. The key itself is named by MOQI_DATABASE_KEY_FILE."""
+
+    required: bool = Field(
+        default=False, description="Refuse to open or make a database without a key (MOQI_DATABASE_KEY_FILE)."
+    )
+
+
 class Knowledge(Section):
     """knowledge.yaml"""
 
@@ -199,6 +207,7 @@ class Knowledge(Section):
     chunking: Chunking = Field(default=Chunking(), description="How documents are cut.")
     retrieval: Retrieval = Field(default=Retrieval(), description="What is looked up.")
     access: Access = Field(default=Access(), description="Who may read what.")
+    encryption: Encryption = Field(default=Encryption(), description="How it lies on the disk.")
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
