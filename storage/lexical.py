@@ -19,8 +19,12 @@ BIGRAM_WEIGHT = 0.4
 MAX_TERMS = 64
 
 #: Candidates are looked for by the rarest terms, as long as all together stand in no more passages than this: a term
-#: that is everywhere chooses nothing and costs the most. It still counts in the order on PostgreSQL.
+#: that is everywhere chooses nothing and costs the most.
 AFFORDED = 10_000
+
+#: PostgreSQL, where scoring a candidate costs ten times as much, leaves out any term of more than this share of the
+#: passages. It still counts in the score.
+COMMON = 0.05
 
 
 def search(conn: Connection, terms: SearchTerms, principals: frozenset[str], k: int) -> list[ScoredPassage]:
@@ -48,12 +52,13 @@ def _coverage(terms: SearchTerms, present: frozenset[str], weights: Mapping[str,
     return found / (found + missing) if found else 0.0
 
 
-def choosing(terms: SearchTerms, frequencies: Mapping[str, int]) -> list[str]:
-    """The terms to look for candidates by: the rarest, as many as are afforded, and at least one that occurs."""
+def choosing(terms: SearchTerms, frequencies: Mapping[str, int], common: float = math.inf) -> list[str]:
+    """The terms to look for candidates by: the rarest, as many as are afforded, none in more than `common` passages;
+    but at least one that occurs."""
     asked = {term: frequencies.get(term, 0) for term in (*terms.words, *terms.bigrams)}
     chosen, total = [], 0
     for term in sorted(asked, key=lambda one: asked[one]):  # stable: words before pairs of characters
-        if total and total + asked[term] > AFFORDED:
+        if total and (total + asked[term] > AFFORDED or asked[term] > common):
             break
         chosen.append(term)
         total += asked[term]
@@ -158,7 +163,8 @@ def _lexeme(term: str) -> str:
 def _search_postgresql(conn: Connection, terms: SearchTerms, principals: frozenset[str], k: int) -> list[ScoredPassage]:
     """The sum over the terms of idf times `ts_rank`; `ts_rank_cd` lost 45 points of recall@1 on these tokens."""
     frequencies = _frequencies_postgresql(conn, terms)
-    weights = _idf(frequencies, terms, _count(conn))
+    count = _count(conn)
+    weights = _idf(frequencies, terms, count)
     statement = text(
         """select p.id, p.document_id, d.name as document, d.url, p.heading, p.ordinal, p.start, p."end", p.text,
                 tsvector_to_array(f.ts) as lexemes,
@@ -173,7 +179,7 @@ def _search_postgresql(conn: Connection, terms: SearchTerms, principals: frozens
         "labels": [0.0, 0.0, BIGRAM_WEIGHT, 1.0],  # D, C, B, A
         "lexemes": [_lexeme(term) for term in weights],
         "idfs": list(weights.values()),
-        "match": " | ".join(_lexeme(term) for term in choosing(terms, frequencies)),
+        "match": " | ".join(_lexeme(term) for term in choosing(terms, frequencies, max(COMMON * count, k))),
         "principals": sorted(principals),
         "k": k,
     }
