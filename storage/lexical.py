@@ -193,12 +193,12 @@ def unsettled(conn: Connection) -> bool:
 
 
 def settle(conn: Connection) -> None:
-    """Count the terms of what was put in and taken out since the last time. Cheap when there is nothing to count.
+    """Count the terms of what was put in and taken out since the last time, and file what the index has gathered.
 
     Until then a new term counts as one that nobody wrote yet, which moves the order a little and hides nothing.
     """
     if _postgresql(conn):
-        conn.execute(text("select passages_df_settle()"))
+        conn.execute(text("select passages_df_settle(), gin_clean_pending_list('passages_fts_ts')"))
 
 
 def _frequencies_postgresql(conn: Connection, terms: SearchTerms) -> dict[str, int]:
