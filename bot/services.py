@@ -59,7 +59,7 @@ from scheduler.progress import ProgressFeed
 from scheduler.runners.ask import AskRunner
 from scheduler.runners.draw import DrawRunner
 from scheduler.worker import Worker
-from storage import audit, jobs, leases, line, outbox, owner, syncs, users
+from storage import audit, jobs, leases, lexical, line, outbox, owner, syncs, users
 from storage.database import Database
 from storage.errors import StorageError
 from storage.faults import point
@@ -318,9 +318,14 @@ class Services:
             "let old work rise": (10.0, self._rise),
             "drop old proposals": (60.0, lambda: self.db.run(reservations.lapse, utcnow())),
             "read changed settings": (5.0, self._reload),
+            "count new terms": (5.0, self._count_terms),
             "remove old pictures": (3600.0, self._tidy),
             "sweep half-written files": (3600.0, lambda: asyncio.to_thread(self.files.sweep, timedelta(hours=1))),
         }
+
+    async def _count_terms(self) -> None:
+        if await self.db.read(lexical.unsettled):
+            await self.db.run(lexical.settle)
 
     async def _close_windows(self) -> None:
         if await self.db.read(jobs.closed_out, utcnow()):

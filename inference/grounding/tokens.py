@@ -18,6 +18,7 @@ VERSION = "1"
 #: The inside of a character class for Chinese characters.
 HAN = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _HAN_RUN = re.compile(f"[{HAN}]{{2,}}")
+HAN_ONLY = re.compile(f"[{HAN}]+")
 _WORD = re.compile(r"\w[\w.+#%&-]*")
 
 
