@@ -336,7 +336,7 @@ def _whole(path: Path) -> str:
 
 
 def _vllm(find: Callable[[str], object] = find_spec) -> str:
-    """What is special about it here. Raises ModelUnavailable where it cannot be started, or would outlive the program."""
+    """What is special about it here. Raises ModelUnavailable where it cannot be started or would outlive Moqi."""
     from inference.errors import ModelUnavailable
     from inference.text import orphan_guard, vllm_engine
 

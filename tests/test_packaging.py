@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import importlib.util
 import json
 import os
@@ -19,6 +20,8 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from inference.text import orphan_guard
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ["bot", "inference", "scheduler", "storage"]
@@ -60,7 +63,8 @@ PLACES = {
         "inference/images/builtin/",
         "inference/text/",
     ],
-    "vllm": ["inference/text/"],
+    "psutil": ["inference/text/orphan_guard.py", "inference/text/leftover.py"],
+    "vllm": ["inference/text/vllm_engine.py"],
     "websockets": ["bot/platforms/"],
     "wechatpy": ["bot/platforms/wecom/"],
 }
@@ -223,7 +227,7 @@ def test_importing_every_module_loads_nothing_slow() -> None:
 # The wheel ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_wheel_carries_everything_a_start_needs(tmp_path: Path) -> None:
+def test_the_wheel_carries_everything_a_start_needs(dev: ModuleType, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -231,7 +235,13 @@ def test_the_wheel_carries_everything_a_start_needs(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         entry = next(name for name in names if name.endswith("entry_points.txt"))
-        assert "moqi = bot.cli:main" in archive.read(entry).decode()
+        listed = configparser.ConfigParser()
+        listed.read_string(archive.read(entry).decode())
+        linked = configparser.ConfigParser()
+        linked.read_string(dev.entry_points(ROOT))
+        assert listed == linked  # as a checkout is installed
+        assert listed["console_scripts"]["moqi"] == "bot.cli:main"
+        assert listed["vllm.general_plugins"][orphan_guard.NAME] == "inference.text.orphan_guard:register"
     for folder in [*PACKAGES, "storage/migrations", "bot/console/static", "bot/console/templates"]:
         assert in_tree(folder) <= names, folder
     assert in_tree("inference/images/builtin/checkpoint") <= names
