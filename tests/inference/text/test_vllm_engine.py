@@ -208,9 +208,9 @@ async def test_what_was_read_for_some_is_read_anew_for_others(model: SupervisedM
 
 async def test_it_sleeps_and_a_question_wakes_it(model: SupervisedModel) -> None:
     await model.sleep()
-    assert model.state is EngineState.ASLEEP
+    assert model.sleeping
     assert (await told(model, ASK_LEAVE, LEAVE))[1].text == handbook.text(YEAR)
-    assert model.state is EngineState.READY
+    assert not model.sleeping
 
 
 async def test_the_engine_notes_itself_and_leaves_the_group_of_the_program(
