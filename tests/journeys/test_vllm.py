@@ -1,4 +1,4 @@
-"""The whole program with the real vLLM and a tiny model: right answers, its death in one of them, what a crash leaves."""
+"""The whole program with the real vLLM and a tiny model: answers, a death in one of them, and what a crash leaves."""
 
 from __future__ import annotations
 
