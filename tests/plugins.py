@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import tempfile
+from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+
+
+def listed() -> list[EntryPoint]:
+    """The entry points that vLLM looks for."""
+    with tempfile.TemporaryDirectory() as folder:
+        [found] = distributions(path=[str(installed(Path(folder)))])
+        return list(found.entry_points.select(group="vllm.general_plugins"))
 
 
 def installed(folder: Path) -> Path:

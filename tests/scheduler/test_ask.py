@@ -135,7 +135,8 @@ async def test_a_question_that_an_engine_cannot_take_yet_waits_in_its_place(
     migrated_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ask, "BREATH", 0.05)
-    released, model = [], Full()
+    released: list[Job | None] = []
+    model = Full()
 
     def release(conn: Connection, job: Job, *given: Any) -> bool:
         done = give_back(conn, job, *given)
