@@ -54,6 +54,7 @@ from scheduler.alarms import Alarms
 from scheduler.clock import Chore, Clock
 from scheduler.policy import Policy
 from scheduler.progress import ProgressFeed
+from scheduler.retrieval import Retrieval
 from scheduler.runners.ask import AskRunner
 from scheduler.runners.draw import DrawRunner
 from scheduler.worker import Worker
@@ -115,7 +116,10 @@ class Services:
             version=version(),
             judge=HouseJudge(lambda: self.current.settings, chat=self.chat),
         )
-        self.asking = AskRunner(db, self.text, self.feed, lambda: self.current.settings.interface.language)
+        self.retrieval = Retrieval()
+        self.asking = AskRunner(
+            db, self.text, self.feed, lambda: self.current.settings.interface.language, self.retrieval
+        )
         self.workers = {
             Kind.DRAW: self._worker(self.drawing),
             Kind.ASK: self._worker(self.asking),

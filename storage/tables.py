@@ -353,6 +353,15 @@ feedback = Table(
     CheckConstraint("value in (1, -1)", name="value"),
 )
 
+# Questions that the knowledge base did not answer, and that somebody has seen to since.
+settled = Table(
+    "settled",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id"), primary_key=True),
+    Column("user_id", ForeignKey("users.id")),  # who said so; null = at the machine
+    Column("at", Utc, nullable=False),
+)
+
 lanes = Table(
     "lanes",
     metadata,

@@ -520,6 +520,15 @@ def _create_tables() -> None:
         sa.PrimaryKeyConstraint("job_id", "user_id", name=op.f("pk_feedback")),
     )
     op.create_table(
+        "settled",
+        sa.Column("job_id", sa.Integer(), nullable=False),
+        sa.Column("user_id", sa.Integer()),
+        sa.Column("at", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_settled_job_id_jobs")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_settled_user_id_users")),
+        sa.PrimaryKeyConstraint("job_id", name=op.f("pk_settled")),
+    )
+    op.create_table(
         "ledger",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("account", sa.Text(), nullable=False),
@@ -645,6 +654,7 @@ def _drop_tables() -> None:
     op.drop_table("reservations")
     op.drop_table("outbox")
     op.drop_table("ledger")
+    op.drop_table("settled")
     op.drop_table("feedback")
     op.drop_table("leaving")
     op.drop_table("attendance")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -35,13 +35,15 @@ from bot.platforms.base import Outgoing
 from bot.platforms.web.feed import Feed
 from bot.platforms.web.platform import WebPlatform
 from bot.platforms.web.settings import WebSettings
+from bot.replies import Words
 from bot.reply import Button, Form, FormField, Picture, Reply, SourceLink
 from bot.showing import Showing
 from inference.grounding import captions
+from scheduler.retrieval import Retrieval
 from storage import assets, documents, jobs
 from storage.database import Database
 from storage.files import Files
-from storage.records import Kind, NewPassage, SearchTerms, User, utcnow
+from storage.records import Kind, NewPassage, ScoredPassage, SearchTerms, User, utcnow
 from storage.tables import documents as documents_table
 from storage.tables import jobs as jobs_table
 from storage.tables import passages
@@ -240,6 +242,8 @@ def stage(
             sizes=lambda: (SizeHint(name="256x192", shape="4:3", help="每张计 1 份额度"),),
             templates=lambda conn, user: [("海报", "主题 颜色"), ("徽标", "")],
             thumbnail=_thumbnail,
+            search=partial(_search, db),
+            told=lambda outcome: Words(language).document(outcome).text,
             **{"web": WebSettings(), "practises": lambda: practice, **doors},
         )
         app = FastAPI(openapi_url=None)
@@ -306,6 +310,14 @@ def _thumbnail(data: bytes) -> tuple[bytes, str]:
     out = io.BytesIO()
     image.save(out, "WEBP", quality=85)
     return out.getvalue(), "image/webp"
+
+
+async def _search(
+    db: Database, question: str, principals: Callable[[Connection], frozenset[str]], k: int
+) -> list[ScoredPassage]:
+    by = Retrieval()
+    query = await by.prepare(question)
+    return await db.read(lambda conn: by.find(conn, query, principals(conn), k))
 
 
 def _principals(conn: Connection, user: User) -> frozenset[str]:
