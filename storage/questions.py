@@ -64,11 +64,11 @@ def unanswered(conn: Connection, since: datetime, limit: int) -> list[Doubt]:
     ]
 
 
-def opinions(conn: Connection, since: datetime) -> list[tuple[Opinion, Job]]:
-    """What people think of answers since `since`, with the question and the answer, the newest first."""
+def opinions(conn: Connection, since: datetime, limit: int = 5000) -> list[tuple[Opinion, Job]]:
+    """What people think of answers since `since`, with the question and the answer: the newest `limit`, newest first."""
     asked = select(feedback).join(jobs, jobs.c.id == feedback.c.job_id)
-    rows = conn.execute(asked.where(jobs.c.kind == Kind.ASK, feedback.c.at >= since).order_by(feedback.c.at.desc()))
-    told = [_opinion(row) for row in rows]
+    asked = asked.where(jobs.c.kind == Kind.ASK, feedback.c.at >= since).order_by(feedback.c.at.desc()).limit(limit)
+    told = [_opinion(row) for row in conn.execute(asked)]
     found = orders.of_ids(conn, {one.job_id for one in told})
     return [(one, found[one.job_id]) for one in told]
 

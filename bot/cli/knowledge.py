@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.cli import common, work
+from bot.cli import common, questions, work
 from bot.cli.common import Exit, Failed
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ def add(app: typer.Typer) -> None:
     group.command("search")(search)
     group.command("ask")(work.ask)
     group.command("eval")(evaluate)
+    group.command("unanswered")(questions.unanswered)
+    group.command("feedback")(questions.feedback)
     app.add_typer(group, name="kb")
 
 

@@ -2,8 +2,7 @@
 
 import { api } from "./api.js";
 import { byId, el, word } from "./dom.js";
-
-const SHORT = 260; // characters of a passage before it is unfolded
+import { folded } from "./prose.js";
 
 export class Finder {
   #form = byId("asking");
@@ -73,18 +72,4 @@ function passage(one, number, share) {
 
 function name(document) {
   return document.split("/").at(-1).replace(/\.[^.]*$/, "");
-}
-
-/** A text, folded when it is long. */
-export function folded(whole) {
-  const node = el("p", { class: "passage-text" }, whole);
-  if (whole.length <= SHORT) return node;
-  node.classList.add("folded");
-  const button = el("button", { type: "button", class: "quiet", "aria-expanded": "false" }, word("find_more"));
-  button.addEventListener("click", () => {
-    const shut = node.classList.toggle("folded");
-    button.textContent = word(shut ? "find_more" : "find_less");
-    button.setAttribute("aria-expanded", String(!shut));
-  });
-  return el("div", { class: "passage-body" }, node, button);
 }

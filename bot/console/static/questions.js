@@ -1,8 +1,10 @@
 // Questions that got no good answer: each once, the one asked last first.
 
 import { api } from "./api.js";
-import { byId, el, hasWord, word } from "./dom.js";
-import { folded } from "./finder.js";
+import { byId, el, hasWord, icon, word } from "./dom.js";
+import { folded } from "./prose.js";
+
+const SEEN = 5; // documents that are named
 
 export class Questions {
   #open = 0;
@@ -40,7 +42,7 @@ export class Questions {
   #row(one) {
     const facts = [
       one.refused ? el("span", { class: "tag missing" }, word("asked_refused")) : null,
-      one.disliked ? el("span", { class: "tag against" }, word("asked_disliked", { n: one.disliked })) : null,
+      one.disliked ? el("span", { class: "tag against", title: word("asked_disliked", { n: one.disliked }) }, icon("thumb"), String(one.disliked)) : null,
       ...Object.entries(one.reasons).map(([name, n]) => el("span", { class: "tag" }, `${hasWord(`asked_reason_${name}`) ? word(`asked_reason_${name}`) : name}${n > 1 ? ` × ${n}` : ""}`)),
     ];
     const asked = [
@@ -66,11 +68,9 @@ export class Questions {
 
   #answer(one) {
     if (one.hidden) return el("p", { class: "question-facts" }, word("asked_hidden"));
-    const parts = [
-      one.answer ? folded(one.answer) : null,
-      one.documents.length ? el("p", { class: "question-facts" }, `${word("asked_nearest")}：${one.documents.slice(0, 5).join("、")}`) : null,
-    ].filter(Boolean);
-    return parts.length ? el("details", {}, el("summary", {}, word("asked_answer")), ...parts) : null;
+    const seen = one.documents.length ? el("p", { class: "question-facts" }, word("asked_seen", { names: one.documents.slice(0, SEEN).join("、") })) : null;
+    if (!one.answer || !one.disliked) return seen; // that nothing was found, everybody knows how that reads
+    return el("details", {}, el("summary", {}, word("asked_answer")), folded(one.answer), seen);
   }
 
   async #settle(one, row, button) {

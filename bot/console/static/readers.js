@@ -10,12 +10,12 @@ export function called(reader) {
   return reader.label || reader.value;
 }
 
-/** The choice between everybody and some; `usual` is the label of the first. */
+/** The choice between everybody and some; `usual` says what everybody means here. */
 export class Readers {
   #some = new Map(); // value -> label
   #node;
 
-  constructor(place, usual) {
+  constructor(place, usual = "") {
     this.#node = place;
     this.usual = usual;
     this.set([{ value: EVERYONE, label: "" }]);
@@ -45,7 +45,7 @@ export class Readers {
       });
       return el("label", {}, radio, el("span", {}, label));
     };
-    this.#node.replaceChildren(el("div", { class: "segments", role: "radiogroup" }, pick(false, this.usual), pick(true, word("docs_readers_some"))), this.open ? this.#named() : "");
+    this.#node.replaceChildren(el("div", { class: "segments", role: "radiogroup" }, pick(false, word("docs_readers_everyone")), pick(true, word("docs_readers_some"))), this.open ? this.#named() : this.usual ? el("p", { class: "note" }, this.usual) : "");
   }
 
   #named() {

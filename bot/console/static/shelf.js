@@ -19,7 +19,7 @@ export class Shelf {
   constructor(doors) {
     this.doors = doors;
     this.readers = new Readers(byId("upload-readers"), word("docs_readers_as_before"));
-    this.granted = new Readers(byId("granting-readers"), word("docs_readers_everyone"));
+    this.granted = new Readers(byId("granting-readers"));
     this.uploads = new Uploads({ readers: () => this.#chosen(), refused: doors.refused, done: () => this.open() });
     byId("drop-sign").append(icon("upload"));
     let waiting = null;
