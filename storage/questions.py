@@ -19,8 +19,9 @@ from storage.feedback import DOWN
 from storage.records import Job, JobState, Kind
 from storage.tables import feedback, jobs, settled
 
-#: As `Json` writes it. Within a string a quotation mark has a backslash before it: no answer can spell this.
+#: As `Json` writes them. Within a string a quotation mark has a backslash before it: no answer can spell one.
 _REFUSED = '"grounded":false'
+_CHAT = '"chat":true'  # small talk: it has no sources, and needs none
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +53,7 @@ def unanswered(conn: Connection, since: datetime, limit: int) -> list[Doubt]:
         jobs.c.kind == Kind.ASK,
         jobs.c.state == JobState.DONE,
         jobs.c.created_at >= since,
-        or_(_refused(conn), disliked),
+        or_(_says(conn, _REFUSED) & not_(_says(conn, _CHAT)), disliked),
         not_(seen_to),
     )
     ids = list(conn.execute(asked.order_by(jobs.c.id.desc()).limit(limit)).scalars())
@@ -65,7 +66,7 @@ def unanswered(conn: Connection, since: datetime, limit: int) -> list[Doubt]:
 
 
 def opinions(conn: Connection, since: datetime, limit: int = 5000) -> list[tuple[Opinion, Job]]:
-    """What people think of answers since `since`, with the question and the answer: the newest `limit`, newest first."""
+    """What people think of answers since `since`, with question and answer: the newest `limit`, the newest first."""
     asked = select(feedback).join(jobs, jobs.c.id == feedback.c.job_id)
     asked = asked.where(jobs.c.kind == Kind.ASK, feedback.c.at >= since).order_by(feedback.c.at.desc()).limit(limit)
     told = [_opinion(row) for row in conn.execute(asked)]
@@ -89,9 +90,10 @@ def reopen(conn: Connection, ids: Collection[int]) -> int:
     return conn.execute(delete(settled).where(settled.c.job_id.in_(ids))).rowcount
 
 
-def _refused(conn: Connection) -> ColumnElement[bool]:
+def _says(conn: Connection, what: str) -> ColumnElement[bool]:
+    """Whether the result of a job says this."""
     carries = func.instr if conn.dialect.name == "sqlite" else func.strpos
-    return carries(type_coerce(jobs.c.result, Text), _REFUSED) > 0
+    return func.coalesce(carries(type_coerce(jobs.c.result, Text), what), 0) > 0
 
 
 def _is_refused(job: Job) -> bool:
