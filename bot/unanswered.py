@@ -78,7 +78,7 @@ def alike(question: str) -> tuple[str, ...]:
     """The same for questions that ask the same. Characters, not words: 休年假 and 年假怎么休 are cut differently."""
     words = search.terms(question).words
     parts = {part for word in words for part in ((word,) if word.isascii() else word)}
-    return tuple(sorted(parts)) or (tokens.fold(question).strip(),)
+    return tuple(sorted(parts - search.STOP)) or (tokens.fold(question).strip(),)
 
 
 def asked(job: Job) -> str:
