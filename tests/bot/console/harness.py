@@ -27,7 +27,7 @@ from bot.console import words
 from bot.console.console import CommandHint, Console, Look, SizeHint
 from bot.console.routes import build_router
 from bot.console.security import SecurityHeaders
-from bot.context import Pressed
+from bot.context import Pressed, Shown
 from bot.enclosures import keep_picture
 from bot.events import ChatEvent
 from bot.naming import Naming, name
@@ -36,6 +36,7 @@ from bot.platforms.web.feed import Feed
 from bot.platforms.web.platform import WebPlatform
 from bot.platforms.web.settings import WebSettings
 from bot.replies import Words
+from bot.replies.reasons import why_form
 from bot.reply import Button, Form, FormField, Picture, Reply, SourceLink
 from bot.showing import Showing
 from inference.grounding import captions
@@ -97,6 +98,7 @@ class Script:
     feed: Feed
     step: float = 0.0  # seconds between two steps of a picture, two words of an answer
     hold: bool = False  # leave jobs queued
+    asks: bool = False  # whoever presses 👎 is asked why
     accepted: list[ChatEvent] = field(default_factory=list)
     pressed: list[ChatEvent] = field(default_factory=list)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -113,7 +115,10 @@ class Script:
         self.pressed.append(event)
         if event.action == "cancel":
             return Pressed("info", "正在取消")
-        if event.action.startswith("vote"):
+        if event.action == "vote_down" and self.asks:
+            asking = Reply(form=why_form(int(event.value["job"]), Words("zh")))
+            return Pressed("success", "谢谢", Shown(reply=asking, receipt={}))
+        if event.action.startswith(("vote", "why")):
             return Pressed("success", "谢谢")
         form = event.value.get("form", {})
         if form.get("size") == "7":
