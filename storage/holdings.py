@@ -69,7 +69,8 @@ def readable(conn: Connection, document_ids: Iterable[int], principals: frozense
 
 def texts(conn: Connection, passage_ids: Iterable[int]) -> dict[int, str]:
     """What these passages say, as far as they are still there. At the machine only: it asks for nobody's rights."""
-    wanted, found = sorted(set(passage_ids)), {}
+    wanted = sorted(set(passage_ids))
+    found: dict[int, str] = {}
     for at in range(0, len(wanted), AT_ONCE):
         some = passages.c.id.in_(wanted[at : at + AT_ONCE])
         found |= {row.id: row.text for row in conn.execute(select(passages.c.id, passages.c.text).where(some))}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -18,19 +17,12 @@ from storage.database import Database
 from storage.feedback import DOWN
 from storage.records import ChatType, Role
 from tests.asked import NOW, asked, shelved
-from tests.bot.test_reserve import Chat, chat
-from tests.bot.test_reserve import db as sqlite
+from tests.bot.test_reserve import Chat, chat, db
 from tests.pictured import person
 
-__all__ = ["chat", "sqlite"]
+__all__ = ["chat", "db"]
 
 EVERYONE = frozenset({"everyone"})
-
-
-@pytest.fixture
-def db(migrated_url: str) -> Iterator[Database]:
-    with Database.open(migrated_url) as opened:
-        yield opened
 
 
 @pytest.mark.parametrize(
@@ -91,7 +83,7 @@ def test_the_same_question_stands_once_with_all_that_was_said(db: Database) -> N
     ],
 )
 def test_an_answer_is_for_who_may_read_all_it_was_made_from(
-    sqlite: Database, viewer: Viewer, hidden: bool, documents: tuple[str, ...]
+    db: Database, viewer: Viewer, hidden: bool, documents: tuple[str, ...]
 ) -> None:
     def work(conn: Connection) -> list[Open]:
         seen = {
@@ -101,7 +93,7 @@ def test_an_answer_is_for_who_may_read_all_it_was_made_from(
         asked(conn, person(conn, "anna"), "P5 多少钱", "P5 每月 20000 元", offered=seen)
         return unanswered.listed(conn, viewer, NOW)
 
-    [found] = sqlite.run_sync(work)
+    [found] = db.run_sync(work)
     assert (found.hidden, found.documents) == (hidden, documents)
     assert found.answer == ("" if hidden else "P5 每月 20000 元")
     assert found.askers == (("anna",) if viewer.names else ())
@@ -110,7 +102,7 @@ def test_an_answer_is_for_who_may_read_all_it_was_made_from(
     assert ("薪酬" in shown) is not hidden
 
 
-def test_what_may_have_been_quoted_is_hidden_where_nobody_kept_what_was_offered(sqlite: Database) -> None:
+def test_what_may_have_been_quoted_is_hidden_where_nobody_kept_what_was_offered(db: Database) -> None:
     def work(conn: Connection) -> None:
         gone = shelved(conn, "旧.md", "x")
         asked(conn, person(conn, "anna"), "以前的问题", "以前的回答")
@@ -118,7 +110,7 @@ def test_what_may_have_been_quoted_is_hidden_where_nobody_kept_what_was_offered(
         found = unanswered.listed(conn, Viewer(principals=EVERYONE, names=True), NOW)
         assert [(one.hidden, one.answer) for one in found] == [(True, ""), (True, "")]
 
-    sqlite.run_sync(work)
+    db.run_sync(work)
 
 
 # --- /kb unanswered ---------------------------------------------------------------------------------------------------

@@ -115,23 +115,3 @@ async def test_everybody_finds_passages_on_a_phone_in_the_dark(opened: Opened, m
     await page.context.clear_cookies()
     await page.reload()
     await expect(page.locator("#outside")).to_contain_text("登录后才能查知识库")
-
-
-async def test_a_thumb_down_is_asked_why(opened: Opened, made: Stage) -> None:
-    chat = await opened("小墨")
-    made.script.asks = True
-    await chat.say("/draw 一只熊猫")
-    card = chat.finished()
-    down = card.get_by_role("button", name="没有帮助", exact=True)
-    await down.click()
-    sheet = card.locator(".asked")
-    await expect(sheet.get_by_role("button")).to_have_count(6)
-    await sheet.locator("textarea").fill("旧了")
-    await sheet.get_by_role("button", name="内容有错误").click()
-    await expect(sheet).to_have_count(0)
-    pressed = made.script.pressed[-1]
-    assert (pressed.action, pressed.value["reason"], pressed.value["form"]) == ("why_form", 3, {"reason": "旧了"})
-    await down.click()
-    await expect(sheet).to_be_visible()
-    await card.get_by_role("button", name="有帮助", exact=True).click()
-    await expect(sheet).to_have_count(0)

@@ -25,7 +25,7 @@ UNANSWERED = "/api/knowledge/unanswered"
 async def cast(made: Stage, join: Join) -> dict[str, httpx.AsyncClient]:
     """An admin, a reviewer and somebody, signed in."""
     people = {role: await join(role) for role in ("admin", "reviewer", "user")}
-    made.console.db.run_sync(lambda conn: users.set_role(conn, me(conn, "reviewer"), Role.REVIEWER) and None)
+    made.console.db.run_sync(lambda conn: users.set_role(conn, me(conn, "reviewer"), Role.REVIEWER))
     return people
 
 
@@ -262,7 +262,8 @@ async def test_unanswered_questions_are_listed_by_what_each_may_know_and_marked_
         ("kb.settle", f"job:{dog}"),
         ("kb.reopen", f"job:{dog}"),
     ]
-    for wrong in ({"jobs": []}, {"jobs": [0]}, {"jobs": ["1"]}, {"jobs": [dog], "note": "x"}):
+    refused: tuple[dict[str, Any], ...] = ({"jobs": []}, {"jobs": [0]}, {"jobs": ["1"]}, {"jobs": [dog], "note": "x"})
+    for wrong in refused:
         assert (await people["admin"].post(UNANSWERED, json=wrong)).status_code == 422, wrong
 
 
