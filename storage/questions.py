@@ -11,17 +11,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Text, delete, exists, func, not_, or_, select, type_coerce
+from sqlalchemy import Connection, Row, Select, Text, delete, exists, func, not_, select, text, type_coerce
 
 from storage import jobs as orders
 from storage.dialect import insert
 from storage.feedback import DOWN
 from storage.records import Job, JobState, Kind
-from storage.tables import feedback, jobs, settled
+from storage.tables import REFUSED, feedback, jobs, settled
 
-#: As `Json` writes them. Within a string a quotation mark has a backslash before it: no answer can spell one.
-_REFUSED = '"grounded":false'
-_CHAT = '"chat":true'  # small talk: it has no sources, and needs none
+#: As `Json` writes it: small talk, which has no sources and needs none.
+_CHAT = '"chat":true'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,16 +46,7 @@ class Doubt:
 
 def unanswered(conn: Connection, since: datetime, limit: int) -> list[Doubt]:
     """The newest `limit` of the questions asked since `since` that did not get a good answer and were not seen to."""
-    disliked = exists().where(feedback.c.job_id == jobs.c.id, feedback.c.value == DOWN)
-    seen_to = exists().where(settled.c.job_id == jobs.c.id)
-    asked = select(jobs.c.id).where(
-        jobs.c.kind == Kind.ASK,
-        jobs.c.state == JobState.DONE,
-        jobs.c.created_at >= since,
-        or_(_says(conn, _REFUSED) & not_(_says(conn, _CHAT)), disliked),
-        not_(seen_to),
-    )
-    ids = list(conn.execute(asked.order_by(jobs.c.id.desc()).limit(limit)).scalars())
+    ids = sorted({*_refused(conn, since, limit), *_disliked(conn, since, limit)}, reverse=True)[:limit]
     found, said = orders.of_ids(conn, ids), _against(conn, ids)
     return [
         Doubt(job=found[each], refused=_is_refused(found[each]), against=tuple(said.get(each, ())))
@@ -90,10 +80,23 @@ def reopen(conn: Connection, ids: Collection[int]) -> int:
     return conn.execute(delete(settled).where(settled.c.job_id.in_(ids))).rowcount
 
 
-def _says(conn: Connection, what: str) -> ColumnElement[bool]:
-    """Whether the result of a job says this."""
+def _refused(conn: Connection, since: datetime, limit: int) -> list[int]:
+    """What the documents did not say. In the words of its index: without that, everything ever asked would be read."""
     carries = func.instr if conn.dialect.name == "sqlite" else func.strpos
-    return func.coalesce(carries(type_coerce(jobs.c.result, Text), what), 0) > 0
+    chat = carries(type_coerce(jobs.c.result, Text), _CHAT) > 0
+    return _newest(conn, select(jobs.c.id).where(text(REFUSED[conn.dialect.name]), not_(chat)), since, limit)
+
+
+def _disliked(conn: Connection, since: datetime, limit: int) -> list[int]:
+    against = select(feedback.c.job_id).where(feedback.c.value == DOWN)
+    return _newest(conn, select(jobs.c.id).where(jobs.c.id.in_(against), jobs.c.kind == Kind.ASK), since, limit)
+
+
+def _newest(conn: Connection, which: Select[Any], since: datetime, limit: int) -> list[int]:
+    """Of these, those that were asked since `since` and that nobody has seen to."""
+    seen_to = exists().where(settled.c.job_id == jobs.c.id)
+    asked = which.where(jobs.c.state == JobState.DONE, jobs.c.created_at >= since, not_(seen_to))
+    return list(conn.execute(asked.order_by(jobs.c.id.desc()).limit(limit)).scalars())
 
 
 def _is_refused(job: Job) -> bool:

@@ -365,6 +365,14 @@ def _create_tables() -> None:
         ("ix_jobs_rising", "since", "state = 'queued' and priority > 0"),
     ):
         op.create_index(name, "jobs", [column], sqlite_where=sa.text(where), postgresql_where=sa.text(where))
+    refused = "kind = 'ask' and {carries}(result, '\"grounded\"\\:false') > 0"
+    op.create_index(
+        "ix_jobs_refused",
+        "jobs",
+        ["kind", "state", "id"],
+        sqlite_where=sa.text(refused.format(carries="instr")),
+        postgresql_where=sa.text(refused.format(carries="strpos")),
+    )
     op.create_index("ix_jobs_turn", "jobs", ["kind", "state", "priority", "vtag", "id", "weight"])
     op.create_index("ix_jobs_user", "jobs", ["user_id", "id"])
     op.create_table(
