@@ -156,7 +156,7 @@ def test_a_thumb_down_is_asked_why_and_one_press_or_a_sentence_says_it(chat: Cha
     handled = press(chat, chosen.action, "ben", message="om_answer", **chosen.value)
     assert handled.shown is not None
     assert handled.shown.reply.form is None, "the question is answered"
-    assert "管理员会看到" in handled.toast[1]
+    assert "审核员会看到" in handled.toast[1]
     assert remarks(chat, job) == Remarks(reasons={"wrong": 1})
     handled = press(chat, form.action, "cora", message="om_answer", **form.value, form={"reason": " 旧\n了 "})
     assert handled.toast[0] == "success"
@@ -187,7 +187,7 @@ def test_no_card_is_shown_where_the_press_came_from_none(chat: Chat) -> None:
     for message in ("", "om_other"):
         handled = press(chat, "vote_down", f"ben{message}", message=message, job=job)
         assert handled.shown is None
-        assert "管理员会看到" in handled.toast[1]
+        assert "审核员会看到" in handled.toast[1]
     own = chat.event("action", "ben", action="vote_down", value={"job": job, "reasons": [], "said": ""})
     assert chat.db.run_sync(router.press, chat.house, own, chat.now).shown is None, "WeCom has asked already"
 

@@ -20,7 +20,7 @@ TABLE: dict[str, str] = {
     "kb.removed": "Taken out of the knowledge base: {name}",
     "vote.up": "Thank you, 👍 noted",
     "vote.down": "Thank you, 👎 noted. To get another result, press “Edit and redraw” or ask in other words.",
-    "vote.down.answer": "Thank you, 👎 noted. The admins see this question and can add what is missing.",
+    "vote.down.answer": "Thank you, 👎 noted. Admins and reviewers see it and can add what is missing.",
     "vote.why": "Thank you, 👎 noted. What was wrong? One press will do.",
     "vote.back": "Taken back.",
     "vote.reason.beside": "beside the question",
@@ -28,7 +28,7 @@ TABLE: dict[str, str] = {
     "vote.reason.wrong": "wrong",
     "vote.reason.figures": "figures misread",
     "button.why": "What was wrong",
-    "form.why.reason": "Or in your own words (admins read this)",
+    "form.why.reason": "Or in your own words (admins and reviewers read it)",
     "form.why.send": "Send",
     "unanswered.none": "No question waits for an answer.",
     "unanswered.count": "Questions without a good answer: {count}. They are not shown in a group: write "
