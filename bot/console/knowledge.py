@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import Annotated, Any
 
@@ -20,6 +21,7 @@ from storage.documents import EVERYONE
 from storage.records import ScoredPassage, User
 
 QUESTION = 500  # characters
+AT_ONCE = 4  # questions that are looked up at the same time: answers in chats go on meanwhile
 
 
 class Asked(BaseModel):
@@ -34,6 +36,7 @@ class Asked(BaseModel):
 
 def add_knowledge(router: APIRouter, console: Console, pages: Environment) -> None:
     boot = {"words": dict(console.words), "title": console.look.title, "names": console.names}
+    turns = asyncio.Semaphore(AT_ONCE)
     kinds = " ".join(sorted(ending.removeprefix(".") for ending in parse.supported()))
     page = pages.get_template("knowledge.html").render(
         look=console.look,
@@ -53,7 +56,8 @@ def add_knowledge(router: APIRouter, console: Console, pages: Environment) -> No
         """The passages that fit a question best, among the documents this person may read."""
         user = await person(console, request)
         whose = partial(_whose, console, user, asked.everyone)
-        found = await console.search(asked.question, whose, asked.k) if asked.question.strip() else []
+        async with turns:
+            found = await console.search(asked.question, whose, asked.k) if asked.question.strip() else []
         body = {"passages": [_passage(one) for one in found], "answerable": answerable(found)}
         return JSONResponse(body, headers={"Cache-Control": "no-store"})
 

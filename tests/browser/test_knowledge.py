@@ -58,6 +58,9 @@ async def test_an_admin_brings_documents_in_and_sees_to_questions(opened: Opened
     await expect(uploads.nth(0)).to_contain_text("已加入知识库：年假.md")
     await expect(uploads.nth(1)).to_contain_text("空.txt 没有加入知识库")
     chat.watch.forgive("422")
+    await page.evaluate("drop.dataset.largest = 0.00001")
+    await page.set_input_files("#files", {"name": "大.md", "mimeType": "text/markdown", "buffer": b"# 12345678901234"})
+    await expect(uploads.nth(2)).to_contain_text("太大了")
     row = page.locator(".row", has_text="年假.md")
     await expect(row.locator(".reader")).to_have_text("所有人")
 

@@ -26,7 +26,9 @@ export class Uploads {
     for (const { file, folder } of found) {
       const row = line(folder ?? file.name);
       byId("upload-list").append(row.node);
+      const most = Number(byId("drop").dataset.largest); // a connection that is cut in mid-way says nothing
       if (folder) row.failed(word("docs_folder", { name: folder }));
+      else if (file.size > most * 1_048_576) row.failed(word("docs_too_large", { size: most }));
       else this.#waiting.push({ file, row, readers });
     }
     this.#work();

@@ -100,7 +100,8 @@ TABLE: dict[str, str] = {
     "`/review approve 17` · reject `/review reject 17 reason`. "
     "The first decision counts; your own pictures are decided by another reviewer.\n"
     "Whoever's picture was rejected may appeal once: `/review appeal 17 reason`. Another reviewer decides; "
-    "a picture whose appeal is approved is free.",
+    "a picture whose appeal is approved is free.\n"
+    "Questions without a good answer: `/kb unanswered`, or Knowledge on the page.",
     "help.role.use": "/role @name admin",
     "help.role.more": "The roles are admin, reviewer and user.",
     "help.pause": "starts no further jobs",

@@ -92,7 +92,8 @@ TABLE: dict[str, str] = {
     "help.review.more": "列出等待审核的图片。看图 `/jobs 17` · 通过 `/review approve 17` · "
     "驳回 `/review reject 17 理由`。"
     "先决定的算数；自己的图由别的审核员决定。\n"
-    "图被驳回的人可以申诉一次：`/review appeal 17 理由`，由另一位审核员决定；申诉通过的图不计额度。",
+    "图被驳回的人可以申诉一次：`/review appeal 17 理由`，由另一位审核员决定；申诉通过的图不计额度。\n"
+    "没答好的问题：`/kb unanswered`，或网页的知识库。",
     "help.role.use": "/role @某人 admin",
     "help.role.more": "角色有 admin 管理员、reviewer 审核员、user 用户。",
     "help.pause": "暂停开始新任务",
