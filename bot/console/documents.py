@@ -29,19 +29,21 @@ PAGE = 50  # documents that come at once
 AT_ONCE = 2  # documents that are read at the same time, whoever sends them
 MOST_READERS = 50
 
+WRITTEN = r"\A[^\x00-\x1f]*\z"  # PostgreSQL takes no NUL
+
 _READERS: TypeAdapter[tuple[str, ...]] = TypeAdapter(Readers)
 
 Id = Annotated[int, Path(ge=1, lt=2**31)]
 Name = Annotated[str, Query(min_length=1, max_length=500)]
-Named = Annotated[list[str] | None, Query(max_length=MOST_READERS)]
+Named = Annotated[list[Annotated[str, Field(max_length=300, pattern=WRITTEN)]] | None, Query(max_length=MOST_READERS)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Asked:
     """Which part of the list."""
 
-    q: Annotated[str, Query(max_length=200)] = ""
-    source: Annotated[str | None, Query(max_length=500)] = None
+    q: Annotated[str, Query(max_length=200, pattern=WRITTEN)] = ""
+    source: Annotated[str | None, Query(max_length=500, pattern=WRITTEN)] = None
     offset: Annotated[int, Query(ge=0, lt=2**31)] = 0
 
 
@@ -50,7 +52,7 @@ class Granted(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    readers: list[Annotated[str, Field(max_length=300)]] = Field(min_length=1, max_length=MOST_READERS)
+    readers: list[Annotated[str, Field(max_length=300, pattern=WRITTEN)]] = Field(min_length=1, max_length=MOST_READERS)
 
 
 def add_documents(router: APIRouter, console: Console) -> None:

@@ -124,6 +124,8 @@ async def test_a_document_comes_in_is_listed_and_goes(made: Stage, join: Join) -
     assert one["readers"] == [{"value": "everyone", "label": ""}]
     assert (one["title"], one["source"], one["passages"]) == ("年假", "", 1)
     assert (await client.get(DOCUMENTS, params={"q": "没有"})).json() == {"documents": [], "count": 0}
+    for wrong in ({"q": "\0"}, {"source": "\0"}, {"q": "x" * 201}, {"offset": -1}):
+        assert (await client.get(DOCUMENTS, params=wrong)).status_code == 422, wrong
     assert (await client.delete(f"{DOCUMENTS}/{one['id']}")).status_code == 204
     gone = await client.delete(f"{DOCUMENTS}/{one['id']}")
     assert (gone.status_code, gone.json()["error"]["code"]) == (404, "no_document")
@@ -172,7 +174,7 @@ async def test_a_new_version_keeps_its_readers_unless_others_are_chosen(made: St
     assert (await upload(client, "薪酬.md", "P5 三万", "everyone")).json()["status"] == "updated"
     assert readers(made, "薪酬.md") == {"everyone"}
     assert [detail["readers"] for *_, detail in noted(made)][-1] == ["everyone"]
-    for wrong in (["dept:"], ["everyone", "dept:人事部"], ["人事部"], ["user:x"], ["dept:a"] * 51):
+    for wrong in (["dept:"], ["everyone", "dept:人事部"], ["人事部"], ["user:x"], ["dept:a"] * 51, ["dept:a\0b"]):
         assert (await upload(client, "薪酬.md", "P5", *wrong)).status_code == 422, wrong
 
 
