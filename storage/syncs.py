@@ -47,6 +47,11 @@ def claim(
     return conn.execute(wanted.values(owner=owner, claimed_until=until)).rowcount == 1
 
 
+def holder(conn: Connection, source: str) -> str:
+    """Who has a source now; empty = nobody."""
+    return conn.execute(select(syncs.c.owner).where(syncs.c.source == source)).scalar_one_or_none() or ""
+
+
 def renew(conn: Connection, source: str, owner: str, until: datetime) -> None:
     """Keep a claim; locks its row until the transaction ends. Raises `Lost`."""
     mine = update(syncs).where(syncs.c.source == source, syncs.c.owner == owner)
@@ -85,6 +90,11 @@ def all_syncs(conn: Connection) -> list[Sync]:
     """Every source that was ever read, by name."""
     rows = conn.execute(select(syncs).order_by(syncs.c.source))
     return [Sync(**row._mapping) for row in rows]
+
+
+def report_of(conn: Connection, source: str) -> dict[str, Any] | None:
+    """How the last reading of a source went; None when it never was read to its end."""
+    return conn.execute(select(syncs.c.report).where(syncs.c.source == source)).scalar_one_or_none()
 
 
 def keep_only(conn: Connection, sources: Collection[str]) -> None:
