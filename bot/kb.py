@@ -135,7 +135,7 @@ async def add(
     for outcome in outcomes:
         report(outcome)
     for name, found in listing.files.items():
-        outcomes.append(await _put(db, name, found.path, principals, access))
+        outcomes.append(await _put(db, name, Path(found.path), principals, access))
         report(outcomes[-1])
     return outcomes
 

@@ -44,9 +44,8 @@ class Claim:
 
 
 def _guarded(conn: Connection, source: str, owner: str, act: Callable[..., Any], *given: Any) -> Any:
-    result = act(conn, *given)
-    syncs.renew(conn, source, owner, utcnow() + LEASE)  # last: its row stays locked until the transaction ends
-    return result
+    syncs.renew(conn, source, owner, utcnow() + LEASE)  # first: who waits for its row cannot be in another's way
+    return act(conn, *given)
 
 
 @asynccontextmanager

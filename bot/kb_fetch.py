@@ -84,7 +84,7 @@ class Fetcher:
     def __init__(
         self, context: ssl.SSLContext | None = None, lookup: Lookup = lookup, patience: float = PATIENCE
     ) -> None:
-        self._context = context or trusted()
+        self._context = context
         self._lookup = lookup
         self._patience = patience
 
@@ -128,7 +128,7 @@ class Fetcher:
         """One request to the first address that answers: a page, where it leads on to, or None: it is the same."""
         failed: Exception | None = None
         for address in addresses:
-            async with httpx.AsyncHTTPTransport(verify=self._context, trust_env=False, retries=0) as transport:
+            async with httpx.AsyncHTTPTransport(verify=self._trust(parts), trust_env=False, retries=0) as transport:
                 try:
                     response = await transport.handle_async_request(_request(parts, address, validators))
                 except httpx.ConnectError as error:
@@ -143,6 +143,12 @@ class Fetcher:
                 finally:
                     await response.aclose()
         raise FetchError(f"no connection to {parts.hostname}: {_short(failed)}") from failed
+
+    def _trust(self, parts: SplitResult) -> ssl.SSLContext:
+        if parts.scheme != "https":
+            return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # which trusts nobody, and is not asked
+        self._context = self._context or trusted()
+        return self._context
 
 
 def trusted() -> ssl.SSLContext:

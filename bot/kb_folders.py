@@ -38,7 +38,10 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 #: Documents read at once: while one is written to the disk, or read by a child process, the next is under way.
-AT_ONCE = min(4, os.cpu_count() or 1)
+AT_ONCE = 4
+
+#: Documents taken out at once: on SQLite they share a flush to the disk.
+GONE_AT_ONCE = 32
 
 FRESH = 2_000_000_000  # nanoseconds: within them a file may change again and keep its time
 SKEW = 60_000_000_000  # nanoseconds that two machines' clocks may differ
@@ -142,15 +145,17 @@ class _Reading:
             self._heard(Outcome(name=name, status="failed", problem=why))
         await self._move(listing)
         elsewhere = {one.document.name for one in self._moved.values()}
-        for gone in (one.document.name for one in missing if one.document.name not in elsewhere):
-            await self._claim.write(documents.delete_document, gone)
-            self._heard(Outcome(name=gone, status="removed"))
-        async with aclosing(in_order(listing.files.items(), lambda item: self._file(*item), AT_ONCE)) as outcomes:
-            async for outcome in outcomes:
-                self._heard(outcome)
+        gone = [one.document.name for one in missing if one.document.name not in elsewhere]
+        await self._all(in_order(gone, self._remove, GONE_AT_ONCE))
+        await self._all(in_order(listing.files.items(), lambda item: self._file(*item), AT_ONCE))
         if self._marks:
             await self._claim.write(documents.note_revisions, self._marks)
         return Result(outcomes=tuple(self._outcomes), tally=self._tally(listing, problem))
+
+    async def _all(self, working: AsyncGenerator[Outcome]) -> None:
+        async with aclosing(working) as outcomes:
+            async for outcome in outcomes:
+                self._heard(outcome)
 
     def _heard(self, outcome: Outcome) -> None:
         self._outcomes.append(outcome)
@@ -203,6 +208,10 @@ class _Reading:
             readers = self._readers(name, found)
             if await self._claim.write(_move, before, name, readers, _settled(found)):
                 self._moved[name] = before
+
+    async def _remove(self, name: str) -> Outcome:
+        await self._claim.write(documents.delete_document, name)
+        return Outcome(name=name, status="removed")
 
     async def _file(self, name: str, found: Found) -> Outcome:
         if (before := self._moved.get(name)) is not None:

@@ -9,18 +9,20 @@ import os
 import stat
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from inference.grounding import parse
+
+Entry = os.DirEntry[str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
     """A file that can be read as a document."""
 
-    path: Path
+    path: str  # a path made for each of thousands of files would take half the time of a look
     source: Path  # the folder or file that was named, which says who may read it
     size: int
     modified: int  # nanoseconds since 1970
@@ -90,7 +92,7 @@ class _Walk:
 
     def run(self, source: Path) -> None:
         if not source.is_dir():
-            self._take(source.name, source, source)
+            self._take(source.name, str(source), source, source.stat)
             return
         try:
             with os.scandir(source) as entries:
@@ -98,20 +100,20 @@ class _Walk:
                     self._empty.append(source)
         except OSError:
             pass  # the walk says why
-        for name, path in self._within(source, "", os.path.realpath(source), 0):
-            if (ending := path.suffix.lower()) in self._endings:
-                self._take(name, path, source)
+        for name, entry in self._within(str(source), "", os.path.realpath(source), 0):
+            if (ending := _ending(name)) in self._endings:
+                self._take(name, entry.path, source, entry.stat)
             else:
                 self._others[ending[:12]] += 1
 
-    def _within(self, folder: Path, prefix: str, root: str, depth: int) -> Iterator[tuple[str, Path]]:
-        """Names and paths of what lies in a folder and below, in order, without what is hidden."""
+    def _within(self, folder: str, prefix: str, root: str, depth: int) -> Iterator[tuple[str, Entry]]:
+        """Names and entries of what lies in a folder and below, in order, without what is hidden."""
         try:
             with os.scandir(folder) as found:
                 entries = sorted(found, key=lambda entry: entry.name)
         except OSError as error:
             self._unseen.append(prefix)
-            self._refused.append((prefix or str(folder), f"the folder cannot be looked into: {error.strerror}"))
+            self._refused.append((prefix or folder, f"the folder cannot be looked into: {error.strerror}"))
             return
         for entry in entries:
             name = f"{prefix}{entry.name}"
@@ -119,9 +121,9 @@ class _Walk:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 if depth < DEEP:
-                    yield from self._within(Path(entry.path), f"{name}/", root, depth + 1)
+                    yield from self._within(entry.path, f"{name}/", root, depth + 1)
             elif not entry.is_symlink() or self._stays(name, entry.path, root):
-                yield name, Path(entry.path)
+                yield name, entry
 
     def _stays(self, name: str, path: str, root: str) -> bool:
         """Whether a link leads to a file of the same folder. One to elsewhere would publish what nobody put there."""
@@ -129,19 +131,19 @@ class _Walk:
         if Path(target).is_dir():
             return False
         inside = os.path.commonpath((target, root)) == root
-        if not inside and Path(name).suffix.lower() in self._endings:
+        if not inside and _ending(name) in self._endings:
             self._refused.append((name, "it is a link that leads out of the folder: name its target as a source"))
         return inside
 
-    def _take(self, written: str, path: Path, source: Path) -> None:
+    def _take(self, written: str, path: str, source: Path, look_at: Callable[[], os.stat_result]) -> None:
         name = _shown(written)
         if name is None:
             self._refused.append((os.fsencode(written).decode("utf-8", "replace"), "its name is not UTF-8: rename it"))
             return
         try:
-            status = path.stat()
+            status = look_at()
         except OSError as error:
-            if path == source:  # else it has gone since the folder was listed
+            if path == str(source):  # else it has gone since the folder was listed
                 self._refused.append((name, f"it cannot be read: {error.strerror}"))
             return
         if not stat.S_ISREG(status.st_mode):
@@ -150,14 +152,21 @@ class _Walk:
         if (first := self._files.setdefault(name, found)).path != path:
             self._refused.append((name, f"{path} has the same name as {first.path}. Rename one of them."))
 
-    def _owner(self, path: Path, source: Path) -> Path:
+    def _owner(self, path: str, source: Path) -> Path:
         """The source a file belongs to: of a folder within a folder it is the inner one that says who may read it."""
-        inner = (one for one in self._inner[source] if one == path or one in path.parents)
+        inner = (one for one in self._inner[source] if path == str(one) or path.startswith(f"{one}{os.sep}"))
         return max(inner, key=lambda one: len(one.parts), default=source)
+
+
+def _ending(name: str) -> str:
+    stem, _, ending = name.rpartition("/")[2].rpartition(".")
+    return f".{ending}".lower() if stem else ""
 
 
 def _shown(written: str) -> str | None:
     """The name of a document by that of its file, in one spelling on all systems; None where it is no text."""
+    if written.isascii() and written.isprintable():
+        return written
     try:
         name = unicodedata.normalize("NFC", written.encode().decode())
     except UnicodeEncodeError:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bot import kb, kb_folders, kb_follow
+from bot import kb, kb_folders, kb_follow, kb_listing, sources
 from bot.kb_follow import Following
+from bot.kb_listing import Listing
 from bot.settings import Settings, load
 from storage.database import Database
 from storage.errors import Unreachable
@@ -54,7 +56,7 @@ class House:
 
 @pytest.fixture
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
-    monkeypatch.setattr("bot.sources.FOLDERS", kb_follow.sources.FOLDERS / 500)  # 10 ms
+    monkeypatch.setattr("bot.sources.FOLDERS", sources.FOLDERS / 500)  # 10 ms
     monkeypatch.setattr(kb_follow, "AGAIN", 0.01)
     return House(tmp_path / "config")
 
@@ -107,23 +109,23 @@ async def test_what_stays_as_it_is_is_not_read_again(
     db: Database, house: House, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     readings = 0
-    sync, look = kb_folders.sync, kb_follow.kb_listing.look
+    sync, look = kb_folders.sync, kb_listing.look
 
-    async def counted(*given: object, **more: object) -> object:
+    async def counted(*given: Any, **more: Any) -> kb_folders.Result:
         nonlocal readings
         readings += 1
-        return await sync(*given, **more)  # type: ignore[arg-type]
+        return await sync(*given, **more)
 
     async with following(db, house):
         await until(lambda held: bool(held), db)
         seen = 0
 
-        def looked(wanted: object) -> object:
+        def looked(wanted: Iterable[Path]) -> Listing:
             nonlocal seen
             seen += 1
-            return look(wanted)  # type: ignore[arg-type]
+            return look(wanted)
 
-        monkeypatch.setattr(kb_follow.kb_listing, "look", looked)
+        monkeypatch.setattr(kb_listing, "look", looked)
         while seen < 5:  # the reading behind the first one has been
             await asyncio.sleep(0.01)
         monkeypatch.setattr(kb_folders, "sync", counted)
@@ -140,10 +142,10 @@ async def test_a_database_that_is_away_is_waited_for(
     away = [Unreachable(), Unreachable()]
     sync = kb_folders.sync
 
-    async def failing(*given: object, **more: object) -> object:
+    async def failing(*given: Any, **more: Any) -> kb_folders.Result:
         if away:
             raise away.pop()
-        return await sync(*given, **more)  # type: ignore[arg-type]
+        return await sync(*given, **more)
 
     monkeypatch.setattr(kb_folders, "sync", failing)
     async with following(db, house):
@@ -156,18 +158,18 @@ async def test_files_that_are_still_being_written_are_waited_for(
 ) -> None:
     """Half a document would be reported as damaged, or answer questions wrongly."""
     listings: list[int] = []
-    look = kb_follow.kb_listing.look
+    look = kb_listing.look
 
-    def growing(wanted: object) -> object:
+    def growing(wanted: Iterable[Path]) -> Listing:
         listings.append(1)
         if 5 <= len(listings) < 15:  # it grows between any two looks
             write(folder / "大.md", "一页。" * len(listings))
             os.utime(folder / "大.md", (OLD, OLD + len(listings)))
-        return look(wanted)  # type: ignore[arg-type]
+        return look(wanted)
 
     async with following(db, house):
         await until(lambda held: bool(held), db)
-        monkeypatch.setattr(kb_follow.kb_listing, "look", growing)
+        monkeypatch.setattr(kb_listing, "look", growing)
         await until(lambda held: "大.md" in held, db)
     [passage] = [one.passage.text for one in await kb.search(db, "一页", k=5) if one.passage.document == "大.md"]
     assert passage == "一页。" * 14
