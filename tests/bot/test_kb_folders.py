@@ -10,12 +10,15 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bot import kb, kb_folders, kb_moves
 from bot.kb_access import Access
+from bot.kb_claims import Claim, claimed
 from bot.kb_folders import Memory, Wanted, Watching, in_order
 from bot.kb_listing import Found, Listing, look
 from bot.kb_plan import Tally
@@ -348,27 +351,34 @@ async def test_two_that_read_at_once_take_turns(either: Database, folder: Path) 
     assert len({*first.values()}) == len({*second.values()}) == 1
 
 
-async def test_a_reader_that_was_away_too_long_writes_nothing(either: Database, folder: Path) -> None:
+async def test_a_reader_that_was_away_too_long_writes_nothing(
+    either: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its successor may have taken documents out that it would bring back."""
-    db = either
-    robbed: list[str] = []
+    db, left, tries = either, 0, 0
 
     def report(outcome: kb.Outcome) -> None:
-        if not robbed:
-            robbed.append(outcome.name)
+        nonlocal left
+        if not left:
             db.run_sync(_rob)
+            left = db.read_sync(documents.stats).documents
 
+    def counted(*given: Any) -> AbstractAsyncContextManager[Claim | None]:
+        nonlocal tries
+        tries += 1
+        return claimed(*given)
+
+    monkeypatch.setattr(kb_folders, "claimed", counted)
     for number in range(18):
         write(folder / f"{number:02}.md", f"第{number}份。")
     reading = asyncio.create_task(kb_folders.sync(db, Wanted(folders={folder: frozenset()}), Watching(report=report)))
     async with asyncio.timeout(20):
-        while not robbed:
+        while tries < 2:
             await asyncio.sleep(0.01)
-        before = len(await names(db))
+        assert 0 < left == len(await names(db)) < 20
         await db.run(syncs.release, kb.SYNCED, "another:1")
         result = await reading  # it begins again, as whoever holds it now
-    assert before < 20
-    assert Counter(one.status for one in result.outcomes)["unchanged"] >= before > 0
+    assert Counter(one.status for one in result.outcomes) == {"unchanged": left, "added": 20 - left}
     assert len(await names(db)) == 20
 
 
