@@ -22,9 +22,10 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from bot import kb_listing
+from bot import kb_files, kb_listing
 from bot.kb_access import PUBLIC as PUBLIC
 from bot.kb_access import SILENT, Access
+from bot.kb_listing import Found
 from inference.grounding import chunk, parse, tokens
 from inference.grounding.parse import ParseError
 from inference.grounding.search import index_terms
@@ -135,7 +136,7 @@ async def add(
     for outcome in outcomes:
         report(outcome)
     for name, found in listing.files.items():
-        outcomes.append(await _put(db, name, Path(found.path), principals, access))
+        outcomes.append(await _put(db, name, found, principals, access))
         report(outcomes[-1])
     return outcomes
 
@@ -198,20 +199,19 @@ async def overview(db: Database) -> list[Holding]:
     return await db.read(documents.holdings)
 
 
-async def _put(db: Database, name: str, path: Path, principals: frozenset[str], access: Access) -> Outcome:
+async def _put(db: Database, name: str, found: Found, principals: frozenset[str], access: Access) -> Outcome:
     """A file added by hand; one that a source kept until now is the hand's from here on."""
     held = await db.read(documents.holding, name)
     readers = access.readers(name, principals, held.principals if held and not held.source else frozenset())
     try:
-        data = await asyncio.to_thread(_read, path, name)
-        sha256 = hashlib.sha256(data).hexdigest()
-        if held is not None and (held.document.sha256, held.recipe, held.source) == (sha256, RECIPE, ""):
+        read = await asyncio.to_thread(kb_files.read, name, found)
+        if held is not None and (held.document.sha256, held.recipe, held.source) == (read.sha256, RECIPE, ""):
             if held.principals != readers:
                 await db.run(documents.set_access, name, readers)
             return Outcome(name=name, status="unchanged", passages=held.passages)
-        prepared = await asyncio.to_thread(prepare, data, name, sha256)
+        prepared = await asyncio.to_thread(prepare, read.data, name, read.sha256)
     except (ParseError, OSError) as error:
-        return Outcome(name=name, status="failed", problem=str(error))
+        return Outcome(name=name, status="failed", problem=kb_files.reason(error, name))
     await db.run(keep, prepared, readers)
     return Outcome(name=name, status="updated" if held else "added", passages=len(prepared.pieces))
 
@@ -247,11 +247,6 @@ _CODES: dict[type[Exception], str] = {
     parse.TooLarge: "too_large",
     parse.Unreadable: "unreadable",
 }
-
-
-def _read(path: Path, name: str) -> bytes:
-    parse.check_size(path.stat().st_size, name)
-    return path.read_bytes()
 
 
 def prepare(data: bytes, name: str, sha256: str, *, kind: str = "", title: str = "") -> Prepared:

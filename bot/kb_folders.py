@@ -8,25 +8,23 @@ folder; the server trusts size and time, and takes an empty folder for one that 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import os
-import stat
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
-from bot import kb, kb_listing, kb_moves, kb_plan
+from bot import kb, kb_files, kb_listing, kb_moves, kb_plan
 from bot.kb import NoFolder, Outcome, Prepared
 from bot.kb_access import SILENT, Access
 from bot.kb_claims import Claim, claimed
 from bot.kb_listing import Found, Listing
 from bot.kb_plan import Tally
-from inference.grounding import parse
 from inference.grounding.parse import ParseError
 from storage import documents, syncs
 from storage.database import Database
@@ -34,6 +32,7 @@ from storage.documents import Holding
 from storage.records import utcnow
 from storage.syncs import Lost
 
+P = ParamSpec("P")
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -43,8 +42,6 @@ AT_ONCE = 4
 #: Documents taken out at once: on SQLite they share a flush to the disk.
 GONE_AT_ONCE = 32
 
-FRESH = 2_000_000_000  # nanoseconds: within them a file may change again and keep its time
-SKEW = 60_000_000_000  # nanoseconds that two machines' clocks may differ
 AGAIN = 0.5  # seconds between two tries to hold what another process reads
 
 
@@ -74,6 +71,8 @@ class Watching:
 
     report: kb.Report = lambda outcome: None
     total: Callable[[int], None] = lambda count: None
+    settled: Callable[[], None] = lambda: None  # it was read before, and what is held may be answered from again
+    waiting: Callable[[], None] = lambda: None  # another process reads: told each time that is found out
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,24 +101,34 @@ async def sync(
         for folder in wanted.folders:
             if not await asyncio.to_thread(folder.exists):
                 raise NoFolder(folder)
+    heard = watching or Watching()
     while True:
         try:
             async with claimed(db, kb.SYNCED) as claim:
                 if claim is not None:
-                    reading = _Reading(claim, wanted, watching or Watching(), {} if memory is None else memory)
-                    result = await reading.run(attended)
-                    await claim.finish(result.tally.to_json(), result.tally.at)
-                    return result
+                    return await _read(claim, wanted, heard, {} if memory is None else memory, attended)
         except Lost:
             pass  # this process was away for long, and another one reads by now
+        heard.waiting()
         await asyncio.sleep(AGAIN)
 
 
-class _Reading:
-    """One reading of all folders, under a claim."""
+async def _read(claim: Claim, wanted: Wanted, watching: Watching, memory: Memory, attended: bool) -> Result:
+    pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="moqi-documents")
+    try:
+        result = await _Reading(claim, pool, wanted, watching, memory).run(attended)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # a child that still reads ends by its limits
+    await claim.finish(result.tally.to_json(), result.tally.at)
+    return result
 
-    def __init__(self, claim: Claim, wanted: Wanted, watching: Watching, memory: Memory) -> None:
+
+class _Reading:
+    """One reading of all folders, under a claim, in threads of its own: those of all others must not wait for it."""
+
+    def __init__(self, claim: Claim, pool: Executor, wanted: Wanted, watching: Watching, memory: Memory) -> None:
         self._claim = claim
+        self._pool = pool
         self._wanted = wanted
         self._watching = watching
         self._memory = memory
@@ -134,11 +143,25 @@ class _Reading:
         """Do it all: rights first, then what is gone, then what is new."""
         self._trusting = not attended
         listing = await asyncio.to_thread(kb_listing.look, self._wanted.folders)
+        last = await self._claim.db.read(syncs.report_of, kb.SYNCED)
+        self._filled = set(Tally.from_json(last).filled) if last is not None else set()
         self._held = {one.document.name: one for one in await self._claim.db.read(documents.holdings, kb.SYNCED)}
         problem = "" if attended else await self._doubt(listing)
         if problem:
             listing = replace(listing, unseen=("",))
         await self._grant(listing)
+        await self._settle(listing)
+        if last is not None:
+            self._watching.settled()
+        await self._all(in_order(listing.files.items(), lambda item: self._file(*item), AT_ONCE))
+        if self._marks:
+            await self._claim.write(documents.note_revisions, self._marks)
+        for name in self._memory.keys() - listing.files.keys():
+            del self._memory[name]
+        return Result(outcomes=tuple(self._outcomes), tally=self._tally(listing, problem))
+
+    async def _settle(self, listing: Listing) -> None:
+        """What was refused, has moved, has gone: behind this nothing is held that should not be."""
         missing = kb_moves.missing(listing, self._held)
         self._watching.total(len(listing.files) + len(listing.refused) + len(missing))
         for name, why in listing.refused:
@@ -147,10 +170,9 @@ class _Reading:
         elsewhere = {one.document.name for one in self._moved.values()}
         gone = [one.document.name for one in missing if one.document.name not in elsewhere]
         await self._all(in_order(gone, self._remove, GONE_AT_ONCE))
-        await self._all(in_order(listing.files.items(), lambda item: self._file(*item), AT_ONCE))
-        if self._marks:
-            await self._claim.write(documents.note_revisions, self._marks)
-        return Result(outcomes=tuple(self._outcomes), tally=self._tally(listing, problem))
+
+    async def _thread(self, act: Callable[P, T], *given: P.args, **more: P.kwargs) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, partial(act, *given, **more))
 
     async def _all(self, working: AsyncGenerator[Outcome]) -> None:
         async with aclosing(working) as outcomes:
@@ -171,8 +193,6 @@ class _Reading:
 
     async def _doubt(self, listing: Listing) -> str:
         """Why nothing may be taken out: a folder is not there, or is empty all of a sudden. Nobody is asked here."""
-        last = await self._claim.db.read(syncs.report_of, kb.SYNCED)
-        self._filled = set(Tally.from_json(last).filled) if last is not None else set()
         for folder in self._wanted.folders:
             if not await asyncio.to_thread(folder.exists):
                 return str(NoFolder(folder))
@@ -185,12 +205,19 @@ class _Reading:
         )
 
     async def _grant(self, listing: Listing) -> None:
-        """Access that was taken away must not wait until everything is read."""
-        listed = {name: one for name, one in self._held.items() if name in listing.files}
-        wanted = {one.document.id: self._readers(name, listing.files[name]) for name, one in listed.items()}
-        changed = {one.document.id for one in listed.values() if wanted[one.document.id] != one.principals}
+        """Access that was taken away must not wait until everything is read, nor until a folder is there again."""
+        wanted = {one.document.id: self._readers_of(one, listing) for one in self._held.values()}
+        changed = {one.document.id for one in self._held.values() if wanted[one.document.id] != one.principals}
         if changed:
             await self._claim.write(documents.grant, {id_: wanted[id_] for id_ in changed})
+
+    def _readers_of(self, held: Holding, listing: Listing) -> frozenset[str]:
+        """Who reads what is held. Of a file that cannot be seen its folder is known where all have the same readers."""
+        name, access = held.document.name, self._wanted.access
+        if name in listing.files:
+            return self._readers(name, listing.files[name])
+        named = set(self._wanted.folders.values())
+        return access.readers(name, named.pop() if len(named) == 1 else held.principals)
 
     def _readers(self, name: str, found: Found) -> frozenset[str]:
         return self._wanted.access.readers(name, self._wanted.folders[found.source])
@@ -200,13 +227,13 @@ class _Reading:
         contents = {}
         for name in kb_moves.candidates(listing, self._held):
             try:
-                contents[name] = (await asyncio.to_thread(_read, name, listing.files[name])).sha256
+                contents[name] = (await self._thread(kb_files.read, name, listing.files[name])).sha256
             except (ParseError, OSError):
                 continue  # said when it is its turn
         for name, before in kb_moves.moves(listing, self._held, contents).items():
             found = listing.files[name]
             readers = self._readers(name, found)
-            if await self._claim.write(_move, before, name, readers, _settled(found)):
+            if await self._claim.write(_move, before, name, readers, kb_files.settled(found)):
                 self._moved[name] = before
 
     async def _remove(self, name: str) -> Outcome:
@@ -215,7 +242,7 @@ class _Reading:
 
     async def _file(self, name: str, found: Found) -> Outcome:
         if (before := self._moved.get(name)) is not None:
-            return await self._settle(name, found, before)
+            return await self._follow(name, found, before)
         held, seen = self._held.get(name), self._memory.get(name)
         if held is not None and self._known(held, found, seen):
             return Outcome(name=name, status="unchanged", passages=held.passages)
@@ -223,7 +250,7 @@ class _Reading:
             return seen.outcome
         return await self._fetch(name, found, held)
 
-    async def _settle(self, name: str, found: Found, before: Holding) -> Outcome:
+    async def _follow(self, name: str, found: Found, before: Holding) -> Outcome:
         """What was moved has its passages already, unless they bear the file's old name or were made otherwise."""
         was = before.document.name
         if before.recipe == kb.RECIPE and not kb_moves.titled_by_file(before, name):
@@ -234,17 +261,17 @@ class _Reading:
     async def _fetch(self, name: str, found: Found, held: Holding | None) -> Outcome:
         """Read a file, and keep it where it is not what `held` was made from."""
         try:
-            read = await asyncio.to_thread(_read, name, found)
+            read = await self._thread(kb_files.read, name, found)
             self._memory[name] = Seen(mark=read.mark, sha256=read.sha256)
             if held is not None and (held.document.sha256, held.recipe) == (read.sha256, kb.RECIPE):
                 if read.mark != held.revision:
                     self._marks[name] = read.mark
                 return Outcome(name=name, status="unchanged", passages=held.passages)
-            prepared = await asyncio.to_thread(kb.prepare, read.data, name, read.sha256)
+            prepared = await self._thread(kb.prepare, read.data, name, read.sha256)
         except (ParseError, OSError) as error:
-            failed = Outcome(name=name, status="failed", problem=_reason(error, name))
+            failed = Outcome(name=name, status="failed", problem=kb_files.reason(error, name))
             if isinstance(error, ParseError):
-                self._memory[name] = Seen(mark=_settled(found), outcome=failed)
+                self._memory[name] = Seen(mark=kb_files.settled(found), outcome=failed)
             return failed
         status = await self._claim.write(_keep, prepared, self._readers(name, found), read.mark)
         if status is None:
@@ -258,43 +285,6 @@ class _Reading:
         if held.revision == found.mark:
             return True
         return seen is not None and (seen.mark, seen.sha256) == (found.mark, held.document.sha256)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Read:
-    data: bytes
-    sha256: str
-    mark: str  # the version that was read; unlike any version when it may have changed meanwhile
-
-
-def _read(name: str, found: Found) -> _Read:
-    """The file as it is now. Raises `ParseError` or OSError; blocks."""
-    parse.check_size(found.size, name)
-    handle = os.open(found.path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe put in its place must not stop us
-    with os.fdopen(handle, "rb") as file:
-        before = os.fstat(handle)
-        if not stat.S_ISREG(before.st_mode):
-            raise OSError(f"{name} is not a file any more.")
-        data = file.read(parse.MAX_BYTES + 1)
-        after = os.fstat(handle)
-    parse.check_size(len(data), name)
-    same = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns) == (len(data), after.st_mtime_ns)
-    now = replace(found, size=after.st_size, modified=after.st_mtime_ns)
-    return _Read(data=data, sha256=hashlib.sha256(data).hexdigest(), mark=_settled(now) if same else f"{len(data)}:?")
-
-
-def _settled(found: Found) -> str:
-    """The version to remember: of a file written just now another one may follow under the same time."""
-    return f"{found.mark}?" if is_fresh(found) else found.mark
-
-
-def is_fresh(found: Found) -> bool:
-    """Whether a file was written so recently that its time does not yet tell its version."""
-    return -SKEW < utcnow().timestamp() * 1e9 - found.modified < FRESH
-
-
-def _reason(error: Exception, name: str) -> str:
-    return f"{name} cannot be read: {error.strerror}" if isinstance(error, OSError) and error.strerror else str(error)
 
 
 def _move(conn: Connection, before: Holding, name: str, readers: frozenset[str], revision: str) -> bool:

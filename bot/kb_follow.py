@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from bot import kb_folders, kb_listing, kb_urls, kb_wiki, sources
+from bot import kb_files, kb_folders, kb_listing, kb_urls, kb_wiki, sources
 from bot.kb import Outcome
 from bot.kb_confine import confine
 from bot.kb_fetch import Fetcher
@@ -44,7 +44,9 @@ class Following:
     ) -> None:
         self._db = db
         self._settings = settings
-        self._indexed = indexed  # told once the folders have been read: before that nothing would be found
+        # Told once there is something to answer from: what was complete once, and holds by the rights of now; or else
+        # when the folders have been read for the first time. May be told again.
+        self._indexed = indexed
         self._fetcher = fetcher
         self._memory: Memory = {}
         self._read: Listing | None = None  # the folders as they were when they were read last
@@ -128,13 +130,12 @@ class Following:
         except StorageError:
             log.exception("the folders were not read; it is tried again", extra={"action": "knowledge-failed"})
             return
-        self._read = None if any(map(kb_folders.is_fresh, now.files.values())) else now
+        self._read = None if any(map(kb_files.is_fresh, now.files.values())) else now
 
     async def _sync(self, wanted: Wanted) -> None:
         telling = _Telling()
-        result = await kb_folders.sync(
-            self._db, wanted, Watching(report=telling.report, total=telling.total), attended=False, memory=self._memory
-        )
+        watching = Watching(report=telling.report, total=telling.total, settled=self._indexed)
+        result = await kb_folders.sync(self._db, wanted, watching, attended=False, memory=self._memory)
         self._tell(result.tally)
 
     def _tell(self, found: Tally) -> None:

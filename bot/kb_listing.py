@@ -108,22 +108,24 @@ class _Walk:
 
     def _within(self, folder: str, prefix: str, root: str, depth: int) -> Iterator[tuple[str, Entry]]:
         """Names and entries of what lies in a folder and below, in order, without what is hidden."""
+        for entry in self._entries(folder, prefix):
+            name = f"{prefix}{entry.name}"
+            if entry.is_dir(follow_symlinks=False) and depth == DEEP:
+                self._unseen.append(f"{name}/")
+                self._refused.append((f"{name}/", f"more than {DEEP} folders within each other: it is left aside"))
+            elif entry.is_dir(follow_symlinks=False):
+                yield from self._within(entry.path, f"{name}/", root, depth + 1)
+            elif not entry.is_symlink() or self._stays(name, entry.path, root):
+                yield name, entry
+
+    def _entries(self, folder: str, prefix: str) -> list[Entry]:
         try:
             with os.scandir(folder) as found:
-                entries = sorted(found, key=lambda entry: entry.name)
+                return sorted((one for one in found if not one.name.startswith(".")), key=lambda one: one.name)
         except OSError as error:
             self._unseen.append(prefix)
             self._refused.append((prefix or folder, f"the folder cannot be looked into: {error.strerror}"))
-            return
-        for entry in entries:
-            name = f"{prefix}{entry.name}"
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                if depth < DEEP:
-                    yield from self._within(entry.path, f"{name}/", root, depth + 1)
-            elif not entry.is_symlink() or self._stays(name, entry.path, root):
-                yield name, entry
+            return []
 
     def _stays(self, name: str, path: str, root: str) -> bool:
         """Whether a link leads to a file of the same folder. One to elsewhere would publish what nobody put there."""

@@ -227,7 +227,7 @@ def _sync_folders(db: Database, wanted: Wanted, quiet: bool) -> tuple[list[Outco
 
     with _Bar("reading", quiet) as bar:
         try:
-            watching = kb_folders.Watching(report=bar.report, total=bar.total)
+            watching = kb_folders.Watching(report=bar.report, total=bar.total, waiting=bar.waiting)
             found = asyncio.run(kb_folders.sync(db, wanted, watching))
         except kb.NoFolder as error:
             raise Failed(str(error), Exit.USAGE) from error
@@ -270,6 +270,7 @@ class _Bar:
         self.outcomes: list[Outcome] = []
         self._title = title
         self._quiet = quiet
+        self._waited = False
         self._stack = ExitStack()
         self._done: Callable[[str], None] = lambda line: None
 
@@ -281,6 +282,11 @@ class _Bar:
 
     def total(self, count: int) -> None:
         self._done = self._stack.enter_context(common.progress(self._title, count, quiet=self._quiet))
+
+    def waiting(self) -> None:
+        if not self._waited:
+            print("another process reads the folders now; it is this one's turn when that has ended", file=sys.stderr)
+        self._waited = True
 
     def report(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from bot import kb, kb_folders, kb_moves
+from bot import kb, kb_files, kb_folders, kb_listing, kb_moves
 from bot.kb_access import Access
 from bot.kb_claims import Claim, claimed
 from bot.kb_folders import Memory, Wanted, Watching, in_order
@@ -133,13 +133,13 @@ async def test_the_server_opens_no_file_that_did_not_change(
     memory: Memory = {}
     await sync(db, folder, attended=False, memory=memory)
     opened: list[str] = []
-    read = kb_folders._read
+    read = kb_files.read
 
     def noted(name: str, found: Found) -> object:
         opened.append(name)
         return read(name, found)
 
-    monkeypatch.setattr(kb_folders, "_read", noted)
+    monkeypatch.setattr(kb_files, "read", noted)
     assert (await sync(db, folder, attended=False, memory=memory))["坏.md"] == "failed"
     assert opened == []
     os.utime(folder / "报销.txt", (OLD + 5, OLD + 5))  # touched, not changed: read once, then known
@@ -221,6 +221,32 @@ async def test_a_folder_that_is_suddenly_empty_is_not_mounted_unless_somebody_sa
     assert (await report(db)).problem == ""
 
 
+async def test_rights_that_were_taken_away_hold_though_the_folder_is_not_there(db: Database, folder: Path) -> None:
+    await sync(db, folder)
+    folder.rename(folder.parent / "away")
+    ruled = Access(rules=(("年假*", frozenset({"role:admin"})),))
+    wanted = Wanted(folders={folder: HR}, access=ruled)
+    assert (await kb_folders.sync(db, wanted, attended=False)).tally.problem
+    held = {one.document.name: one.principals for one in await kb.overview(db)}
+    assert held == {"hr/年假.md": {"role:admin"}, "报销.txt": HR}
+    unclear = Wanted(folders={folder: frozenset(), folder.parent / "other": HR}, access=ruled)
+    await kb_folders.sync(db, unclear, attended=False)
+    assert {one.document.name: one.principals for one in await kb.overview(db)} == held
+
+
+async def test_what_was_read_before_is_answered_from_while_it_is_read_anew(db: Database, folder: Path) -> None:
+    """After an upgrade that cuts documents otherwise, nobody waits until all of them are cut."""
+    told: list[str] = []
+    watching = Watching(report=lambda one: told.append(one.status), settled=lambda: told.append("settled"))
+    wanted = Wanted(folders={folder: frozenset()})
+    await kb_folders.sync(db, wanted, watching, attended=False)
+    assert told == ["added", "added"], "what is half there would answer that it knows nothing"
+    told.clear()
+    (folder / "报销.txt").unlink()
+    await kb_folders.sync(db, wanted, watching, attended=False)
+    assert told == ["removed", "settled", "unchanged"]
+
+
 async def test_a_folder_that_cannot_be_looked_into_is_not_empty(db: Database, folder: Path) -> None:
     await sync(db, folder)
 
@@ -271,6 +297,32 @@ def test_links_names_and_pipes(tmp_path: Path) -> None:
         assert set(found.files) == {"a.md", "é.md", "link.md", "xy .md"}
         assert [name for name, _ in found.refused] == ["out.md", "\ufffd.md"]
         assert found == look([source])
+
+
+@pytest.mark.parametrize("swapped", ["file", "folder", "pipe"])
+def test_what_took_a_files_place_since_it_was_listed_is_not_read(tmp_path: Path, swapped: str) -> None:
+    secret, root = tmp_path / "away" / "a.md", tmp_path / "docs"
+    write(secret, "密码")
+    write(root / "x" / "a.md", "甲")
+    [found] = look([root]).files.values()
+    assert kb_files.read("x/a.md", found).data.decode() == "甲"
+    if swapped == "folder":
+        shutil.rmtree(root / "x")
+        (root / "x").symlink_to(secret.parent)
+    else:
+        (root / "x" / "a.md").unlink()
+        (root / "x" / "a.md").symlink_to(secret) if swapped == "file" else os.mkfifo(root / "x" / "a.md")
+    with pytest.raises(OSError, match=r"link that leads out|not a file any more"):
+        kb_files.read("x/a.md", found)
+
+
+def test_folders_without_end_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kb_listing, "DEEP", 2)
+    write(tmp_path / "1" / "2" / "a.md", "甲")
+    write(tmp_path / "1" / "2" / "3" / "b.md", "乙")
+    found = look([tmp_path])
+    assert (set(found.files), found.unseen) == ({"1/2/a.md"}, ("1/2/3/",))
+    assert "left aside" in found.refused[0][1]
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from bot import kb, kb_urls
+from bot import kb, kb_urls, sources, url_doctor
 from bot.kb_access import PUBLIC, Access
 from bot.kb_confine import confine
 from bot.kb_fetch import Fetcher, Limits
 from bot.kb_plan import Tally
 from bot.kb_urls import UrlSource, sync
+from bot.settings import load
 from storage import documents, syncs
 from storage.database import Database
 from storage.records import utcnow
@@ -187,9 +188,6 @@ def test_what_a_page_is_called(url: str, name: str) -> None:
 
 
 def test_the_settings_name_pages(tmp_path: Path) -> None:
-    from bot import sources
-    from bot.settings import load
-
     (tmp_path / "knowledge.yaml").write_text(
         """
 sources:
@@ -220,3 +218,13 @@ access:
     assert {one.limits.hosts for one in others} == {hosts}
     assert [str(one) for one in others[0].limits.private] == ["10.0.0.0/8"]
     assert (others[1].limits.plain, others[1].readers, others[1].every) == (True, HR, timedelta(days=1))
+
+
+def test_the_doctor_tries_each_page(site: Site, tmp_path: Path) -> None:
+    site.page("/shut", b"", 403)
+    addresses = ", ".join(f"http://{site.host}/{path}" for path in ("handbook", "shut"))
+    written = f"sources:\n  - {{url: [{addresses}], http: true, private: [127.0.0.0/8]}}"
+    (tmp_path / "knowledge.yaml").write_text(written, encoding="utf-8")
+    good, bad = url_doctor.pages(load(tmp_path, {}), Fetcher(lookup=local))
+    assert (good.ok, good.detail.endswith("bytes"), bad.ok) == (True, True, False)
+    assert "403" in bad.problem
