@@ -256,7 +256,7 @@ class _Reading:
         if before.recipe == kb.RECIPE and not kb_moves.titled_by_file(before, name):
             return Outcome(name=name, status="moved", passages=before.passages, before=was)
         outcome = await self._fetch(name, found, None)
-        return outcome if outcome.problem else replace(outcome, status="moved", before=was)
+        return outcome if outcome.status == "failed" else replace(outcome, status="moved", before=was)
 
     async def _fetch(self, name: str, found: Found, held: Holding | None) -> Outcome:
         """Read a file, and keep it where it is not what `held` was made from."""

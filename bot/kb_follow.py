@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from bot import kb_files, kb_folders, kb_listing, kb_urls, kb_wiki, sources
+from bot import kb, kb_files, kb_folders, kb_listing, kb_urls, kb_wiki, sources
 from bot.kb import Outcome
 from bot.kb_confine import confine
 from bot.kb_fetch import Fetcher
@@ -21,14 +21,17 @@ from bot.kb_listing import Listing
 from bot.kb_plan import Tally, WikiSource
 from bot.platforms.feishu.wiki import Wiki
 from bot.settings import Settings
+from storage import syncs
 from storage.database import Database
 from storage.errors import StorageError
+from storage.records import utcnow
 
 log = logging.getLogger("moqi.knowledge")
 
 AGAIN = 1.0  # seconds between two tries to begin
 RESTLESS = 60.0  # seconds that files may go on changing before they are read all the same
 EASY = 20  # looks take at most one part in so many of the time: a slow share is not asked all day
+CONFIRMING = 60.0  # seconds between two notes that nothing has changed
 TELLING = 10.0  # seconds between two lines about a reading that takes long
 
 
@@ -51,6 +54,7 @@ class Following:
         self._memory: Memory = {}
         self._read: Listing | None = None  # the folders as they were when they were read last
         self._problem = ""  # the last one, told once
+        self._confirmed = 0.0  # when it was noted last that nothing has changed
 
     async def run(self, *, follow: bool) -> None:
         """Bring in what the folders hold; with `follow` then keep in step with everything, for good."""
@@ -121,6 +125,8 @@ class Following:
             if now != self._read and (now == before or began - since > RESTLESS):
                 await self._again(wanted, now)
                 since = 0.0
+            elif now == self._read:
+                await self._confirm()
             before = now
             await asyncio.sleep(max(pause, took * EASY))
 
@@ -131,6 +137,16 @@ class Following:
             log.exception("the folders were not read; it is tried again", extra={"action": "knowledge-failed"})
             return
         self._read = None if any(map(kb_files.is_fresh, now.files.values())) else now
+
+    async def _confirm(self) -> None:
+        """Let a monitor see now and then that the folders are looked through although nothing changes."""
+        if time.monotonic() - self._confirmed < CONFIRMING:
+            return
+        self._confirmed = time.monotonic()
+        try:
+            await self._db.run(syncs.confirm, kb.SYNCED, utcnow())
+        except StorageError:
+            log.exception("a look at the folders was not noted", extra={"action": "knowledge-failed"})
 
     async def _sync(self, wanted: Wanted) -> None:
         telling = _Telling()

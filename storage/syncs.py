@@ -28,7 +28,7 @@ class Sync:
     source: str
     owner: str  # who reads it now; empty = nobody
     claimed_until: datetime | None
-    finished_at: datetime | None  # None = never to its end
+    finished_at: datetime | None  # when it was last read to its end, or found as it was then; None = never
     report: dict[str, Any] | None  # of the last reading that ended
 
 
@@ -71,6 +71,11 @@ def note(conn: Connection, source: str, report: dict[str, Any], now: datetime) -
     values = {"finished_at": now, "report": report}
     row = insert(conn, syncs).values(source=source, owner="", **values)
     conn.execute(row.on_conflict_do_update(index_elements=["source"], set_=values))
+
+
+def confirm(conn: Connection, source: str, now: datetime) -> None:
+    """A source was looked at and is as its report says."""
+    conn.execute(update(syncs).where(syncs.c.source == source).values(finished_at=now))
 
 
 def release(conn: Connection, source: str, owner: str) -> None:

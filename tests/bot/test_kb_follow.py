@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from bot import kb, kb_folders, kb_follow, kb_listing, sources
 from bot.kb_follow import Following
 from bot.kb_listing import Listing
 from bot.settings import Settings, load
+from storage import syncs
 from storage.database import Database
 from storage.errors import Unreachable
 from tests.blank import blank
@@ -133,6 +135,21 @@ async def test_what_stays_as_it_is_is_not_read_again(
         while seen < 5:
             await asyncio.sleep(0.01)
     assert readings == 0
+
+
+async def test_a_monitor_sees_that_a_quiet_folder_is_looked_at(
+    db: Database, house: House, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kb_follow, "CONFIRMING", 0.0)
+    async with following(db, house):
+        moments: set[datetime] = set()
+        async with asyncio.timeout(20):
+            while len(moments) < 5:  # more often than it is read
+                [one] = await db.read(syncs.all_syncs)
+                moments |= {one.finished_at} if one.finished_at else set()
+                await asyncio.sleep(0.01)
+    assert one.report is not None
+    assert one.report["at"] < max(moments).isoformat()
 
 
 async def test_a_database_that_is_away_is_waited_for(
