@@ -81,6 +81,7 @@ class Result:
 
     outcomes: tuple[Outcome, ...]
     tally: Tally
+    unopened: bool = False  # a file or folder was there and could not be opened: that may pass by itself
 
 
 async def sync(
@@ -137,6 +138,7 @@ class _Reading:
         self._moved: dict[str, Holding] = {}
         self._marks: dict[str, str] = {}  # versions of files whose content was found to be the same
         self._filled: set[str] = set()  # folders in which there was something the last time
+        self._unopened = False
         self._outcomes: list[Outcome] = []
 
     async def run(self, attended: bool) -> Result:
@@ -158,7 +160,8 @@ class _Reading:
             await self._claim.write(documents.note_revisions, self._marks)
         for name in self._memory.keys() - listing.files.keys():
             del self._memory[name]
-        return Result(outcomes=tuple(self._outcomes), tally=self._tally(listing, problem))
+        unopened = self._unopened or bool(listing.unseen)
+        return Result(outcomes=tuple(self._outcomes), tally=self._tally(listing, problem), unopened=unopened)
 
     async def _settle(self, listing: Listing) -> None:
         """What was refused, has moved, has gone: behind this nothing is held that should not be."""
@@ -272,6 +275,8 @@ class _Reading:
             failed = Outcome(name=name, status="failed", problem=kb_files.reason(error, name))
             if isinstance(error, ParseError):
                 self._memory[name] = Seen(mark=kb_files.settled(found), outcome=failed)
+            else:
+                self._unopened = True
             return failed
         status = await self._claim.write(_keep, prepared, self._readers(name, found), read.mark)
         if status is None:

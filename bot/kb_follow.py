@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 
@@ -31,6 +32,7 @@ log = logging.getLogger("moqi.knowledge")
 AGAIN = 1.0  # seconds between two tries to begin
 RESTLESS = 60.0  # seconds that files may go on changing before they are read all the same
 EASY = 20  # looks take at most one part in so many of the time: a slow share is not asked all day
+RETRYING = 120.0  # seconds until a file that could not be opened is tried again
 CONFIRMING = 60.0  # seconds between two notes that nothing has changed
 TELLING = 10.0  # seconds between two lines about a reading that takes long
 
@@ -54,6 +56,7 @@ class Following:
         self._memory: Memory = {}
         self._read: Listing | None = None  # the folders as they were when they were read last
         self._problem = ""  # the last one, told once
+        self._retry = math.inf  # when files that could not be opened are tried again
         self._confirmed = 0.0  # when it was noted last that nothing has changed
 
     async def run(self, *, follow: bool) -> None:
@@ -121,6 +124,8 @@ class Following:
             began = time.monotonic()
             now = await asyncio.to_thread(kb_listing.look, wanted.folders)
             took = time.monotonic() - began
+            if began > self._retry:
+                self._read, self._retry = None, math.inf
             since = began if now == self._read else since or began
             if now != self._read and (now == before or began - since > RESTLESS):
                 await self._again(wanted, now)
@@ -152,6 +157,7 @@ class Following:
         telling = _Telling()
         watching = Watching(report=telling.report, total=telling.total, settled=self._indexed)
         result = await kb_folders.sync(self._db, wanted, watching, attended=False, memory=self._memory)
+        self._retry = time.monotonic() + RETRYING if result.unopened else math.inf
         self._tell(result.tally)
 
     def _tell(self, found: Tally) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from bot import kb, kb_folders, kb_follow, kb_listing, sources
+from bot import kb, kb_files, kb_folders, kb_follow, kb_listing, sources
 from bot.kb_follow import Following
-from bot.kb_listing import Listing
+from bot.kb_listing import Found, Listing
 from bot.settings import Settings, load
 from storage import syncs
 from storage.database import Database
@@ -135,6 +135,24 @@ async def test_what_stays_as_it_is_is_not_read_again(
         while seen < 5:
             await asyncio.sleep(0.01)
     assert readings == 0
+
+
+async def test_a_file_that_could_not_be_opened_is_tried_again(
+    db: Database, house: House, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trouble of a network share passes, and nothing about the file changes when it does."""
+    trouble = [OSError(5, "Input/output error")] * 3
+    read = kb_files.read
+
+    def failing(name: str, found: Found) -> kb_files.Read:
+        if trouble:
+            raise trouble.pop()
+        return read(name, found)
+
+    monkeypatch.setattr(kb_files, "read", failing)
+    monkeypatch.setattr(kb_follow, "RETRYING", 0.01)
+    async with following(db, house):
+        await until(lambda held: set(held) == {"年假.md"}, db)
 
 
 async def test_a_monitor_sees_that_a_quiet_folder_is_looked_at(
