@@ -26,6 +26,8 @@ PARTS = (
     "storage",
     "ingest",
     "retrieval",
+    "vectors",
+    "passages",
 )
 
 

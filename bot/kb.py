@@ -26,18 +26,15 @@ from bot import kb_files, kb_listing
 from bot.kb_access import PUBLIC as PUBLIC
 from bot.kb_access import SILENT, Access
 from bot.kb_listing import Found
-from inference.grounding import chunk, parse, tokens
+from inference.grounding import parse, reader, tokens
+from inference.grounding.chunk import STANDARD, Cutting
 from inference.grounding.parse import ParseError
-from inference.grounding.search import index_terms
 from inference.text.extractive import answerable
 from scheduler.retrieval import Retrieval
 from storage import documents
 from storage.database import Database
 from storage.documents import Holding
 from storage.records import NewPassage, ScoredPassage
-
-#: How the passages were made. A document kept under another recipe is indexed again at the next occasion.
-RECIPE = f"parse {parse.VERSION}, chunk {chunk.VERSION}, tokens {tokens.VERSION}"
 
 #: The mark of documents that `sync` keeps in step with its folder; those added by hand have none and it leaves them.
 SYNCED = "folder"
@@ -76,8 +73,11 @@ class Outcome:
     status: str  # added | updated | moved | unchanged | removed | skipped | failed
     passages: int = 0
     before: str = ""  # moved: its name until now
-    problem: str = ""  # skipped, failed, sometimes removed: why, and what to do
-    code: str = ""  # failed, of a document that was sent: unsupported | too_large | unreadable | synced
+    problem: str = ""  # skipped, failed, sometimes removed: why; added, updated: what was not read; and what to do
+    code: str = (
+        ""  # failed, of a document that was sent: unsupported | too_large | locked | no_text | unreadable | synced
+    )
+    unread: str = ""  # added, updated: its pages that were left out, "2, 5–7"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +95,9 @@ class Prepared:
     name: str
     title: str
     sha256: str
+    recipe: str  # how its passages were made
     pieces: tuple[NewPassage, ...]
+    unread: tuple[int, ...] = ()  # pages that need text recognition
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,6 +117,11 @@ def _silent(outcome: Outcome) -> None:
     """Nobody watches."""
 
 
+def recipe(cutting: Cutting = STANDARD) -> str:
+    """How passages are made. A document kept under another recipe is indexed again at the next occasion."""
+    return f"parse {parse.VERSION}, chunk {cutting}, tokens {tokens.VERSION}"
+
+
 # --- putting in and taking out ----------------------------------------------------------------------------------
 
 
@@ -125,6 +132,7 @@ async def add(
     principals: frozenset[str] = frozenset(),
     access: Access = SILENT,
     report: Report = _silent,
+    cutting: Cutting = STANDARD,
 ) -> list[Outcome]:
     """Add or update files and whole folders. `report` hears of each document as it is done.
 
@@ -136,19 +144,21 @@ async def add(
     for outcome in outcomes:
         report(outcome)
     for name, found in listing.files.items():
-        outcomes.append(await _put(db, name, found, principals, access))
+        outcomes.append(await _put(db, name, found, principals, access, cutting))
         report(outcomes[-1])
     return outcomes
 
 
-def read_given(name: str, data: bytes) -> Given:
-    """Read a document that somebody sent, and keep nothing. Call it in a thread: see inference.grounding.parse.
+def read_given(name: str, data: bytes, cutting: Cutting = STANDARD) -> Given:
+    """Read a document that somebody sent, and keep nothing. Call it in a thread: see inference.grounding.reader.
 
     What it is, is told by its bytes, not by its name.
     """
     name = given_name(name)
     try:
-        prepared = prepare(data, name, hashlib.sha256(data).hexdigest(), kind=parse.kind_of(data, name))
+        prepared = prepare(
+            data, name, hashlib.sha256(data).hexdigest(), kind=parse.kind_of(data, name), cutting=cutting
+        )
     except ParseError as error:
         return Given(name=name, problem=str(error), code=_CODES[type(error)])
     return Given(name=name, prepared=prepared)
@@ -173,12 +183,12 @@ def keep_given(
         problem = f"{given.name} is kept in step with a source."
         return Outcome(name=given.name, status="failed", problem=problem, code="synced")
     readers = access.readers(given.name, principals, held.principals if held else frozenset())
-    if held is not None and (held.document.sha256, held.recipe) == (found.sha256, RECIPE):
+    if held is not None and (held.document.sha256, held.recipe) == (found.sha256, found.recipe):
         if readers != held.principals:
             documents.set_access(conn, given.name, readers)
         return Outcome(name=given.name, status="unchanged", passages=held.passages)
     keep(conn, found, readers)
-    return Outcome(name=given.name, status="updated" if held else "added", passages=len(found.pieces))
+    return kept(found, "updated" if held else "added")
 
 
 def given_name(name: str) -> str:
@@ -199,21 +209,23 @@ async def overview(db: Database) -> list[Holding]:
     return await db.read(documents.holdings)
 
 
-async def _put(db: Database, name: str, found: Found, principals: frozenset[str], access: Access) -> Outcome:
+async def _put(
+    db: Database, name: str, found: Found, principals: frozenset[str], access: Access, cutting: Cutting
+) -> Outcome:
     """A file added by hand; one that a source kept until now is the hand's from here on."""
     held = await db.read(documents.holding, name)
     readers = access.readers(name, principals, held.principals if held and not held.source else frozenset())
     try:
         read = await asyncio.to_thread(kb_files.read, name, found)
-        if held is not None and (held.document.sha256, held.recipe, held.source) == (read.sha256, RECIPE, ""):
+        if held is not None and (held.document.sha256, held.recipe, held.source) == (read.sha256, recipe(cutting), ""):
             if held.principals != readers:
                 await db.run(documents.set_access, name, readers)
             return Outcome(name=name, status="unchanged", passages=held.passages)
-        prepared = await asyncio.to_thread(prepare, read.data, name, read.sha256)
+        prepared = await asyncio.to_thread(prepare, read.data, name, read.sha256, cutting=cutting)
     except (ParseError, OSError) as error:
         return Outcome(name=name, status="failed", problem=kb_files.reason(error, name))
     await db.run(keep, prepared, readers)
-    return Outcome(name=name, status="updated" if held else "added", passages=len(prepared.pieces))
+    return kept(prepared, "updated" if held else "added")
 
 
 def keep(
@@ -232,7 +244,7 @@ def keep(
         name=prepared.name,
         title=prepared.title,
         sha256=prepared.sha256,
-        recipe=RECIPE,
+        recipe=prepared.recipe,
         pieces=prepared.pieces,
         principals=readers,
         source=source,
@@ -246,30 +258,26 @@ _CODES: dict[type[Exception], str] = {
     parse.Unsupported: "unsupported",
     parse.TooLarge: "too_large",
     parse.Unreadable: "unreadable",
+    parse.Locked: "locked",
+    parse.NoText: "no_text",
 }
 
 
-def prepare(data: bytes, name: str, sha256: str, *, kind: str = "", title: str = "") -> Prepared:
+def kept(prepared: Prepared, status: str) -> Outcome:
+    """The outcome of a document that is in now; pages that need text recognition are not, and it says so."""
+    pages = parse.listed(prepared.unread)
+    problem = f"No text on p. {pages}, left out. Run text recognition (OCR) on the file." if pages else ""
+    return Outcome(name=prepared.name, status=status, passages=len(prepared.pieces), problem=problem, unread=pages)
+
+
+def prepare(
+    data: bytes, name: str, sha256: str, *, kind: str = "", title: str = "", cutting: Cutting = STANDARD
+) -> Prepared:
     """Read and cut a document; blocks. `kind` is its ending where `name` has none. Raises `ParseError`."""
-    parsed = parse.parse(data, name, kind)
-    title = title or parsed.title or chunk.title(parsed.markdown, Path(name).stem)
-    pieces = tuple(
-        NewPassage(
-            heading=piece.heading,
-            start=piece.start,
-            end=piece.end,
-            text=piece.text,
-            terms=index_terms(_indexed(title, piece)),
-        )
-        for piece in chunk.chunk(parsed.markdown)
+    found = reader.read(data, name, kind=kind, title=title, cutting=cutting)
+    return Prepared(
+        name=name, title=found.title, sha256=sha256, recipe=recipe(cutting), pieces=found.passages, unread=found.unread
     )
-    return Prepared(name=name, title=title, sha256=sha256, pieces=pieces)
-
-
-def _indexed(title: str, piece: chunk.Chunk) -> str:
-    """What a passage is found by: its text and the headings it stands under, the document's title once."""
-    heading = piece.heading if piece.heading.startswith(title) else f"{title}\n{piece.heading}"
-    return f"{heading}\n{piece.text}"
 
 
 # --- asking and measuring ---------------------------------------------------------------------------------------
@@ -308,7 +316,11 @@ def read_questions(lines: Iterable[str]) -> list[Question]:
 
 
 async def evaluate(
-    db: Database, questions: Sequence[Question], *, principals: frozenset[str] = PUBLIC
+    db: Database,
+    questions: Sequence[Question],
+    *,
+    principals: frozenset[str] = PUBLIC,
+    retrieval: Retrieval | None = None,
 ) -> dict[str, float]:
     """Recall, rank and time of the search over questions whose documents are known.
 
@@ -319,7 +331,7 @@ async def evaluate(
     ranks, times, refused = [], [], []
     for one in questions:
         began = time.perf_counter()
-        found = await search(db, one.question, k=DEPTH, principals=principals)
+        found = await search(db, one.question, k=DEPTH, principals=principals, retrieval=retrieval)
         times.append(time.perf_counter() - began)
         refused.append(not answerable(found))
         if one.documents:

@@ -25,6 +25,7 @@ from bot.kb_access import SILENT, Access
 from bot.kb_claims import Claim, claimed
 from bot.kb_listing import Found, Listing
 from bot.kb_plan import Tally
+from inference.grounding.chunk import STANDARD, Cutting
 from inference.grounding.parse import ParseError
 from storage import documents, syncs
 from storage.database import Database
@@ -63,6 +64,7 @@ class Wanted:
 
     folders: Mapping[Path, frozenset[str]]  # folders and files, with those who are named as their readers
     access: Access = SILENT
+    cutting: Cutting = STANDARD  # how documents are cut
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,6 +133,7 @@ class _Reading:
         self._claim = claim
         self._pool = pool
         self._wanted = wanted
+        self._recipe = kb.recipe(wanted.cutting)
         self._watching = watching
         self._memory = memory
         self._trusting = False  # what size and time say
@@ -256,7 +259,7 @@ class _Reading:
     async def _follow(self, name: str, found: Found, before: Holding) -> Outcome:
         """What was moved has its passages already, unless they bear the file's old name or were made otherwise."""
         was = before.document.name
-        if before.recipe == kb.RECIPE and not kb_moves.titled_by_file(before, name):
+        if before.recipe == self._recipe and not kb_moves.titled_by_file(before, name):
             return Outcome(name=name, status="moved", passages=before.passages, before=was)
         outcome = await self._fetch(name, found, None)
         return outcome if outcome.status == "failed" else replace(outcome, status="moved", before=was)
@@ -266,11 +269,11 @@ class _Reading:
         try:
             read = await self._thread(kb_files.read, name, found)
             self._memory[name] = Seen(mark=read.mark, sha256=read.sha256)
-            if held is not None and (held.document.sha256, held.recipe) == (read.sha256, kb.RECIPE):
+            if held is not None and (held.document.sha256, held.recipe) == (read.sha256, self._recipe):
                 if read.mark != held.revision:
                     self._marks[name] = read.mark
                 return Outcome(name=name, status="unchanged", passages=held.passages)
-            prepared = await self._thread(kb.prepare, read.data, name, read.sha256)
+            prepared = await self._thread(kb.prepare, read.data, name, read.sha256, cutting=self._wanted.cutting)
         except (ParseError, OSError) as error:
             failed = Outcome(name=name, status="failed", problem=kb_files.reason(error, name))
             if isinstance(error, ParseError):
@@ -281,11 +284,11 @@ class _Reading:
         status = await self._claim.write(_keep, prepared, self._readers(name, found), read.mark)
         if status is None:
             return Outcome(name=name, status="failed", problem=f"{name} is kept in step with another source.")
-        return Outcome(name=name, status=status, passages=len(prepared.pieces))
+        return kb.kept(prepared, status)
 
     def _known(self, held: Holding, found: Found, seen: Seen | None) -> bool:
         """Whether a document needs no look into its file: it is the version that the row or this process knows."""
-        if not self._trusting or held.recipe != kb.RECIPE:
+        if not self._trusting or held.recipe != self._recipe:
             return False
         if held.revision == found.mark:
             return True

@@ -25,6 +25,7 @@ from bot.kb_claims import Claim, claimed
 from bot.kb_fetch import Fetcher, FetchError, Gone, Limits, Page
 from bot.kb_plan import Tally, tally
 from inference.grounding import parse
+from inference.grounding.chunk import STANDARD, Cutting
 from inference.grounding.parse import ParseError
 from storage import documents
 from storage.database import Database
@@ -48,6 +49,7 @@ class UrlSource:
     readers: frozenset[str]
     every: timedelta
     access: Access = SILENT
+    cutting: Cutting = STANDARD  # how it is cut
 
     @property
     def name(self) -> str:
@@ -97,7 +99,7 @@ async def _read(claim: Claim, fetcher: Fetcher, source: UrlSource) -> Outcome:
     if held is not None and (changed := source.access.changes([held], {source.name: source.readers})):
         await claim.write(documents.grant, changed)
     try:
-        page = await fetcher.fetch(source.url, source.limits, _validators(held))
+        page = await fetcher.fetch(source.url, source.limits, _validators(held, source))
         if page is None and held is not None:
             return Outcome(name=name, status="unchanged", passages=held.passages)
         if page is None:
@@ -115,17 +117,18 @@ async def _read(claim: Claim, fetcher: Fetcher, source: UrlSource) -> Outcome:
 async def _keep(claim: Claim, source: UrlSource, held: Holding | None, page: Page) -> Outcome:
     """Keep a page that came, where it is not the one that is held. Raises `ParseError`."""
     sha256, revision = hashlib.sha256(page.data).hexdigest(), json.dumps(page.validators, sort_keys=True)
-    if held is not None and (held.document.sha256, held.recipe) == (sha256, kb.RECIPE):
+    if held is not None and (held.document.sha256, held.recipe) == (sha256, kb.recipe(source.cutting)):
         await claim.write(documents.note_revisions, {held.document.name: revision})
         return Outcome(name=held.document.name, status="unchanged", passages=held.passages)
     prepared = await asyncio.to_thread(_prepare, source, page, sha256)
     name = await claim.write(_put, source, prepared, revision)
-    return Outcome(name=name, status="updated" if held else "added", passages=len(prepared.pieces))
+    return replace(kb.kept(prepared, "updated" if held else "added"), name=name)
 
 
 def _prepare(source: UrlSource, page: Page, sha256: str) -> Prepared:
     name = source.document
-    return kb.prepare(page.data, name, sha256, kind=page.ending or parse.kind_of(page.data, urlsplit(source.url).path))
+    kind = page.ending or parse.kind_of(page.data, urlsplit(source.url).path)
+    return kb.prepare(page.data, name, sha256, kind=kind, cutting=source.cutting)
 
 
 def _put(conn: Connection, source: UrlSource, prepared: Prepared, revision: str) -> str:
@@ -136,9 +139,9 @@ def _put(conn: Connection, source: UrlSource, prepared: Prepared, revision: str)
     return name
 
 
-def _validators(held: Holding | None) -> Mapping[str, str]:
+def _validators(held: Holding | None, source: UrlSource) -> Mapping[str, str]:
     """What the server called the version that is held; nothing where that is to be made anew."""
-    if held is None or held.recipe != kb.RECIPE:
+    if held is None or held.recipe != kb.recipe(source.cutting):
         return {}
     found: dict[str, str] = json.loads(held.revision or "{}")
     return found

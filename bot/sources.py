@@ -41,7 +41,7 @@ def access(settings: Settings) -> Access:
 def folders(settings: Settings) -> Wanted:
     """The folders and files, and who may read what lies in each."""
     named = {settings.path(one.path): frozenset(one.readers) for one in settings.knowledge.folders}
-    return Wanted(folders=named, access=access(settings))
+    return Wanted(folders=named, access=access(settings), cutting=settings.knowledge.chunking.cutting)
 
 
 def pause(settings: Settings) -> timedelta:
@@ -63,6 +63,7 @@ def urls(settings: Settings) -> list[UrlSource]:
             readers=frozenset(one.readers),
             every=one.every or PAGES,
             access=rules,
+            cutting=settings.knowledge.chunking.cutting,
         )
         for one in settings.knowledge.pages
         for url in one.url
@@ -73,7 +74,14 @@ def wikis(settings: Settings) -> list[WikiSource]:
     """The parts of the wiki, and who gets answers from each."""
     rules = access(settings)
     return [
-        WikiSource(app=one.app, part=part, readers=frozenset(one.readers), every=one.every, access=rules)
+        WikiSource(
+            app=one.app,
+            part=part,
+            readers=frozenset(one.readers),
+            every=one.every,
+            access=rules,
+            cutting=settings.knowledge.chunking.cutting,
+        )
         for one in settings.knowledge.wikis
         for part in one.parts
     ]

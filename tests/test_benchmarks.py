@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks.__main__ import PARTS, main, one
 from benchmarks.common import figure, percentile, table
+from benchmarks.corpora import DATA
 from benchmarks.load import LOST, Answers, http_request
-from benchmarks.retrieval import DATA
 
 #: Words that must stand among the figures of each part.
 EXPECTED = {
@@ -47,6 +47,7 @@ EXPECTED = {
     "storage": ["Database.run, 16 at once"],
     "ingest": ["read for the first time", "a look for changes", "reports that differ from what was done"],
     "retrieval": ["CMRC dev, moqi, SQLite: right text first"],
+    "vectors": ["SQLite, wide, by both: p99", "PostgreSQL, wide, by vectors with the index: p50"],
 }
 
 

@@ -6,14 +6,14 @@ import asyncio
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from bot.cli import common, work
+from bot.cli import common, vectors, work
 from bot.cli.common import Exit, Failed
 
 if TYPE_CHECKING:
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from bot.kb_urls import UrlSource
     from bot.platforms.feishu.settings import FeishuSettings
     from bot.settings import Settings
+    from scheduler.retrieval import Retrieval
     from storage.database import Database
 
+T = TypeVar("T")
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result for a program.")]
 
 
@@ -39,6 +41,7 @@ def add(app: typer.Typer) -> None:
     group.command("search")(search)
     group.command("ask")(work.ask)
     group.command("eval")(evaluate)
+    group.command("vectors")(vectors.show)
     app.add_typer(group, name="kb")
 
 
@@ -51,9 +54,11 @@ def put_in(
 
     for path in paths:
         _readable(path)
-    access = sources.access(common.settings())
+    settings = common.settings()
+    access, cutting = sources.access(settings), settings.knowledge.chunking.cutting
     with common.database() as db, common.progress("reading", _count(paths), quiet=as_json) as done:
-        outcomes = asyncio.run(kb.add(db, paths, access=access, report=lambda one: done(_line(one))))
+        adding = kb.add(db, paths, access=access, report=lambda one: done(_line(one)), cutting=cutting)
+        outcomes = asyncio.run(adding)
     _finish(outcomes, as_json)
 
 
@@ -74,7 +79,9 @@ def sync(
 
     settings = common.settings()
     if folder is not None:
-        wanted = Wanted(folders={folder.resolve(): frozenset()}, access=sources.access(settings))
+        named = {folder.resolve(): frozenset[str]()}
+        cutting = settings.knowledge.chunking.cutting
+        wanted = Wanted(folders=named, access=sources.access(settings), cutting=cutting)
         with common.database() as db:
             outcomes, tallies = _sync_folders(db, wanted, as_json)
         _finish(outcomes, as_json, tallies)
@@ -169,7 +176,8 @@ def search(
     from bot.kb_access import OPERATOR
 
     with common.database() as db:
-        found = asyncio.run(kb.search(db, question, k=k, principals=OPERATOR))
+        looking = _searching(db, lambda by: kb.search(db, question, k=k, principals=OPERATOR, retrieval=by))
+        found = asyncio.run(looking)
     if as_json:
         common.show_json(kb.to_json(found))
         return
@@ -198,11 +206,24 @@ def evaluate(
     if not questions:
         raise Failed(f'{file} has no questions. Write lines {{"question": "…", "documents": ["name"]}}.', Exit.USAGE)
     with common.database() as db:
-        metrics = asyncio.run(kb.evaluate(db, questions, principals=OPERATOR))
+        looking = _searching(db, lambda by: kb.evaluate(db, questions, principals=OPERATOR, retrieval=by))
+        metrics = asyncio.run(looking)
     if as_json:
         common.show_json(metrics)
     else:
         common.show_table(("measure", "value"), list(metrics.items()), "")
+
+
+async def _searching(db: Database, look: Callable[[Retrieval], Awaitable[T]]) -> T:
+    """Look as the server does: with the models that were admitted."""
+    from bot.vectors import open_search
+
+    by = open_search(common.settings(), db)
+    try:
+        await by.join()
+        return await look(by.retrieval)
+    finally:
+        await by.close()
 
 
 def _source_readers(settings: Settings) -> list[tuple[str, frozenset[str]]]:
