@@ -158,6 +158,7 @@ def _console(services: Services) -> Console:
         thumbnail=_thumbnail,
         search=partial(_search, services),
         told=lambda outcome: services.house().words.document(outcome).text,
+        cutting=lambda: services.current.settings.knowledge.chunking.cutting,
         zone=settings.policy.queue().timezone,
         sizes=partial(_sizes, services),
         styles=partial(_styles, services),

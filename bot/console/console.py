@@ -15,6 +15,7 @@ from bot.platforms.login import Login
 from bot.platforms.web.feed import Feed
 from bot.platforms.web.settings import WebSettings
 from bot.showing import Showing
+from inference.grounding.chunk import STANDARD, Cutting
 from storage.database import Database
 from storage.files import Files
 from storage.records import Asset, Identity, Job, ScoredPassage, User
@@ -86,6 +87,7 @@ class Console:
     thumbnail: Callable[[bytes], tuple[bytes, str]]  # a picture that was given -> a small one, its media type
     search: Search  # passages for a question, as answers are made from them
     told: Callable[[Outcome], str]  # what became of a document, in a sentence
+    cutting: Callable[[], Cutting] = lambda: STANDARD  # how documents are cut now
     zone: tzinfo = UTC  # where the team is
     sizes: Callable[[], Sequence[SizeHint]] = tuple  # of the present model on this machine, at this moment
     styles: Callable[[], Awaitable[tuple[StyleHint, ...]]] = _no_styles  # of the present model

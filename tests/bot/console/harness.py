@@ -40,6 +40,7 @@ from bot.replies.reasons import why_form
 from bot.reply import Button, Form, FormField, Picture, Reply, SourceLink
 from bot.showing import Showing
 from inference.grounding import captions
+from inference.grounding.chunk import Cutting
 from scheduler.retrieval import Retrieval
 from storage import assets, documents, jobs
 from storage.database import Database
@@ -222,6 +223,10 @@ class Stage:
     script: Script
 
 
+#: How documents are cut here: otherwise than by default.
+CUTTING = Cutting(size=400, overlap=50)
+
+
 @contextmanager
 def stage(
     folder: Path, *, language: str = "zh", step: float = 0.0, practice: bool = False, **doors: Any
@@ -249,6 +254,7 @@ def stage(
             thumbnail=_thumbnail,
             search=partial(_search, db),
             told=lambda outcome: Words(language).document(outcome).text,
+            cutting=lambda: CUTTING,
             **{"web": WebSettings(), "practises": lambda: practice, **doors},
         )
         app = FastAPI(openapi_url=None)

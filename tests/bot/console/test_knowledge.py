@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 from sqlalchemy import Connection
 
-from bot import kb_plan
+from bot import kb, kb_plan
 from bot.kb import Outcome
 from inference.grounding import parse
 from storage import audit, documents, feedback, holdings, syncs, users
@@ -16,7 +16,8 @@ from storage.feedback import DOWN
 from storage.records import Identity, Role, utcnow
 from tests.asked import asked, shelved
 from tests.bot.console.conftest import Join
-from tests.bot.console.harness import Stage
+from tests.bot.console.harness import CUTTING, Stage
+from tests.inference.grounding.made import drawn, pdf, picture
 
 DOCUMENTS = "/api/knowledge/documents"
 UNANSWERED = "/api/knowledge/unanswered"
@@ -153,6 +154,18 @@ async def test_a_document_that_cannot_be_kept_is_named_with_the_reason(made: Sta
         assert name in answer.json()["error"]["text"]
     assert made.console.db.read_sync(documents.stats).documents == 1
     assert noted(made) == []
+
+
+async def test_pages_that_could_not_be_read_are_named(made: Stage, join: Join) -> None:
+    client = await join("admin")
+    scanned = pdf(drawn(["每位员工每年可享受十天带薪年休假，当年有效。"] * 6), picture(), picture())
+    answer = await upload(client, "手册.pdf", scanned)
+    assert answer.status_code == 201
+    assert answer.json()["text"].endswith("做文字识别（OCR）再发一次即可补上。")
+    assert "第 2–3 页" in answer.json()["text"]
+    held = made.console.db.read_sync(holdings.named, "手册.pdf")
+    assert held is not None
+    assert held.recipe == kb.recipe(CUTTING)
 
 
 async def test_what_is_too_large_is_refused_before_it_is_read(made: Stage, join: Join) -> None:
