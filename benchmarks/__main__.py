@@ -28,6 +28,7 @@ PARTS = (
     "retrieval",
     "vectors",
     "passages",
+    "answers",
 )
 
 

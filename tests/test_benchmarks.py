@@ -48,6 +48,7 @@ EXPECTED = {
     "ingest": ["read for the first time", "a look for changes", "reports that differ from what was done"],
     "retrieval": ["CMRC dev, moqi, SQLite: right text first"],
     "vectors": ["SQLite, wide, by both: p99", "PostgreSQL, wide, by vectors with the index: p50"],
+    "answers": ["vLLM, 8 at once: event loop late, p99", "vLLM: gone after kill -9 of the program"],
 }
 
 
