@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from bot.context import Pressed
 from bot.events import ChatEvent
 from bot.kb import Outcome
+from bot.kb_access import SILENT, Access
 from bot.platforms.login import Login
 from bot.platforms.web.feed import Feed
 from bot.platforms.web.settings import WebSettings
@@ -89,6 +90,8 @@ class Console:
     told: Callable[[Outcome], str]  # what became of a document, in a sentence
     cutting: Callable[[], Cutting] = lambda: STANDARD  # how documents are cut now
     zone: tzinfo = UTC  # where the team is
+    access: Callable[[], Access] = lambda: SILENT  # who may read which document
+    cutting: Callable[[], Cutting] = lambda: STANDARD  # how documents are cut into passages
     sizes: Callable[[], Sequence[SizeHint]] = tuple  # of the present model on this machine, at this moment
     styles: Callable[[], Awaitable[tuple[StyleHint, ...]]] = _no_styles  # of the present model
     style_preview: Callable[[str], bytes | None] = lambda key: None  # WebP

@@ -17,6 +17,7 @@ from bot import kb
 from bot.console.console import Console
 from bot.console.errors import DOCUMENTS, ConsoleError
 from bot.console.sessions import privileged
+from bot.kb_access import Access
 from bot.kb_plan import COUNTED, Tally
 from bot.settings.knowledge import Readers
 from storage import audit, documents, holdings, principals, syncs
@@ -69,7 +70,7 @@ def add_documents(router: APIRouter, console: Console) -> None:
         chosen = _checked(readers) if readers else None
         async with turns:
             given = await asyncio.to_thread(kb.read_given, name, await request.body(), console.cutting())
-            outcome = await console.db.run(_keep, given, chosen, user, utcnow())
+            outcome = await console.db.run(_keep, given, chosen, console.access(), user, utcnow())
         said = {"name": outcome.name, "status": outcome.status, "passages": outcome.passages}
         if outcome.status == "failed":
             error = {"code": f"document_{outcome.code}", "text": console.told(outcome)}
@@ -79,7 +80,8 @@ def add_documents(router: APIRouter, console: Console) -> None:
     @router.put(DOCUMENTS + "/{document_id}/readers")
     async def grant(document_id: Id, body: Granted, request: Request) -> Response:
         user = await privileged(console, request, Role.ADMIN)
-        return _json(await console.db.run(_grant, document_id, _checked(body.readers), user, utcnow()))
+        chosen, access = _checked(body.readers), console.access()
+        return _json(await console.db.run(_grant, document_id, chosen, access, user, utcnow()))
 
     @router.delete(DOCUMENTS + "/{document_id}")
     async def remove(document_id: Id, request: Request) -> Response:
@@ -138,22 +140,26 @@ def _document(held: Holding, names: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _keep(conn: Connection, given: kb.Given, chosen: frozenset[str] | None, user: User, now: datetime) -> kb.Outcome:
+def _keep(
+    conn: Connection, given: kb.Given, chosen: frozenset[str] | None, access: Access, user: User, now: datetime
+) -> kb.Outcome:
     """A new version of a document keeps the readers of the one before, unless others were chosen."""
-    held = holdings.named(conn, given.name)
-    wanted = chosen or (held.principals if held is not None else kb.PUBLIC)
-    outcome = kb.keep_given(conn, given, wanted)
+    outcome = kb.keep_given(conn, given, chosen or frozenset(), access)
     if outcome.status == "failed":
         return outcome
-    if held is not None and outcome.status == "unchanged" and held.principals != wanted:
-        holdings.grant(conn, held.document.id, wanted)
-    detail = {"status": outcome.status, "passages": outcome.passages, "readers": sorted(wanted)}
+    held = holdings.named(conn, outcome.name)
+    readers = sorted(held.principals) if held is not None else []
+    detail = {"status": outcome.status, "passages": outcome.passages, "readers": readers}
     _note(conn, user, "kb.add", outcome.name, detail, now)
     return outcome
 
 
-def _grant(conn: Connection, document_id: int, readers: frozenset[str], user: User, now: datetime) -> dict[str, Any]:
+def _grant(
+    conn: Connection, document_id: int, chosen: frozenset[str], access: Access, user: User, now: datetime
+) -> dict[str, Any]:
+    """Those who were chosen may read it from now on; where a rule of the settings is about it, those of the rule."""
     held = _own(conn, document_id)
+    readers = access.by_hand(held.document.name, chosen)
     holdings.grant(conn, document_id, readers)
     if readers != held.principals:
         detail = {"before": sorted(held.principals), "readers": sorted(readers)}

@@ -37,7 +37,7 @@ ZH = {
     "docs_readers_some": "只有…",
     "docs_readers_add": "加上",
     "docs_readers_placeholder": "dept:人事部",
-    "docs_readers_hint": "从列表里选，或写 dept:部门、user:feishu:ou_…、group:feishu:oc_…",
+    "docs_readers_hint": "从列表里选，或写 role:admin、dept:部门、user:feishu:ou_…、group:feishu:oc_…",
     "docs_readers_none": "还没写谁能问到。加上一个，或选“所有人”。",
     "docs_readers_title": "谁能问到“{name}”",
     "docs_readers_saved": "已保存，从下一个问题起生效。",
@@ -110,7 +110,7 @@ ZH = {
     # errors
     "error_not_admin": "只有管理员能看和改文档。需要的话，请管理员给你角色。",
     "error_not_reviewer": "只有审核员和管理员能看这些问题。需要的话，请管理员给你角色。",
-    "error_readers": "没看懂谁能问到。可以写：everyone，或 dept:部门、user:feishu:ou_…、group:feishu:oc_…；"
+    "error_readers": "没看懂谁能问到。可以写：everyone，或 role:admin、dept:部门、user:feishu:ou_…、group:feishu:oc_…；"
     "写了 everyone 就不用再写别的。",
     "error_no_document": "这篇文档已经不在了。刷新页面看看现在有哪些。",
     "error_synced_document": "这篇文档由来源管理，在这里改了也会被改回去。请在它的来源里改。",
@@ -149,7 +149,7 @@ EN = {
     "docs_readers_some": "Only…",
     "docs_readers_add": "Add",
     "docs_readers_placeholder": "dept:Finance",
-    "docs_readers_hint": "Choose from the list, or write dept:…, user:feishu:ou_…, group:feishu:oc_…",
+    "docs_readers_hint": "Choose from the list, or write role:admin, dept:…, user:feishu:ou_…, group:feishu:oc_…",
     "docs_readers_none": "Nobody is named yet. Add somebody, or choose “Everyone”.",
     "docs_readers_title": "Who gets answers from “{name}”",
     "docs_readers_saved": "Saved; it counts from the next question on.",
@@ -221,7 +221,7 @@ EN = {
     "asked_reason_figures": "figures misread",
     "error_not_admin": "Only admins see and change documents. Ask an admin for the role if you need it.",
     "error_not_reviewer": "Only reviewers and admins see these questions. Ask an admin for the role if you need it.",
-    "error_readers": "Who may read it was not understood. Write everyone, or dept:…, user:feishu:ou_…, "
+    "error_readers": "Who may read it was not understood. Write everyone, or role:admin, dept:…, user:feishu:ou_…, "
     "group:feishu:oc_…; everyone stands alone.",
     "error_no_document": "This document is gone. Reload the page to see those there are.",
     "error_synced_document": "This document is kept by its source, which would undo the change. Change it there.",

@@ -255,7 +255,9 @@ class Access(Section):
     """Who may read what."""
 
     default: Literal["everyone", "admins"] = Field(
-        default="everyone", description="Who reads a document that names nobody."
+        default="everyone",
+        description="Who reads a document that names nobody. With admins, one added by hand is for everyone by a rule "
+        "only.",
     )
     rules: dict[Annotated[str, Field(min_length=1)], Annotated[Readers, Field(min_length=1)]] = Field(
         default_factory=dict,

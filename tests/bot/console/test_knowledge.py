@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from sqlalchemy import Connection
 
 from bot import kb, kb_plan
 from bot.kb import Outcome
+from bot.kb_access import Access
 from inference.grounding import parse
 from storage import audit, documents, feedback, holdings, syncs, users
 from storage.feedback import DOWN
 from storage.records import Identity, Role, utcnow
 from tests.asked import asked, shelved
 from tests.bot.console.conftest import Join
-from tests.bot.console.harness import CUTTING, Stage
+from tests.bot.console.harness import CUTTING, Stage, stage
 from tests.inference.grounding.made import drawn, pdf, picture
 
 DOCUMENTS = "/api/knowledge/documents"
+ADMINS = frozenset({"role:admin"})
 UNANSWERED = "/api/knowledge/unanswered"
 
 
@@ -189,6 +193,33 @@ async def test_a_new_version_keeps_its_readers_unless_others_are_chosen(made: St
     assert [detail["readers"] for *_, detail in noted(made)][-1] == ["everyone"]
     for wrong in (["dept:"], ["everyone", "dept:人事部"], ["人事部"], ["user:x"], ["dept:a"] * 51, ["dept:a\0b"]):
         assert (await upload(client, "薪酬.md", "P5", *wrong)).status_code == 422, wrong
+
+
+@pytest.mark.parametrize(
+    ("access", "expected"),
+    [
+        (Access(default=ADMINS), [{"role:admin"}, {"role:admin"}, {"dept:人事部"}]),
+        (Access(rules=(("薪酬*", ADMINS),)), [{"role:admin"}, {"role:admin"}, {"role:admin"}]),
+    ],
+)
+async def test_the_settings_say_who_reads_what_nobody_was_named_for(
+    tmp_path: Path, access: Access, expected: list[set[str]]
+) -> None:
+    with stage(tmp_path, access=lambda: access) as made:
+        transport = httpx.ASGITransport(made.app)
+        client = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080")
+        await client.post("/api/session", json={"name": "admin"})
+        found = []
+        for chosen in ((), ("everyone",), ("dept:人事部",)):
+            assert (await upload(client, "薪酬.md", "P5 一万", *chosen)).is_success
+            found.append(readers(made, "薪酬.md"))
+        assert found == expected
+        held = made.console.db.read_sync(holdings.named, "薪酬.md")
+        assert held is not None
+        answer = await client.put(f"{DOCUMENTS}/{held.document.id}/readers", json={"readers": ["everyone"]})
+        assert [one["value"] for one in answer.json()["readers"]] == ["role:admin"]
+        assert readers(made, "薪酬.md") == ADMINS
+        await client.aclose()
 
 
 async def test_readers_are_changed_where_no_source_keeps_the_document(made: Stage, join: Join) -> None:
