@@ -21,6 +21,7 @@ from benchmarks.postgres import server
 from inference.grounding import search
 from storage import documents, lexical
 from storage.database import Database, sqlite_engine
+from storage.encryption import KEY_FILE, Key
 from storage.migrations import migrate
 from storage.records import NewPassage
 
@@ -52,6 +53,9 @@ def run(quick: bool = False) -> list[Figure]:
                 texts, questions = texts[:50], [pair for pair in questions if pair[1] < 50]
             with tempfile.TemporaryDirectory() as folder:
                 systems = {"moqi, SQLite": partial(ours, url=f"sqlite:///{folder}/moqi.db")}
+                Key.make(Path(folder, "moqi.key"))
+                sealed = f"sqlite:///{folder}/sealed.db?{KEY_FILE}={folder}/moqi.key"
+                systems["moqi, SQLite with a key"] = partial(ours, url=sealed)
                 systems |= {f"plain FTS5, {kind}": partial(plain, folder=folder, tokenizer=kind) for kind in TOKENIZERS}
                 systems["moqi, PostgreSQL"] = partial(ours, url=postgres)
                 for system, build in systems.items():
