@@ -25,6 +25,9 @@ PARTS = (
     "reservations",
     "storage",
     "retrieval",
+    "vectors",
+    "passages",
+    "answers",
 )
 
 

@@ -63,6 +63,7 @@ def failed(name: str, problem: str, next_step: str) -> Check:
 def examine(environment: Environment, environ: Mapping[str, str], host: str, port: int) -> Iterator[Check]:
     """Every check, one after another. Without settings that can be read, only what does not depend on them."""
     from bot.feishu_doctor import feishu
+    from bot.search_doctor import search
     from bot.wecom_doctor import wecom
     from bot.wiki_doctor import wiki
 
@@ -80,6 +81,7 @@ def examine(environment: Environment, environ: Mapping[str, str], host: str, por
         yield image_model(settings, environment)
         yield from style_adapters(settings, environment)
         yield text_model(settings)
+        yield from search(settings)
         yield labels(settings)
         yield knowledge_sources(settings)
         yield from moderation(settings, environment)
@@ -334,8 +336,10 @@ def text_model(settings: Settings) -> Check:
         open_text_model(options)
         if chosen(options) == "openai":
             more = asyncio.run(_served(options))
-        if chosen(options) == "transformers" and options.path is not None:
+        if chosen(options) in ("vllm", "transformers") and options.path is not None:
             more = _whole(options.path)
+        if chosen(options) == "vllm":
+            more += _vllm()
     except InferenceError as error:
         return failed("text engine", error.problem, error.next_step)
     return Check(name="text engine", detail=f"in use: {chosen(options)}{more} (text.engine is {options.engine})")
@@ -349,6 +353,19 @@ def _whole(path: Path) -> str:
     for one in preflight(path):
         raise ModelUnavailable(one.problem, one.next_step)
     return f", {path}"
+
+
+def _vllm() -> str:
+    """What is special about it here. Raises ModelUnavailable where it cannot be started or would outlive Moqi."""
+    from inference.errors import ModelUnavailable
+    from inference.text import vllm_engine
+
+    if not vllm_engine.installed():
+        raise ModelUnavailable("text.engine is vllm, which is not installed.", "pip install 'moqi[text]'")
+    if not vllm_engine.guarded():
+        problem = "Moqi is not installed as a package: vllm would outlive it and keep the GPU after a crash."
+        raise ModelUnavailable(problem, "Install it with pip, or start it by `make run`.")
+    return "" if vllm_engine.has_gpu() else "; no NVIDIA GPU seen, so it computes on the processor, slowly"
 
 
 async def _served(options: TextOptions) -> str:

@@ -10,6 +10,8 @@ from pathlib import Path
 from sqlalchemy import URL
 
 from bot.settings import Environment, Settings, encryption_required
+from bot.settings.model import RankingModel, VectorModel
+from inference.embedding.registry import EncoderOptions
 from inference.images.adapters import Wanted
 from inference.images.registry import Choice, LoadOptions, resolve
 from inference.text.registry import TextOptions
@@ -112,7 +114,22 @@ def _adapters(settings: Settings) -> tuple[Wanted, ...]:
     return (*named, Wanted(path=settings.path(wanted.adapters_folder))) if wanted.adapters_folder else named
 
 
-def text_options(settings: Settings) -> TextOptions:
-    """Which language model model.yaml asks for."""
+def text_options(settings: Settings, data: Path | None = None) -> TextOptions:
+    """Which language model model.yaml asks for; what its engine keeps goes to the data folder, where one is given."""
     written = settings.model.text.path
-    return settings.model.text.options(settings.path(written) if written else None)
+    notes = data / "engine" if data is not None else None
+    return settings.model.text.options(settings.path(written) if written else None, notes)
+
+
+def encoder_options(settings: Settings, wanted: VectorModel | RankingModel) -> EncoderOptions:
+    """A model for vectors or ranks, as the engines want it."""
+    return EncoderOptions(
+        engine=wanted.engine,
+        model=wanted.id,
+        base_url=wanted.base_url,
+        api_key=wanted.api_key.get_secret_value(),
+        path=settings.path(wanted.path) if wanted.path else None,
+        dimensions=wanted.dimensions if isinstance(wanted, VectorModel) else 0,
+        instruction=wanted.instruction if isinstance(wanted, VectorModel) else None,
+        device=wanted.device,
+    )

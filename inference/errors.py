@@ -11,10 +11,13 @@ InferenceError
 │   │   └── BadAdapter    a style adapter that was asked for is gone, or does not fit the model
 │   ├── OutOfMemory       the batch did not fit (try again with fewer pictures, then fail the job)
 │   └── NotFinite         the model produced NaN (fail the job; never post a black picture)
+├── EmbeddingError        a text could not be made a vector, or passages not be ranked (search by words alone)
 ├── OrderCheckFailed      nobody could judge an order (the team's policy says what becomes of it)
 ├── PictureCheckFailed    nobody could judge a picture (the team's policy says what becomes of it)
 └── TextError             an answer could not be written (fall back to quotations)
-    └── TextTooLong       the model cannot read all of the question and its passages (try with fewer)
+    ├── TextTooLong       the model cannot read all of the question and its passages (try with fewer)
+    ├── TextBusy          the engine takes no more at the moment (wait in line)
+    └── EngineDown        the engine is not there; it is being started again (fall back, and ask it the next time)
 
 Each class answers "now what?": `transient` says whether the same request may succeed later.
 """
@@ -87,6 +90,12 @@ class NotFinite(ImageError):
     """The model produced values that are not numbers."""
 
 
+class EmbeddingError(InferenceError):
+    """A text could not be made a vector, or passages not be ranked by a model."""
+
+    transient = True
+
+
 class OrderCheckFailed(InferenceError):
     """The language model's check of orders does not work."""
 
@@ -105,3 +114,11 @@ class TextTooLong(TextError):
     """The question with its passages has more tokens than the model reads. Their number only its tokenizer knows."""
 
     transient = False
+
+
+class TextBusy(TextError):
+    """The engine has as much to do as it takes."""
+
+
+class EngineDown(TextError):
+    """The engine is not there at the moment. Unlike other failures this needs no rest: it says itself when it is."""

@@ -22,6 +22,7 @@ from weakref import WeakSet
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from storage import vector_functions
 from storage.encryption import KEY_FILE, Key, key_of, refusal, unlock, without_key
 from storage.errors import BadKey, Closed, Locked, StorageError, translate
 from storage.writer import GroupWriter, PoolWriter, Work, Writer, raise_translated
@@ -218,6 +219,7 @@ def sqlite_engine(url: URL, begin: str, *pragmas: str) -> Engine:
     @event.listens_for(engine, "connect")
     def configure(connection: Any, record: object) -> None:
         prepare(connection, url, key, *pragmas)
+        vector_functions.install(connection)
 
     @event.listens_for(engine, "begin")
     def start(conn: Connection) -> None:

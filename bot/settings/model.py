@@ -71,13 +71,20 @@ class TextModel(Section):
 
     engine: Literal["auto", "vllm", "transformers", "openai", "extractive"] = Field(
         default="auto",
-        description="extractive quotes the best passages and needs no model; auto = the best one that is there.",
-        json_schema_extra=later("vllm"),
+        description="extractive quotes the best passages and needs no model; auto = openai where base_url is written; "
+        "with a path vllm where it is installed and an NVIDIA GPU is there, else transformers.",
     )
     id: str = Field(default="", description="Name of the model.")
     path: str = Field(default="", description="Folder of the checkpoint, relative to the settings folder.")
     gpu_memory_utilization: float = Field(default=0.3, gt=0, le=1, description="Share of the GPU's memory for vllm.")
     max_model_len: int = Field(default=8192, ge=512, description="Longest question with its passages, in tokens.")
+    max_num_seqs: int = Field(default=16, ge=1, le=512, description="How many answers vllm writes at once.")
+    kv_cache_gb: float = Field(
+        default=0,
+        ge=0,
+        description="Gigabytes in which vllm keeps what it has read; 0 = what its weights leave of its share of the "
+        "GPU, half a gigabyte without a GPU.",
+    )
     base_url: str = Field(default="", description="Address of an OpenAI-compatible server.")
     api_key: SecretStr = Field(default=SecretStr(""), description="Its key.")
 
@@ -85,12 +92,12 @@ class TextModel(Section):
     def _has_its_address(self) -> Self:
         if self.engine == "openai" and not self.base_url:
             raise ValueError("engine openai needs base_url, the server's address such as http://gpu:8000/v1")
-        if self.engine == "transformers" and not self.path:
-            raise ValueError("engine transformers needs path, the folder of the checkpoint")
+        if self.engine in ("vllm", "transformers") and not self.path:
+            raise ValueError(f"engine {self.engine} needs path, the folder of the checkpoint")
         return self
 
-    def options(self, folder: Path | None) -> TextOptions:
-        """The same as the engines want it; `folder` is that of the checkpoint."""
+    def options(self, folder: Path | None, notes: Path | None = None) -> TextOptions:
+        """The same as the engines want it; `folder` is that of the checkpoint, `notes` one for what engines keep."""
         return TextOptions(
             engine=self.engine,
             model=self.id,
@@ -98,19 +105,82 @@ class TextModel(Section):
             api_key=self.api_key.get_secret_value(),
             path=folder,
             max_tokens=self.max_model_len,
+            share=self.gpu_memory_utilization,
+            streams=self.max_num_seqs,
+            cache=int(self.kv_cache_gb * 1e9),
+            folder=notes,
         )
 
 
-class EmbeddingModel(Section):
-    """The model that makes vectors for the search."""
+def _somewhere(engine: str, path: str, base_url: str, model: str) -> None:
+    """Raise ValueError for a model that is nowhere."""
+    if engine == "local" and not path:
+        raise ValueError("engine local needs path, the folder of the checkpoint")
+    if engine == "openai" and not (base_url and model):
+        raise ValueError("engine openai needs base_url, the server's address, and id, the model's name there")
+
+
+class RankingModel(Section):
+    """The model that ranks what was found."""
 
     engine: Literal["none", "local", "openai"] = Field(
-        default="none", description="none = words alone.", json_schema_extra=later("local", "openai")
+        default="none",
+        description="local = Qwen3-Reranker in `path`, for a GPU; openai = a server with /rerank, such as vLLM's.",
+    )
+    id: str = Field(default="", description="Name of the model.")
+    path: str = Field(default="", description="Folder of the checkpoint, relative to the settings folder.")
+    base_url: str = Field(default="", description="Address of the server, such as http://gpu:8002/v1.")
+    api_key: SecretStr = Field(default=SecretStr(""), description="Its key.")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where a model of one's own computes.")
+    patience: float = Field(default=2.0, gt=0, le=30, description="Seconds a question waits for it.")
+    candidates: int = Field(default=20, ge=2, le=50, description="How many passages it reads for a question.")
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Self:
+        _somewhere(self.engine, self.path, self.base_url, self.id)
+        return self
+
+
+class VectorModel(Section):
+    """A model that makes vectors."""
+
+    engine: Literal["none", "local", "openai"] = Field(
+        default="none",
+        description="none = words alone; local = a sentence-transformers checkpoint in `path` (needs moqi[embedding]); "
+        "openai = a server with /embeddings.",
     )
     id: str = Field(default="", description="Name of the model.")
     path: str = Field(default="", description="Folder of the checkpoint, relative to the settings folder.")
     base_url: str = Field(default="", description="Address of an OpenAI-compatible server.")
     api_key: SecretStr = Field(default=SecretStr(""), description="Its key.")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where a model of one's own computes.")
+    dimensions: int = Field(
+        default=0, ge=0, le=4096, description="Numbers kept of a vector, for models made for that; 0 = all."
+    )
+    instruction: str | None = Field(
+        default=None,
+        description="What a model of Qwen3-Embedding's kind is told questions are for; '' = nothing; without this "
+        "line as its folder says.",
+    )
+    patience: float = Field(
+        default=1.0, gt=0, le=30, description="Seconds a question waits for its vector; then words alone must do."
+    )
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Self:
+        _somewhere(self.engine, self.path, self.base_url, self.id)
+        return self
+
+
+class EmbeddingModel(VectorModel):
+    """The models that the search has beside words."""
+
+    next: VectorModel = Field(
+        default=VectorModel(),
+        description="A model that is to take this one's place: its vectors are made while this one serves. Once `moqi "
+        "kb vectors` says that it is live, write it above.",
+    )
+    reranker: RankingModel = Field(default=RankingModel(), description="The model that ranks what was found.")
 
 
 class Model(Section):
@@ -118,7 +188,7 @@ class Model(Section):
 
     image: ImageModel = Field(default=ImageModel(), description="The model that draws.")
     text: TextModel = Field(default=TextModel(), description="The model that answers.")
-    embedding: EmbeddingModel = Field(default=EmbeddingModel(), description="The model that makes vectors.")
+    embedding: EmbeddingModel = Field(default=EmbeddingModel(), description="What the search has beside words.")
     fleet: Literal["local", "ray"] = Field(
         default="local", description="Compute in this process, or on a Ray cluster.", json_schema_extra=later("ray")
     )
