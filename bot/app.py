@@ -15,7 +15,7 @@ from fastapi import FastAPI, Request
 from sqlalchemy import Connection
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from bot import naming
+from bot import kb, naming
 from bot.commands.rules import shape
 from bot.console.console import CommandHint, Console, Look, SizeHint, StyleHint
 from bot.console.routes import build_router
@@ -157,6 +157,7 @@ def _console(services: Services) -> Console:
         ).suggestions(),
         thumbnail=_thumbnail,
         search=partial(_search, services),
+        read=partial(kb.read_given, cutting=settings.knowledge.chunking.cutting),
         told=lambda outcome: services.house().words.document(outcome).text,
         zone=settings.policy.queue().timezone,
         sizes=partial(_sizes, services),
@@ -172,7 +173,7 @@ async def _search(
     services: Services, question: str, principals: Callable[[Connection], frozenset[str]], k: int
 ) -> list[ScoredPassage]:
     """What an answer to this question would be made from, by the rights of this moment."""
-    by = services.retrieval
+    by = services.search.retrieval
     query = await by.prepare(question)
     found = await services.db.read(lambda conn: by.find(conn, query, principals(conn), k))
     return await by.ranked(query, found, k)

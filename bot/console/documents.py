@@ -68,7 +68,7 @@ def add_documents(router: APIRouter, console: Console) -> None:
         user = await privileged(console, request, Role.ADMIN)  # before a byte is read
         chosen = _checked(readers) if readers else None
         async with turns:
-            given = await asyncio.to_thread(kb.read_given, name, await request.body())
+            given = await asyncio.to_thread(console.read, name, await request.body())
             outcome = await console.db.run(_keep, given, chosen, user, utcnow())
         said = {"name": outcome.name, "status": outcome.status, "passages": outcome.passages}
         if outcome.status == "failed":

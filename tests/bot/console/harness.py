@@ -23,6 +23,7 @@ from fastapi import FastAPI
 from PIL import Image, ImageDraw
 from sqlalchemy import Connection, select
 
+from bot import kb
 from bot.console import words
 from bot.console.console import CommandHint, Console, Look, SizeHint
 from bot.console.routes import build_router
@@ -248,6 +249,7 @@ def stage(
             templates=lambda conn, user: [("海报", "主题 颜色"), ("徽标", "")],
             thumbnail=_thumbnail,
             search=partial(_search, db),
+            read=kb.read_given,
             told=lambda outcome: Words(language).document(outcome).text,
             **{"web": WebSettings(), "practises": lambda: practice, **doors},
         )
