@@ -1,13 +1,14 @@
 // Who may read a document: everybody, or some who are named.
 
-import { byId, el, icon, word } from "./dom.js";
+import { byId, el, hasWord, icon, word } from "./dom.js";
 
 const EVERYONE = "everyone";
 
 /** What a reader is called: the name that is known, else how it is written. */
 export function called(reader) {
   if (reader.value === EVERYONE) return word("docs_everyone");
-  return reader.label || reader.value;
+  const role = `docs_${reader.value.replace(":", "_")}`; // role:admin
+  return hasWord(role) ? word(role) : reader.label || reader.value;
 }
 
 /** The choice between everybody and some; `usual` says what everybody means here. */
