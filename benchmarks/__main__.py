@@ -24,9 +24,11 @@ PARTS = (
     "fairness",
     "reservations",
     "storage",
+    "ingest",
     "retrieval",
     "vectors",
     "passages",
+    "answers",
 )
 
 

@@ -16,23 +16,22 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from bot import alerts, bans, kb, kb_wiki, reviewing, router, sources
+from bot import alerts, bans, reviewing, router, sources
 from bot.booking import Booker
 from bot.context import Handled, House, Pressed
 from bot.current import Current
 from bot.delivery import Cards, Sender
 from bot.enclosures import Enclosures
-from bot.engine import Engine
+from bot.engine import Engine, answering
 from bot.events import ChatEvent
 from bot.groups import groups
 from bot.inbox import Inbox
 from bot.judging import HouseJudge
-from bot.kb_plan import WikiSource
+from bot.kb_follow import Following
 from bot.live import Live
 from bot.models import Shelf
 from bot.opening import image_choice, load_options, text_options
 from bot.platforms.base import Recognising, Reshowing
-from bot.platforms.feishu.wiki import Wiki
 from bot.platforms.inbound import Inlet
 from bot.platforms.registry import open_platforms
 from bot.platforms.web.feed import Feed
@@ -51,6 +50,7 @@ from bot.version import version
 from inference.device import DeviceState, ImageDevice
 from inference.grounding import reader
 from inference.text.registry import open_chat_model, open_text_model
+from inference.text.supervised import SupervisedModel
 from scheduler import classes, joining, queue, reservations
 from scheduler.alarms import Alarms
 from scheduler.clock import Chore, Clock
@@ -72,7 +72,6 @@ log = logging.getLogger("moqi")
 PRESS_PATIENCE = 2.5  # seconds a pressed button may take to be answered: Feishu waits 3
 GRACE = 10.0  # seconds that running work gets when the program is asked to stop
 LOOP_AGAIN = 1.0  # seconds until a loop that met a defect begins again
-KNOWLEDGE_AGAIN = 1.0  # seconds between two tries to read the knowledge base into the database
 
 
 class Services:
@@ -92,7 +91,7 @@ class Services:
         self.styles = Styles(
             self.device, environment.data / "styles", self._nobody_waits, lambda: self.showing.labels.mark("")
         )
-        self.chat = open_chat_model(text_options(settings))
+        self.chat = open_chat_model(text_options(settings, environment.data))
         self.text = open_text_model(text_options(settings), self.chat)
         words = Words(settings.interface.language)
         inlet = Inlet(keep=self.keep, take=self.take, act=self.act)
@@ -101,8 +100,14 @@ class Services:
         self.directories, self.logins = opened.directories, opened.logins
         self.groups = groups(settings.platforms.wecom.webhooks)  # as their robots were opened
         self.inbox = Inbox(db, self.handle)
-        cutting = settings.knowledge.chunking.cutting
-        self.enclosures = Enclosures(db, self.files, self.platforms, self.house, self.inbox.wake.give, cutting)
+        self.enclosures = Enclosures(
+            db,
+            self.files,
+            self.platforms,
+            self.house,
+            self.inbox.wake.give,
+            lambda: self.current.settings.knowledge.chunking.cutting,
+        )
         cards = Cards()
         render = Renderer(self.house)
         self.sender = Sender(
@@ -120,8 +125,14 @@ class Services:
         )
         self.search = open_search(settings, db)
         self.asking = AskRunner(
-            db, self.text, self.feed, lambda: self.current.settings.interface.language, self.search.retrieval
+            db,
+            self.text,
+            self.feed,
+            lambda: self.current.settings.interface.language,
+            self.search.retrieval,
+            passages=lambda: self.current.settings.knowledge.retrieval.passages,
         )
+        self.knowledge = Following(db, lambda: self.current.settings, self._indexed)
         self.workers = {
             Kind.DRAW: self._worker(self.drawing),
             Kind.ASK: self._worker(self.asking),
@@ -165,6 +176,7 @@ class Services:
             unmarked=self.showing.labels.off(),
             tenancies={name: one.tenancy for name, one in self.directories.items() if one.tenancy is not None},
             shelf=self.shelf(),
+            access=sources.access(settings),
         )
 
     def shelf(self) -> Shelf:
@@ -176,7 +188,7 @@ class Services:
         card, problem = self.device.card, self.device.problem
         state = DeviceState.SWITCHING if self.drawing.switching else self.device.state
         draw = Engine(name=card.name, state=state.value, builtin=card.builtin, problem=str(problem) if problem else "")
-        return {Kind.DRAW: draw, Kind.ASK: Engine(name=self.text.card.name, state=DeviceState.READY.value)}
+        return {Kind.DRAW: draw, Kind.ASK: answering(self.text.card, self.chat)}
 
     async def handle(self, entry: InboxEntry, event: ChatEvent) -> None:
         """Deal with a kept event and wake whoever has work now. Raises NotYet while what it points to is fetched."""
@@ -285,6 +297,10 @@ class Services:
         through = [name for name in self.platforms if working or name != platform]
         words, told = self.house().words, self.groups.alerts
         alerts.tell_admins(conn, words, platform, problem, working=working, through=through, groups=told)
+
+    def _indexed(self) -> None:
+        self.asking.indexed = True
+        self.workers[Kind.ASK].wake.give()
 
     def _model_changed(self) -> None:
         self.workers[Kind.DRAW].wake.give()
@@ -402,8 +418,10 @@ async def serving(
         _task("sender", kept_up("sender", services.sender.run)),
         _task("live", kept_up("live", services.live.run)),
         *(_task(f"worker {kind}", services.workers[kind].run()) for kind in wanted),
-        _task("knowledge", _sync_knowledge(services, follow=listen)),
+        _task("knowledge", kept_up("knowledge", lambda: services.knowledge.run(follow=listen))),
     ]
+    if Kind.ASK in wanted and isinstance(services.chat, SupervisedModel):
+        tasks.append(_task("language model", services.chat.start()))
     if listen:
         tasks += [_task(f"people of {name}", one.run()) for name, one in services.directories.items()]
         tasks.append(_task("vectors", kept_up("vectors", services.search.run)))
@@ -477,53 +495,6 @@ def take_over(conn: Connection, policy: Policy, gone: Sequence[str], now: dateti
         outbox.release_of(conn, one)
         leases.release_of(conn, one, now)
         syncs.release_of(conn, one)
-
-
-async def _sync_knowledge(services: Services, *, follow: bool) -> None:
-    """Bring in what the folders hold; with `follow` then keep in step with the wikis, for as long as it runs."""
-    settings = services.current.settings
-    wikis = sources.wikis(settings)
-    while True:  # until then no question is answered: what is unchanged costs nothing the second time
-        try:
-            await kb_wiki.confine(services.db, wikis)
-            outcomes = await sources.sync_folders(
-                services.db, sources.folders(settings), _log_document, settings.knowledge.chunking.cutting
-            )
-        except StorageError as error:
-            if not error.transient:
-                raise
-            log.exception("knowledge not read yet; trying again", extra={"action": "knowledge-failed"})
-            await asyncio.sleep(KNOWLEDGE_AGAIN)
-            continue
-        except kb.NoFolder as error:
-            log.error("%s", error, extra={"action": "knowledge-missing"})
-        else:
-            log.info("knowledge: %d documents", len(outcomes), extra={"action": "knowledge"})
-        break
-    services.asking.indexed = True
-    services.workers[Kind.ASK].wake.give()
-    if not follow:
-        return
-    by_app = {one.app: [each for each in wikis if each.app == one.app] for one in wikis}
-    await asyncio.gather(*(_follow_wiki(services, app, parts) for app, parts in by_app.items()))
-
-
-async def _follow_wiki(services: Services, app: str, parts: Sequence[WikiSource]) -> None:
-    """Keep in step with the wiki for as long as the program runs."""
-    try:
-        wiki = Wiki(sources.app(services.current.settings, app))
-    except sources.NoApp as error:
-        log.error("%s", error, extra={"action": "knowledge-missing"})
-        return
-    try:
-        await kb_wiki.follow(services.db, wiki, parts)
-    finally:
-        await wiki.close()
-
-
-def _log_document(outcome: kb.Outcome) -> None:
-    if outcome.problem:
-        log.warning("%s: %s", outcome.name, outcome.problem, extra={"action": "document-failed"})
 
 
 async def kept_up(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:

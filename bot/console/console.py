@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from bot.context import Pressed
 from bot.events import ChatEvent
 from bot.kb import Given, Outcome
+from bot.kb_access import Access
 from bot.platforms.login import Login
 from bot.platforms.web.feed import Feed
 from bot.platforms.web.settings import WebSettings
@@ -86,6 +87,7 @@ class Console:
     thumbnail: Callable[[bytes], tuple[bytes, str]]  # a picture that was given -> a small one, its media type
     search: Search  # passages for a question, as answers are made from them
     read: Callable[[str, bytes], Given]  # a document that was sent, by its name; blocks
+    access: Callable[[], Access]  # who may read which document, as the settings say now
     told: Callable[[Outcome], str]  # what became of a document, in a sentence
     zone: tzinfo = UTC  # where the team is
     sizes: Callable[[], Sequence[SizeHint]] = tuple  # of the present model on this machine, at this moment

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from inference.errors import TextError
+from inference.errors import TextBusy, TextError
 from inference.grounding.search import index_terms
 from inference.requests import AnswerRequest, Turn
 from inference.results import Answer, Citation, Delta
@@ -22,6 +22,7 @@ from scheduler import queue
 from scheduler.policy import Policy
 from scheduler.progress import ProgressFeed
 from scheduler.queue import Submission
+from scheduler.runners import ask
 from scheduler.runners.ask import AskRunner, audience
 from scheduler.work import Stop, Success, Task
 from scheduler.worker import Worker
@@ -34,8 +35,10 @@ from storage.records import (
     Job,
     JobState,
     Kind,
+    Membership,
     NewPassage,
     Origin,
+    Role,
     SearchTerms,
     Unit,
     utcnow,
@@ -80,6 +83,22 @@ def test_who_will_read_an_answer(chat: ChatType, department: str, expected: set[
     assert audience(3, origin, department, names) == expected
 
 
+@pytest.mark.parametrize(
+    ("role", "chat", "guest", "expected"),
+    [
+        (Role.USER, ChatType.DIRECT, False, set()),
+        (Role.REVIEWER, ChatType.DIRECT, False, {"role:reviewer"}),
+        (Role.ADMIN, ChatType.DIRECT, False, {"role:reviewer", "role:admin"}),
+        (Role.ADMIN, ChatType.DIRECT, True, set()),
+        (Role.ADMIN, ChatType.GROUP, False, set()),  # everybody in it reads the answer
+    ],
+)
+def test_what_a_role_lets_somebody_read(role: Role, chat: ChatType, guest: bool, expected: set[str]) -> None:
+    origin = Origin(platform="feishu", chat_id="oc_1", chat_type=chat, message_id="m", sender="ou_1")
+    found = audience(3, origin, who=Membership(guest=guest), role=role)
+    assert {one for one in found if one.startswith("role:")} == expected
+
+
 def asked(conn: Connection, key: str = "q", question: str = "年假?") -> Job:
     user = users.resolve(conn, Identity(platform="web", external_id="anna"), "anna", utcnow())
     origin = Origin(platform="web", chat_id="1", chat_type=ChatType.DIRECT, message_id="m", sender="anna")
@@ -113,6 +132,53 @@ async def test_an_answer_costs_by_the_tokens_of_its_model(migrated_url: str, tok
         assert (done.state, done.cost, (done.result or {})["tokens"]) == (JobState.DONE, cost, tokens)
         entries = await asyncio.to_thread(db.read_sync, ledger.of_job, job.id)
         assert [(e.kind.value, e.amount) for e in entries] == [("hold", -1), ("settle", 1 - cost)]
+
+
+class Full(WritingModel):
+    """Takes the second question of all."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.asked = 0
+
+    async def stream(self, request: AnswerRequest) -> AsyncIterator[Delta | Answer]:
+        self.asked += 1
+        if self.asked == 1:
+            raise TextBusy("enough to do")
+        async for piece in super().stream(request):
+            yield piece
+
+
+async def test_a_question_that_an_engine_cannot_take_yet_waits_in_its_place(
+    migrated_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ask, "BREATH", 0.05)
+    released: list[Job | None] = []
+    model = Full()
+
+    def release(conn: Connection, job: Job, *given: Any) -> bool:
+        done = give_back(conn, job, *given)
+        released.append(jobs.get(conn, job.id))
+        return done
+
+    give_back = queue.release
+    monkeypatch.setattr(queue, "release", release)
+    with Database.open(migrated_url) as db:
+        job = await db.run(asked)
+        feed = ProgressFeed()
+        runner = AskRunner(db, model, feed, lambda: "zh")
+        runner.indexed = True
+        worker = Worker(db, runner, lambda: POLICY, feed, lambda conn, key: lambda: None)
+        serving = asyncio.create_task(worker.run())
+        while (done := await asyncio.to_thread(answered, db, job.id)) is None:
+            worker.wake.give()
+            await asyncio.sleep(0.01)
+        await worker.stop(5)
+        await serving
+    [back] = released
+    assert back is not None
+    assert (back.state, back.attempt, back.error) == (JobState.QUEUED, 0, None)
+    assert (done.state, done.attempt, model.asked) == (JobState.DONE, 1, 2)
 
 
 async def test_a_defect_in_a_claim_does_not_end_the_lane(
@@ -233,3 +299,29 @@ async def test_what_may_not_be_read_any_more_is_not_told_again(tmp_path: Path) -
         assert (last.passages, last.history) == ((), ())
         await worker.stop(5)
         await serving
+
+
+async def test_a_role_is_looked_up_at_each_question_and_the_settings_bound_what_is_offered(tmp_path: Path) -> None:
+    url = await asyncio.to_thread(blank, tmp_path / "moqi.db")
+    model, feed = Listener(), ProgressFeed()
+
+    def keep(conn: Connection) -> None:
+        text = "年假十天。"
+        piece = NewPassage(heading="", start=0, end=len(text), text=text, terms=index_terms(text))
+        for name in ("一", "二", "三"):
+            documents.put_document(
+                conn, name=name, title="", sha256="", recipe="", pieces=[piece], principals={"role:admin"}
+            )
+
+    with Database.open(url) as db:
+        await db.run(keep)
+        runner = AskRunner(db, model, feed, lambda: "zh", passages=lambda: 2)
+        for role in (Role.ADMIN, Role.REVIEWER):
+            job = await db.run(asked, role.value)
+            await db.run(users.set_role, job.user_id, role)
+            claim = await db.run(queue.claim, Kind.ASK, lambda head: 1, POLICY, utcnow())
+            assert claim is not None
+            [outcome] = await runner.run([Task(claim.jobs[0], Stop())])
+            assert isinstance(outcome, Success)
+            await db.run(queue.succeed, claim.jobs[0], outcome.result, 0.1, utcnow())
+    assert [len(request.passages) for request in model.heard] == [2, 0]

@@ -31,6 +31,7 @@ from bot.console.security import SecurityHeaders
 from bot.context import Pressed, Shown
 from bot.enclosures import keep_picture
 from bot.events import ChatEvent
+from bot.kb_access import SILENT, Access
 from bot.naming import Naming, name
 from bot.platforms.base import Outgoing
 from bot.platforms.web.feed import Feed
@@ -99,6 +100,7 @@ class Script:
     feed: Feed
     step: float = 0.0  # seconds between two steps of a picture, two words of an answer
     hold: bool = False  # leave jobs queued
+    access: Access = SILENT  # who may read which document
     asks: bool = False  # whoever presses 👎 is asked why
     accepted: list[ChatEvent] = field(default_factory=list)
     pressed: list[ChatEvent] = field(default_factory=list)
@@ -250,6 +252,7 @@ def stage(
             thumbnail=_thumbnail,
             search=partial(_search, db),
             read=kb.read_given,
+            access=lambda: script.access,
             told=lambda outcome: Words(language).document(outcome).text,
             **{"web": WebSettings(), "practises": lambda: practice, **doors},
         )
