@@ -15,7 +15,7 @@ from fastapi import FastAPI, Request
 from sqlalchemy import Connection
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from bot import naming, sources
+from bot import kb, naming
 from bot.commands.rules import shape
 from bot.console.console import CommandHint, Console, Look, SizeHint, StyleHint
 from bot.console.routes import build_router
@@ -157,11 +157,11 @@ def _console(services: Services) -> Console:
         ).suggestions(),
         thumbnail=_thumbnail,
         search=partial(_search, services),
+        read=lambda name, data: kb.read_given(name, data, services.current.settings.knowledge.chunking.cutting),
+        access=lambda: services.house().access,
         told=lambda outcome: services.house().words.document(outcome).text,
         cutting=lambda: services.current.settings.knowledge.chunking.cutting,
         zone=settings.policy.queue().timezone,
-        access=lambda: sources.access(services.current.settings),
-        cutting=lambda: services.current.settings.knowledge.chunking.cutting,
         sizes=partial(_sizes, services),
         styles=partial(_styles, services),
         style_preview=services.styles.preview,

@@ -220,8 +220,13 @@ def holding(conn: Connection, name: str) -> Holding | None:
 def newest(conn: Connection, limit: int) -> list[Holding]:
     """The documents that came or were changed last. For operators: not filtered."""
     latest = select(documents.c.id).order_by(documents.c.updated_at.desc(), documents.c.id).limit(limit)
-    ids = list(conn.execute(latest).scalars())
-    return sorted(_holdings(conn, documents.c.id.in_(ids)), key=lambda one: ids.index(one.document.id))
+    return held(conn, list(conn.execute(latest).scalars()))
+
+
+def held(conn: Connection, ids: Sequence[int]) -> list[Holding]:
+    """The documents of these ids, in their order; what is gone is left out. For operators: not filtered."""
+    found = {one.document.id: one for one in _holdings(conn, documents.c.id.in_(ids))}
+    return [found[each] for each in ids if each in found]
 
 
 def totals(conn: Connection) -> dict[str, Stats]:

@@ -23,6 +23,7 @@ from fastapi import FastAPI
 from PIL import Image, ImageDraw
 from sqlalchemy import Connection, select
 
+from bot import kb
 from bot.console import words
 from bot.console.console import CommandHint, Console, Look, SizeHint
 from bot.console.routes import build_router
@@ -30,6 +31,7 @@ from bot.console.security import SecurityHeaders
 from bot.context import Pressed, Shown
 from bot.enclosures import keep_picture
 from bot.events import ChatEvent
+from bot.kb_access import SILENT, Access
 from bot.naming import Naming, name
 from bot.platforms.base import Outgoing
 from bot.platforms.web.feed import Feed
@@ -99,6 +101,7 @@ class Script:
     feed: Feed
     step: float = 0.0  # seconds between two steps of a picture, two words of an answer
     hold: bool = False  # leave jobs queued
+    access: Access = SILENT  # who may read which document
     asks: bool = False  # whoever presses 👎 is asked why
     accepted: list[ChatEvent] = field(default_factory=list)
     pressed: list[ChatEvent] = field(default_factory=list)
@@ -253,6 +256,8 @@ def stage(
             templates=lambda conn, user: [("海报", "主题 颜色"), ("徽标", "")],
             thumbnail=_thumbnail,
             search=partial(_search, db),
+            read=kb.read_given,
+            access=lambda: script.access,
             told=lambda outcome: Words(language).document(outcome).text,
             cutting=lambda: CUTTING,
             **{"web": WebSettings(), "practises": lambda: practice, **doors},

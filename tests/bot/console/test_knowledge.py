@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from sqlalchemy import Connection
 
 from bot import kb, kb_plan
 from bot.kb import Outcome
 from bot.kb_access import Access
 from inference.grounding import parse
-from storage import audit, documents, feedback, holdings, syncs, users
+from storage import audit, documents, feedback, syncs, users
 from storage.feedback import DOWN
 from storage.records import Identity, Role, utcnow
 from tests.asked import asked, shelved
 from tests.bot.console.conftest import Join
-from tests.bot.console.harness import CUTTING, Stage, stage
+from tests.bot.console.harness import CUTTING, Stage
 from tests.inference.grounding.made import drawn, pdf, picture
 
 DOCUMENTS = "/api/knowledge/documents"
@@ -52,7 +50,7 @@ async def upload(client: httpx.AsyncClient, name: str, text: str | bytes, *reade
 
 
 def readers(made: Stage, name: str) -> set[str]:
-    held = made.console.db.read_sync(holdings.named, name)
+    held = made.console.db.read_sync(documents.holding, name)
     assert held is not None
     return set(held.principals)
 
@@ -167,7 +165,7 @@ async def test_pages_that_could_not_be_read_are_named(made: Stage, join: Join) -
     assert answer.status_code == 201
     assert answer.json()["text"].endswith("做文字识别（OCR）再发一次即可补上。")
     assert "第 2–3 页" in answer.json()["text"]
-    held = made.console.db.read_sync(holdings.named, "手册.pdf")
+    held = made.console.db.read_sync(documents.holding, "手册.pdf")
     assert held is not None
     assert held.recipe == kb.recipe(CUTTING)
 
@@ -195,31 +193,28 @@ async def test_a_new_version_keeps_its_readers_unless_others_are_chosen(made: St
         assert (await upload(client, "薪酬.md", "P5", *wrong)).status_code == 422, wrong
 
 
-@pytest.mark.parametrize(
-    ("access", "expected"),
-    [
-        (Access(default=ADMINS), [{"role:admin"}, {"role:admin"}, {"dept:人事部"}]),
-        (Access(rules=(("薪酬*", ADMINS),)), [{"role:admin"}, {"role:admin"}, {"role:admin"}]),
-    ],
-)
-async def test_the_settings_say_who_reads_what_nobody_was_named_for(
-    tmp_path: Path, access: Access, expected: list[set[str]]
-) -> None:
-    with stage(tmp_path, access=lambda: access) as made:
-        transport = httpx.ASGITransport(made.app)
-        client = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080")
-        await client.post("/api/session", json={"name": "admin"})
-        found = []
-        for chosen in ((), ("everyone",), ("dept:人事部",)):
-            assert (await upload(client, "薪酬.md", "P5 一万", *chosen)).is_success
-            found.append(readers(made, "薪酬.md"))
-        assert found == expected
-        held = made.console.db.read_sync(holdings.named, "薪酬.md")
-        assert held is not None
-        answer = await client.put(f"{DOCUMENTS}/{held.document.id}/readers", json={"readers": ["everyone"]})
-        assert [one["value"] for one in answer.json()["readers"]] == ["role:admin"]
-        assert readers(made, "薪酬.md") == ADMINS
-        await client.aclose()
+async def test_what_the_settings_say_of_readers_counts_here_too(made: Stage, join: Join) -> None:
+    client, admins, hr = await join("admin"), frozenset({"role:admin"}), frozenset({"dept:人事部"})
+    await upload(client, "旧的.md", "以前所有人都能看")
+    made.script.access = Access(default=admins, rules=(("薪酬*", hr),))
+    assert (await client.get("/api/knowledge/readers")).json()["default"] == ["role:admin"]
+    await upload(client, "新的.md", "没有说给谁看")
+    await upload(client, "薪酬.md", "P5", "everyone")
+    await upload(client, "旧的.md", "改过的")
+    await upload(client, "给财务.md", "账", "dept:财务部")
+    assert {name: readers(made, name) for name in ("新的.md", "薪酬.md", "旧的.md", "给财务.md")} == {
+        "新的.md": admins, "薪酬.md": hr, "旧的.md": admins, "给财务.md": {"dept:财务部"},
+    }  # fmt: skip
+    assert noted(made)[-1][3]["readers"] == ["dept:财务部"]
+    ids = {one["name"]: one["id"] for one in (await client.get(DOCUMENTS)).json()["documents"]}
+    for name, wanted, status in (
+        ("薪酬.md", "dept:财务部", 409),  # a rule says otherwise, and would say so again
+        ("新的.md", "everyone", 409),  # so does the default
+        ("新的.md", "dept:财务部", 200),
+    ):
+        answer = await client.put(f"{DOCUMENTS}/{ids[name]}/readers", json={"readers": [wanted]})
+        assert answer.status_code == status, name
+    assert readers(made, "薪酬.md") == hr
 
 
 async def test_readers_are_changed_where_no_source_keeps_the_document(made: Stage, join: Join) -> None:
