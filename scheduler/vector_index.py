@@ -36,6 +36,9 @@ AGAIN = 30.0  # seconds until a model that does not open is tried again
 LEASE = timedelta(seconds=120)  # how long a process keeps the work to itself after its last batch
 KEPT = timedelta(minutes=2)  # how long a replaced model's vectors stay for questions that are under way
 EARLY = 500  # passages after which a model that cannot be good enough is refused, before hours go into the others
+SLOW_AGAIN = timedelta(
+    hours=1
+)  # until a model that was refused for being slow is examined again: it may have been busy
 GROWN = 2.0  # times as many passages, or as few: then a model is examined again
 
 Report = Callable[[str], None]  # hears of each batch
@@ -74,7 +77,7 @@ class VectorIndex:
         self._take_part(found)
         if found.state is EncoderState.RETIRED or not await self._mine(card):
             return found
-        due = again or found.state is EncoderState.PREPARING or await self._grown(found)
+        due = again or found.state is EncoderState.PREPARING or _was_slow(found) or await self._grown(found)
         if found.state is EncoderState.REFUSED and not due:
             return found
         if due and await self._is_long(found):
@@ -147,9 +150,8 @@ class RankExaminer:
 
     async def turn(self, *, again: bool = False) -> Encoder:
         """Examine it if it never was (`again`: in any case). Raises EmbeddingError, StorageError."""
-        # It has no vectors, so nothing of it grows with the documents: one examination is enough.
         found = await self._db.run(_registered, EncoderKind.RERANKER, await self._reranker.open())
-        if again or found.state is EncoderState.PREPARING:
+        if again or found.state is EncoderState.PREPARING or _was_slow(found):
             one = self._reranking
             self._reranking.on = False  # what it is compared with is the order without it
             verdict = await examination.examine_ranks(
@@ -185,6 +187,12 @@ async def keep(
         if not said:
             await db.run(encoders.forget, wanted, utcnow() - KEPT)
         await asyncio.sleep(rest)
+
+
+def _was_slow(encoder: Encoder) -> bool:
+    """Whether it was refused for nothing else, and that is a while ago."""
+    slow = encoder.state is EncoderState.REFUSED and bool((encoder.figures or {}).get("slow"))
+    return slow and utcnow() - encoder.changed_at >= SLOW_AGAIN
 
 
 def _wording(one: Bare) -> str:
