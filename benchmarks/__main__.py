@@ -26,6 +26,7 @@ PARTS = (
     "storage",
     "retrieval",
     "vectors",
+    "passages",
 )
 
 

@@ -49,6 +49,7 @@ from bot.switcher import Switcher
 from bot.vectors import open_search
 from bot.version import version
 from inference.device import DeviceState, ImageDevice
+from inference.grounding import reader
 from inference.text.registry import open_chat_model, open_text_model
 from scheduler import classes, joining, queue, reservations
 from scheduler.alarms import Alarms
@@ -58,7 +59,7 @@ from scheduler.progress import ProgressFeed
 from scheduler.runners.ask import AskRunner
 from scheduler.runners.draw import DrawRunner
 from scheduler.worker import Worker
-from storage import audit, jobs, leases, line, outbox, owner, syncs, users
+from storage import audit, jobs, leases, lexical, line, outbox, owner, syncs, users
 from storage.database import Database
 from storage.errors import StorageError
 from storage.faults import point
@@ -100,7 +101,8 @@ class Services:
         self.directories, self.logins = opened.directories, opened.logins
         self.groups = groups(settings.platforms.wecom.webhooks)  # as their robots were opened
         self.inbox = Inbox(db, self.handle)
-        self.enclosures = Enclosures(db, self.files, self.platforms, self.house, self.inbox.wake.give)
+        cutting = settings.knowledge.chunking.cutting
+        self.enclosures = Enclosures(db, self.files, self.platforms, self.house, self.inbox.wake.give, cutting)
         cards = Cards()
         render = Renderer(self.house)
         self.sender = Sender(
@@ -316,9 +318,14 @@ class Services:
             "let old work rise": (10.0, self._rise),
             "drop old proposals": (60.0, lambda: self.db.run(reservations.lapse, utcnow())),
             "read changed settings": (5.0, self._reload),
+            "count new terms": (5.0, self._count_terms),
             "remove old pictures": (3600.0, self._tidy),
             "sweep half-written files": (3600.0, lambda: asyncio.to_thread(self.files.sweep, timedelta(hours=1))),
         }
+
+    async def _count_terms(self) -> None:
+        if await self.db.read(lexical.unsettled):
+            await self.db.run(lexical.settle)
 
     async def _close_windows(self) -> None:
         if await self.db.read(jobs.closed_out, utcnow()):
@@ -437,6 +444,7 @@ async def _stop(
     await services.sender.stop(GRACE)
     for task in (*listening, *tasks):
         task.cancel()
+    await asyncio.to_thread(reader.close)  # a document may take two minutes, and its thread is waited for
     await asyncio.gather(*listening, *tasks, return_exceptions=True)
     for login in services.logins.values():
         await login.close()
@@ -478,7 +486,9 @@ async def _sync_knowledge(services: Services, *, follow: bool) -> None:
     while True:  # until then no question is answered: what is unchanged costs nothing the second time
         try:
             await kb_wiki.confine(services.db, wikis)
-            outcomes = await sources.sync_folders(services.db, sources.folders(settings), report=_log_document)
+            outcomes = await sources.sync_folders(
+                services.db, sources.folders(settings), _log_document, settings.knowledge.chunking.cutting
+            )
         except StorageError as error:
             if not error.transient:
                 raise

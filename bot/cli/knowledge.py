@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bot.kb_plan import Tally, WikiSource
     from bot.platforms.feishu.settings import FeishuSettings
     from bot.settings import Settings
+    from inference.grounding.chunk import Cutting
     from scheduler.retrieval import Retrieval
     from storage.database import Database
 
@@ -52,8 +53,9 @@ def put_in(
 
     for path in paths:
         _readable(path)
+    cutting = common.settings().knowledge.chunking.cutting
     with common.database() as db, common.progress("reading", _count(paths), quiet=as_json) as done:
-        outcomes = asyncio.run(kb.add(db, paths, report=lambda one: done(_line(one))))
+        outcomes = asyncio.run(kb.add(db, paths, report=lambda one: done(_line(one)), cutting=cutting))
     _finish(outcomes, as_json)
 
 
@@ -69,15 +71,15 @@ def sync(
     What was added by hand stays. A server follows the sources in knowledge.yaml by itself: name a folder there too if
     it is to stay.
     """
-    settings = None if folder else _settings()
+    settings = common.settings() if folder else _settings()
+    cutting = settings.knowledge.chunking.cutting
     tallies: list[Tally] = []
     with common.database() as db:
-        if settings is None:
-            assert folder is not None
-            outcomes = _sync_folders(db, {folder: None}, as_json)
+        if folder:
+            outcomes = _sync_folders(db, {folder: None}, cutting, as_json)
         else:
             asyncio.run(_confine(db, settings))
-            outcomes = _sync_folders(db, _folders(settings), as_json)
+            outcomes = _sync_folders(db, _folders(settings), cutting, as_json)
             found, tallies = _sync_wikis(db, settings, as_json)
             outcomes += found
     _finish(outcomes, as_json, tallies)
@@ -229,13 +231,15 @@ def _source_readers(settings: Settings) -> list[tuple[str, frozenset[str]]]:
     return [*shared, *((one.name, one.readers) for one in sources.wikis(settings))]
 
 
-def _sync_folders(db: Database, folders: Mapping[Path, frozenset[str] | None], quiet: bool) -> list[Outcome]:
+def _sync_folders(
+    db: Database, folders: Mapping[Path, frozenset[str] | None], cutting: Cutting, quiet: bool
+) -> list[Outcome]:
     from bot import kb, sources
 
     wanted = {path: readers or kb.PUBLIC for path, readers in folders.items()}
     with common.progress("reading", _count(list(wanted)), quiet=quiet) as done:
         try:
-            return asyncio.run(sources.sync_folders(db, wanted, report=lambda one: done(_line(one))))
+            return asyncio.run(sources.sync_folders(db, wanted, lambda one: done(_line(one)), cutting))
         except kb.NoFolder as error:
             raise Failed(str(error), Exit.USAGE) from error
 
