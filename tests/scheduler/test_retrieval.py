@@ -13,7 +13,7 @@ from inference.grounding.search import index_terms
 from inference.text.resting import FAILURES
 from scheduler.dense import Dense, Reranking
 from scheduler.retrieval import Retrieval
-from storage import documents, encoders, vectors
+from storage import documents, encoders, lexical, vectors
 from storage.database import Database
 from storage.encoders import EncoderKind
 from storage.records import NewPassage, ScoredPassage, utcnow
@@ -118,6 +118,20 @@ async def test_nobody_finds_anything_and_a_reader_finds_both(made: Made) -> None
     assert await made.texts("高管出租车", frozenset({"user:9"})) == []
     assert (await made.texts("高管出租车", EVERYONE | SECRET))[0] == HIDDEN[0]
     assert await made.texts("高管出租车", SECRET) == list(HIDDEN)
+
+
+async def test_a_passage_that_was_found_is_read_by_its_readers_only(made: Made) -> None:
+    """Looked at twice: whatever finds passages, only what may be read is handed out."""
+    ids = [one.id for one in made.db.read_sync(vectors.search, made.encoder, await _any(made), SECRET, 9)]
+    assert len(ids) == 1
+    asked = index_terms("出租车")
+    assert list(made.db.read_sync(lexical.look_up, ids, asked, SECRET)) == ids
+    for others in (EVERYONE, frozenset[str]()):
+        assert made.db.read_sync(lexical.look_up, ids, asked, others) == {}
+
+
+async def _any(made: Made) -> bytes:
+    return await made.embedder.question("出租车")
 
 
 async def test_a_right_taken_between_asking_and_looking_counts(made: Made) -> None:
