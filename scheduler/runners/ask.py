@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from inference.errors import InferenceError
+from inference.errors import InferenceError, TextBusy
 from inference.requests import AnswerRequest, Turn
 from inference.results import Answer, Delta
 from inference.text.model import TextModel
@@ -18,7 +18,7 @@ from scheduler.estimate import AT_ONCE
 from scheduler.progress import Progress, ProgressFeed
 from scheduler.queue import Failure
 from scheduler.retrieval import Query, Retrieval
-from scheduler.work import Outcome, Stopped, Success, Task
+from scheduler.work import Busy, Outcome, Stopped, Success, Task
 from storage import conversations, documents, profiles, users
 from storage.database import Database
 from storage.documents import EVERYONE
@@ -27,6 +27,7 @@ from storage.records import ChatType, Identity, Job, Kind, Membership, Origin
 #: Passages offered to the engine; the right one is among the first ten for 99 % of the questions measured.
 PASSAGES = 10
 TURNS = 4
+BREATH = 1.0  # seconds that an engine with too much to do is left alone
 _NOTHING_MORE = Membership()
 
 
@@ -86,12 +87,13 @@ class AskRunner:
         self._feed = feed
         self._language = language
         self._retrieval = retrieval or Retrieval()
+        self._busy_until = 0.0  # time.monotonic
 
     def room(self, head: Job) -> int:
         return 1
 
     async def ready(self) -> bool:
-        return self.indexed
+        return self.indexed and time.monotonic() >= self._busy_until
 
     async def run(self, batch: Sequence[Task]) -> list[Outcome]:
         return [await self._one(task) for task in batch]
@@ -99,12 +101,16 @@ class AskRunner:
     async def _one(self, task: Task) -> Outcome:
         began = time.monotonic()
         try:
-            answer = await self._write(task, await self._request(task.job))
+            request = await self._request(task.job)
+            answer = await self._write(task, request)
+        except TextBusy:
+            self._busy_until = time.monotonic() + BREATH
+            return Busy()
         except InferenceError as error:
             return Failure(error="model_unavailable", cause=str(error), transient=error.transient)
         if answer is None:
             return Stopped()
-        return Success(result=_kept(answer), took=time.monotonic() - began, tokens=answer.tokens)
+        return Success(result=_kept(answer, request), took=time.monotonic() - began, tokens=answer.tokens)
 
     async def _request(self, job: Job) -> AnswerRequest:
         question = str(job.params["question"])
@@ -155,7 +161,13 @@ def _cited(turn: Job) -> list[int]:
     return [int(citation["passage"]) for citation in (turn.result or {}).get("citations", ())]
 
 
-def _kept(answer: Answer) -> dict[str, Any]:
+def _offered(request: AnswerRequest) -> list[dict[str, Any]]:
+    """Which passages the engine saw; with their documents, for a passage goes with the next version of its text."""
+    seen = (one.passage for one in request.passages)
+    return [{"passage": one.id, "document": one.document, "document_id": one.document_id} for one in seen]
+
+
+def _kept(answer: Answer, request: AnswerRequest) -> dict[str, Any]:
     return {
         "text": answer.text,
         "grounded": answer.grounded,
@@ -164,4 +176,6 @@ def _kept(answer: Answer) -> dict[str, Any]:
         "engine": answer.engine,
         "interrupted": answer.interrupted,
         "tokens": answer.tokens,
+        "standalone": request.standalone,
+        "offered": _offered(request),
     }
