@@ -100,7 +100,7 @@ async def test_a_model_that_cannot_be_good_enough_is_refused_before_it_read_ever
     made, _ = index(db, bad)
     for _ in range(2):
         refused = await made.turn()
-        assert (refused.state, bad.read) == (EncoderState.REFUSED, 2 * BATCH)
+        assert (refused.state, bad.read, len(bad.asked)) == (EncoderState.REFUSED, 2 * BATCH, 6)
     assert refused.figures is not None
     assert (refused.figures["passages"], refused.figures["of"]) == (2 * BATCH, 5 * BATCH)
     admitted = await index(db, good)[0].turn()
@@ -191,7 +191,9 @@ async def test_documents_that_go_meanwhile_harm_nothing(db: Database) -> None:
     assert (count(db, found.id), found.state) == (2 * BATCH, EncoderState.LIVE)
 
 
-async def test_a_new_model_is_prepared_while_the_old_one_serves_and_then_takes_its_place(db: Database) -> None:
+async def test_a_new_model_is_prepared_while_the_old_one_serves_and_then_takes_its_place(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     db.run_sync(put, "a.md", sentences(30))
     old, first = index(db, Counting())
     await old.turn()
@@ -205,7 +207,9 @@ async def test_a_new_model_is_prepared_while_the_old_one_serves_and_then_takes_i
     assert (after.state, second.encoder) == (EncoderState.LIVE, after.id)
     assert ((await old.turn()).state, first.encoder) == (EncoderState.RETIRED, None)
     assert ((await new.turn()).state, second.encoder) == (EncoderState.LIVE, after.id)
-    await db.run(encoders.forget, [after.id], utcnow() + timedelta(minutes=5))
+    monkeypatch.setattr(encoders, "KEPT", timedelta(minutes=-1))
+    monkeypatch.setattr(vector_index, "THIN", 20)
+    await vector_index._tidy(db, [after.id])
     assert [one.model for one in db.read_sync(encoders.known)] == ["better"]
 
 
@@ -229,6 +233,23 @@ async def test_of_two_processes_one_makes_the_vectors(db: Database) -> None:
     db.run_sync(encoders.admit, found.id, {"passages": 30}, utcnow())
     await made.turn()
     assert (dense.encoder, embedder.read) == (found.id, 0), "it uses what the other one made"
+
+
+async def test_what_was_left_out_is_found_at_the_latest_after_some_turns(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On PostgreSQL a passage may become visible after one with a higher number."""
+    db.run_sync(put, "a.md", sentences(30))
+    embedder = Counting()
+    made, _ = index(db, embedder)
+    found = await made.turn()
+    db.run_sync(vectors.thin, found.id, 1)
+    monkeypatch.setattr(vector_index, "ALL", 3)
+    read = []
+    for _ in range(3):
+        await made.turn()
+        read.append(embedder.read)
+    assert read == [30, 30, 31]
 
 
 async def test_one_command_uses_what_was_admitted_and_makes_nothing(db: Database) -> None:
