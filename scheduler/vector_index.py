@@ -34,8 +34,12 @@ BATCH = 16  # passages at once: so many are lost when the program is killed
 PAUSE = 5.0  # seconds between two turns: how old a document is at most before its vectors are begun
 AGAIN = 30.0  # seconds until a model that does not open is tried again
 LEASE = timedelta(seconds=120)  # how long a process keeps the work to itself after its last batch
-KEPT = timedelta(minutes=2)  # how long a replaced model's vectors stay for questions that are under way
+THIN = 2000  # vectors removed at once: others write in between
+ALL = 60  # turns after which it is looked for passages that were left out, however old
 EARLY = 500  # passages after which a model that cannot be good enough is refused, before hours go into the others
+SLOW_AGAIN = timedelta(
+    hours=1
+)  # until a model that was refused for being slow is examined again: it may have been busy
 GROWN = 2.0  # times as many passages, or as few: then a model is examined again
 
 Report = Callable[[str], None]  # hears of each batch
@@ -58,6 +62,7 @@ class VectorIndex:
         self.progress = Progress()
         self._db, self._embedder, self._dense, self._last = db, embedder, dense, last
         self._owner = f"{owner.name()}/vectors"
+        self._turns, self._complete = 0, 0  # passages up to this id have their vectors
 
     @property
     def live(self) -> bool:
@@ -70,12 +75,14 @@ class VectorIndex:
         Raises EmbeddingError, StorageError; `dense` goes on with what was made before.
         """
         card = await self._embedder.open()
-        found = await self._db.run(_registered, EncoderKind.EMBEDDER, card, self._last)
+        found = await _registered(self._db, EncoderKind.EMBEDDER, card, revive=self._last)
         self._take_part(found)
-        if found.state is EncoderState.RETIRED or not await self._mine(card):
+        if found.state is EncoderState.RETIRED:
             return found
-        due = again or found.state is EncoderState.PREPARING or await self._grown(found)
-        if found.state is EncoderState.REFUSED and not due:
+        due = again or found.state is EncoderState.PREPARING or _was_slow(found) or await self._grown(found)
+        if not due and (found.state is EncoderState.REFUSED or not await self._lacks(found)):
+            return found
+        if not await self._mine(card):
             return found
         if due and await self._is_long(found):
             if not await self._fill(found, card, report, EARLY):
@@ -85,6 +92,14 @@ class VectorIndex:
         if await self._fill(found, card, report) and due:
             return await self._decided(found, await self._examined(found))
         return found
+
+    async def _lacks(self, encoder: Encoder) -> bool:
+        """Whether a passage has no vector: one that came since the last turn, and now and then any."""
+        self._turns += 1
+        if self._turns % ALL == 0:
+            self._complete = 0
+        bare = await self._db.read(vectors.missing, encoder.id, 1, self._complete)
+        return bool(bare)
 
     async def join(self) -> bool:
         """Take part if it was admitted before, and make nothing. Raises EmbeddingError, StorageError."""
@@ -113,6 +128,7 @@ class VectorIndex:
             found = await self._embedder.passages([_wording(one) for one in bare])
             await self._db.run(vectors.put, encoder.id, [(one.id, each) for one, each in zip(bare, found, strict=True)])
             made, after = made + len(bare), bare[-1].id
+            self._complete = after
             self.progress = Progress(model=card.model, made=made, passages=max(of, made))
             report(f"{made} of {max(of, made)} passages")
             if not await self._mine(card):
@@ -147,9 +163,8 @@ class RankExaminer:
 
     async def turn(self, *, again: bool = False) -> Encoder:
         """Examine it if it never was (`again`: in any case). Raises EmbeddingError, StorageError."""
-        # It has no vectors, so nothing of it grows with the documents: one examination is enough.
-        found = await self._db.run(_registered, EncoderKind.RERANKER, await self._reranker.open())
-        if again or found.state is EncoderState.PREPARING:
+        found = await _registered(self._db, EncoderKind.RERANKER, await self._reranker.open())
+        if again or found.state is EncoderState.PREPARING or _was_slow(found):
             one = self._reranking
             self._reranking.on = False  # what it is compared with is the order without it
             verdict = await examination.examine_ranks(
@@ -183,17 +198,42 @@ async def keep(
                     log.warning("searching without it: %s", error, extra={"action": "vectors-failed"})
                 said[number] = str(error)
         if not said:
-            await db.run(encoders.forget, wanted, utcnow() - KEPT)
+            await _tidy(db, wanted)
         await asyncio.sleep(rest)
+
+
+async def _tidy(db: Database, wanted: Sequence[int]) -> None:
+    """Remove what no model that is wanted has made."""
+    for one in await db.read(encoders.unwanted, wanted, utcnow()):
+        while await db.run(vectors.thin, one.id, THIN):
+            pass
+        await db.run(encoders.remove, one.id)
+        log.info("the vectors of %s are removed", one.model, extra={"action": "encoder-removed"})
+
+
+def _was_slow(encoder: Encoder) -> bool:
+    """Whether it was refused for nothing else, and that is a while ago."""
+    slow = encoder.state is EncoderState.REFUSED and bool((encoder.figures or {}).get("slow"))
+    return slow and utcnow() - encoder.changed_at >= SLOW_AGAIN
 
 
 def _wording(one: Bare) -> str:
     return wording.passage(one.title, one.heading, one.text)
 
 
-def _registered(conn: Connection, kind: EncoderKind, card: EncoderCard, revive: bool = True) -> Encoder:
-    return encoders.register(
-        conn, kind, recipe=card.recipe, model=card.model, dimension=card.dimension, now=utcnow(), revive=revive
+async def _registered(db: Database, kind: EncoderKind, card: EncoderCard, *, revive: bool = True) -> Encoder:
+    """The encoder as it stands; a new one, or one that the operator came back to, is prepared from now on."""
+    found = await db.read(encoders.find, kind, card.recipe)
+    if found is not None and not (revive and found.state is EncoderState.RETIRED):
+        return found
+    return await db.run(
+        encoders.register,
+        kind,
+        recipe=card.recipe,
+        model=card.model,
+        dimension=card.dimension,
+        now=utcnow(),
+        revive=revive,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -17,6 +17,9 @@ from sqlalchemy import Connection, Row, delete, select, update
 from storage import vectors
 from storage.dialect import insert
 from storage.tables import encoders
+
+KEPT = timedelta(minutes=2)  # how long a replaced model's vectors stay for questions that are under way
+LONG = timedelta(days=1)  # and those of one that was never admitted
 
 
 class EncoderKind(StrEnum):
@@ -50,6 +53,13 @@ class Encoder:
     changed_at: datetime
 
 
+def find(conn: Connection, kind: EncoderKind, recipe: str) -> Encoder | None:
+    """The encoder of a recipe, if there is one."""
+    wanted = select(encoders).where(encoders.c.kind == kind.value, encoders.c.recipe == recipe)
+    row = conn.execute(wanted).one_or_none()
+    return None if row is None else _encoder(row)
+
+
 def register(
     conn: Connection,
     kind: EncoderKind,
@@ -68,7 +78,8 @@ def register(
     conn.execute(
         insert(conn, encoders).values(kind=kind.value, recipe=recipe, reason="", **values).on_conflict_do_nothing()
     )
-    found = _one(conn, kind, recipe)
+    found = find(conn, kind, recipe)
+    assert found is not None
     if kind is EncoderKind.EMBEDDER:
         vectors.make(conn, found.id, dimension)
     if revive and found.state is EncoderState.RETIRED:  # the operator came back to it
@@ -109,19 +120,25 @@ def refuse(conn: Connection, encoder: int, reason: str, figures: dict[str, Any] 
     return _set(conn, encoder, EncoderState.REFUSED, reason, figures, now)
 
 
-def forget(conn: Connection, wanted: Collection[int], before: datetime) -> list[str]:
-    """Drop those that nobody wants and that have taken no part since `before`, with their vectors; their models.
+def unwanted(conn: Connection, wanted: Collection[int], now: datetime) -> list[Encoder]:
+    """Those that can go with their vectors: nobody wants them, and they have taken no part for a while.
 
-    Whoever made a question's vector with one of them a moment ago still finds its table.
+    Whoever made a question's vector with one a moment ago still finds its table; and what another process with other
+    settings is preparing is not taken away from it.
     """
-    gone = select(encoders).where(
-        encoders.c.id.not_in(wanted), encoders.c.state != EncoderState.LIVE.value, encoders.c.changed_at < before
-    )
-    found = [_encoder(row) for row in conn.execute(gone)]
-    for one in found:
-        vectors.drop(conn, one.id)
-    conn.execute(delete(encoders).where(encoders.c.id.in_([one.id for one in found])))
-    return [one.model for one in found]
+    return [
+        one
+        for one in known(conn)
+        if one.id not in wanted
+        and one.state is not EncoderState.LIVE
+        and one.changed_at < now - (KEPT if one.state is EncoderState.RETIRED else LONG)
+    ]
+
+
+def remove(conn: Connection, encoder: int) -> None:
+    """Forget an encoder with what is left of its vectors."""
+    vectors.drop(conn, encoder)
+    conn.execute(delete(encoders).where(encoders.c.id == encoder))
 
 
 def _set(
@@ -130,11 +147,6 @@ def _set(
     values = {"state": state.value, "reason": reason, "figures": figures, "changed_at": now}
     changed = update(encoders).where(encoders.c.id == encoder).values(**values)
     return _encoder(conn.execute(changed.returning(*encoders.c)).one())
-
-
-def _one(conn: Connection, kind: EncoderKind, recipe: str) -> Encoder:
-    wanted = select(encoders).where(encoders.c.kind == kind.value, encoders.c.recipe == recipe)
-    return _encoder(conn.execute(wanted).one())
 
 
 def _encoder(row: Row[Any]) -> Encoder:

@@ -32,6 +32,7 @@ from sqlalchemy import (
     Table,
     bindparam,
     cast,
+    delete,
     func,
     inspect,
     literal,
@@ -120,6 +121,16 @@ def make(conn: Connection, encoder: int, dimension: int) -> None:
 def drop(conn: Connection, encoder: int) -> None:
     """Remove an encoder's vectors; harmless when there are none."""
     _table(encoder).drop(conn, checkfirst=True)
+
+
+def thin(conn: Connection, encoder: int, most: int) -> bool:
+    """Remove up to `most` of an encoder's vectors; False when none is left.
+
+    SQLite overwrites what it removes, so a table of many goes in parts, and others can write in between.
+    """
+    made = _table(encoder)
+    some = select(made.c.passage_id).limit(most)
+    return conn.execute(delete(made).where(made.c.passage_id.in_(some))).rowcount > 0
 
 
 def drop_all(conn: Connection) -> None:

@@ -109,10 +109,10 @@ _NAMES = {
     "meaning": "by its vectors",
     "words_near": "among {near_places} by words",
     "both_near": "by both",
-    "question_p95_ms": "milliseconds for a question's vector (p95)",
+    "question_ms": "milliseconds for a question's vector",
     "first": "right one first",
     "first_ranked": "ranked by it",
-    "p95_ms": "milliseconds (p95)",
+    "ranking_ms": "milliseconds",
 }
 
 

@@ -98,6 +98,18 @@ def test_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
             "image:\n  adapters:\n    a: {path: x, weight: 9}",
             "model.yaml:3: image.adapters.a.weight: must be 4.0 or less (now: 9)",
         ),
+        ("model", "embedding:\n  engine: local", "model.yaml:1: embedding: engine local needs path"),
+        ("model", "embedding:\n  next: {engine: local}", "model.yaml:2: embedding.next: engine local needs path"),
+        (
+            "model",
+            "embedding:\n  engine: openai\n  base_url: http://x",
+            "model.yaml:1: embedding: engine openai needs base_url, the server's address, and id",
+        ),
+        (
+            "model",
+            "embedding:\n  reranker: {engine: openai, id: a}",
+            "model.yaml:2: embedding.reranker: engine openai needs base_url",
+        ),
         ("model", "- a\n- b", "model.yaml:1: must consist of `key: value` lines"),
         ("model", "image: {", "model.yaml:1: not valid YAML: "),
         ("model", "a: b: c", "model.yaml:1: not valid YAML: mapping values are not allowed here"),

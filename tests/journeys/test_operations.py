@@ -20,21 +20,42 @@ import pytest
 from PIL import Image
 
 from inference.images.registry import BUILTIN
+from tests.inference.embedding.encoders import Counting
 from tests.journeys.held import Held
 from tests.journeys.moqi import Moqi, News, Person, until
+from tests.simulators import embeddings
 
 LONG = "/draw 慢慢画 --size 512x512 --steps 20"  # some seconds on one core
 
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moqi]:
-    """A server that stays up for the journeys that leave it in order."""
-    house = Moqi(tmp_path_factory.mktemp("operations"))
-    house.start()
-    house.ready()
-    yield house
-    assert house.stop() == 0
-    house.verify()
+    """A server that stays up for the journeys that leave it in order, and searches by meaning too."""
+    knows = Counting()
+    with embeddings.serving() as server:
+        server.vector = lambda text: memoryview(knows.vector(text)).cast("f").tolist()
+        embedding = {"engine": "openai", "base_url": server.url, "id": "counting", "patience": 30}
+        house = Moqi(tmp_path_factory.mktemp("operations"), settings={"model": {"embedding": embedding}})
+        house.start()
+        house.ready()
+        yield house
+        assert house.stop() == 0
+        house.verify()
+
+
+# --- searching --------------------------------------------------------------------------------------------------
+
+
+def test_a_model_is_examined_behind_the_scenes_and_then_takes_part(house: Moqi) -> None:
+    until(lambda: 'moqi_embedder_live{model="counting"} 1.0' in metrics(house), "the model takes part")
+    (shown,) = json.loads(house.command("kb", "vectors", "--json").stdout)
+    assert (shown["state"], shown["vectors"], shown["reason"]) == ("live", shown["passages"], "")
+    assert f'moqi_vectors{{model="counting"}} {float(shown["passages"])}' in metrics(house)
+    assert "年假" in Person(house, "新人").told("/ask 年假有几天？")["text"]
+
+
+def metrics(house: Moqi) -> str:
+    return httpx.get(f"{house.url}/metrics").text
 
 
 # --- starting ---------------------------------------------------------------------------------------------------

@@ -13,12 +13,14 @@ from inference.grounding.search import index_terms
 from inference.text.resting import FAILURES
 from scheduler.dense import Dense, Reranking
 from scheduler.retrieval import Retrieval
-from storage import documents, encoders, vectors
+from storage import documents, encoders, lexical, vectors
 from storage.database import Database
 from storage.encoders import EncoderKind
 from storage.records import NewPassage, ScoredPassage, utcnow
 from tests.inference.embedding.encoders import Counting, Judging
 
+#: For what has nothing to do with the database.
+SQLITE = pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
 EVERYONE = frozenset({"everyone"})
 SECRET = frozenset({"dept:人事部"})
 
@@ -118,6 +120,20 @@ async def test_nobody_finds_anything_and_a_reader_finds_both(made: Made) -> None
     assert await made.texts("高管出租车", SECRET) == list(HIDDEN)
 
 
+async def test_a_passage_that_was_found_is_read_by_its_readers_only(made: Made) -> None:
+    """Looked at twice: whatever finds passages, only what may be read is handed out."""
+    ids = [one.id for one in made.db.read_sync(vectors.search, made.encoder, await _any(made), SECRET, 9)]
+    assert len(ids) == 1
+    asked = index_terms("出租车")
+    assert list(made.db.read_sync(lexical.look_up, ids, asked, SECRET)) == ids
+    for others in (EVERYONE, frozenset[str]()):
+        assert made.db.read_sync(lexical.look_up, ids, asked, others) == {}
+
+
+async def _any(made: Made) -> bytes:
+    return await made.embedder.question("出租车")
+
+
 async def test_a_right_taken_between_asking_and_looking_counts(made: Made) -> None:
     retrieval = Retrieval([made.dense])
     query = await retrieval.prepare("出租车费用")
@@ -125,6 +141,7 @@ async def test_a_right_taken_between_asking_and_looking_counts(made: Made) -> No
     assert await made.db.read(retrieval.find, query, EVERYONE, 10) == []
 
 
+@SQLITE
 @pytest.mark.parametrize("how", ["fails", "hangs"])
 async def test_a_dead_or_slow_model_leaves_the_search_by_words_and_is_left_alone(made: Made, how: str) -> None:
     setattr(made.embedder, how, True)
@@ -145,6 +162,7 @@ async def test_an_encoder_that_was_replaced_a_moment_ago_leaves_the_search_by_wo
     assert found[0].passage.text == OPEN[1]
 
 
+@SQLITE
 async def test_of_two_models_the_first_that_takes_part_is_asked(made: Made) -> None:
     next_ = Counting(model="next")
     retrieval = Retrieval([Dense(next_, patience=1), made.dense])
@@ -171,12 +189,14 @@ async def texts(made: Made, model: Judging, k: int = 10, **options: bool | int) 
     return [one.passage.text for one in found]
 
 
+@SQLITE
 async def test_the_best_by_its_judgement_comes_first(made: Made) -> None:
     plain = await texts(made, liking("能耗"), on=False)
     assert await texts(made, liking("能耗")) == [OPEN[2], *(one for one in plain if one != OPEN[2])]
     assert await texts(made, liking("预订"), 1) == [OPEN[1]], "it read more than it was asked for"
 
 
+@SQLITE
 async def test_it_reads_what_the_asker_may_read_and_no_more_than_its_candidates(made: Made) -> None:
     model = liking("高管")
     assert set(await texts(made, model)) == set(OPEN)
@@ -184,6 +204,7 @@ async def test_it_reads_what_the_asker_may_read_and_no_more_than_its_candidates(
     assert model.read == [3, 2]
 
 
+@SQLITE
 @pytest.mark.parametrize("how", ["fails", "hangs"])
 async def test_a_dead_or_slow_reranker_leaves_the_order_and_is_left_alone(made: Made, how: str) -> None:
     model = liking("能耗")
@@ -196,6 +217,7 @@ async def test_a_dead_or_slow_reranker_leaves_the_order_and_is_left_alone(made: 
     assert len(model.read) == FAILURES
 
 
+@SQLITE
 async def test_questions_at_once_each_get_their_own(made: Made) -> None:
     found = await asyncio.gather(*(made.texts(question) for question in ("会议室预订", "能耗报告", "出租车费用") * 5))
     assert [one[0] for one in found] == [OPEN[1], OPEN[2], OPEN[0]] * 5

@@ -232,12 +232,22 @@ def test_who_is_admitted_takes_the_place_of_the_one_before(db: Database) -> None
 
 
 def test_who_is_not_wanted_any_more_goes_with_its_vectors_after_a_while(db: Database) -> None:
+    now = utcnow()
+    ids = db.run_sync(put, "a.md", "一", "二", "三")
     first, second, third = (db.run_sync(register, recipe) for recipe in ("r1", "r2", "r3"))
-    db.run_sync(encoders.admit, second.id, {}, utcnow())
-    assert db.run_sync(encoders.forget, [third.id], utcnow() - timedelta(minutes=1)) == []
-    assert db.run_sync(encoders.forget, [third.id], utcnow() + timedelta(minutes=1)) == ["model r1"]
+    db.run_sync(made, first.id, ids, X, Y, XY)
+    db.run_sync(encoders.admit, first.id, {}, now)
+    db.run_sync(encoders.admit, second.id, {}, now)
+
+    def unwanted(**later: float) -> list[str]:
+        return [one.recipe for one in db.read_sync(encoders.unwanted, [], now + timedelta(**later))]
+
+    assert (unwanted(minutes=1), unwanted(minutes=3), unwanted(days=2)) == ([], ["r1"], ["r1", "r3"])
+    assert db.read_sync(encoders.unwanted, [first.id], now + timedelta(minutes=3)) == []
+    assert [db.run_sync(vectors.thin, first.id, 2) for _ in range(3)] == [True, True, False]
+    db.run_sync(encoders.remove, first.id)
     assert db.read_sync(tables) == {f"vectors_{second.id}", f"vectors_{third.id}"}
-    assert db.run_sync(register, "r4").id > third.id > first.id, "no table is taken for that of another model"
+    assert db.run_sync(register, "r4").id > third.id, "no table is taken for that of another model"
 
 
 # --- one database ------------------------------------------------------------------------------------------------

@@ -51,10 +51,11 @@ class Counting:
             await asyncio.Event().wait()
         if self.fails:
             raise EmbeddingError("The model is gone.", "Start it again.")
-        return [self._one(tokens.fold(self.means(text))) for text in texts]
+        return [self.vector(text) for text in texts]
 
-    def _one(self, folded: str) -> bytes:
-        numbers = [0.0] * self.dimension
+    def vector(self, text: str) -> bytes:
+        """The vector of a question or a passage."""
+        folded, numbers = tokens.fold(self.means(text)), [0.0] * self.dimension
         for term in [*tokens.bigrams(folded), *tokens.words(folded), "-"]:
             place = int.from_bytes(hashlib.blake2s(term.encode(), digest_size=4).digest(), "big")
             numbers[place % self.dimension] += 1.0
@@ -64,8 +65,8 @@ class Counting:
 class Guessing(Counting):
     """An embedder that understands nothing."""
 
-    def _one(self, folded: str) -> bytes:
-        seed = hashlib.blake2s(folded.encode()).digest() * (self.dimension // 32 + 1)
+    def vector(self, text: str) -> bytes:
+        seed = hashlib.blake2s(text.encode()).digest() * (self.dimension // 32 + 1)
         return vector.pack([float(byte) - 127.5 for byte in seed[: self.dimension]])
 
 

@@ -8,20 +8,26 @@ from inference.grounding.fusion import fuse
 
 
 @pytest.mark.parametrize(
-    ("rankings", "expected"),
+    ("words", "meaning", "expected"),
     [
-        ([[1, 2, 3]], [1, 2, 3]),
-        ([[1, 2, 3], []], [1, 2, 3]),
-        ([[], []], []),
-        ([[1, 2], [3, 4]], [1, 3, 2, 4]),  # equal places: the earlier ranking first
-        ([[1, 2, 3], [3, 2, 1]], [1, 3, 2]),  # 1/61 + 1/63 is a little more than 2/62
-        ([[1, 2, 3], [4, 3, 5]], [3, 1, 4, 2, 5]),  # found by both
-        ([[1, 1, 1, 2], [2]], [2, 1]),  # a thing counts once, at its first place
+        ([1, 2, 3], [], [1, 2, 3]),
+        ([], [1, 2, 3], [1, 2, 3]),
+        ([], [], []),
+        ([1, 2], [3, 4], [1, 2, 3, 4]),  # a place by words counts more
+        ([1, 2, 3], [2, 3, 1], [2, 1, 3]),
+        ([1, 2], [2, 3], [2, 1, 3]),  # found by both
+        ([1, 1, 1, 2], [2], [2, 1]),  # a thing counts once, at its first place
     ],
 )
-def test_what_both_find_comes_first(rankings: list[list[int]], expected: list[int]) -> None:
-    assert [one for one, _ in fuse(*rankings)] == expected
+def test_what_both_find_comes_first(words: list[int], meaning: list[int], expected: list[int]) -> None:
+    assert [one for one, _ in fuse(words, meaning)] == expected
 
 
 def test_scores_are_sums_of_reciprocal_places() -> None:
-    assert dict(fuse([7, 8], [8], k0=10)) == pytest.approx({7: 1 / 11, 8: 1 / 12 + 1 / 11})
+    assert dict(fuse([7, 8], [8])) == pytest.approx({7: 1.5 / 11, 8: 1.5 / 12 + 1 / 11})
+
+
+def test_what_meaning_alone_finds_first_is_among_those_an_answer_is_made_from() -> None:
+    """Ten passages are offered; fifty share some word with nearly every question."""
+    fused = [one for one, _ in fuse(range(50), range(100, 150))]
+    assert (fused.index(100), fused.index(101)) == (6, 9)
