@@ -32,9 +32,19 @@ class Retrieval:
         """Cut the question into terms; off the event loop, where the first call loads the word segmenter."""
         return Query(question=question, terms=await asyncio.to_thread(search.terms, question))
 
-    def find(self, conn: Connection, query: Query, principals: frozenset[str], k: int) -> list[ScoredPassage]:
-        """The `k` passages that fit best among those the principals may read, best first."""
-        return lexical.search(conn, query.terms, principals, k)
+    def find(
+        self,
+        conn: Connection,
+        query: Query,
+        principals: frozenset[str],
+        k: int,
+        sources: frozenset[str] | None = None,
+    ) -> list[ScoredPassage]:
+        """The `k` passages that fit best among those the principals may read, best first; of `sources` alone if given.
+
+        Sources are meant by the names that the settings give them.
+        """
+        return lexical.search(conn, query.terms, principals, k, sources)
 
     async def ranked(self, query: Query, found: Sequence[ScoredPassage], k: int) -> list[ScoredPassage]:
         """The `k` best of what was found, best first."""

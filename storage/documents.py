@@ -34,6 +34,9 @@ from storage.tables import document_access, documents, passages
 #: The principal that every reader has.
 EVERYONE = "everyone"
 
+#: Documents named in one statement: databases bound the number of its values.
+BATCH = 5_000
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Holding:
@@ -157,6 +160,14 @@ def grant(conn: Connection, source: str, principals: Iterable[str]) -> None:
         conn.execute(insert(document_access).from_select(["principal", "document_id"], rows))
 
 
+def collect(conn: Connection, collection: str, names: Iterable[str]) -> None:
+    """Say that these documents come from the source that the settings call so; empty = by no name."""
+    wanted = sorted(set(names))
+    for start in range(0, len(wanted), BATCH):
+        mine = documents.c.name.in_(wanted[start : start + BATCH]) & (documents.c.collection != collection)
+        conn.execute(update(documents).where(mine).values(collection=collection))
+
+
 # --- reading ----------------------------------------------------------------------------------------------------
 
 
@@ -171,6 +182,13 @@ def readable(conn: Connection, passage_ids: Iterable[int], principals: frozenset
     wanted = set(passage_ids)
     found = conn.execute(readable_by(principals).where(passages.c.id.in_(wanted)).with_only_columns(passages.c.id))
     return wanted == set(found.scalars())
+
+
+def collections(conn: Connection, principals: frozenset[str]) -> frozenset[str]:
+    """The names of the sources of which the principals may read something."""
+    visible = select(document_access.c.document_id).where(document_access.c.principal.in_(principals))
+    named = select(documents.c.collection).where(documents.c.collection != "", documents.c.id.in_(visible))
+    return frozenset(conn.execute(named.distinct()).scalars())
 
 
 def list_documents(conn: Connection, principals: frozenset[str]) -> list[Document]:

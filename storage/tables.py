@@ -252,7 +252,7 @@ messages = Table(
 conversations = Table(
     "conversations",
     metadata,
-    Column("key", Text, primary_key=True),  # platform:chat[:thread]:user
+    Column("key", Text, primary_key=True),  # platform/chat/thread/sender: see storage/conversations.py
     Column("started_at", Utc, nullable=False),
 )
 
@@ -274,6 +274,7 @@ chats = Table(
 
 _CLOSING = "state = 'queued' and not_after is not null"
 _RISING = "state = 'queued' and priority > 0"
+_TELLING = "kind = 'ask' and cleared is null and finished_at is not null"
 
 jobs = Table(
     "jobs",
@@ -309,6 +310,7 @@ jobs = Table(
     Column("not_after", Utc),
     Column("foreseen", Float),  # seconds to its result and how sure that was, when it was ordered
     Column("doubt", Float),
+    Column("cleared", Integer),  # what was asked and answered is gone, after so many days: storage/forgetting.py
     CheckConstraint("state in ('queued', 'running', 'review', 'done', 'failed', 'cancelled')", name="state"),
     CheckConstraint("cost >= 0", name="cost"),
     Index("ix_jobs_turn", "kind", "state", "priority", "vtag", "id", "weight"),
@@ -317,6 +319,8 @@ jobs = Table(
     # Looked at every few seconds, however many wait: the few that may become due, in the order of their time.
     Index("ix_jobs_closing", "not_after", sqlite_where=text(_CLOSING), postgresql_where=text(_CLOSING)),
     Index("ix_jobs_rising", "since", sqlite_where=text(_RISING), postgresql_where=text(_RISING)),
+    # Those whose words the retention rule has yet to take, the oldest first.
+    Index("ix_jobs_telling", "finished_at", sqlite_where=text(_TELLING), postgresql_where=text(_TELLING)),
 )
 
 # Pictures that wait for a reviewer, and what was decided. An appeal is a review of its own, one for each rejection.
@@ -603,6 +607,7 @@ documents = Table(
     Column("ref", Text, nullable=False, default=""),  # its id where it came from; names change, this does not
     Column("revision", Text, nullable=False, default=""),  # which version of it that source had
     Column("url", Text, nullable=False, default=""),  # where people open the original
+    Column("collection", Text, nullable=False, default=""),  # what the settings call its source; empty = nothing
     Column("updated_at", Utc, nullable=False),
     Index("ix_documents_ref", "ref", unique=True, sqlite_where=text("ref <> ''"), postgresql_where=text("ref <> ''")),
 )

@@ -5,14 +5,16 @@ from __future__ import annotations
 from bot.commands.flags import clip
 from bot.commands.forms import redo_form
 from bot.commands.names import ADMIN_COMMANDS, COMMANDS, LATER, REVIEWER_COMMANDS
-from bot.commands.parse import parse
+from bot.commands.parse import parse, suggested
 from bot.commands.people import account
 from bot.commands.reviews import appeal, reject
 from bot.commands.rules import SEED_MAX, Bounds, Rules, Shelf, SizeRule
+from bot.commands.talk import Tone
 from bot.commands.templates import template_form
 from bot.commands.values import (
     Appeal,
     Ask,
+    AskPrivately,
     Ban,
     Cancel,
     Command,
@@ -32,6 +34,7 @@ from bot.commands.values import (
     ModelUse,
     New,
     OnReservation,
+    OnSuggestion,
     Pause,
     Preview,
     QuotaClear,
@@ -47,6 +50,7 @@ from bot.commands.values import (
     ShowForm,
     Sources,
     Status,
+    Suggest,
     TemplateDelete,
     TemplateForm,
     TemplateList,
@@ -68,6 +72,7 @@ __all__ = [
     "SEED_MAX",
     "Appeal",
     "Ask",
+    "AskPrivately",
     "Ban",
     "Bounds",
     "Cancel",
@@ -88,6 +93,7 @@ __all__ = [
     "ModelUse",
     "New",
     "OnReservation",
+    "OnSuggestion",
     "Pause",
     "Preview",
     "QuotaClear",
@@ -106,11 +112,13 @@ __all__ = [
     "SizeRule",
     "Sources",
     "Status",
+    "Suggest",
     "TemplateDelete",
     "TemplateForm",
     "TemplateList",
     "TemplateSave",
     "TemplateShow",
+    "Tone",
     "Unban",
     "Until",
     "UsageError",
@@ -123,5 +131,6 @@ __all__ = [
     "parse",
     "redo_form",
     "reject",
+    "suggested",
     "template_form",
 ]

@@ -87,6 +87,13 @@ def _reader(value: str) -> str:
     return value
 
 
+def _collection(value: str) -> str:
+    value = " ".join(value.split())
+    if len(value) > 40 or any(sign in value for sign in '"“”'):
+        raise ValueError("write a name of at most 40 characters without quotation marks")
+    return value
+
+
 def _alone(values: tuple[str, ...]) -> tuple[str, ...]:
     if EVERYONE in values and len(set(values)) > 1:
         raise ValueError("everyone already holds the others: write either everyone or the others")
@@ -136,6 +143,9 @@ class FeishuWiki(Section):
 class Source(Section):
     """A folder or file of documents, or a part of Feishu's wiki."""
 
+    name: Annotated[str, AfterValidator(_collection)] = Field(
+        default="", description="What people call it: /ask … --kb NAME asks it alone. Several may share a name."
+    )
     path: str = Field(default="", description="Folder or file, relative to the settings folder.")
     readers: Readers = Field(default=(), description="Who gets answers from the folder. Default: access.default.")
     feishu_wiki: FeishuWiki | None = Field(default=None, description="Pages of Feishu's wiki, instead of a folder.")
@@ -199,6 +209,11 @@ class Knowledge(Section):
         if len(set(keys)) < len(keys):
             raise ValueError("two sources name the same part of the wiki: it can have one list of readers only")
         return self
+
+    @property
+    def collections(self) -> tuple[str, ...]:
+        """The names of the sources, in their order."""
+        return tuple(dict.fromkeys(source.name for source in self.sources if source.name))
 
     @property
     def folders(self) -> tuple[Source, ...]:

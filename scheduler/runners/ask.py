@@ -13,20 +13,24 @@ from sqlalchemy import Connection
 from inference.errors import InferenceError
 from inference.requests import AnswerRequest, Turn
 from inference.results import Answer, Delta
+from inference.text.extractive import answerable
 from inference.text.model import TextModel
+from inference.text.smalltalk import SmallTalk
 from scheduler.estimate import AT_ONCE
+from scheduler.history import CHAT, open_turns, small_talk
 from scheduler.progress import Progress, ProgressFeed
 from scheduler.queue import Failure
 from scheduler.retrieval import Query, Retrieval
 from scheduler.work import Outcome, Stopped, Success, Task
-from storage import conversations, documents, profiles, users
+from storage import profiles, users
 from storage.database import Database
 from storage.documents import EVERYONE
 from storage.records import ChatType, Identity, Job, Kind, Membership, Origin
 
 #: Passages offered to the engine; the right one is among the first ten for 99 % of the questions measured.
 PASSAGES = 10
-TURNS = 4
+#: Parameters of a job that asks only some sources: their names, and how they were called.
+SOURCES, KB = "sources", "kb"
 _NOTHING_MORE = Membership()
 
 
@@ -79,13 +83,16 @@ class AskRunner:
         feed: ProgressFeed,
         language: Callable[[], str],
         retrieval: Retrieval | None = None,
+        talk: SmallTalk | None = None,
     ) -> None:
+        """`talk`: what answers small talk; None where there is no language model."""
         self.indexed = False  # the first reading of the documents is over: before it, nothing would be found
         self._db = db
         self._model = model
         self._feed = feed
         self._language = language
         self._retrieval = retrieval or Retrieval()
+        self._talk = talk
 
     def room(self, head: Job) -> int:
         return 1
@@ -99,12 +106,31 @@ class AskRunner:
     async def _one(self, task: Task) -> Outcome:
         began = time.monotonic()
         try:
-            answer = await self._write(task, await self._request(task.job))
+            kept = await self._answer(task)
         except InferenceError as error:
             return Failure(error="model_unavailable", cause=str(error), transient=error.transient)
-        if answer is None:
+        if kept is None:
             return Stopped()
-        return Success(result=_kept(answer), took=time.monotonic() - began, tokens=answer.tokens)
+        return Success(result=kept, took=time.monotonic() - began, tokens=kept["tokens"])
+
+    async def _answer(self, task: Task) -> dict[str, Any] | None:
+        """What the job's row keeps; None when it was stopped."""
+        opinion = task.job.params.get(CHAT)
+        if opinion == "rules":
+            return await self._chat(task.job)
+        request = await self._request(task.job)
+        if opinion and not answerable(request.passages):  # what the documents speak of is no small talk
+            return await self._chat(task.job)
+        answer = await self._write(task, request)
+        return None if answer is None else _kept(answer)
+
+    async def _chat(self, job: Job) -> dict[str, Any]:
+        """Small talk: without documents, and without what was said from them."""
+        said, before = str(job.params["question"]), await self._db.read(small_talk, job)
+        found = Answer(text="", grounded=False)
+        if self._talk is not None:
+            found = await self._talk.answer(said, before, self._language())
+        return {**_kept(found), CHAT: True}
 
     async def _request(self, job: Job) -> AnswerRequest:
         question = str(job.params["question"])
@@ -120,8 +146,8 @@ class AskRunner:
         return AnswerRequest(
             question=str(job.params["question"]),
             standalone=query.question,
-            passages=tuple(self._retrieval.find(conn, query, principals, PASSAGES)),
-            history=_open_turns(conn, job, principals),
+            passages=tuple(self._retrieval.find(conn, query, principals, PASSAGES, sources=_sources(job))),
+            history=open_turns(conn, job, principals),
             salt=hashlib.sha256("\n".join(sorted(principals)).encode()).hexdigest()[:16],
         )
 
@@ -140,19 +166,12 @@ class AskRunner:
 
 
 def _turns(conn: Connection, job: Job) -> tuple[Turn, ...]:
-    """The turns before a question, as far as their sources may still be read."""
-    return _open_turns(conn, job, readers(conn, job.user_id, job.origin))
+    return open_turns(conn, job, readers(conn, job.user_id, job.origin))
 
 
-def _open_turns(conn: Connection, job: Job, principals: frozenset[str]) -> tuple[Turn, ...]:
-    turns = conversations.turns(conn, job.user_id, conversations.key(job.origin), TURNS)
-    told = (turn for turn in turns if documents.readable(conn, _cited(turn), principals))
-    return tuple(Turn(question=str(turn.params["question"]), answer=str((turn.result or {})["text"])) for turn in told)
-
-
-def _cited(turn: Job) -> list[int]:
-    """The passages an earlier answer quotes."""
-    return [int(citation["passage"]) for citation in (turn.result or {}).get("citations", ())]
+def _sources(job: Job) -> frozenset[str] | None:
+    """The sources a question is asked of; None = all."""
+    return frozenset(job.params[SOURCES]) if SOURCES in job.params else None
 
 
 def _kept(answer: Answer) -> dict[str, Any]:
