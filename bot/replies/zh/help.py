@@ -4,7 +4,8 @@ from __future__ import annotations
 
 TABLE: dict[str, str] = {
     "help.title": "我会做的事",
-    "help.intro": "直接说“画一只猫”就画；带时间的（“每天早上九点画……”），和听起来想要图的，先出卡片请你确认；其他话当问题回答。也可以用命令：",
+    "help.intro": "直接说“画一只猫”就画；带时间的（“每天早上九点画……”），和听起来想要图的，先出卡片请你确认；"
+    "其他话当问题回答。也可以用命令：",
     "help.admin": "管理员：",
     "help.reviewer": "审核员：",
     "help.more": "某个命令的详细说明：`/help draw`",
