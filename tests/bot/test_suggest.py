@@ -42,7 +42,7 @@ def told(chat: Chat, meant: Meant | None, text: str = SAID, who: str = "anna", *
     return chat.tell(replace(chat.event("message", who, text=text, **values), meant=meant))
 
 
-def press(chat: Chat, act: str, who: str = "anna", entry: object = 1, **origin: str) -> Handled:
+def press(chat: Chat, act: str, who: str = "anna", entry: object = 1, **origin: Any) -> Handled:
     event = chat.event("action", who, action=f"suggest_{act}", value={"entry": entry})
     event = replace(event, origin=replace(event.origin, **origin))
     return chat.db.run_sync(router.press, chat.house, event, chat.now)
