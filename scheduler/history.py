@@ -30,9 +30,8 @@ def small_talk(conn: Connection, job: Job) -> tuple[Turn, ...]:
 
 
 def _before(conn: Connection, job: Job) -> list[Job]:
-    """Of a question that somebody has answered again, alone: the turns before it where they asked it first."""
-    first = jobs.get(conn, job.parent_id) if job.parent_id is not None else None
-    asked = first if first is not None and first.user_id == job.user_id else job
+    """Of a question that somebody has answered again, alone: their turns before it where it was asked first."""
+    asked = (jobs.get(conn, job.parent_id) if job.parent_id is not None else None) or job
     return conversations.turns(conn, job.user_id, conversations.key(asked.origin), TURNS, before=asked.id)
 
 

@@ -12,6 +12,7 @@ import pytest
 from bot import router
 from bot.context import Handled
 from bot.events import ChatEvent
+from bot.moderation import Action, Rule, Screen
 from bot.reply import Reply
 from inference.text.routing import Meant, Purpose
 from scheduler.history import CHAT
@@ -116,6 +117,13 @@ def test_what_is_refused_by_the_rules_can_be_pressed_again(chat: Chat) -> None:
     assert press(chat, "draw").outcome == "refused:quota"
     chat.house = enough
     assert press(chat, "draw").outcome.startswith("job:")
+
+
+def test_confirmed_it_passes_the_same_gate_as_an_order(chat: Chat) -> None:
+    told(chat, DRAW)
+    chat.house = replace(chat.house, screen=Screen(rules=(Rule(name="x", words=frozenset({"江南"}), action=Action.REFUSE),)))
+    assert press(chat, "draw").outcome == "refused:moderated"
+    assert told(chat, DRAW).outcome == "refused:moderated"
 
 
 def test_a_time_that_a_model_heard_becomes_a_proposal(chat: Chat) -> None:
