@@ -454,11 +454,6 @@ def _for_owner(conn: Connection, delivery: Delivery) -> bool:
     return job is not None and BOOKED in job.params
 
 
-def reply_key(entry_id: int) -> str:
-    """The key of the answer to a kept event, where it belongs to no job."""
-    return f"event-{entry_id}"
-
-
 def reply_row(conn: Connection, key: str, origin: Origin, reply: Reply, now: datetime) -> None:
     """Put an answer that belongs to no job into the outbox."""
     outbox.add(conn, key, origin, slot="reply", body=reply.to_json(), now=now)

@@ -30,7 +30,7 @@ from bot.commands import (
     Vote,
 )
 from bot.context import Context, Handled, House
-from bot.delivery import reply_key, reply_row
+from bot.delivery import reply_row
 from bot.events import ChatEvent
 from bot.handlers import TABLE, forms, reviews, suggest, templates
 from bot.handlers.draw import refused
@@ -92,7 +92,7 @@ def handle(conn: Connection, house: House, entry_id: int, event: ChatEvent, now:
     if event.kind == "message" and now - event.at > LATE and not handled.outcome.startswith("ignored:"):
         reply_row(conn, f"late-{entry_id}", event.origin, house.words.came_late(now - event.at), now)
     if handled.reply is not None:
-        reply_row(conn, reply_key(entry_id), event.origin, handled.reply, now)
+        reply_row(conn, outbox.reply_key(entry_id), event.origin, handled.reply, now)
     return handled
 
 
@@ -126,7 +126,7 @@ def _once(event: ChatEvent) -> ChatEvent:
 def broken(conn: Connection, house: House, entry_id: int, event: ChatEvent, now: datetime) -> Handled:
     """A defect met this event: its sender hears of it, and it is not tried again."""
     if inbox.handled(conn, entry_id, "refused:internal", now):
-        reply_row(conn, reply_key(entry_id), event.origin, house.words.refusal("internal"), now)
+        reply_row(conn, outbox.reply_key(entry_id), event.origin, house.words.refusal("internal"), now)
     return Handled(outcome="refused:internal")
 
 
@@ -277,7 +277,7 @@ def _shown_by(ctx: Context, wanted: Command | Conversation) -> tuple[Origin | No
             job = jobs.get(ctx.conn, number)
             return (job.origin, list(outbox.of_job(ctx.conn, number).values())) if job else (None, [])
         case OnSuggestion(entry=number):
-            answer = outbox.by_key(ctx.conn, reply_key(number))
+            answer = outbox.by_key(ctx.conn, outbox.reply_key(number))
             return (answer.origin, [answer]) if answer else (None, [])
         case OnReservation(reservation=number):
             found = reservations.get(ctx.conn, number)

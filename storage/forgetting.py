@@ -2,7 +2,7 @@
 
 A question's words lie in its job, in the messages about it and in the event it came as; its answer in the job, in the
 messages, and in what somebody said about it. They go in one transaction, with what a platform keeps here for itself
-(bot/retention.py).
+(bot/forgetting.py).
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, func, select, text, tuple_, update
 
+from storage.outbox import reply_key
 from storage.records import DeliveryState
 from storage.tables import feedback, inbox, jobs, outbox
 
 _TELLING = text("jobs.kind = 'ask' and jobs.cleared is null and jobs.finished_at is not null")  # as its index says it
 _CLEAR = update(jobs).where(jobs.c.id == bindparam("of_id"))
+_EVENTS = select(inbox.c.id, inbox.c.platform, inbox.c.key, inbox.c.event)
 _EVENT = update(inbox).where(inbox.c.id == bindparam("of_id"))
 
 #: What of a kept event is words; the rest says who, where and when.
@@ -49,12 +51,11 @@ def clear(conn: Connection, before: datetime, days: int, limit: int) -> Cleared:
     if not ids:
         return Cleared(jobs=0, events=(), messages=())
     _clear_jobs(conn, rows, days)
-    sent = tuple(conn.execute(select(outbox.c.key).where(outbox.c.job_id.in_(ids))).scalars())
-    conn.execute(update(outbox).where(outbox.c.job_id.in_(ids)).values(body={}))
     conn.execute(update(feedback).where(feedback.c.job_id.in_(ids)).values(said=""))
-    events = tuple((platform, key) for platform, _, key in (row.key.partition(":") for row in rows))
-    _clear_events(conn, events)
-    return Cleared(jobs=len(ids), events=events, messages=sent)
+    events = _clear_events(conn, [(platform, key) for platform, _, key in (row.key.partition(":") for row in rows)])
+    told = outbox.c.job_id.in_(ids) | outbox.c.key.in_([reply_key(event.id) for event in events])
+    sent = tuple(conn.execute(update(outbox).where(told).values(body={}).returning(outbox.c.key)).scalars())
+    return Cleared(jobs=len(ids), events=tuple((one.platform, one.key) for one in events), messages=sent)
 
 
 def _old(before: datetime, limit: int | None) -> Select[Any]:
@@ -75,10 +76,14 @@ def _clear_jobs(conn: Connection, rows: Sequence[Row[Any]], days: int) -> None:
     conn.execute(_CLEAR, emptied)
 
 
-def _clear_events(conn: Connection, keys: Sequence[tuple[str, str]]) -> None:
-    found = conn.execute(select(inbox.c.id, inbox.c.event).where(tuple_(inbox.c.platform, inbox.c.key).in_(keys))).all()
+def _clear_events(conn: Connection, keys: Sequence[tuple[str, str]]) -> list[Row[Any]]:
+    """The events the questions came as. Of one that was asked by a press, also the message that the press was about."""
+    found = list(conn.execute(_EVENTS.where(tuple_(inbox.c.platform, inbox.c.key).in_(keys))))
+    about = [row.event["value"]["entry"] for row in found if "entry" in row.event.get("value", {})]
+    found += conn.execute(_EVENTS.where(inbox.c.id.in_(about)))
     if found:
         conn.execute(_EVENT, [{"of_id": row.id, "event": _wordless(row.event)} for row in found])
+    return found
 
 
 def _wordless(event: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from dataclasses import replace
 from bot import commands, gate, ordering, remix
 from bot.commands import Ask, Command, Conversation, Draw, OnSuggestion, Suggest, Tone
 from bot.context import Context, Handled
-from bot.delivery import reply_key
 from bot.events import ChatEvent
 from bot.handlers import ask, draw
 from bot.handlers.draw import refused
@@ -68,6 +67,8 @@ def _asked(ctx: Context, entry_id: int) -> ChatEvent | Refusal:
     asked = ChatEvent.from_json(entry.event) if entry is not None and entry.event else None
     if asked is None or asked.meant is None or asked.meant.purpose is not Purpose.DRAW:
         return Refusal(code="suggestion_gone")
+    if inbox.find(ctx.conn, asked.platform, f"recall:{asked.key}") is not None:
+        return Refusal(code="suggestion_gone")  # its writer took it back
     writer = users.of_identity(ctx.conn, asked.sender)
     return asked if writer is not None and writer.id == ctx.user.id else Refusal(code="not_yours_suggestion")
 
@@ -90,5 +91,5 @@ def _done(ctx: Context, wanted: Draw | Ask, origin: Origin) -> Handled:
 def _tidy(ctx: Context, command: OnSuggestion, origin: Origin) -> None:
     """The card says what became of it, and offers nothing any more."""
     body = Reply(title=ctx.house.words.say(f"suggested.{command.act}"), state="done", tidies=True).to_json()
-    key = reply_key(command.entry)
+    key = outbox.reply_key(command.entry)
     outbox.add(ctx.conn, f"{key}-taken", origin, slot="revision", body=body, now=ctx.now, replaces=key)

@@ -46,6 +46,8 @@ def job_reply(
     present model's; a finished picture names the model that drew it instead. `writes_first`: people of a group can be
     written to alone.
     """
+    if job.cleared is not None:
+        return Reply(state=job.state.value, job=job.id, text=words.say("cleared.text", days=job.cleared))
     if job.state is JobState.QUEUED:
         return _queued(job, words, queued_title(words, place, hold), card)
     if job.state is JobState.RUNNING:
@@ -216,8 +218,6 @@ def _votes(job: Job, words: Language) -> tuple[Button, ...]:
 
 
 def _answered(job: Job, words: Language, writes_first: bool) -> Reply:
-    if job.cleared is not None:
-        return Reply(state=job.state.value, job=job.id, text=words.say("cleared.text", days=job.cleared))
     result = job.result or {}
     if result.get("chat"):
         return _chatted(job, words, str(result.get("text") or ""))

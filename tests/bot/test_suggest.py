@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from bot import router
 from bot.context import Handled
@@ -16,12 +18,15 @@ from bot.moderation import Action, Rule, Screen
 from bot.reply import Reply
 from inference.text.routing import Meant, Purpose
 from scheduler.history import CHAT
-from storage import inbox, jobs
+from storage import forgetting, inbox, jobs
 from storage.database import Database
 from storage.records import Job, Kind, Origin, ReservationState
+from storage.tables import jobs as table
+from storage.tables import outbox as sending
 from tests.blank import blank
+from tests.bot.test_forgetting import everything
 from tests.bot.test_order import left
-from tests.bot.test_reserve import Chat, house
+from tests.bot.test_reserve import NOW, Chat, house
 
 DRAW = Meant(purpose=Purpose.DRAW, prompt="下雨的江南")
 SAID = "我想看看下雨的江南"
@@ -111,6 +116,25 @@ def test_a_button_that_names_no_suggestion_does_nothing(chat: Chat, entry: objec
     assert len(orders(chat)) == count
 
 
+def test_what_its_writer_took_back_is_not_drawn(chat: Chat) -> None:
+    told(chat, DRAW)
+    gone = replace(chat.event("recall", "anna", value={"message_id": "k1"}), key="recall:k1")
+    chat.tell(gone)
+    assert press(chat, "draw").outcome == "refused:suggestion_gone"
+
+
+def test_after_its_time_nothing_is_left_of_a_question_that_was_taken_for_an_order(chat: Chat) -> None:
+    told(chat, DRAW)
+    job = made(chat, press(chat, "ask").outcome)
+    done = update(table).where(table.c.id == job.id).values(state="done", result={"text": "江南"}, finished_at=NOW)
+    chat.db.run_sync(lambda conn: conn.execute(done))
+    chat.db.run_sync(lambda conn: conn.execute(update(sending).values(state="sent")))
+    assert "江南" in chat.db.read_sync(everything)
+    later = NOW + timedelta(days=31)
+    assert chat.db.run_sync(forgetting.clear, later - timedelta(days=30), 30, 10).jobs == 1
+    assert "江南" not in chat.db.read_sync(everything)
+
+
 def test_what_is_refused_by_the_rules_can_be_pressed_again(chat: Chat) -> None:
     told(chat, DRAW)
     enough, chat.house = chat.house, replace(house(units=0), talks=True)
@@ -121,7 +145,9 @@ def test_what_is_refused_by_the_rules_can_be_pressed_again(chat: Chat) -> None:
 
 def test_confirmed_it_passes_the_same_gate_as_an_order(chat: Chat) -> None:
     told(chat, DRAW)
-    chat.house = replace(chat.house, screen=Screen(rules=(Rule(name="x", words=frozenset({"江南"}), action=Action.REFUSE),)))
+    chat.house = replace(
+        chat.house, screen=Screen(rules=(Rule(name="x", words=frozenset({"江南"}), action=Action.REFUSE),))
+    )
     assert press(chat, "draw").outcome == "refused:moderated"
     assert told(chat, DRAW).outcome == "refused:moderated"
 
