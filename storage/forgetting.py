@@ -76,9 +76,9 @@ def _clear_jobs(conn: Connection, rows: Sequence[Row[Any]], days: int) -> None:
     conn.execute(_CLEAR, emptied)
 
 
-def _clear_events(conn: Connection, keys: Sequence[tuple[str, str]]) -> list[Row[Any]]:
+def _clear_events(conn: Connection, keys: Sequence[tuple[str, str]]) -> list[Any]:
     """The events the questions came as. Of one that was asked by a press, also the message that the press was about."""
-    found = list(conn.execute(_EVENTS.where(tuple_(inbox.c.platform, inbox.c.key).in_(keys))))
+    found: list[Any] = list(conn.execute(_EVENTS.where(tuple_(inbox.c.platform, inbox.c.key).in_(keys))))
     about = [row.event["value"]["entry"] for row in found if "entry" in row.event.get("value", {})]
     found += conn.execute(_EVENTS.where(inbox.c.id.in_(about)))
     if found:
