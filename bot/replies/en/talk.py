@@ -9,7 +9,7 @@ TABLE: dict[str, str] = {
     "`every day at 9:00 draw a calendar cover`\nAll commands: /help",
     "note.chat": "AI-generated content · small talk, no document was looked at",
     "suggest.title": "Shall I draw this?",
-    "suggest.price": "{cost}, counted once you confirm",
+    "suggest.price": "{cost}, once you confirm",
     "suggest.note": "The language model took it for an order; “draw …” draws at once, without asking",
     "suggested.draw": "All right, drawing it",
     "suggested.ask": "All right, it is a question",
