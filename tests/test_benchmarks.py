@@ -46,6 +46,7 @@ EXPECTED = {
     "reservations": ["SQLite, 60 in 1 s: late, p99", "PostgreSQL, 60 in 1 s: lost or doubled"],
     "storage": ["Database.run, 16 at once"],
     "retrieval": ["CMRC dev, moqi, SQLite: right text first"],
+    "vectors": ["SQLite, wide, by both: p99", "PostgreSQL, wide, by vectors with the index: p50"],
 }
 
 
