@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks.__main__ import PARTS, main, one
 from benchmarks.common import figure, percentile, table
+from benchmarks.corpora import DATA
 from benchmarks.load import LOST, Answers, http_request
-from benchmarks.retrieval import DATA
 
 #: Words that must stand among the figures of each part.
 EXPECTED = {
