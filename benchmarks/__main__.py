@@ -27,6 +27,7 @@ PARTS = (
     "retrieval",
     "vectors",
     "passages",
+    "answers",
 )
 
 

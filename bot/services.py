@@ -22,7 +22,7 @@ from bot.context import Handled, House, Pressed
 from bot.current import Current
 from bot.delivery import Cards, Sender
 from bot.enclosures import Enclosures
-from bot.engine import Engine
+from bot.engine import Engine, answering
 from bot.events import ChatEvent
 from bot.forgetting import forget
 from bot.groups import groups
@@ -55,6 +55,7 @@ from inference.grounding import reader
 from inference.text.registry import open_chat_model, open_text_model
 from inference.text.routing import Routing
 from inference.text.smalltalk import SmallTalk
+from inference.text.supervised import SupervisedModel
 from scheduler import classes, joining, queue, reservations
 from scheduler.alarms import Alarms
 from scheduler.clock import Chore, Clock
@@ -96,7 +97,7 @@ class Services:
         self.styles = Styles(
             self.device, environment.data / "styles", self._nobody_waits, lambda: self.showing.labels.mark("")
         )
-        self.chat = open_chat_model(text_options(settings))
+        self.chat = open_chat_model(text_options(settings, environment.data))
         self.text = open_text_model(text_options(settings), self.chat)
         words = Words(settings.interface.language)
         inlet = Inlet(keep=self.keep, take=self.take, act=self.act)
@@ -190,7 +191,7 @@ class Services:
         card, problem = self.device.card, self.device.problem
         state = DeviceState.SWITCHING if self.drawing.switching else self.device.state
         draw = Engine(name=card.name, state=state.value, builtin=card.builtin, problem=str(problem) if problem else "")
-        return {Kind.DRAW: draw, Kind.ASK: Engine(name=self.text.card.name, state=DeviceState.READY.value)}
+        return {Kind.DRAW: draw, Kind.ASK: answering(self.text.card, self.chat)}
 
     async def handle(self, entry: InboxEntry, event: ChatEvent) -> None:
         """Deal with a kept event and wake whoever has work now. Raises NotYet while what it points to is fetched."""
@@ -429,6 +430,8 @@ async def serving(
         *(_task(f"worker {kind}", services.workers[kind].run()) for kind in wanted),
         _task("knowledge", _sync_knowledge(services, follow=listen)),
     ]
+    if Kind.ASK in wanted and isinstance(services.chat, SupervisedModel):
+        tasks.append(_task("language model", services.chat.start()))
     if listen:
         tasks += [_task(f"people of {name}", one.run()) for name, one in services.directories.items()]
         tasks.append(_task("vectors", kept_up("vectors", services.search.run)))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from inference.errors import InferenceError
+from inference.errors import EngineDown, InferenceError, TextBusy
 from inference.grounding.contract import cleaned
 from inference.requests import Message
 from inference.text.chat import ChatModel, ChatRequest
@@ -95,7 +95,8 @@ class Routing:
         try:
             found = await written(self._model, _asked(said), self._patience)
         except InferenceError as error:
-            self._resting.failed()
+            if not isinstance(error, EngineDown | TextBusy):  # it need not be left alone for that
+                self._resting.failed()
             log.info("the model does not say what a message is: %s", error, extra={"action": "not-routed"})
             return None
         self._resting.worked()

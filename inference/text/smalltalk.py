@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import Sequence
 
-from inference.errors import InferenceError
+from inference.errors import EngineDown, InferenceError, TextBusy
 from inference.grounding.contract import cleaned
 from inference.requests import Message, Turn
 from inference.results import Answer
@@ -56,15 +56,18 @@ class SmallTalk:
         self._resting = resting or Resting()
 
     async def answer(self, said: str, history: Sequence[Turn], language: str) -> Answer:
-        """What to say to `said`; an empty text when the model cannot, or said what it may not. Never raises."""
+        """What to say to `said`; an empty text when the model cannot, or said what it may not. Raises TextBusy."""
         nothing = Answer(text="", grounded=False, engine=self._model.card.name)
         if self._resting.rests():
             return nothing
         request = ChatRequest(messages=messages(said, history, language), max_tokens=TOKENS, temperature=0.7)
         try:
             found = await written(self._model, request, self._patience)
+        except TextBusy:
+            raise
         except InferenceError as error:
-            self._resting.failed()
+            if not isinstance(error, EngineDown):  # that one says itself when it is back
+                self._resting.failed()
             log.warning("no small talk: %s", error, extra={"action": "talk-failed"})
             return nothing
         self._resting.worked()

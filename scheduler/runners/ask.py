@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from inference.errors import InferenceError
+from inference.errors import InferenceError, TextBusy
 from inference.requests import AnswerRequest, Turn
 from inference.results import Answer, Delta
 from inference.text.extractive import answerable
@@ -21,7 +21,7 @@ from scheduler.history import CHAT, open_turns, small_talk
 from scheduler.progress import Progress, ProgressFeed
 from scheduler.queue import Failure
 from scheduler.retrieval import Query, Retrieval
-from scheduler.work import Outcome, Stopped, Success, Task
+from scheduler.work import Busy, Outcome, Stopped, Success, Task
 from storage import profiles, users
 from storage.database import Database
 from storage.documents import EVERYONE
@@ -31,6 +31,7 @@ from storage.records import ChatType, Identity, Job, Kind, Membership, Origin
 PASSAGES = 10
 #: Parameters of a job that asks only some sources: their names, and how they were called.
 SOURCES, KB = "sources", "kb"
+BREATH = 1.0  # seconds that an engine with too much to do is left alone
 _NOTHING_MORE = Membership()
 
 
@@ -93,12 +94,13 @@ class AskRunner:
         self._language = language
         self._retrieval = retrieval or Retrieval()
         self._talk = talk
+        self._busy_until = 0.0  # time.monotonic
 
     def room(self, head: Job) -> int:
         return 1
 
     async def ready(self) -> bool:
-        return self.indexed
+        return self.indexed and time.monotonic() >= self._busy_until
 
     async def run(self, batch: Sequence[Task]) -> list[Outcome]:
         return [await self._one(task) for task in batch]
@@ -107,6 +109,9 @@ class AskRunner:
         began = time.monotonic()
         try:
             kept = await self._answer(task)
+        except TextBusy:
+            self._busy_until = time.monotonic() + BREATH
+            return Busy()
         except InferenceError as error:
             return Failure(error="model_unavailable", cause=str(error), transient=error.transient)
         if kept is None:

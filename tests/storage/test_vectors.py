@@ -301,4 +301,6 @@ def test_a_question_may_be_asked_of_some_sources_alone(db: Database) -> None:
     assert found(None) == {hr, hand}
     assert found(frozenset({"人事"})) == {hr}
     assert found(frozenset({"人事"}), frozenset({"user:3"})) == {pay}
-    assert found(frozenset()) == found(frozenset({"财务"})) == found(frozenset({"人事"}), frozenset({"user:4"})) == set()
+    assert (
+        found(frozenset()) == found(frozenset({"财务"})) == found(frozenset({"人事"}), frozenset({"user:4"})) == set()
+    )

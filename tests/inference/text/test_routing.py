@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from inference.errors import TextError
+from inference.errors import EngineDown, TextBusy, TextError
 from inference.text.chat import Ended
 from inference.text.routing import LONGEST, Meant, Purpose, Routing, read
 from tests.inference.text.scripted import Scripted
@@ -77,6 +77,14 @@ async def test_a_model_that_fails_is_left_alone_for_a_while(ending: Ended | Exce
     assert [await routing.meant(f"来只猫 {n}") for n in range(5)] == [None] * 5
     assert len(model.asked) == 3
     assert model.closed == 3
+
+
+@pytest.mark.parametrize("ending", [TextBusy("full"), EngineDown("starting")])
+async def test_one_that_is_busy_or_starting_is_asked_the_next_time(ending: Exception) -> None:
+    model = Scripted(opinion("draw", "猫"), ending=ending)
+    routing = Routing(model)
+    assert [await routing.meant(f"来只猫 {n}") for n in range(5)] == [None] * 5
+    assert len(model.asked) == 5
 
 
 async def test_one_that_is_slow_costs_no_more_than_its_time() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from inference.errors import TextError
+from inference.errors import EngineDown, TextBusy, TextError
 from inference.requests import Turn
 from inference.text.chat import Ended
 from inference.text.smalltalk import LONGEST, TURNS, SmallTalk, harmless
@@ -55,6 +55,15 @@ async def test_it_hears_small_talk_only_and_no_document() -> None:
     assert request.messages[-1].text == "早"
     assert request.schema is None
     assert request.max_tokens <= 120
+
+
+async def test_while_the_engine_is_busy_it_waits_in_line_and_while_it_starts_it_is_not_blamed() -> None:
+    with pytest.raises(TextBusy):
+        await SmallTalk(Scripted("你好", ending=TextBusy("full"))).answer("早", (), "zh")
+    model = Scripted("你好", ending=EngineDown("starting"))
+    talk = SmallTalk(model)
+    assert [(await talk.answer("早", (), "zh")).text for _ in range(5)] == [""] * 5
+    assert len(model.asked) == 5
 
 
 @pytest.mark.parametrize("ending", [Ended(reason="length"), TextError("dead")])
