@@ -411,6 +411,11 @@ class KbList:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class KbUnanswered:
+    """List the questions that the knowledge base did not answer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class KbRemove:
     """Take a document out of the knowledge base."""
 
@@ -471,6 +476,7 @@ Command = (
     | KbAdd
     | KbList
     | KbRemove
+    | KbUnanswered
     | ModelList
     | ModelUse
 )

@@ -14,7 +14,7 @@ from scheduler import queue
 from scheduler.history import CHAT
 from scheduler.policy import Refusal
 from scheduler.queue import Submission
-from scheduler.runners.ask import KB, SOURCES, readers
+from scheduler.runners.ask import KB, SOURCES, STANDALONE, readers
 from storage import conversations, documents, jobs
 from storage.records import ChatType, Job, JobState, Kind, Origin
 
@@ -44,6 +44,8 @@ def ask_privately(ctx: Context, command: AskPrivately) -> Handled:
     if jobs.redone_since(ctx.conn, job.id, ctx.user.id, ctx.now - DOUBLE_CLICK):
         return Handled(outcome="ignored:pressed twice", toast=("info", ctx.house.words.already_done()))
     kept = {name: value for name, value in job.params.items() if name != CHAT}
+    if searched := (job.result or {}).get(STANDALONE):  # what it leant on was said in the group
+        kept[STANDALONE] = searched
     handled = submit(ctx, kept, privacy.alone(job.origin, ctx.event.origin.sender), parent=job)
     if not handled.outcome.startswith("job:"):
         return handled

@@ -31,6 +31,8 @@ from storage.records import ChatType, Identity, Job, Kind, Membership, Origin
 PASSAGES = 10
 #: Parameters of a job that asks only some sources: their names, and how they were called.
 SOURCES, KB = "sources", "kb"
+#: What a question was searched for as: in the result, and as a parameter of the same question asked again.
+STANDALONE = "standalone"
 BREATH = 1.0  # seconds that an engine with too much to do is left alone
 _NOTHING_MORE = Membership()
 
@@ -127,7 +129,7 @@ class AskRunner:
         if opinion and not answerable(request.passages):  # what the documents speak of is no small talk
             return await self._chat(task.job)
         answer = await self._write(task, request)
-        return None if answer is None else _kept(answer)
+        return None if answer is None else _kept(answer, request)
 
     async def _chat(self, job: Job) -> dict[str, Any]:
         """Small talk: without documents, and without what was said from them."""
@@ -135,11 +137,13 @@ class AskRunner:
         found = Answer(text="", grounded=False)
         if self._talk is not None:
             found = await self._talk.answer(said, before, self._language())
-        return {**_kept(found), CHAT: True}
+        # Whether it is grounded is no question: what is not is listed as something the documents lack.
+        return {"text": found.text, "citations": [], "engine": found.engine, "tokens": found.tokens, CHAT: True}
 
     async def _request(self, job: Job) -> AnswerRequest:
         question = str(job.params["question"])
-        standalone = await self._model.standalone(question, await self._db.read(_turns, job))
+        standalone = str(job.params.get(STANDALONE) or "")
+        standalone = standalone or await self._model.standalone(question, await self._db.read(_turns, job))
         query = await self._retrieval.prepare(standalone)
         request = await self._db.read(self._found, job, query)
         best = await self._retrieval.ranked(query, request.passages, PASSAGES)
@@ -179,7 +183,13 @@ def _sources(job: Job) -> frozenset[str] | None:
     return frozenset(job.params[SOURCES]) if SOURCES in job.params else None
 
 
-def _kept(answer: Answer) -> dict[str, Any]:
+def _offered(request: AnswerRequest) -> list[dict[str, Any]]:
+    """Which passages the engine saw; with their documents, for a passage goes with the next version of its text."""
+    seen = (one.passage for one in request.passages)
+    return [{"passage": one.id, "document": one.document, "document_id": one.document_id} for one in seen]
+
+
+def _kept(answer: Answer, request: AnswerRequest) -> dict[str, Any]:
     return {
         "text": answer.text,
         "grounded": answer.grounded,
@@ -188,4 +198,6 @@ def _kept(answer: Answer) -> dict[str, Any]:
         "engine": answer.engine,
         "interrupted": answer.interrupted,
         "tokens": answer.tokens,
+        STANDALONE: request.standalone,
+        "offered": _offered(request),
     }

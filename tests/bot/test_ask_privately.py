@@ -15,7 +15,7 @@ from bot.context import Handled
 from bot.render import Renderer
 from bot.reply import Reply
 from scheduler.history import CHAT
-from scheduler.runners.ask import readers
+from scheduler.runners.ask import STANDALONE, readers
 from storage import jobs, outbox
 from storage.database import Database
 from storage.records import ChatType, Job, JobState, Kind
@@ -93,6 +93,13 @@ def test_it_answers_whoever_presses_alone_and_with_their_rights(chat: Chat, who:
     assert "单聊" in handled.toast[1]
     may = chat.db.read_sync(lambda conn: readers(conn, job.user_id, job.origin))
     assert {f"user:{job.user_id}", f"user:feishu:{who}", "everyone"} == may
+
+
+def test_what_it_leant_on_in_the_group_goes_along(chat: Chat) -> None:
+    """Somebody else's own chat says nothing about it."""
+    asked = answered(chat, {**ANSWERS["answered"], STANDALONE: "年假几天？ 那病假呢？"})
+    job = kept(chat, int(press(chat, asked.id, "ben").outcome.removeprefix("job:")))
+    assert job.params == {"question": "年假几天？", STANDALONE: "年假几天？ 那病假呢？"}
 
 
 def test_pressed_twice_it_asks_once(chat: Chat) -> None:

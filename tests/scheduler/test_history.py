@@ -17,7 +17,7 @@ from inference.text.extractive import ExtractiveModel
 from inference.text.smalltalk import SmallTalk
 from scheduler.history import CHAT, ROOM, TURNS, open_turns, small_talk
 from scheduler.progress import ProgressFeed
-from scheduler.runners.ask import SOURCES, AskRunner
+from scheduler.runners.ask import SOURCES, STANDALONE, AskRunner
 from scheduler.work import Outcome, Stop, Success, Task
 from storage import conversations, documents, jobs, users
 from storage.database import Database
@@ -185,12 +185,8 @@ async def test_small_talk_is_answered_without_documents(room: Room, opinion: str
     await room.db.run(put, "手册", "年假十天，当年有效。")
     model = Scripted("今天也辛苦啦！")
     result = await run(room, model, "好累啊", **{CHAT: opinion})
-    assert (result["text"], result["grounded"], result["citations"], result[CHAT]) == (
-        "今天也辛苦啦！",
-        False,
-        [],
-        True,
-    )
+    assert (result["text"], result["citations"], result[CHAT]) == ("今天也辛苦啦！", [], True)
+    assert "grounded" not in result  # nothing that the documents lack
     assert result["tokens"] == 120
     assert "年假" not in str(model.asked)
 
@@ -208,6 +204,13 @@ async def test_what_the_documents_speak_of_is_no_small_talk_whatever_the_model_s
 async def test_what_it_may_not_say_or_cannot_is_left_to_the_card(room: Room, script: str | None) -> None:
     result = await run(room, Scripted(script) if script else None, "你好", **{CHAT: "rules"})
     assert (result["text"], result[CHAT]) == ("", True)
+
+
+async def test_a_question_asked_again_is_searched_for_as_it_was(room: Room) -> None:
+    await room.db.run(put, "手册", "年假十天，当年有效。")
+    result = await run(room, None, "那呢？", **{STANDALONE: "年假几天？ 那呢？"})
+    assert [one["document"] for one in result["citations"]] == ["手册"]
+    assert result[STANDALONE] == "年假几天？ 那呢？"
 
 
 async def test_only_the_named_sources_are_asked(room: Room) -> None:
