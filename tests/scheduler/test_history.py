@@ -163,7 +163,7 @@ def test_a_private_answer_is_a_turn_of_the_own_chat(room: Room) -> None:
 def put(conn: Connection, name: str, text: str, collection: str = "") -> None:
     piece = NewPassage(heading="", start=0, end=len(text), text=text, terms=index_terms(text))
     documents.put_document(conn, name=name, title=name, sha256="", recipe="", pieces=[piece], principals=ALL)
-    documents.collect(conn, collection, [name])
+    documents.collect(conn, {name: collection})
 
 
 async def run(room: Room, model: Scripted | None, question: str, **params: Any) -> dict[str, Any]:

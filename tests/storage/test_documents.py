@@ -340,7 +340,7 @@ def test_a_question_may_be_asked_of_some_sources_alone(db: Database) -> None:
         ("hand.md", "", EVERYONE),
     ):
         db.run_sync(put, name, "暗号是蓝鲸。", principals=readers)
-        db.run_sync(documents.collect, collection, [name, "none.md"])
+        db.run_sync(documents.collect, {name: collection, "none.md": collection})
 
     def names(sources: frozenset[str] | None, principals: frozenset[str] = EVERYONE) -> list[str]:
         return sorted(
@@ -355,5 +355,6 @@ def test_a_question_may_be_asked_of_some_sources_alone(db: Database) -> None:
     assert db.read_sync(documents.collections, EVERYONE) == {"人事", "IT"}
     assert db.read_sync(documents.collections, frozenset({"user:3"})) == {"人事"}
     db.run_sync(put, "hr.md", "新的一版。")
-    db.run_sync(documents.collect, "", ["it.md"])
+    assert db.read_sync(documents.collected, "") == {"hr.md": "人事", "pay.md": "人事", "it.md": "IT", "hand.md": ""}
+    db.run_sync(documents.collect, {"it.md": ""})
     assert db.read_sync(documents.collections, EVERYONE) == {"人事"}

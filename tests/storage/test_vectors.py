@@ -291,7 +291,7 @@ def test_a_question_may_be_asked_of_some_sources_alone(db: Database) -> None:
     (pay,) = db.run_sync(put, "pay.md", "二", principals=frozenset({"user:3"}))
     (hand,) = db.run_sync(put, "hand.md", "三")
     for name in ("hr.md", "pay.md"):
-        db.run_sync(documents.collect, "人事", [name])
+        db.run_sync(documents.collect, {name: "人事"})
     encoder = db.run_sync(register).id
     db.run_sync(made, encoder, [hr, pay, hand], X, X, X)
 
