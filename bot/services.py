@@ -24,6 +24,7 @@ from bot.delivery import Cards, Sender
 from bot.enclosures import Enclosures
 from bot.engine import Engine, answering
 from bot.events import ChatEvent
+from bot.forgetting import forget
 from bot.groups import groups
 from bot.inbox import Inbox
 from bot.judging import HouseJudge
@@ -45,11 +46,14 @@ from bot.settings.rules import rules
 from bot.showing import Showing
 from bot.styles import Styles
 from bot.switcher import Switcher
+from bot.understanding import Understanding
 from bot.vectors import open_search
 from bot.version import version
 from inference.device import DeviceState, ImageDevice
 from inference.grounding import reader
 from inference.text.registry import open_chat_model, open_text_model
+from inference.text.routing import Routing
+from inference.text.smalltalk import SmallTalk
 from inference.text.supervised import SupervisedModel
 from scheduler import classes, joining, queue, reservations
 from scheduler.alarms import Alarms
@@ -100,6 +104,9 @@ class Services:
         self.directories, self.logins = opened.directories, opened.logins
         self.groups = groups(settings.platforms.wecom.webhooks)  # as their robots were opened
         self.inbox = Inbox(db, self.handle)
+        self.understanding = Understanding(
+            db, Routing(self.chat) if self.chat else None, self.house, self.inbox.wake.give
+        )
         self.enclosures = Enclosures(
             db,
             self.files,
@@ -130,6 +137,7 @@ class Services:
             self.feed,
             lambda: self.current.settings.interface.language,
             self.search.retrieval,
+            talk=SmallTalk(self.chat) if self.chat else None,
             passages=lambda: self.current.settings.knowledge.retrieval.passages,
         )
         self.knowledge = Following(db, lambda: self.current.settings, self._indexed)
@@ -176,6 +184,8 @@ class Services:
             unmarked=self.showing.labels.off(),
             tenancies={name: one.tenancy for name, one in self.directories.items() if one.tenancy is not None},
             shelf=self.shelf(),
+            talks=self.chat is not None,
+            collections=settings.knowledge.collections,
             access=sources.access(settings),
         )
 
@@ -194,10 +204,11 @@ class Services:
         """Deal with a kept event and wake whoever has work now. Raises NotYet while what it points to is fetched."""
         event = await recognised(self.platforms.get(event.platform), event)
         event = await self.enclosures.complete(entry, event)
+        event = await self.understanding.complete(entry, event)
         try:
             handled, tell = await self.db.run(self._deal, self.house(), entry.id, event, utcnow())
         except router.AlreadyHandled:
-            self.enclosures.forget(entry)
+            self._dealt(entry)
             return
         except StorageError:
             raise  # the event stays open and is tried again
@@ -205,11 +216,15 @@ class Services:
             log.exception("event %d failed", entry.id, extra={"action": "event-failed", "entry": entry.id})
             handled = await self.db.run(router.broken, self.house(), entry.id, event, utcnow())
             tell = self.sender.wake.give
-        self.enclosures.forget(entry)
+        self._dealt(entry)
         point("job-submitted")
         self._wake(handled)
         tell()
         self._note(event)
+
+    def _dealt(self, entry: InboxEntry) -> None:
+        self.enclosures.forget(entry)
+        self.understanding.forget(entry)
 
     async def keep(self, event: ChatEvent) -> None:
         """Keep an event for good; its sender may be told so when this returns."""
@@ -336,6 +351,7 @@ class Services:
             "read changed settings": (5.0, self._reload),
             "count new terms": (5.0, self._count_terms),
             "remove old pictures": (3600.0, self._tidy),
+            "remove old questions": (3600.0, self._forget),
             "sweep half-written files": (3600.0, lambda: asyncio.to_thread(self.files.sweep, timedelta(hours=1))),
         }
 
@@ -378,6 +394,11 @@ class Services:
         done = await keeper.tidy(days, "retention", utcnow())
         if done != NOTHING:
             log.info("%d pictures of more than %d days removed", done.pictures + done.given, days)
+
+    async def _forget(self) -> None:
+        days = self.current.settings.policy.retention.conversations_days
+        if done := await forget(self.db, self.house().words, days, "retention", utcnow()):
+            log.info("%d questions of more than %d days removed", done, days)
 
     async def _recover(self) -> None:
         await self.db.run(queue.recover, self.current.settings.policy.queue(), utcnow(), sole_owner=False)
@@ -458,6 +479,7 @@ async def _stop(
     services.inbox.stop()
     await asyncio.wait(set(last), timeout=GRACE)  # what it has taken for the sender must still reach it
     await services.enclosures.close()
+    await services.understanding.close()
     await asyncio.gather(*(services.workers[kind].stop(GRACE) for kind in wanted))
     await services.sender.stop(GRACE)
     for task in (*listening, *tasks):
