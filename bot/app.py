@@ -160,7 +160,6 @@ def _console(services: Services) -> Console:
         read=lambda name, data: kb.read_given(name, data, services.current.settings.knowledge.chunking.cutting),
         access=lambda: services.house().access,
         told=lambda outcome: services.house().words.document(outcome).text,
-        cutting=lambda: services.current.settings.knowledge.chunking.cutting,
         zone=settings.policy.queue().timezone,
         sizes=partial(_sizes, services),
         styles=partial(_styles, services),

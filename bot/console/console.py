@@ -16,7 +16,6 @@ from bot.platforms.login import Login
 from bot.platforms.web.feed import Feed
 from bot.platforms.web.settings import WebSettings
 from bot.showing import Showing
-from inference.grounding.chunk import STANDARD, Cutting
 from storage.database import Database
 from storage.files import Files
 from storage.records import Asset, Identity, Job, ScoredPassage, User
@@ -90,7 +89,6 @@ class Console:
     read: Callable[[str, bytes], Given]  # a document that was sent, by its name; blocks
     access: Callable[[], Access]  # who may read which document, as the settings say now
     told: Callable[[Outcome], str]  # what became of a document, in a sentence
-    cutting: Callable[[], Cutting] = lambda: STANDARD  # how documents are cut now
     zone: tzinfo = UTC  # where the team is
     sizes: Callable[[], Sequence[SizeHint]] = tuple  # of the present model on this machine, at this moment
     styles: Callable[[], Awaitable[tuple[StyleHint, ...]]] = _no_styles  # of the present model

@@ -256,10 +256,9 @@ def stage(
             templates=lambda conn, user: [("海报", "主题 颜色"), ("徽标", "")],
             thumbnail=_thumbnail,
             search=partial(_search, db),
-            read=kb.read_given,
+            read=lambda name, data: kb.read_given(name, data, CUTTING),
             access=lambda: script.access,
             told=lambda outcome: Words(language).document(outcome).text,
-            cutting=lambda: CUTTING,
             **{"web": WebSettings(), "practises": lambda: practice, **doors},
         )
         app = FastAPI(openapi_url=None)
