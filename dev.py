@@ -443,7 +443,7 @@ def link_project(target: Path, root: Path) -> None:
         "METADATA": f"Metadata-Version: 2.1\nName: moqi\nVersion: {version}\n",
         "WHEEL": "Wheel-Version: 1.0\nGenerator: dev.py\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         "INSTALLER": "dev.py\n",
-        "entry_points.txt": "[console_scripts]\nmoqi = bot.cli:main\n",
+        "entry_points.txt": entry_points(root),
         "direct_url.json": json.dumps({"url": root.as_uri(), "dir_info": {"editable": True}}),
     }
     for name, text in files.items():
@@ -461,6 +461,17 @@ def console_script(python: Path) -> str:
         "import sys\n\nfrom bot.cli import main\n\n"
         'if __name__ == "__main__":\n    sys.exit(main())\n'
     )
+
+
+def entry_points(root: Path) -> str:
+    """The commands and plugins in pyproject.toml, as an installed package lists them."""
+    groups = {"scripts": "console_scripts"}
+    said = []
+    text = (root / "pyproject.toml").read_text(encoding="utf-8")
+    for name, lines in re.findall(r"^\[project\.(scripts|entry-points\..+?)\]\n((?:\S.*\n)+)", text, re.MULTILINE):
+        group = groups.get(name, name.partition(".")[2].strip('"'))
+        said.append(f"[{group}]\n{lines.replace(chr(34), '')}")
+    return "\n".join(said)
 
 
 def project_version(root: Path) -> str:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -317,8 +317,10 @@ def text_model(settings: Settings) -> Check:
         open_text_model(options)
         if chosen(options) == "openai":
             more = asyncio.run(_served(options))
-        if chosen(options) == "transformers" and options.path is not None:
+        if chosen(options) in ("vllm", "transformers") and options.path is not None:
             more = _whole(options.path)
+        if chosen(options) == "vllm":
+            more += _vllm()
     except InferenceError as error:
         return failed("text engine", error.problem, error.next_step)
     return Check(name="text engine", detail=f"in use: {chosen(options)}{more} (text.engine is {options.engine})")
@@ -347,6 +349,19 @@ def _whole(path: Path) -> str:
     for one in preflight(path):
         raise ModelUnavailable(one.problem, one.next_step)
     return f", {path}"
+
+
+def _vllm(find: Callable[[str], object] = find_spec) -> str:
+    """What is special about it here. Raises ModelUnavailable where it cannot be started or would outlive Moqi."""
+    from inference.errors import ModelUnavailable
+    from inference.text import orphan_guard, vllm_engine
+
+    if find("vllm") is None:
+        raise ModelUnavailable("text.engine is vllm, which is not installed.", "pip install 'moqi[text]'")
+    if not any(one.name == orphan_guard.NAME for one in entry_points(group="vllm.general_plugins")):
+        problem = "Moqi is not installed as a package: vllm would outlive it and keep the GPU after a crash."
+        raise ModelUnavailable(problem, "Install it with pip, or start it by `make run`.")
+    return "" if vllm_engine.has_gpu() else "; no NVIDIA GPU seen, so it computes on the processor, slowly"
 
 
 async def _served(options: TextOptions) -> str:

@@ -78,7 +78,8 @@ def _adapters(settings: Settings) -> tuple[Wanted, ...]:
     return (*named, Wanted(path=settings.path(wanted.adapters_folder))) if wanted.adapters_folder else named
 
 
-def text_options(settings: Settings) -> TextOptions:
-    """Which language model model.yaml asks for."""
+def text_options(settings: Settings, data: Path | None = None) -> TextOptions:
+    """Which language model model.yaml asks for; what its engine keeps goes to the data folder, where one is given."""
     written = settings.model.text.path
-    return settings.model.text.options(settings.path(written) if written else None)
+    notes = data / "engine" if data is not None else None
+    return settings.model.text.options(settings.path(written) if written else None, notes)

@@ -6,23 +6,25 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
 
 from bot import alerts, bans, kb, kb_wiki, reviewing, router, sources
 from bot.booking import Booker
+from bot.card import Card
 from bot.context import Handled, House, Pressed
 from bot.current import Current
 from bot.delivery import Cards, Sender
 from bot.enclosures import Enclosures
-from bot.engine import Engine
+from bot.engine import Engine, answering
 from bot.events import ChatEvent
 from bot.groups import groups
 from bot.inbox import Inbox
@@ -48,8 +50,10 @@ from bot.styles import Styles
 from bot.switcher import Switcher
 from bot.version import version
 from inference.device import DeviceState, ImageDevice
-from inference.text.registry import open_chat_model, open_text_model
-from scheduler import classes, joining, queue, reservations
+from inference.gpu.sharing import Queued, Waits
+from inference.text.registry import open_text_model
+from inference.text.supervised import SupervisedModel
+from scheduler import classes, joining, lending, queue, reservations
 from scheduler.alarms import Alarms
 from scheduler.clock import Chore, Clock
 from scheduler.policy import Policy
@@ -86,12 +90,16 @@ class Services:
         self.showing = Showing(db, self.files)
         self.feed = ProgressFeed()
         self.web = Feed()
-        self.device = open_device(current, environment.data)
+        self.card = Card.of(
+            settings, os.environ, text_options(settings, environment.data), self._look_at_queues, self._tell_queues
+        )
+        loading = self.card.loading(load_options(settings, environment.data))
+        self.device = ImageDevice.of(image_choice(settings), loading, self.card.sharing)
         self.styles = Styles(
             self.device, environment.data / "styles", self._nobody_waits, lambda: self.showing.labels.mark("")
         )
-        self.chat = open_chat_model(text_options(settings))
-        self.text = open_text_model(text_options(settings), self.chat)
+        chat = self.card.chat
+        self.text = open_text_model(self.card.options, chat)
         words = Words(settings.interface.language)
         inlet = Inlet(keep=self.keep, take=self.take, act=self.act)
         opened = open_platforms(settings.platforms, db, self.web, words, inlet, self.showing.read)
@@ -113,9 +121,12 @@ class Services:
             producer=lambda: self.current.settings.policy.labels.producer,
             show=self.showing.preview,
             version=version(),
-            judge=HouseJudge(lambda: self.current.settings, chat=self.chat),
+            judge=HouseJudge(lambda: self.current.settings, chat=chat),
+            turn=self.card.may_draw,
         )
-        self.asking = AskRunner(db, self.text, self.feed, lambda: self.current.settings.interface.language)
+        self.asking = AskRunner(
+            db, self.text, self.feed, lambda: self.current.settings.interface.language, turn=self.card.may_answer
+        )
         self.workers = {
             Kind.DRAW: self._worker(self.drawing),
             Kind.ASK: self._worker(self.asking),
@@ -125,7 +136,7 @@ class Services:
             self.device,
             self.drawing,
             self.shelf,
-            load_options(settings, environment.data),
+            loading,
             lambda: self.house().words,
             lambda conn, problem: self._tell_admins(conn, "model", problem, True),
             self._model_changed,
@@ -170,7 +181,7 @@ class Services:
         card, problem = self.device.card, self.device.problem
         state = DeviceState.SWITCHING if self.drawing.switching else self.device.state
         draw = Engine(name=card.name, state=state.value, builtin=card.builtin, problem=str(problem) if problem else "")
-        return {Kind.DRAW: draw, Kind.ASK: Engine(name=self.text.card.name, state=DeviceState.READY.value)}
+        return {Kind.DRAW: draw, Kind.ASK: answering(self.text.card, self.card.model)}
 
     async def handle(self, entry: InboxEntry, event: ChatEvent) -> None:
         """Deal with a kept event and wake whoever has work now. Raises NotYet while what it points to is fetched."""
@@ -352,6 +363,22 @@ class Services:
         if done != NOTHING:
             log.info("%d pictures of more than %d days removed", done.pictures + done.given, days)
 
+    async def answer(self, draws: bool) -> None:
+        """Start the language model, and watch whose turn it is where it shares a card: pictures have a place first."""
+        if self.card.sharing is not None:
+            await self.card.sharing.run(self.device.ready if draws else partial(asyncio.sleep, 0))
+        elif isinstance(self.card.model, SupervisedModel):
+            await self.card.model.start()
+
+    async def _look_at_queues(self) -> tuple[Queued, Queued]:
+        return await self.db.read(lending.look, utcnow())
+
+    async def _tell_queues(self, waits: Waits) -> None:
+        """Who has the card's memory has changed: those who wait hear of it, and somebody may begin."""
+        await self.db.run(lending.note, waits)
+        for worker in self.workers.values():
+            worker.wake.give()
+
     async def _recover(self) -> None:
         await self.db.run(queue.recover, self.current.settings.policy.queue(), utcnow(), sole_owner=False)
 
@@ -359,11 +386,6 @@ class Services:
 async def recognised(platform: object, event: ChatEvent) -> ChatEvent:
     """The event with its people called as they are known here. Raises StorageError."""
     return await platform.recognise(event) if isinstance(platform, Recognising) else event
-
-
-def open_device(current: Current, data: Path) -> ImageDevice:
-    """The image engine that model.yaml asks for; nothing is loaded yet."""
-    return ImageDevice.of(image_choice(current.settings), load_options(current.settings, data))
 
 
 @asynccontextmanager
@@ -391,6 +413,8 @@ async def serving(
         *(_task(f"worker {kind}", services.workers[kind].run()) for kind in wanted),
         _task("knowledge", _sync_knowledge(services, follow=listen)),
     ]
+    if Kind.ASK in wanted and isinstance(services.card.model, SupervisedModel):
+        tasks.append(_task("language model", kept_up("language model", partial(services.answer, Kind.DRAW in wanted))))
     if listen:
         tasks += [_task(f"people of {name}", one.run()) for name, one in services.directories.items()]
     firing = []
@@ -437,6 +461,7 @@ async def _stop(
         await platform.close()
     await services.styles.close()
     await services.text.close()
+    services.card.close()
     gc.unfreeze()  # what the device lets go can be collected again
     await services.device.close()
     await services.db.run(audit.seal)
@@ -454,6 +479,7 @@ def take_over(conn: Connection, policy: Policy, gone: Sequence[str], now: dateti
     """End what those who are `gone` held. On PostgreSQL others may be at work: of them the leases decide."""
     sole_owner = conn.dialect.name == "sqlite"
     queue.recover(conn, policy, now, sole_owner=sole_owner, gone=gone)
+    lending.forget(conn)
     if sole_owner:
         outbox.release_all(conn)
         leases.release_all(conn, now)

@@ -15,7 +15,9 @@ InferenceError
 ├── OrderCheckFailed      nobody could judge an order (the team's policy says what becomes of it)
 ├── PictureCheckFailed    nobody could judge a picture (the team's policy says what becomes of it)
 └── TextError             an answer could not be written (fall back to quotations)
-    └── TextTooLong       the model cannot read all of the question and its passages (try with fewer)
+    ├── TextTooLong       the model cannot read all of the question and its passages (try with fewer)
+    ├── TextBusy          the engine takes no more at the moment (wait in line)
+    └── EngineDown        the engine is not there; it is being started again (fall back, and ask it the next time)
 
 Each class answers "now what?": `transient` says whether the same request may succeed later.
 """
@@ -112,3 +114,11 @@ class TextTooLong(TextError):
     """The question with its passages has more tokens than the model reads. Their number only its tokenizer knows."""
 
     transient = False
+
+
+class TextBusy(TextError):
+    """The engine has as much to do as it takes."""
+
+
+class EngineDown(TextError):
+    """The engine is not there at the moment. Unlike other failures this needs no rest: it says itself when it is."""

@@ -26,6 +26,13 @@ def note(conn: Connection, waits: Waits) -> None:
         jobs.set_lane(conn, kind, waits=cause.value, waits_s=seconds)
 
 
+def forget(conn: Connection) -> None:
+    """Have nobody wait for a card's memory: the process that shared it out is gone."""
+    for kind in Kind:
+        if jobs.peek_lane(conn, kind).waits:
+            jobs.set_lane(conn, kind, waits="", waits_s=0.0)
+
+
 def _queued(conn: Connection, kind: Kind, now: datetime) -> Queued:
     lane = jobs.peek_lane(conn, kind)
     stopped = lane.paused or lane.switching or (lane.open_until is not None and now < lane.open_until)

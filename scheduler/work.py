@@ -65,7 +65,12 @@ class Stopped:
     """The job was stopped on its owner's wish."""
 
 
-Outcome = Success | Failure | Stopped
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Busy:
+    """The engine takes no more at the moment: the job waits on, in its old place."""
+
+
+Outcome = Success | Failure | Stopped | Busy
 
 
 class Judge(Protocol):

@@ -21,7 +21,7 @@ from scheduler import queue, reviewing
 from scheduler.policy import Policy, answer_price
 from scheduler.progress import Progress, ProgressFeed, Signal
 from scheduler.queue import Claim, Failure
-from scheduler.work import Outcome, Runner, Stop, Stopped, Success, Task
+from scheduler.work import Busy, Outcome, Runner, Stop, Stopped, Success, Task
 from storage import assets, jobs, line, owner
 from storage.database import Database
 from storage.errors import StorageError
@@ -187,6 +187,8 @@ class Worker:
                 held = queue.succeed(conn, job, result, outcome.took, now, used=used, policy=rules)
             case Stopped():
                 held = queue.cancelled(conn, job, now)
+            case Busy():
+                held = queue.release(conn, job, now)
             case Failure():
                 held = queue.fail(conn, job, outcome, self._policy(), now)
                 log.warning("job %d failed: %s", job.id, outcome.cause, extra={"action": "job-failed", "job": job.id})

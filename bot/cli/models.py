@@ -218,7 +218,7 @@ def _text(settings: Settings) -> dict[str, Any]:
     options = text_options(settings)
     name, wanted = chosen(options), options.engine
     reason = f"text.engine is {wanted}" + (": the best engine that is there" if wanted == "auto" else "")
-    path = options.base_url if name == "openai" else str(options.path or "") if name == "transformers" else ""
+    path = options.base_url if name == "openai" else str(options.path or "") if name in ("vllm", "transformers") else ""
     return {"kind": "text", "name": name, "path": path, "builtin": not path, "in_use": True, "reason": reason}
 
 

@@ -10,6 +10,9 @@ from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from bot.settings.base import Section, later
 from inference.text.registry import TextOptions
 
+#: vLLM's share of a card that does not say how much memory it has.
+UNPLANNED = 0.3
+
 
 def _share(value: object) -> object:
     """One sentence for whatever is neither; of a union two would be said."""
@@ -90,8 +93,8 @@ class TextModel(Section):
 
     engine: Literal["auto", "vllm", "transformers", "openai", "extractive"] = Field(
         default="auto",
-        description="extractive quotes the best passages and needs no model; auto = the best one that is there.",
-        json_schema_extra=later("vllm"),
+        description="extractive quotes the best passages and needs no model; auto = openai where base_url is written; "
+        "with a path vllm where it is installed and an NVIDIA GPU is there, else transformers.",
     )
     id: str = Field(default="", description="Name of the model.")
     path: str = Field(default="", description="Folder of the checkpoint, relative to the settings folder.")
@@ -105,6 +108,13 @@ class TextModel(Section):
         "picture. auto = where both do not fit beside each other.",
     )
     max_model_len: int = Field(default=8192, ge=512, description="Longest question with its passages, in tokens.")
+    max_num_seqs: int = Field(default=16, ge=1, le=512, description="How many answers vllm writes at once.")
+    kv_cache_gb: float = Field(
+        default=0,
+        ge=0,
+        description="Gigabytes in which vllm keeps what it has read; 0 = what its weights leave of its share of the "
+        "GPU, half a gigabyte without a GPU.",
+    )
     base_url: str = Field(default="", description="Address of an OpenAI-compatible server.")
     api_key: SecretStr = Field(default=SecretStr(""), description="Its key.")
 
@@ -112,12 +122,12 @@ class TextModel(Section):
     def _has_its_address(self) -> Self:
         if self.engine == "openai" and not self.base_url:
             raise ValueError("engine openai needs base_url, the server's address such as http://gpu:8000/v1")
-        if self.engine == "transformers" and not self.path:
-            raise ValueError("engine transformers needs path, the folder of the checkpoint")
+        if self.engine in ("vllm", "transformers") and not self.path:
+            raise ValueError(f"engine {self.engine} needs path, the folder of the checkpoint")
         return self
 
-    def options(self, folder: Path | None) -> TextOptions:
-        """The same as the engines want it; `folder` is that of the checkpoint."""
+    def options(self, folder: Path | None, notes: Path | None = None) -> TextOptions:
+        """The same as the engines want it; `folder` is that of the checkpoint, `notes` one for what engines keep."""
         return TextOptions(
             engine=self.engine,
             model=self.id,
@@ -125,6 +135,10 @@ class TextModel(Section):
             api_key=self.api_key.get_secret_value(),
             path=folder,
             max_tokens=self.max_model_len,
+            share=UNPLANNED if self.gpu_memory_utilization == "auto" else self.gpu_memory_utilization,
+            streams=self.max_num_seqs,
+            cache=int(self.kv_cache_gb * 1e9),
+            folder=notes,
         )
 
 

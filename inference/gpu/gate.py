@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 from inference.errors import GpuBusy
@@ -62,6 +62,10 @@ class Gate:
         """Who waits, in order."""
         with self._lock:
             return tuple(turn.owner for turn in list(self._line)[1:])
+
+    def of(self, owner: str) -> Callable[[str], AbstractAsyncContextManager[None]]:
+        """The gate as one owner holds it, from the event loop, for one purpose or another."""
+        return lambda purpose: self.hold(f"{owner} ({purpose})")
 
     @asynccontextmanager
     async def hold(self, owner: str) -> AsyncIterator[None]:

@@ -192,7 +192,7 @@ class Sharing:
                 if self._alternates:
                     self._empty()
 
-    async def run(self, placed: Awaitable[object]) -> None:
+    async def run(self, placed: Callable[[], Awaitable[object]]) -> None:
         """Start the language model once the image model is `placed`, loaded or not; then watch whose turn it is."""
         starting = asyncio.create_task(self._start(placed), name="start the language model")
         try:
@@ -207,9 +207,9 @@ class Sharing:
         finally:
             starting.cancel()
 
-    async def _start(self, placed: Awaitable[object]) -> None:
+    async def _start(self, placed: Callable[[], Awaitable[object]]) -> None:
         try:
-            await placed
+            await placed()
         except InferenceError as error:
             log.info("no pictures are drawn, so the language model has the card: %s", error.problem)
         await self._model.start()
@@ -228,8 +228,8 @@ class Sharing:
 
     async def _move(self, move: Move, towards: Holder, turn: Callable[[], Awaitable[None]]) -> None:
         self._moving, began = towards, self._clock()
-        await self._tell_all()
         try:
+            await self._tell_all()
             await turn()
         except InferenceError as error:  # it mends itself: it is started anew
             log.warning("the card's memory was not handed over: %s", error, extra={"action": "gpu-not-moved"})

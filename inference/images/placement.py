@@ -83,6 +83,14 @@ def put(pipeline: Any, device: str, offload: str, memory_fraction: float | None,
     return found
 
 
+def give_back() -> None:
+    """Give back what torch keeps of the GPU's memory for later: somebody else needs it now."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
 def device_name(device: str) -> str:
     """What computes, as its maker calls it: what was measured on another one says nothing."""
     import torch

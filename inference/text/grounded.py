@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from inference.errors import InferenceError, TextError, TextTooLong
+from inference.errors import EngineDown, InferenceError, TextBusy, TextError, TextTooLong
 from inference.grounding import contract, followup
 from inference.grounding.claims import Claim, ClaimReader
 from inference.grounding.validate import Grounded, accept
@@ -117,7 +117,7 @@ class GroundedModel:
         yield replace(await _passages(request), interrupted=True)
 
     async def _answered(self, request: AnswerRequest) -> AsyncGenerator[Delta | Answer]:
-        """The model's answer, or the passages where it fails. Raises TextTooLong."""
+        """The model's answer, or the passages where it fails. Raises TextTooLong and TextBusy."""
         draft, reader = _Draft(tuple(one.passage for one in request.passages)), ClaimReader()
         try:
             async with aclosing(self._pieces(request)) as pieces:
@@ -128,10 +128,11 @@ class GroundedModel:
                     for claim in reader.feed(piece.text):
                         if line := draft.take(claim):
                             yield Delta(text=line)
-        except TextTooLong:
+        except (TextTooLong, TextBusy):
             raise
         except (InferenceError, TimeoutError) as error:
-            self._resting.failed()
+            if not isinstance(error, EngineDown):  # that one says itself when it is back
+                self._resting.failed()
             log.warning("the model gave no whole answer: %s", error, extra={"action": "answer-interrupted"})
             yield replace(await _passages(request), interrupted=True)
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from inference.errors import ModelUnavailable
@@ -10,11 +11,13 @@ from inference.text.chat import ChatModel
 from inference.text.extractive import ExtractiveModel
 from inference.text.grounded import GroundedModel
 from inference.text.local import LocalModel
-from inference.text.model import TextModel
+from inference.text.model import TextCard, TextModel
 from inference.text.remote import RemoteModel
+from inference.text.supervised import Gate, SupervisedModel
+from inference.text.vllm_engine import VllmEngine, VllmOptions, has_gpu, installed
 
 #: The engines of this release, by the name that `text.engine` of model.yaml gives them.
-ENGINES = ("openai", "transformers", "extractive")
+ENGINES = ("vllm", "openai", "transformers", "extractive")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +30,11 @@ class TextOptions:
     api_key: str = ""
     path: Path | None = None  # of a checkpoint on this machine
     max_tokens: int = 8192  # of a question with its passages and its answer
+    share: float = 0.3  # of the GPU's memory, for vllm
+    streams: int = 16  # answers that vllm writes at once
+    cache: int = 0  # bytes in which vllm keeps what it has read; 0 = what is left of its share
+    lends: bool = False  # vllm may be put to sleep
+    folder: Path | None = None  # where vllm notes itself and keeps what it compiled
 
     def __repr__(self) -> str:
         return (
@@ -38,7 +46,11 @@ def chosen(options: TextOptions) -> str:
     """Which engine it is: `auto` is the best one that is there."""
     if options.engine != "auto":
         return options.engine
-    return "openai" if options.base_url else "transformers" if options.path else "extractive"
+    if options.base_url:
+        return "openai"
+    if options.path is None:
+        return "extractive"
+    return "vllm" if installed() and has_gpu() else "transformers"
 
 
 def open_text_model(options: TextOptions, chat: ChatModel | None = None) -> TextModel:
@@ -46,30 +58,54 @@ def open_text_model(options: TextOptions, chat: ChatModel | None = None) -> Text
 
     Raises `ModelUnavailable` for one that this release does not have.
     """
+    engine = chosen(options)
+    if engine == "extractive":
+        return ExtractiveModel()
+    if engine in ENGINES:
+        return GroundedModel(chat or _chat(options))
+    raise ModelUnavailable(
+        f"The text engine {engine!r} is not part of this release; it comes with a later one.",
+        f"Set text.engine in model.yaml to one of: {', '.join(('auto', *ENGINES))}.",
+    )
+
+
+def open_chat_model(options: TextOptions, gate: Gate | None = None) -> ChatModel | None:
+    """The language model itself; None where none is configured. Raises `ModelUnavailable`.
+
+    `gate` is held while an engine on this machine's GPU starts, falls asleep or wakes.
+    """
+    return _chat(options, gate) if chosen(options) in ENGINES[:-1] else None
+
+
+def _chat(options: TextOptions, gate: Gate | None = None) -> ChatModel:
     match chosen(options):
-        case "openai" | "transformers":
-            return GroundedModel(chat or _chat(options))
-        case "extractive":
-            return ExtractiveModel()
-        case engine:
-            known = ", ".join(("auto", *ENGINES))
-            raise ModelUnavailable(
-                f"The text engine {engine!r} is not part of this release; it comes with a later one.",
-                f"Set text.engine in model.yaml to one of: {known}.",
-            )
+        case "openai":
+            return remote(options)
+        case "vllm":
+            return _supervised(options, gate)
+        case _:
+            return LocalModel(_path(options), name=options.model, max_tokens=options.max_tokens)
 
 
-def open_chat_model(options: TextOptions) -> ChatModel | None:
-    """The language model itself; None where none is configured. Raises `ModelUnavailable`."""
-    return _chat(options) if chosen(options) in ("openai", "transformers") else None
+def _supervised(options: TextOptions, gate: Gate | None) -> SupervisedModel:
+    wanted = VllmOptions(
+        path=_path(options),
+        max_tokens=options.max_tokens,
+        share=options.share,
+        streams=options.streams,
+        cache=options.cache,
+        lends=options.lends,
+        folder=options.folder,
+    )
+    card = TextCard(name="vllm", model=options.model or wanted.path.name, generative=True)
+    return SupervisedModel(card, partial(VllmEngine.start, wanted), gate=gate)
 
 
-def _chat(options: TextOptions) -> ChatModel:
-    if chosen(options) == "openai":
-        return remote(options)
+def _path(options: TextOptions) -> Path:
     if options.path is None:
-        raise ModelUnavailable("text.engine is transformers, and text.path is empty.", "Write the checkpoint's folder.")
-    return LocalModel(options.path, name=options.model, max_tokens=options.max_tokens)
+        problem = f"text.engine is {chosen(options)}, and text.path is empty."
+        raise ModelUnavailable(problem, "Write the checkpoint's folder.")
+    return options.path
 
 
 def remote(options: TextOptions) -> RemoteModel:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from inference.errors import InferenceError
+from inference.errors import InferenceError, TextBusy
 from inference.requests import AnswerRequest, Turn
 from inference.results import Answer, Delta
 from inference.text.model import TextModel
@@ -18,7 +18,7 @@ from scheduler.estimate import AT_ONCE
 from scheduler.progress import Progress, ProgressFeed
 from scheduler.queue import Failure
 from scheduler.retrieval import Query, Retrieval
-from scheduler.work import Outcome, Stopped, Success, Task
+from scheduler.work import Busy, Outcome, Stopped, Success, Task
 from storage import conversations, documents, profiles, users
 from storage.database import Database
 from storage.documents import EVERYONE
@@ -27,6 +27,7 @@ from storage.records import ChatType, Identity, Job, Kind, Membership, Origin
 #: Passages offered to the engine; the right one is among the first ten for 99 % of the questions measured.
 PASSAGES = 10
 TURNS = 4
+BREATH = 1.0  # seconds that an engine with too much to do is left alone
 _NOTHING_MORE = Membership()
 
 
@@ -79,19 +80,23 @@ class AskRunner:
         feed: ProgressFeed,
         language: Callable[[], str],
         retrieval: Retrieval | None = None,
+        turn: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`turn`: whether the model has its memory, so that a question may be begun."""
         self.indexed = False  # the first reading of the documents is over: before it, nothing would be found
         self._db = db
         self._model = model
         self._feed = feed
         self._language = language
         self._retrieval = retrieval or Retrieval()
+        self._turn = turn
+        self._busy_until = 0.0  # time.monotonic
 
     def room(self, head: Job) -> int:
         return 1
 
     async def ready(self) -> bool:
-        return self.indexed
+        return self.indexed and time.monotonic() >= self._busy_until and self._turn()
 
     async def run(self, batch: Sequence[Task]) -> list[Outcome]:
         return [await self._one(task) for task in batch]
@@ -100,6 +105,9 @@ class AskRunner:
         began = time.monotonic()
         try:
             answer = await self._write(task, await self._request(task.job))
+        except TextBusy:
+            self._busy_until = time.monotonic() + BREATH
+            return Busy()
         except InferenceError as error:
             return Failure(error="model_unavailable", cause=str(error), transient=error.transient)
         if answer is None:

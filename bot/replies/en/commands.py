@@ -116,6 +116,9 @@ TABLE: dict[str, str] = {
     "status.chosen": "Model choice",
     "status.ready": "{name} · ready",
     "status.failed": "{name} · cannot be used: {problem}",
+    "status.starting": "{name} · starting; questions wait a moment or get the passages",
+    "status.asleep": "{name} · its memory is lent to pictures, a question brings it back",
+    "status.down": "{name} · not available, tried again by itself; questions get the passages: {problem}",
     "status.closed": "{name} · shutting down",
     "status.no_cause": "cause unknown, an admin can run moqi doctor",
 }

@@ -112,6 +112,9 @@ TABLE: dict[str, str] = {
     "status.chosen": "模型选用",
     "status.ready": "{name} · 就绪",
     "status.failed": "{name} · 用不了：{problem}",
+    "status.starting": "{name} · 正在启动，提问先等一会儿或先看原文摘录",
+    "status.asleep": "{name} · 显存借给画图了，有人提问就回来",
+    "status.down": "{name} · 暂时用不了，会自动重试，先用原文摘录回答：{problem}",
     "status.closed": "{name} · 正在关闭",
     "status.no_cause": "原因未知，请管理员运行 moqi doctor",
 }

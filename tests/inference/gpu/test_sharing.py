@@ -1,4 +1,4 @@
-"""Two engines on one card: a scripted language model, a clock that is moved by hand, and everybody who wants something."""
+"""Two engines on one card: a scripted language model, a clock moved by hand, and everybody who wants something."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def slow_tick(monkeypatch: pytest.MonkeyPatch) -> None:
 async def house() -> AsyncIterator[House]:
     """A card that is alternated, with the language model awake."""
     made = House()
-    running = asyncio.create_task(made.sharing.run(made.placed))
+    running = asyncio.create_task(made.sharing.run(lambda: made.placed))
     made.placed.set_result(None)
     await made.until(lambda: made.sharing.holder is Holder.TEXT)
     await made.looked()
@@ -175,7 +175,7 @@ async def lent(house: House) -> None:
 
 async def test_the_language_model_is_started_once_the_image_model_has_its_place() -> None:
     house = House()
-    running = asyncio.create_task(house.sharing.run(house.placed))
+    running = asyncio.create_task(house.sharing.run(lambda: house.placed))
     await house.looked()
     assert house.model.calls == []
     assert house.sharing.may_draw
@@ -340,7 +340,7 @@ async def test_side_by_side_only_the_gate_counts(caplog: pytest.LogCaptureFixtur
     house = House(alternates=False)
     house.model.slow = asyncio.Event()
     house.placed.set_result(None)
-    running = asyncio.create_task(house.sharing.run(house.placed))
+    running = asyncio.create_task(house.sharing.run(lambda: house.placed))
     await house.until(lambda: house.gate.owner == "text: start")
     drawn = asyncio.create_task(asyncio.to_thread(hold, house.sharing))
     await house.until(lambda: bool(house.gate.waiting))
