@@ -82,10 +82,9 @@ def drawing(options: LoadOptions, found: Shares | None) -> LoadOptions:
     """How the image model is to be loaded beside the language model; alone it is as model.yaml says."""
     if found is None or found.text is None:
         return options
-    device = f"cuda:{found.image.card.index}" if options.device == "auto" else options.device
     if found.way is Way.APART:
-        return replace(options, device=device)
-    return replace(options, device=device, offload=found.image.offload, memory_fraction=found.image.fraction)
+        return replace(options, device=f"cuda:{found.image.card.index}")
+    return replace(options, offload=found.image.offload, memory_fraction=found.image.fraction)
 
 
 def rows(found: Shares) -> Iterator[tuple[str, str, str, str]]:

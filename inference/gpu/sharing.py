@@ -15,18 +15,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from math import inf
+from math import ceil, inf
 from typing import Protocol
 
 from inference.errors import GpuBusy, InferenceError, TextError
 from inference.gpu.gate import Gate
-from inference.gpu.turns import Demand, Holder, Move, Situation, Verdict, decide
+from inference.gpu.turns import Demand, Holder, Move, Situation, Verdict, decide, patience
 
 log = logging.getLogger(__name__)
 
 TICK = 1.0  # seconds between two looks at the queues; what this process hears of is looked at at once
 ANSWER_WAITS = 45.0  # seconds that an answer which has begun waits for the memory, at most
 LEND_AGAIN = (30.0, 120.0, 600.0)  # seconds until a language model that could not fall asleep is asked again
+ROUGHLY = 10  # seconds, to which the wait for a pause in a conversation is told
 NEWEST = 0.3  # what the newest measurement of a move counts
 PICTURES = "pictures"  # as they are called at the gate
 
@@ -304,7 +305,10 @@ class Sharing:
             return Waits()
         back, lent = (round(self._takes[move], 1) for move in (Move.TAKE_BACK, Move.LEND))
         match self.holder:
-            case Holder.TEXT | Holder.LENDING:
+            case Holder.TEXT:
+                talking = ceil(patience(self._situation()) / ROUGHLY) * ROUGHLY
+                return Waits(pictures=Cause.ANSWERS, pictures_seconds=talking + lent)
+            case Holder.LENDING:
                 return Waits(pictures=Cause.ANSWERS, pictures_seconds=lent)
             case Holder.PICTURES:
                 return Waits(text=Cause.PICTURES, text_seconds=back)

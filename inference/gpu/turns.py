@@ -85,6 +85,13 @@ def decide(at: Situation) -> Verdict:
             return Verdict()  # it is on its way
 
 
+def patience(at: Situation) -> float:
+    """Seconds until pictures have the language model's memory, at most; handing it over not counted."""
+    if not at.text.wanted and at.now - at.text.used >= QUIET:
+        return 0.0
+    return max(0.0, PICTURES_WAIT - max(0.0, at.now - at.pictures.since))
+
+
 def _with_text(at: Situation) -> Verdict:
     if not at.pictures.wanted or at.now < at.lend_after:
         return Verdict(text=True)

@@ -7,7 +7,19 @@ from math import inf
 
 import pytest
 
-from inference.gpu.turns import BEGIN, IDLE, PICTURES_WAIT, QUIET, Demand, Holder, Move, Situation, Verdict, decide
+from inference.gpu.turns import (
+    BEGIN,
+    IDLE,
+    PICTURES_WAIT,
+    QUIET,
+    Demand,
+    Holder,
+    Move,
+    Situation,
+    Verdict,
+    decide,
+    patience,
+)
 
 NOW = 1000.0
 NOBODY = Demand()
@@ -78,6 +90,19 @@ def test_on_its_way_nobody_begins(holder: Holder) -> None:
 def test_without_a_language_model_nobody_waits_for_it() -> None:
     verdict = decide(Situation(holder=Holder.NOBODY, text=WAITS, pictures=WAITS, now=NOW))
     assert verdict == Verdict(text=True, pictures=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "pictures", "seconds"),
+    [
+        (LONG_AGO, NOBODY, 0),
+        (JUST_NOW, NOBODY, PICTURES_WAIT),
+        (WAITS, WAITS, PICTURES_WAIT - 1),
+        (COMPUTES, LONG, 0),
+    ],
+)
+def test_how_long_pictures_may_have_to_wait(text: Demand, pictures: Demand, seconds: float) -> None:
+    assert patience(Situation(holder=Holder.TEXT, text=text, pictures=pictures, now=NOW)) == seconds
 
 
 @pytest.mark.parametrize("questions", [False, True])
