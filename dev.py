@@ -32,15 +32,19 @@ PYTHON = VENV / "bin" / "python"
 OLDEST, NEWEST = (3, 11), (3, 14)  # for which every locked package has a wheel on Linux and macOS
 TORCH = "2.13.0"
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
-CUDA_PACKAGE = re.compile(r"torch|triton|nvidia-.+|cuda-.+")
+CUDA_PACKAGE = re.compile(r"torch(vision|audio|codec)?|triton|nvidia-.+|cuda-.+")
 
 # What each lock holds, as extras of pyproject.toml, and whether it holds torch and CUDA too.
 LOCK_EXTRAS = {
     "run": ["image", "feishu", "wecom"],
     "test": ["image", "feishu", "wecom", "postgres", "dev"],
     "gpu": ["image", "feishu", "wecom", "text"],
+    "textcpu": ["textcpu"],
 }
 LOCKS_WITH_CUDA = {"gpu"}
+# Not resolved together with the others: its package takes the place of vllm, and wants other builds of the same torch.
+ALONE = "textcpu"
+OVERRIDDEN = ("torch", "setuptools")
 
 
 class SetupError(Exception):
@@ -133,16 +137,34 @@ def lock(arguments: list[str]) -> int:
         raise SetupError("Locks are made with uv, which is not on PATH. Install it with `pip install uv`.")
     with tempfile.TemporaryDirectory() as folder:
         together = Path(folder) / "all.txt"
-        compile_lock(uv, together, ["--all-extras", "--no-annotate", *arguments])
+        extras = [word for name in sorted(other_extras(ROOT)) for word in ("--extra", name)]
+        compile_lock(uv, together, [*extras, "--no-annotate", *arguments])
+        overrides = Path(folder) / "overrides.txt"
+        overrides.write_text("".join(pins_of(together, OVERRIDDEN)), encoding="utf-8")
         names = re.findall(r"^([a-z0-9-]+)==", together.read_text(encoding="utf-8"), re.MULTILINE)
         cuda = sorted({name for name in names if CUDA_PACKAGE.fullmatch(name)})
         for purpose, extras in LOCK_EXTRAS.items():
             options = ["--generate-hashes", "--constraint", str(together)]
             options += [word for extra in extras for word in ("--extra", extra)]
+            if purpose == ALONE:
+                options += ["--override", str(overrides)]
             if purpose not in LOCKS_WITH_CUDA:
                 options += [word for name in cuda for word in ("--no-emit-package", name)]
             compile_lock(uv, LOCKS / f"{purpose}.txt", options)
     return 0
+
+
+def other_extras(root: Path) -> set[str]:
+    """The extras of pyproject.toml that can live together."""
+    text = (root / "pyproject.toml").read_text(encoding="utf-8")
+    table = text.partition("[project.optional-dependencies]\n")[2].partition("\n[")[0]
+    return set(re.findall(r"^([a-z0-9-]+) = \[", table, re.MULTILINE)) - {ALONE}
+
+
+def pins_of(lock: Path, names: tuple[str, ...]) -> list[str]:
+    """The lines of a lock without hashes that pin these."""
+    lines = lock.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [line for line in lines if line.partition("==")[0] in names]
 
 
 def compile_lock(uv: str, target: Path, options: list[str]) -> None:
@@ -157,7 +179,11 @@ def compile_lock(uv: str, target: Path, options: list[str]) -> None:
     environment = {name: value for name, value in os.environ.items() if name not in extra}
     subprocess.run([*command, *options], cwd=str(ROOT), env=environment, check=True)
     # The resolution's own file is a temporary one: its name would change with every lock.
-    text = re.sub(r"-c \S+all\.txt,? ?|, -c \S+all\.txt", "", target.read_text(encoding="utf-8"))
+    text = re.sub(
+        r"(?:-c|--override) \S+(?:all|overrides)\.txt,? ?|, (?:-c|--override) \S+(?:all|overrides)\.txt",
+        "",
+        target.read_text(encoding="utf-8"),
+    )
     target.write_text(re.sub(r" *# via *$", "", text, flags=re.MULTILINE), encoding="utf-8")
     say(f"{target.name} written", started)
 
@@ -213,9 +239,9 @@ def install(purpose: str) -> None:
 
 def locks_for(purpose: str) -> list[str]:
     """Names of the locks to install, in order: a machine with an NVIDIA GPU gets CUDA, no other does."""
-    if not has_nvidia_gpu():
-        return [purpose]
-    return ["gpu"] if purpose == "run" else ["gpu", purpose]
+    if has_nvidia_gpu():
+        return ["gpu"] if purpose == "run" else ["gpu", purpose]
+    return [purpose, ALONE] if purpose == "test" and platform.system() == "Linux" else [purpose]
 
 
 def has_nvidia_gpu() -> bool:

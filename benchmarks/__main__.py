@@ -25,6 +25,7 @@ PARTS = (
     "reservations",
     "storage",
     "retrieval",
+    "answers",
 )
 
 

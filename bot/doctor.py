@@ -15,7 +15,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -351,14 +351,14 @@ def _whole(path: Path) -> str:
     return f", {path}"
 
 
-def _vllm(find: Callable[[str], object] = find_spec) -> str:
+def _vllm() -> str:
     """What is special about it here. Raises ModelUnavailable where it cannot be started or would outlive Moqi."""
     from inference.errors import ModelUnavailable
-    from inference.text import orphan_guard, vllm_engine
+    from inference.text import vllm_engine
 
-    if find("vllm") is None:
+    if not vllm_engine.installed():
         raise ModelUnavailable("text.engine is vllm, which is not installed.", "pip install 'moqi[text]'")
-    if not any(one.name == orphan_guard.NAME for one in entry_points(group="vllm.general_plugins")):
+    if not vllm_engine.guarded():
         problem = "Moqi is not installed as a package: vllm would outlive it and keep the GPU after a crash."
         raise ModelUnavailable(problem, "Install it with pip, or start it by `make run`.")
     return "" if vllm_engine.has_gpu() else "; no NVIDIA GPU seen, so it computes on the processor, slowly"

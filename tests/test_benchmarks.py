@@ -46,6 +46,7 @@ EXPECTED = {
     "reservations": ["SQLite, 60 in 1 s: late, p99", "PostgreSQL, 60 in 1 s: lost or doubled"],
     "storage": ["Database.run, 16 at once"],
     "retrieval": ["CMRC dev, moqi, SQLite: right text first"],
+    "answers": ["vLLM, 8 at once: event loop late, p99", "vLLM: gone after kill -9 of the program"],
 }
 
 

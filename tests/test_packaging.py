@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import importlib.util
 import json
 import os
@@ -20,9 +21,11 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from inference.text import orphan_guard
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ["bot", "inference", "scheduler", "storage"]
-PURPOSES = ["run", "test", "gpu"]
+PURPOSES = ["run", "test", "gpu", "textcpu"]
 
 # Optional, slow to import or tied to one place: each is known to the named files and folders only.
 PLACES = {
@@ -60,7 +63,8 @@ PLACES = {
         "inference/images/builtin/",
         "inference/text/",
     ],
-    "vllm": ["inference/text/"],
+    "psutil": ["inference/text/orphan_guard.py", "inference/text/leftover.py"],
+    "vllm": ["inference/text/vllm_engine.py"],
     "websockets": ["bot/platforms/"],
     "wechatpy": ["bot/platforms/wecom/"],
 }
@@ -125,15 +129,16 @@ def requirements_of(project: dict[str, Any], extras: list[str]) -> Iterator[Requ
 
 
 def test_the_locks_agree_on_every_version() -> None:
-    run, test, gpu = (read_lock(purpose) for purpose in PURPOSES)
+    run, test, gpu, textcpu = (read_lock(purpose) for purpose in PURPOSES)
     assert len(run) > 60
     for other in (test, gpu):
         assert {name for name, _ in run} <= {name for name, _ in other}
         for key in run.keys() & other.keys():
             assert run[key] == other[key], key
     versions = {name: {gpu[key][0] for key in gpu if key[0] == name} for name, _ in gpu}
-    for name, marker in [*run, *test]:
-        pinned = (run | test)[name, marker][0]
+    everything = run | test | textcpu
+    for name, marker in everything:
+        pinned = everything[name, marker][0]
         assert pinned in versions.get(name, {pinned}), f"{name}: {pinned} beside {versions[name]}"
 
 
@@ -169,7 +174,9 @@ def test_torch_is_the_same_version_everywhere(project: dict[str, Any], dev: Modu
 def test_every_dependency_says_why_it_is_there() -> None:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     lists = re.findall(
-        r"^(?:dependencies|image|text|feishu|wecom|postgres|cluster|dev) = \[\n(.*?)^\]", text, re.MULTILINE | re.DOTALL
+        r"^(?:dependencies|image|text|textcpu|feishu|wecom|postgres|cluster|dev) = \[\n(.*?)^\]",
+        text,
+        re.MULTILINE | re.DOTALL,
     )
     lines = [line for block in lists for line in block.splitlines()]
     assert len(lines) > 40
@@ -223,7 +230,7 @@ def test_importing_every_module_loads_nothing_slow() -> None:
 # The wheel ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_wheel_carries_everything_a_start_needs(tmp_path: Path) -> None:
+def test_the_wheel_carries_everything_a_start_needs(dev: ModuleType, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -231,7 +238,13 @@ def test_the_wheel_carries_everything_a_start_needs(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         entry = next(name for name in names if name.endswith("entry_points.txt"))
-        assert "moqi = bot.cli:main" in archive.read(entry).decode()
+        listed = configparser.ConfigParser()
+        listed.read_string(archive.read(entry).decode())
+        linked = configparser.ConfigParser()
+        linked.read_string(dev.entry_points(ROOT))
+        assert listed == linked  # as a checkout is installed
+        assert listed["console_scripts"]["moqi"] == "bot.cli:main"
+        assert listed["vllm.general_plugins"][orphan_guard.NAME] == "inference.text.orphan_guard:register"
     for folder in [*PACKAGES, "storage/migrations", "bot/console/static", "bot/console/templates"]:
         assert in_tree(folder) <= names, folder
     assert in_tree("inference/images/builtin/checkpoint") <= names
@@ -293,7 +306,10 @@ def test_a_newer_python_on_the_path_takes_over_and_a_dead_name_does_not(tmp_path
 
 def test_cuda_is_only_for_machines_with_an_nvidia_gpu(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dev, "has_nvidia_gpu", lambda: False)
+    monkeypatch.setattr(dev.platform, "system", lambda: "Darwin")
     assert (dev.locks_for("run"), dev.locks_for("test")) == (["run"], ["test"])
+    monkeypatch.setattr(dev.platform, "system", lambda: "Linux")
+    assert (dev.locks_for("run"), dev.locks_for("test")) == (["run"], ["test", "textcpu"])
     for source in dev.torch_sources("Linux"):
         assert f"torch=={dev.TORCH}+cpu" in source or dev.TORCH_CPU_INDEX in source
     monkeypatch.setattr(dev, "has_nvidia_gpu", lambda: True)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
-from contextlib import suppress
+import time
 from pathlib import Path
 
 log = logging.getLogger(__name__)
 
 PATIENCE = 10.0  # seconds for a killed process to be gone
+LOOK = 0.02
 
 
 def end(note: Path) -> int | None:
@@ -30,8 +31,10 @@ def end(note: Path) -> int | None:
         if process.create_time() != began:
             return None  # the number is another's by now
         process.kill()
-        with suppress(psutil.TimeoutExpired):
-            process.wait(PATIENCE)
+        deadline = time.monotonic() + PATIENCE
+        # A dead one that its parent has not asked after holds nothing any more; in a container nobody may ever ask.
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+            time.sleep(LOOK)
     except psutil.NoSuchProcess:
         return None
     except psutil.AccessDenied:

@@ -15,6 +15,7 @@ import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -57,6 +58,11 @@ class VllmOptions:
 def installed() -> bool:
     """Whether vLLM is there at all; it is not imported."""
     return find_spec("vllm") is not None
+
+
+def guarded() -> bool:
+    """Whether vLLM's processes will find the guard that ends them with the program."""
+    return any(one.name == orphan_guard.NAME for one in entry_points(group="vllm.general_plugins"))
 
 
 def has_gpu() -> bool:
@@ -212,6 +218,8 @@ def _sampling(request: ChatRequest) -> Any:
 def _started(options: VllmOptions) -> Any:
     for problem in preflight(options.path):
         raise TextError(problem.problem, problem.next_step)
+    if not guarded():
+        log.warning("should Moqi crash, vllm will outlive it and keep the GPU: install Moqi as a package")
     os.environ.update(environment(options, os.environ))
     if options.folder is not None:
         leftover.end(_note(options.folder))

@@ -94,7 +94,7 @@ def test_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
         (
             "model",
             "text:\n  engine: vllm",
-            "model.yaml:2: text.engine: vllm comes with a later version; allowed now: auto, transformers, openai, ex",
+            "model.yaml:1: text: engine vllm needs path, the folder of the checkpoint",
         ),
         (
             "model",

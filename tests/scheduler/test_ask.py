@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from inference.errors import TextError
+from inference.errors import TextBusy, TextError
 from inference.grounding.search import index_terms
 from inference.requests import AnswerRequest, Turn
 from inference.results import Answer, Citation, Delta
@@ -22,6 +22,7 @@ from scheduler import queue
 from scheduler.policy import Policy
 from scheduler.progress import ProgressFeed
 from scheduler.queue import Submission
+from scheduler.runners import ask
 from scheduler.runners.ask import AskRunner, audience
 from scheduler.work import Stop, Success, Task
 from scheduler.worker import Worker
@@ -113,6 +114,53 @@ async def test_an_answer_costs_by_the_tokens_of_its_model(migrated_url: str, tok
         assert (done.state, done.cost, (done.result or {})["tokens"]) == (JobState.DONE, cost, tokens)
         entries = await asyncio.to_thread(db.read_sync, ledger.of_job, job.id)
         assert [(e.kind.value, e.amount) for e in entries] == [("hold", -1), ("settle", 1 - cost)]
+
+
+class Full(WritingModel):
+    """Takes the second question of all."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.asked = 0
+
+    async def stream(self, request: AnswerRequest) -> AsyncIterator[Delta | Answer]:
+        self.asked += 1
+        if self.asked == 1:
+            raise TextBusy("enough to do")
+        async for piece in super().stream(request):
+            yield piece
+
+
+async def test_a_question_that_an_engine_cannot_take_yet_waits_in_its_place(
+    migrated_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ask, "BREATH", 0.05)
+    released: list[Job | None] = []
+    model = Full()
+
+    def release(conn: Connection, job: Job, *given: Any) -> bool:
+        done = give_back(conn, job, *given)
+        released.append(jobs.get(conn, job.id))
+        return done
+
+    give_back = queue.release
+    monkeypatch.setattr(queue, "release", release)
+    with Database.open(migrated_url) as db:
+        job = await db.run(asked)
+        feed = ProgressFeed()
+        runner = AskRunner(db, model, feed, lambda: "zh")
+        runner.indexed = True
+        worker = Worker(db, runner, lambda: POLICY, feed, lambda conn, key: lambda: None)
+        serving = asyncio.create_task(worker.run())
+        while (done := await asyncio.to_thread(answered, db, job.id)) is None:
+            worker.wake.give()
+            await asyncio.sleep(0.01)
+        await worker.stop(5)
+        await serving
+    [back] = released
+    assert back is not None
+    assert (back.state, back.attempt, back.error) == (JobState.QUEUED, 0, None)
+    assert (done.state, done.attempt, model.asked) == (JobState.DONE, 1, 2)
 
 
 async def test_a_defect_in_a_claim_does_not_end_the_lane(

@@ -15,8 +15,11 @@ import yaml
 from bot import doctor
 from bot.cli.common import Exit
 from inference.images.registry import BUILTIN
+from inference.text import vllm_engine
 from storage.database import data_lock
+from tests import plugins
 from tests.bot.cli.installation import Installation
+from tests.inference.text import handbook
 from tests.simulators.feishu import FeishuSimulator
 
 
@@ -192,6 +195,32 @@ def test_feishu_with_a_wrong_secret(moqi: Installation) -> None:
         found = broken(examined(moqi))
     assert "app_secret is wrong" in found["feishu"]
     assert "not-that-one" not in found["feishu"]
+
+
+@pytest.mark.parametrize(
+    ("installed", "plugin", "said"),
+    [
+        (True, True, ""),
+        (False, True, "not installed. pip install 'moqi[text]'"),
+        (True, False, "outlive it and keep the GPU after a crash. Install it with pip"),
+    ],
+)
+def test_vllm_and_what_keeps_it_from_running(
+    moqi: Installation, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, installed: bool, plugin: bool, said: str
+) -> None:
+    write(moqi, "model", {"text": {"engine": "vllm", "path": str(handbook.KEPT)}})
+    monkeypatch.setattr(vllm_engine, "installed", lambda: installed)
+    monkeypatch.setattr(vllm_engine, "has_gpu", lambda: False)
+    monkeypatch.setattr(vllm_engine, "entry_points", lambda group: plugins.listed() if plugin else ())
+    check = examined(moqi)["text engine"]
+    assert said in f"{check['problem']} {check['next_step']}"
+    assert check["ok"] is not bool(said)
+    assert check["ok"] is (str(handbook.KEPT) in check["detail"] and "slowly" in check["detail"])
+
+
+def test_a_language_model_whose_files_are_not_whole(moqi: Installation, tmp_path: Path) -> None:
+    write(moqi, "model", {"text": {"engine": "vllm", "path": str(tmp_path)}})
+    assert "config.json" in broken(examined(moqi))["text engine"]
 
 
 @pytest.mark.parametrize("fault", ["html", "500", "empty", "close", "garbage"])

@@ -26,8 +26,9 @@ from tests.inference.text import taught
 from tests.inference.text.taught import Lesson
 
 KEPT = Path(__file__).parents[2] / "data" / "handbook"
+CACHE = Path(tempfile.gettempdir()) / "moqi-vllm"  # what vLLM finds out about it, for the next run
 MARK = "lessons.sha256"  # what it was taught
-TOKENS = 1024
+TOKENS = 2048
 STEPS = 240
 
 HOTEL, LEAVE, VPN, TRAVEL = "差旅.md", "假期.md", "网络.md", "travel.md"

@@ -9,11 +9,12 @@ from dataclasses import replace
 
 import pytest
 
-from inference.errors import TextError, TextTooLong
+from inference.errors import EngineDown, TextBusy, TextError, TextTooLong
 from inference.requests import AnswerRequest, Turn
 from inference.results import Answer, Delta
 from inference.text.chat import ChatRequest, Ended, Piece
 from inference.text.grounded import GroundedModel
+from inference.text.resting import Resting
 from storage.records import Passage, ScoredPassage
 from tests.inference.text.scripted import Scripted, answer
 
@@ -111,6 +112,30 @@ async def test_an_engine_that_dies_leaves_the_passages_behind(ending: Exception 
     assert said.interrupted
     assert said.engine == "extractive"
     assert HOTEL[:10] in said.text
+
+
+async def test_an_engine_that_is_being_started_again_needs_no_rest() -> None:
+    resting = Resting()
+    for failure in (
+        EngineDown("gone"),
+        TextError("broken"),
+        EngineDown("gone"),
+        TextError("broken"),
+        EngineDown("gone"),
+    ):
+        grounded = GroundedModel(Scripted("", ending=failure), resting=resting)
+        [said] = [piece async for piece in grounded.stream(asked())]
+        assert isinstance(said, Answer)
+        assert said.interrupted
+    assert not resting.rests()  # two of them were failures
+
+
+async def test_an_engine_that_takes_no_more_is_waited_for_by_whoever_asked() -> None:
+    resting = Resting()
+    for _ in range(9):
+        with pytest.raises(TextBusy):
+            [_ async for _ in GroundedModel(Scripted("", ending=TextBusy("enough")), resting=resting).stream(asked())]
+    assert not resting.rests()
 
 
 async def test_a_model_that_falls_silent_is_not_waited_for() -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from inference.errors import ModelUnavailable
+from inference.text import registry, vllm_engine
+from inference.text.model import TextCard
 from inference.text.registry import TextOptions, chosen, open_text_model
 
 
@@ -28,16 +30,46 @@ async def test_auto_is_the_best_that_is_there(options: TextOptions, engine: str)
     await model.close()
 
 
-@pytest.mark.parametrize("engine", ["vllm", "gpt"])
-def test_other_engines_say_so(engine: str) -> None:
-    with pytest.raises(ModelUnavailable, match=engine) as caught:
-        open_text_model(TextOptions(engine=engine))
+@pytest.mark.parametrize(
+    ("installed", "gpu", "engine"),
+    [(True, True, "vllm"), (True, False, "transformers"), (False, True, "transformers")],
+)
+async def test_a_checkpoint_is_served_by_vllm_where_that_pays(
+    monkeypatch: pytest.MonkeyPatch, installed: bool, gpu: bool, engine: str
+) -> None:
+    monkeypatch.setattr(registry, "installed", lambda: installed)
+    monkeypatch.setattr(registry, "has_gpu", lambda: gpu)
+    options = TextOptions(path=Path("/models/qwen"), model="Qwen3-8B")
+    assert chosen(options) == engine
+    model = open_text_model(options)
+    assert model.card == TextCard(name=engine, model="Qwen3-8B", generative=True)
+    await model.close()
+
+
+@pytest.mark.parametrize(
+    ("visible", "device", "found"),
+    [(None, True, True), ("0", True, True), ("", True, False), ("-1", True, False), (None, False, False)],
+)
+def test_a_gpu_that_is_hidden_is_none(
+    monkeypatch: pytest.MonkeyPatch, visible: str | None, device: bool, found: bool
+) -> None:
+    monkeypatch.setattr(Path, "exists", lambda path: device and str(path) == "/dev/nvidia0")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert vllm_engine.has_gpu() is found
+
+
+def test_other_engines_say_so() -> None:
+    with pytest.raises(ModelUnavailable, match="gpt") as caught:
+        open_text_model(TextOptions(engine="gpt"))
     assert "extractive" in caught.value.next_step
 
 
-def test_a_folder_is_asked_for() -> None:
-    with pytest.raises(ModelUnavailable, match=r"text\.path"):
-        open_text_model(TextOptions(engine="transformers"))
+@pytest.mark.parametrize("engine", ["transformers", "vllm"])
+def test_a_folder_is_asked_for(engine: str) -> None:
+    with pytest.raises(ModelUnavailable, match=rf"{engine}, and text\.path"):
+        open_text_model(TextOptions(engine=engine))
 
 
 def test_a_server_without_an_address_is_asked_for() -> None:
