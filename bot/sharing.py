@@ -47,6 +47,7 @@ def wanted(settings: Settings, choice: Choice, *, answers: bool) -> Wanted:
         offload=image.offload,
         fraction=_number(image.memory_fraction),
         utilization=_number(text.gpu_memory_utilization),
+        cache=text.kv_cache_gb * 1e9 or None,
         sleep=text.sleep,
     )
 

@@ -17,7 +17,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any, Protocol
 
-from inference.errors import DeviceClosed, GpuBusy, InferenceError, ModelUnavailable
+from inference.errors import DeviceClosed, GpuBusy, InferenceError, ModelUnavailable, TakenBack
 from inference.images.model import ImageModel, ModelCard, Taker, Watch
 from inference.images.registry import Choice, LoadOptions, expected_card, load
 from inference.requests import ImageRequest
@@ -43,7 +43,7 @@ class Room(Protocol):
         """On the event loop, round what needs it: waits until it may be had."""
 
     def held(self) -> AbstractContextManager[None]:
-        """On the device's thread, round what takes it or frees it. Raises GpuBusy."""
+        """On the device's thread, round what takes it or frees it. Raises GpuBusy; TakenBack for another turn."""
 
 
 class Alone:
@@ -112,14 +112,17 @@ class ImageDevice:
         self.start()
         left = threading.Event()
         stoppable = _StoppableWatch(watch, left, self._closing)
-        async with self._room.drawing():
-            self._require_usable()
-            drawing = self._thread.submit(self._draw, tuple(batch), stoppable)
-            try:
-                return await asyncio.wrap_future(drawing)
-            except asyncio.CancelledError:
-                left.set()
-                raise
+        while True:
+            async with self._room.drawing():
+                self._require_usable()
+                drawing = self._thread.submit(self._draw, tuple(batch), stoppable)
+                try:
+                    return await asyncio.wrap_future(drawing)
+                except TakenBack:
+                    continue
+                except asyncio.CancelledError:
+                    left.set()
+                    raise
 
     async def switch(self, choice: Choice, options: LoadOptions) -> ModelCard:
         """Draw with this checkpoint from now on; see exchange(). Before start() it is the first to be loaded."""

@@ -12,6 +12,7 @@ InferenceError
 │   ├── OutOfMemory       the batch did not fit (try again with fewer pictures, then fail the job)
 │   └── NotFinite         the model produced NaN (fail the job; never post a black picture)
 ├── GpuBusy               somebody else has had the GPU's memory for too long (try again later)
+│   └── TakenBack         it went back to them between being given it and beginning (ask for another turn)
 ├── OrderCheckFailed      nobody could judge an order (the team's policy says what becomes of it)
 ├── PictureCheckFailed    nobody could judge a picture (the team's policy says what becomes of it)
 └── TextError             an answer could not be written (fall back to quotations)
@@ -94,6 +95,10 @@ class GpuBusy(InferenceError):
     """The GPU's memory was somebody else's for too long."""
 
     transient = True
+
+
+class TakenBack(GpuBusy):
+    """Whose turn it was has changed just now: ask for another turn."""
 
 
 class OrderCheckFailed(InferenceError):

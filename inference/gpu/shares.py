@@ -46,6 +46,7 @@ class Wanted:
     offload: str = "auto"  # of the image model: auto | none | model | group
     fraction: float | None = None  # of the card, for pictures
     utilization: float | None = None  # of the card, for the language model
+    cache: float | None = None  # bytes for what the language model reads and writes, instead of a share of the card
     sleep: bool | Literal["auto"] = "auto"  # whether it may lend its memory; True = it does even where both fit
 
 
@@ -191,7 +192,9 @@ def _limit(card: Card, wanted: Wanted, room: float) -> float:
 def _budget(card: Card, wanted: Wanted, taken: float, usable: float, spared: float = 0.0) -> float | None:
     """Bytes for the language model beside `taken` ones, if it fits; what pictures like to have is `spared` for them."""
     least, most = _least(wanted), _least(wanted, FULL_AT_ONCE)
-    if wanted.utilization is not None:
+    if wanted.cache is not None:
+        budget = _weights(wanted) + wanted.cache
+    elif wanted.utilization is not None:
         budget = wanted.utilization * card.total
     else:
         budget = max(least, min(most, usable - max(taken, spared)))
@@ -201,12 +204,18 @@ def _budget(card: Card, wanted: Wanted, taken: float, usable: float, spared: flo
 def _least(wanted: Wanted, questions: int = 1) -> float:
     """Bytes that the language model takes with so many questions of the full length in its cache."""
     assert wanted.text is not None, "asked only where there is one"
-    return wanted.text.weights + TEXT_OVERHEAD + questions * wanted.context * wanted.text.token
+    return _weights(wanted) + questions * wanted.context * wanted.text.token
+
+
+def _weights(wanted: Wanted) -> float:
+    """Bytes that it takes before it has read anything."""
+    assert wanted.text is not None, "asked only where there is one"
+    return wanted.text.weights + TEXT_OVERHEAD
 
 
 def _text(card: Card, wanted: Wanted, budget: float, *, sleeps: bool) -> TextShare:
     assert wanted.text is not None, "asked only where there is one"
-    cache = budget - wanted.text.weights - TEXT_OVERHEAD
+    cache = budget - _weights(wanted)
     tokens = int(cache // wanted.text.token)
     return TextShare(card=card, budget=budget, cache=cache, tokens=tokens, least=_least(wanted), sleeps=sleeps)
 
@@ -228,7 +237,9 @@ _SMALLER = (
 
 def _relaxed(wanted: Wanted, host: float) -> Iterator[tuple[Wanted, float, str]]:
     """What could be changed, the least painful first, and the sentence that says so."""
-    shared = replace(wanted, fraction=None, utilization=None)
+    if wanted.cache is not None:
+        yield replace(wanted, cache=None), host, "Set text.kv_cache_gb to 0: then both fit."
+    shared = replace(wanted, fraction=None, utilization=None, cache=None)
     yield shared, host, "Set image.memory_fraction and text.gpu_memory_utilization to auto: then both fit."
     yield replace(shared, offload="auto"), host, "Set image.offload and both memory shares to auto: then both fit."
     yield replace(shared, sleep="auto"), host, "Set text.sleep to auto: then both fit, one after the other."
@@ -252,6 +263,7 @@ def _lacking(card: Card, wanted: Wanted, host: float) -> str:
         for name, value in (
             ("image.memory_fraction", wanted.fraction),
             ("text.gpu_memory_utilization", wanted.utilization),
+            ("text.kv_cache_gb", None if wanted.cache is None else wanted.cache / 1e9),
         )
         if value is not None
     ]

@@ -18,7 +18,7 @@ from enum import StrEnum
 from math import ceil, inf
 from typing import Protocol
 
-from inference.errors import GpuBusy, InferenceError, TextError
+from inference.errors import InferenceError, TakenBack, TextError
 from inference.gpu.gate import Gate
 from inference.gpu.turns import Demand, Holder, Move, Situation, Verdict, decide, patience
 
@@ -183,10 +183,11 @@ class Sharing:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Round everything that takes or frees the card's memory for pictures, on their thread. Raises GpuBusy."""
+        """Round everything that takes or frees the card's memory for pictures, on their thread. Raises GpuBusy;
+        TakenBack where the language model was started anew since the memory was lent."""
         with self._gate.held(PICTURES):
-            if self._alternates and self._model.awake:  # it was started anew since the memory was lent
-                raise GpuBusy("The language model has its memory back.", "The picture is drawn in its next turn.")
+            if self._alternates and self._model.awake:
+                raise TakenBack("The language model has its memory back.", "The picture is drawn in its next turn.")
             try:
                 yield
             finally:

@@ -128,6 +128,13 @@ def test_what_model_yaml_says_counts(size: int, model: str, written: dict[str, A
         assert found.text.utilization == written["utilization"]
 
 
+def test_a_written_cache_is_kept_to() -> None:
+    found = share([card(48)], wanted("8B FP8", cache=3 * GB))
+    fits(found)
+    assert found.text is not None
+    assert (found.text.cache, found.text.tokens) == (3 * GB, 3 * GB // 147_456)
+
+
 def test_pictures_take_what_the_language_model_leaves_and_no_share_is_rounded_up() -> None:
     found = share([card(48)], wanted("8B FP8", utilization=0.3333))
     fits(found)
@@ -146,6 +153,8 @@ def test_pictures_take_what_the_language_model_leaves_and_no_share_is_rounded_up
         (24, "8B AWQ", {"offload": "none"}, inf, "image.offload"),
         (24, "8B", {"sleep": False}, 38 * GB, "text.sleep"),
         (24, "8B AWQ", {"context": 131_072}, inf, "text.max_model_len to 32768"),
+        (24, "8B AWQ", {"cache": 30 * GB}, inf, "text.kv_cache_gb to 0"),
+        (48, "8B FP8", {"cache": 1 * GB}, inf, "text.kv_cache_gb to 0"),  # too little for one question
         (24, "8B AWQ", {}, 8 * GB, "main memory"),
     ],
 )

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from inference.errors import GpuBusy, ModelUnavailable, TextError
+from inference.errors import ModelUnavailable, TakenBack, TextError
 from inference.gpu import sharing
 from inference.gpu.gate import Gate
 from inference.gpu.sharing import Cause, Queued, Sharing, Waits
@@ -311,9 +311,8 @@ async def test_one_that_was_started_anew_meanwhile_has_the_memory(house: House) 
     house.model.die()
     async with house.sharing.drawing():
         await house.model.start()
-        with pytest.raises(GpuBusy), house.sharing.held():
+        with pytest.raises(TakenBack), house.sharing.held():
             pass
-    assert GpuBusy.transient, "the picture is drawn in its next turn"
     assert house.sharing.holder is Holder.TEXT
 
 
@@ -370,7 +369,7 @@ async def test_a_crowd_never_meets(house: House) -> None:
     caught.setLevel(logging.ERROR)
 
     async def picture(number: int) -> None:
-        with suppress(GpuBusy):
+        with suppress(TakenBack):
             await house.draw(partial(pause, number % 5))
 
     async def question(number: int) -> None:
