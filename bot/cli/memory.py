@@ -52,14 +52,13 @@ def _found(settings: Settings, wanted: Sequence[float] | None) -> Shares | None:
     from bot.doctor import server
     from bot.opening import image_choice
     from bot.sharing import computes, present, shares
-    from inference.images.placement import free_memory
 
     choice = image_choice(settings)
     if not wanted:
         ours = server(common.environment().data) is not None
         return present(settings, choice, os.environ, ours=ours)
     cards = [_card(index, size) for index, size in enumerate(wanted)]
-    return shares(settings, choice, cards, answers=computes(settings, supposed=True), host=free_memory())
+    return shares(settings, choice, cards, answers=computes(settings, supposed=True))
 
 
 def _card(index: int, size: float) -> Card:
