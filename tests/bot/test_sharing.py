@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import shutil
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -142,6 +143,9 @@ class World:
         self.awake = False
         self.drawing = False
         self.seen: list[str] = []
+        self.writes, self.draws = asyncio.Event(), threading.Event()  # cleared: what is under way does not end
+        self.writes.set()
+        self.draws.set()
 
 
 class Engine:
@@ -156,6 +160,7 @@ class Engine:
         assert self.world.awake, "asked while it sleeps"
         assert not self.world.drawing
         self.world.seen.append("answer")
+        await self.world.writes.wait()
         yield Piece(answer(answerable=False))
         yield Ended(reason="stop", read=10, written=5)
 
@@ -185,6 +190,7 @@ class Grey:
         assert not self.world.awake or not self.world.seen, "drawn while the language model has the memory"
         self.world.drawing = True
         self.world.seen.append("draw")
+        assert self.world.draws.wait(10)
         image = Image.new("RGB", (batch[0].width, batch[0].height), "grey")
         self.world.drawing = False
         return [ImageResult(image=image, seed=one.seed, seconds=0.01, batch_size=len(batch)) for one in batch]
@@ -194,7 +200,7 @@ class Grey:
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
+async def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made = World()
 
     async def start(options: VllmOptions) -> Engine:
@@ -261,7 +267,7 @@ async def done(services: Services, count: int) -> None:
 
 
 def _states(conn: Connection) -> list[JobState]:
-    return [JobState(state) for state in conn.execute(select(tables.jobs.c.state)).scalars()]
+    return [JobState(state) for state in conn.execute(select(tables.jobs.c.state).order_by(tables.jobs.c.id)).scalars()]
 
 
 @pytest.fixture
@@ -297,6 +303,50 @@ async def test_one_card_draws_and_answers_in_turns(small: Environment, world: Wo
         assert engine.holder is turns.Holder.TEXT
     assert world.seen[-2:] == ["freed", "emptied"]
     assert not world.awake
+
+
+async def test_who_waits_stands_in_the_queue(small: Environment, world: World) -> None:
+    """There it has a place and a time, and can be cancelled; a job that is begun has neither."""
+    async with running(small) as services:
+        await until(lambda: services.asking.indexed and "draw" in world.seen and world.awake)
+        world.writes.clear()
+        await said(services, "/ask 年假怎么休?")
+        await until(lambda: world.seen[-1] == "answer")
+        await said(services, "/draw 一个红色的圆 --size 64x64")
+        await standing(services, [JobState.RUNNING, JobState.QUEUED])
+        world.draws.clear()
+        world.writes.set()
+        await until(lambda: world.seen[-1] == "draw")
+        await said(services, "/ask 出差住酒店一晚最多能报多少?")
+        await standing(services, [JobState.DONE, JobState.RUNNING, JobState.QUEUED])
+        world.draws.set()
+        await done(services, 3)
+
+
+async def standing(services: Services, states: list[JobState]) -> None:
+    """The jobs stand so, and still do after all have had a turn."""
+    for _ in range(40):
+        services.workers[Kind.DRAW].wake.give()
+        services.workers[Kind.ASK].wake.give()
+        await asyncio.sleep(0.005)
+    assert await services.db.read(_states) == states
+
+
+async def test_whatever_else_is_written_waits_too(small: Environment, world: World) -> None:
+    """The check of orders asks the same model, while a picture is about to be drawn."""
+    async with running(small) as services:
+        await until(lambda: "draw" in world.seen and world.awake)
+        card = services.card
+        assert card.chat is not None
+        assert card.sharing is not None
+        async with card.sharing.drawing():
+            asked = card.chat.stream(ChatRequest(messages=(), max_tokens=5))
+            writing = asyncio.create_task(anext(asked))
+            await asyncio.sleep(0.1)
+            assert not world.awake
+        await writing
+        assert world.awake
+        await asked.aclose()
 
 
 async def test_what_a_dead_process_left_in_the_queue_is_forgotten(
