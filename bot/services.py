@@ -48,9 +48,11 @@ from bot.settings.rules import rules
 from bot.showing import Showing
 from bot.styles import Styles
 from bot.switcher import Switcher
+from bot.vectors import open_search
 from bot.version import version
 from inference.device import DeviceState, ImageDevice
 from inference.gpu.sharing import Queued, Waits
+from inference.grounding import reader
 from inference.text.registry import open_text_model
 from inference.text.supervised import SupervisedModel
 from scheduler import classes, joining, lending, queue, reservations
@@ -61,7 +63,7 @@ from scheduler.progress import ProgressFeed
 from scheduler.runners.ask import AskRunner
 from scheduler.runners.draw import DrawRunner
 from scheduler.worker import Worker
-from storage import audit, jobs, leases, line, outbox, owner, syncs, users
+from storage import audit, jobs, leases, lexical, line, outbox, owner, syncs, users
 from storage.database import Database
 from storage.errors import StorageError
 from storage.faults import point
@@ -107,7 +109,8 @@ class Services:
         self.directories, self.logins = opened.directories, opened.logins
         self.groups = groups(settings.platforms.wecom.webhooks)  # as their robots were opened
         self.inbox = Inbox(db, self.handle)
-        self.enclosures = Enclosures(db, self.files, self.platforms, self.house, self.inbox.wake.give)
+        cutting = settings.knowledge.chunking.cutting
+        self.enclosures = Enclosures(db, self.files, self.platforms, self.house, self.inbox.wake.give, cutting)
         cards = Cards()
         render = Renderer(self.house)
         self.sender = Sender(
@@ -124,8 +127,14 @@ class Services:
             judge=HouseJudge(lambda: self.current.settings, chat=chat),
             turn=self.card.may_draw,
         )
+        self.search = open_search(settings, db)
         self.asking = AskRunner(
-            db, self.text, self.feed, lambda: self.current.settings.interface.language, turn=self.card.may_answer
+            db,
+            self.text,
+            self.feed,
+            lambda: self.current.settings.interface.language,
+            self.search.retrieval,
+            turn=self.card.may_answer,
         )
         self.workers = {
             Kind.DRAW: self._worker(self.drawing),
@@ -323,9 +332,14 @@ class Services:
             "let old work rise": (10.0, self._rise),
             "drop old proposals": (60.0, lambda: self.db.run(reservations.lapse, utcnow())),
             "read changed settings": (5.0, self._reload),
+            "count new terms": (5.0, self._count_terms),
             "remove old pictures": (3600.0, self._tidy),
             "sweep half-written files": (3600.0, lambda: asyncio.to_thread(self.files.sweep, timedelta(hours=1))),
         }
+
+    async def _count_terms(self) -> None:
+        if await self.db.read(lexical.unsettled):
+            await self.db.run(lexical.settle)
 
     async def _close_windows(self) -> None:
         if await self.db.read(jobs.closed_out, utcnow()):
@@ -405,6 +419,8 @@ async def serving(
     sys.setswitchinterval(0.0005)
     services.feed.attach(asyncio.get_running_loop())
     wanted = set(kinds)
+    if not listen and Kind.ASK in wanted:
+        await services.search.join()
     inbox = _task("inbox", kept_up("inbox", services.inbox.run))
     tasks = [
         inbox,
@@ -417,6 +433,7 @@ async def serving(
         tasks.append(_task("language model", kept_up("language model", partial(services.answer, Kind.DRAW in wanted))))
     if listen:
         tasks += [_task(f"people of {name}", one.run()) for name, one in services.directories.items()]
+        tasks.append(_task("vectors", kept_up("vectors", services.search.run)))
     firing = []
     if Kind.DRAW in wanted:
         tasks.append(_task("image model", kept_up("image model", services.switcher.run)))
@@ -454,12 +471,14 @@ async def _stop(
     await services.sender.stop(GRACE)
     for task in (*listening, *tasks):
         task.cancel()
+    await asyncio.to_thread(reader.close)  # a document may take two minutes, and its thread is waited for
     await asyncio.gather(*listening, *tasks, return_exceptions=True)
     for login in services.logins.values():
         await login.close()
     for platform in services.platforms.values():
         await platform.close()
     await services.styles.close()
+    await services.search.close()
     await services.text.close()
     services.card.close()
     gc.unfreeze()  # what the device lets go can be collected again
@@ -496,7 +515,9 @@ async def _sync_knowledge(services: Services, *, follow: bool) -> None:
     while True:  # until then no question is answered: what is unchanged costs nothing the second time
         try:
             await kb_wiki.confine(services.db, wikis)
-            outcomes = await sources.sync_folders(services.db, sources.folders(settings), report=_log_document)
+            outcomes = await sources.sync_folders(
+                services.db, sources.folders(settings), _log_document, settings.knowledge.chunking.cutting
+            )
         except StorageError as error:
             if not error.transient:
                 raise

@@ -13,6 +13,7 @@ InferenceError
 │   └── NotFinite         the model produced NaN (fail the job; never post a black picture)
 ├── GpuBusy               somebody else has had the GPU's memory for too long (try again later)
 │   └── TakenBack         it went back to them between being given it and beginning (ask for another turn)
+├── EmbeddingError        a text could not be made a vector, or passages not be ranked (search by words alone)
 ├── OrderCheckFailed      nobody could judge an order (the team's policy says what becomes of it)
 ├── PictureCheckFailed    nobody could judge a picture (the team's policy says what becomes of it)
 └── TextError             an answer could not be written (fall back to quotations)
@@ -89,6 +90,12 @@ class OutOfMemory(ImageError):
 
 class NotFinite(ImageError):
     """The model produced values that are not numbers."""
+
+
+class EmbeddingError(InferenceError):
+    """A text could not be made a vector, or passages not be ranked by a model."""
+
+    transient = True
 
 
 class GpuBusy(InferenceError):

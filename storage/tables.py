@@ -17,7 +17,6 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -274,6 +273,12 @@ chats = Table(
 
 _CLOSING = "state = 'queued' and not_after is not null"
 _RISING = "state = 'queued' and priority > 0"
+#: Questions that the documents did not answer, as `Json` writes it. Within a string a quotation mark has a backslash
+#: before it: no answer can spell this.
+REFUSED = {
+    "sqlite": """kind = 'ask' and instr(result, '"grounded"\\:false') > 0""",
+    "postgresql": """kind = 'ask' and strpos(result, '"grounded"\\:false') > 0""",
+}
 
 jobs = Table(
     "jobs",
@@ -316,6 +321,15 @@ jobs = Table(
     Index("ix_jobs_lease", "state", "lease_until"),
     # Looked at every few seconds, however many wait: the few that may become due, in the order of their time.
     Index("ix_jobs_closing", "not_after", sqlite_where=text(_CLOSING), postgresql_where=text(_CLOSING)),
+    # Looked for among all that were ever asked, by storage/questions.py in the same words.
+    Index(
+        "ix_jobs_refused",
+        "kind",
+        "state",
+        "id",
+        sqlite_where=text(REFUSED["sqlite"]),
+        postgresql_where=text(REFUSED["postgresql"]),
+    ),
     Index("ix_jobs_rising", "since", sqlite_where=text(_RISING), postgresql_where=text(_RISING)),
 )
 
@@ -351,6 +365,15 @@ feedback = Table(
     Column("said", Text, nullable=False, default=""),
     Column("at", Utc, nullable=False),
     CheckConstraint("value in (1, -1)", name="value"),
+)
+
+# Questions that the knowledge base did not answer, and that somebody has seen to since.
+settled = Table(
+    "settled",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id"), primary_key=True),
+    Column("user_id", ForeignKey("users.id")),  # who said so; null = at the machine
+    Column("at", Utc, nullable=False),
 )
 
 lanes = Table(
@@ -637,9 +660,26 @@ passages = Table(
     Column("start", Integer, nullable=False),
     Column("end", Integer, nullable=False),
     Column("text", Text, nullable=False),
-    Column("embedding", LargeBinary),
     UniqueConstraint("document_id", "ordinal"),
     sqlite_autoincrement=True,  # an id is never given twice: an old answer must not cite another text
+)
+
+# A model that makes vectors or ranks, as it was examined here: see storage/encoders.py. Its vectors are in a table of
+# their own, vectors_<id> (storage/vectors.py), because their length is the model's.
+encoders = Table(
+    "encoders",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", Text, nullable=False),  # embedder, reranker
+    Column("recipe", Text, nullable=False),  # what its numbers depend on: another recipe is another encoder
+    Column("model", Text, nullable=False),
+    Column("dimension", Integer, nullable=False),
+    Column("state", Text, nullable=False),  # preparing, live, refused, retired
+    Column("reason", Text, nullable=False, default=""),  # why it is refused
+    Column("figures", Json),  # of its last examination
+    Column("changed_at", Utc, nullable=False),
+    UniqueConstraint("kind", "recipe"),
+    sqlite_autoincrement=True,  # a table of vectors is never taken for that of another model
 )
 
 # --- audit ------------------------------------------------------------------------------------------------------

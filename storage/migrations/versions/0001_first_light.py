@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from storage import fulltext
+from storage import fulltext, vectors
 
 revision = "0001"
 down_revision = None
@@ -367,6 +367,14 @@ def _create_tables() -> None:
         ("ix_jobs_rising", "since", "state = 'queued' and priority > 0"),
     ):
         op.create_index(name, "jobs", [column], sqlite_where=sa.text(where), postgresql_where=sa.text(where))
+    refused = "kind = 'ask' and {carries}(result, '\"grounded\"\\:false') > 0"
+    op.create_index(
+        "ix_jobs_refused",
+        "jobs",
+        ["kind", "state", "id"],
+        sqlite_where=sa.text(refused.format(carries="instr")),
+        postgresql_where=sa.text(refused.format(carries="strpos")),
+    )
     op.create_index("ix_jobs_turn", "jobs", ["kind", "state", "priority", "vtag", "id", "weight"])
     op.create_index("ix_jobs_user", "jobs", ["user_id", "id"])
     op.create_table(
@@ -392,7 +400,6 @@ def _create_tables() -> None:
         sa.Column("start", sa.Integer(), nullable=False),
         sa.Column("end", sa.Integer(), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
-        sa.Column("embedding", sa.LargeBinary()),
         sa.ForeignKeyConstraint(
             ["document_id"], ["documents.id"], name=op.f("fk_passages_document_id_documents"), ondelete="CASCADE"
         ),
@@ -401,6 +408,21 @@ def _create_tables() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_passages_document_id"), "passages", ["document_id"])
+    op.create_table(
+        "encoders",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("recipe", sa.Text(), nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("dimension", sa.Integer(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("figures", sa.Text()),
+        sa.Column("changed_at", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_encoders")),
+        sa.UniqueConstraint("kind", "recipe", name=op.f("uq_encoders_kind_recipe")),
+        sqlite_autoincrement=True,
+    )
     op.create_table(
         "tokens",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -520,6 +542,15 @@ def _create_tables() -> None:
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_feedback_job_id_jobs")),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_feedback_user_id_users")),
         sa.PrimaryKeyConstraint("job_id", "user_id", name=op.f("pk_feedback")),
+    )
+    op.create_table(
+        "settled",
+        sa.Column("job_id", sa.Integer(), nullable=False),
+        sa.Column("user_id", sa.Integer()),
+        sa.Column("at", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_settled_job_id_jobs")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_settled_user_id_users")),
+        sa.PrimaryKeyConstraint("job_id", name=op.f("pk_settled")),
     )
     op.create_table(
         "ledger",
@@ -647,6 +678,7 @@ def _drop_tables() -> None:
     op.drop_table("reservations")
     op.drop_table("outbox")
     op.drop_table("ledger")
+    op.drop_table("settled")
     op.drop_table("feedback")
     op.drop_table("leaving")
     op.drop_table("attendance")
@@ -654,7 +686,9 @@ def _drop_tables() -> None:
     op.drop_table("assets")
     op.drop_table("turns")
     op.drop_table("tokens")
+    vectors.drop_all(op.get_bind())
     op.drop_table("passages")
+    op.drop_table("encoders")
     op.drop_table("messages")
     op.drop_table("jobs")
     op.drop_table("identities")
