@@ -14,10 +14,12 @@ from inference.gpu.shares import Shares, Way
 from inference.gpu.sharing import Look, Sharing, Tell
 from inference.images.placement import give_back
 from inference.images.registry import LoadOptions
+from inference.text import leftover
 from inference.text.chat import ChatModel
 from inference.text.lent import LentModel
 from inference.text.registry import TextOptions, open_chat_model
 from inference.text.supervised import SupervisedModel
+from inference.text.vllm_engine import note
 
 log = logging.getLogger("moqi.card")
 
@@ -41,6 +43,8 @@ class Card:
     @classmethod
     def of(cls, settings: Settings, environ: Mapping[str, str], wanted: TextOptions, look: Look, tell: Tell) -> Card:
         """The card that is there. The log says how it is shared, or why the language model is left out."""
+        if wanted.folder is not None:
+            leftover.end(note(wanted.folder))  # or its memory would count as somebody else's
         plan = present(settings, image_choice(settings), environ)
         if plan is not None and plan.problem:
             log.error("%s %s", plan.problem, plan.next_step, extra={"action": "gpu-too-small"})

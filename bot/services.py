@@ -380,7 +380,7 @@ class Services:
     async def answer(self, draws: bool) -> None:
         """Start the language model, and watch whose turn it is where it shares a card: pictures have a place first."""
         if self.card.sharing is not None:
-            await self.card.sharing.run(self.device.ready if draws else partial(asyncio.sleep, 0))
+            await self.card.sharing.run(self.switcher.settled.wait if draws else partial(asyncio.sleep, 0))
         elif isinstance(self.card.model, SupervisedModel):
             await self.card.model.start()
 

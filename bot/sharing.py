@@ -9,7 +9,7 @@ from math import inf
 from bot.opening import text_options
 from bot.settings import Settings
 from inference.gpu.card import Card, cards
-from inference.gpu.needs import image_need, text_need
+from inference.gpu.needs import image_need, search_need, text_need
 from inference.gpu.shares import Shares, Wanted, Way, share
 from inference.images.checkpoint_files import BrokenFileError
 from inference.images.memory import Need
@@ -43,6 +43,7 @@ def wanted(settings: Settings, choice: Choice, *, answers: bool) -> Wanted:
     return Wanted(
         image=drawing,
         text=answering,
+        beside=_beside(settings),
         context=text.max_model_len,
         offload=image.offload,
         fraction=_number(image.memory_fraction),
@@ -50,6 +51,19 @@ def wanted(settings: Settings, choice: Choice, *, answers: bool) -> Wanted:
         cache=text.kv_cache_gb * 1e9 or None,
         sleep=text.sleep,
     )
+
+
+def _beside(settings: Settings) -> float:
+    """Bytes of the models that the search has on the card, in this process."""
+    vectors = settings.model.embedding
+    here = [one for one in (vectors, vectors.next, vectors.reranker) if one.engine == "local" and one.device != "cpu"]
+    total = 0
+    for path in {settings.path(one.path) for one in here}:
+        try:
+            total += search_need(path)
+        except BrokenFileError:  # it will not be loaded, and says why itself
+            continue
+    return float(total)
 
 
 def _number(value: float | str) -> float | None:
@@ -101,6 +115,8 @@ def rows(found: Shares) -> Iterator[tuple[str, str, str, str]]:
         asleep = ", lent to pictures while nobody asks" if text.sleeps else ""
         holds = f"{text.tokens:,} tokens at once in {gigabytes(text.cache)}{asleep}"
         yield "language model", gigabytes(text.budget), f"{text.utilization:.2f}", holds
+    if image.beside:
+        yield "search", gigabytes(image.beside), "", "models that make vectors or rank"
     if found.host:
         yield "main memory", gigabytes(found.host), "", "weights that wait there for their turn"
     yield "left", gigabytes(max(0.0, found.left)), "", WAYS[found.way]

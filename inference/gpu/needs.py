@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from inference.images.checkpoint_files import BrokenFileError, Tensor, read_json, tensors_of
-from inference.images.memory import Need
+from inference.images.memory import GIB, Need
 from inference.images.preflight import WEIGHTS, weight_files
 
 ELEMENT = {"bfloat16": 2, "float32": 4}
+SEARCHING = GIB // 2  # bytes beside the weights of a model that makes vectors or ranks
 CACHE_ELEMENT = 2  # bytes of a number in the cache: bf16
 FLOATS = frozenset({"F32", "F64"})  # stored wider than any engine keeps them
 
@@ -55,6 +56,12 @@ def text_need(path: Path) -> TextNeed:
         weights=sum(_held(tensor) for file in files for tensor in tensors_of(file).tensors),
         token=2 * layers * int(kept) * int(wide) * CACHE_ELEMENT,
     )
+
+
+def search_need(path: Path) -> int:
+    """Bytes that a model of the search takes, computing included. Raises BrokenFileError."""
+    files = sorted(path.glob("*.safetensors"))
+    return sum(_held(tensor) for file in files for tensor in tensors_of(file).tensors) + SEARCHING
 
 
 def _numbers(folder: Path, single: str) -> int:

@@ -42,6 +42,7 @@ class Wanted:
 
     image: Need
     text: TextNeed | None  # None = no language model computes on this machine's cards
+    beside: float = 0.0  # bytes that models of the search take on the pictures' card, in this process
     context: int = 8192  # tokens of the longest question with its passages and its answer
     offload: str = "auto"  # of the image model: auto | none | model | group
     fraction: float | None = None  # of the card, for pictures
@@ -58,10 +59,12 @@ class ImageShare:
     offload: str  # none | model | group
     limit: float  # bytes
     least: float  # bytes that a picture of one megapixel takes
+    beside: float = 0.0  # bytes of models of the search, in the same process
 
     @property
     def fraction(self) -> float:
-        return min(1.0, _share(self.limit, self.card))
+        """Of the card, for this process."""
+        return min(1.0, _share(self.limit + self.beside, self.card))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,7 +104,7 @@ class Shares:
     def left(self) -> float:
         """Bytes of the pictures' card that nobody has while both compute."""
         beside = self.text.budget if self.text and self.way in (Way.RESIDENT, Way.OFFLOAD) else 0.0
-        return self.image.card.total - self.image.card.used - self.image.limit - beside
+        return self.image.card.total - self.image.card.used - self.image.limit - self.image.beside - beside
 
 
 def share(cards: Sequence[Card], wanted: Wanted, host: float = inf) -> Shares:
@@ -136,17 +139,18 @@ def _ways(wanted: Wanted) -> Iterator[tuple[Way, str]]:
 
 
 def _alone(card: Card, wanted: Wanted) -> Shares:
-    usable = _usable(card) if wanted.fraction is None else wanted.fraction * card.total
+    usable = _usable(card, wanted) if wanted.fraction is None else wanted.fraction * card.total
     ways = ("none", "model", "group") if wanted.offload == "auto" else (wanted.offload,)
     offload = next((way for way in ways if wanted.image.peak(way, MEGAPIXEL) <= usable), ways[-1])
-    image = ImageShare(card=card, offload=offload, limit=usable, least=wanted.image.peak(offload, MEGAPIXEL))
+    least = wanted.image.peak(offload, MEGAPIXEL)
+    image = ImageShare(card=card, offload=offload, limit=usable, least=least, beside=wanted.beside)
     return Shares(cards=(card,), way=Way.ALONE, image=image)
 
 
 def _apart(cards: Sequence[Card], wanted: Wanted) -> Shares | None:
     """vLLM takes the first card that it sees, pictures the second."""
     first, second = cards[:2]
-    budget = _budget(first, wanted, 0.0, _usable(first))
+    budget = _budget(first, wanted, 0.0, _usable(first, replace(wanted, beside=0.0)))
     if budget is None:
         return None
     found = _alone(second, replace(wanted, text=None))
@@ -155,7 +159,7 @@ def _apart(cards: Sequence[Card], wanted: Wanted) -> Shares | None:
 
 def _held(card: Card, wanted: Wanted, way: Way, offload: str, host: float) -> Shares | None:
     """Both on one card in this way, if they fit."""
-    usable, least = _usable(card), wanted.image.peak(offload, MEGAPIXEL)
+    usable, least = _usable(card, wanted), wanted.image.peak(offload, MEGAPIXEL)
     waiting = _waiting(wanted, way, offload)
     if waiting > host:
         return None
@@ -172,14 +176,14 @@ def _held(card: Card, wanted: Wanted, way: Way, offload: str, host: float) -> Sh
     return Shares(
         cards=(card,),
         way=way,
-        image=ImageShare(card=card, offload=offload, limit=limit, least=least),
+        image=ImageShare(card=card, offload=offload, limit=limit, least=least, beside=wanted.beside),
         text=_text(card, wanted, budget, sleeps=way is Way.SLEEP),
         host=waiting,
     )
 
 
-def _usable(card: Card) -> float:
-    return card.total - card.used - MARGIN
+def _usable(card: Card, wanted: Wanted) -> float:
+    return card.total - card.used - wanted.beside - MARGIN
 
 
 def _limit(card: Card, wanted: Wanted, room: float) -> float:
@@ -256,6 +260,8 @@ def _lacking(card: Card, wanted: Wanted, host: float) -> str:
     said = f"{card.name} has {card.total / 1e9:.1f} GB"
     if card.used:
         said += f", {card.used / 1e9:.1f} of them used by others"
+    if wanted.beside:
+        said += f", {wanted.beside / 1e9:.1f} for models of the search"
     text = f"the language model takes at least {_least(wanted) / 1e9:.1f}"
     image = "" if least == inf else f" and pictures {least / 1e9:.1f}"
     written = [

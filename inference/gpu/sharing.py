@@ -153,7 +153,7 @@ class Sharing:
     @property
     def may_draw(self) -> bool:
         """Whether a picture may be begun now; as above."""
-        return self._asked(_pictures)
+        return not self._starting and self._asked(_pictures)
 
     @asynccontextmanager
     async def answering(self) -> AsyncIterator[None]:
@@ -195,7 +195,7 @@ class Sharing:
                     self._empty()
 
     async def run(self, placed: Callable[[], Awaitable[object]]) -> None:
-        """Start the language model once the image model is `placed`, loaded or not; then watch whose turn it is."""
+        """Start the language model once the image model is `placed`; then watch whose turn it is."""
         starting = asyncio.create_task(self._start(placed), name="start the language model")
         try:
             while True:
@@ -210,10 +210,7 @@ class Sharing:
             starting.cancel()
 
     async def _start(self, placed: Callable[[], Awaitable[object]]) -> None:
-        try:
-            await placed()
-        except InferenceError as error:
-            log.info("no pictures are drawn, so the language model has the card: %s", error.problem)
+        await placed()
         await self._model.start()
         self._hint.set()
 
@@ -265,6 +262,11 @@ class Sharing:
                 side.outside -= 1
         side.inside += 1  # nothing may run between the look and this
 
+    @property
+    def _starting(self) -> bool:
+        """Whether the language model is being started: what is begun now would only wait for the gate."""
+        return self._moving is None and self._gate.owner not in (None, PICTURES)
+
     def _asked(self, may: _May) -> bool:
         if self._may(may):
             return True
@@ -300,7 +302,7 @@ class Sharing:
 
     def _waits(self) -> Waits:
         """What each side waits for."""
-        if self._gate.owner not in (None, PICTURES) and self._moving is None:
+        if self._starting:
             return Waits(pictures=Cause.LOADING)
         if not self._alternates:
             return Waits()

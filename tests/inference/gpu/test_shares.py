@@ -41,7 +41,7 @@ def fits(found: Shares) -> None:
     assert found.text is not None
     total, used = found.image.card.total, found.image.card.used
     image, text = found.image.limit, found.text.budget
-    assert found.image.fraction * total <= image * 1.0001
+    assert found.image.fraction * total <= (image + found.image.beside) * 1.0001
     assert found.text.utilization * total <= text * 1.0001
     assert found.text.least <= found.text.budget
     assert found.image.least <= found.image.limit
@@ -49,7 +49,7 @@ def fits(found: Shares) -> None:
         assert text + PARKED + MARGIN + used <= total
         assert image + ASLEEP + MARGIN + used <= total
     elif found.way is not Way.APART:
-        assert image + text + MARGIN + used <= total
+        assert image + text + MARGIN + used + found.image.beside <= total
 
 
 @pytest.mark.parametrize(
@@ -93,6 +93,14 @@ def test_what_others_use_is_not_there() -> None:
     pressed = share([card(48, used=20)], wanted("8B FP8"))
     fits(pressed)
     assert pressed.way is Way.SLEEP
+
+
+def test_models_of_the_search_have_their_place() -> None:
+    found = share([card(48)], wanted("8B", beside=4 * GB))
+    fits(found)
+    assert found.way is Way.OFFLOAD, "both were only just resident without them"
+    assert found.image.fraction * found.image.card.total == pytest.approx(found.image.limit + 4 * GB, rel=0.01)
+    assert "3.0 for models of the search" in share([card(24)], wanted("30B", beside=3 * GB)).problem
 
 
 def test_two_cards_are_shared_by_nobody() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from inference.errors import ModelUnavailable, TakenBack, TextError
+from inference.errors import TakenBack, TextError
 from inference.gpu import sharing
 from inference.gpu.gate import Gate
 from inference.gpu.sharing import Cause, Queued, Sharing, Waits
@@ -179,7 +179,7 @@ async def test_the_language_model_is_started_once_the_image_model_has_its_place(
     await house.looked()
     assert house.model.calls == []
     assert house.sharing.may_draw
-    house.placed.set_exception(ModelUnavailable("broken"))  # then it has the card to itself
+    house.placed.set_result(None)
     await house.until(lambda: house.model.awake)
     assert house.model.calls == ["start"]
     running.cancel()
@@ -345,9 +345,10 @@ async def test_side_by_side_only_the_gate_counts(caplog: pytest.LogCaptureFixtur
     await house.until(lambda: bool(house.gate.waiting))
     house.sharing._hint.set()
     await house.until(lambda: house.told[-1:] == [Waits(pictures=Cause.LOADING)])
-    assert (house.sharing.may_draw, house.sharing.may_answer) == (True, True)
+    assert (house.sharing.may_draw, house.sharing.may_answer) == (False, True), "it waits in the queue, with a reason"
     house.model.slow.set()
     await drawn
+    assert house.sharing.may_draw
     async with house.sharing.answering():
         await asyncio.to_thread(hold, house.sharing)
     house.sharing._hint.set()
