@@ -45,23 +45,27 @@ def text_need(path: Path) -> TextNeed:
     """What the checkpoint folder of a language model will take. Raises BrokenFileError."""
     config = read_json(path / "config.json")
     config = config.get("text_config") or config
-    files = sorted(path.glob("*.safetensors"))
-    if not files:
-        raise BrokenFileError(f"{path} has no *.safetensors.", "Download the whole checkpoint folder again.")
     heads = _whole(config, "num_attention_heads", path)
     wide = config.get("head_dim") or _whole(config, "hidden_size", path) // heads
     kept = config.get("num_key_value_heads") or heads
     layers = _whole(config, "num_hidden_layers", path)
     return TextNeed(
-        weights=sum(_held(tensor) for file in files for tensor in tensors_of(file).tensors),
+        weights=_stored(path),
         token=2 * layers * int(kept) * int(wide) * CACHE_ELEMENT,
     )
 
 
 def search_need(path: Path) -> int:
     """Bytes that a model of the search takes, computing included. Raises BrokenFileError."""
+    return _stored(path) + SEARCHING
+
+
+def _stored(path: Path) -> int:
+    """Bytes of the weights that lie in a folder. Raises BrokenFileError."""
     files = sorted(path.glob("*.safetensors"))
-    return sum(_held(tensor) for file in files for tensor in tensors_of(file).tensors) + SEARCHING
+    if not files:
+        raise BrokenFileError(f"{path} has no *.safetensors.", "Download the whole checkpoint folder again.")
+    return sum(_held(tensor) for file in files for tensor in tensors_of(file).tensors)
 
 
 def _numbers(folder: Path, single: str) -> int:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import shutil
+import subprocess
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -13,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from PIL import Image
 from sqlalchemy import Connection, select
@@ -25,10 +28,11 @@ from bot.replies import Words
 from bot.replies.cards import queued_title
 from bot.services import Services, serving
 from bot.settings import Environment, load
-from bot.sharing import computes, drawing, shares, summary
+from bot.sharing import computes, drawing, shares, summary, wanted
 from inference import device
 from inference.gpu import sharing, turns
 from inference.gpu.card import MIB, Card
+from inference.gpu.needs import SEARCHING
 from inference.gpu.shares import Way
 from inference.gpu.sharing import Cause, Waits
 from inference.images.model import ImageModel, ModelCard, Watch
@@ -36,7 +40,7 @@ from inference.images.registry import LoadOptions, expected_card, resolve
 from inference.requests import ImageRequest
 from inference.results import ImageResult
 from inference.text.chat import ChatRequest, Ended, Piece
-from inference.text.vllm_engine import VllmEngine, VllmOptions
+from inference.text.vllm_engine import VllmEngine, VllmOptions, note
 from scheduler.pausing import Hold
 from storage import jobs, tables
 from storage.database import data_lock
@@ -101,6 +105,43 @@ def test_how_the_image_model_is_loaded_beside_it(tmp_path: Path) -> None:
     assert drawing(options, apart) == replace(options, device="cuda:1")
     alone = shares(settings, image_choice(settings), [one], answers=False)
     assert drawing(options, alone) == options, "alone it is as model.yaml says"
+
+
+@pytest.mark.parametrize(
+    ("embedding", "models"),
+    [
+        ("{}", 0),
+        ("{engine: openai, base_url: 'http://x/v1', id: m}", 0),
+        ("{engine: local, path: m, device: cpu}", 0),
+        ("{engine: local, path: m}", 1),
+        ("{engine: local, path: m, reranker: {engine: local, path: m}}", 1),
+        ("{engine: local, path: missing, reranker: {engine: local, path: m}}", 1),
+    ],
+)
+def test_models_of_the_search_are_counted_where_they_compute_on_the_card(
+    tmp_path: Path, embedding: str, models: int
+) -> None:
+    checkpoint(tmp_path / "m", 1.2)
+    (tmp_path / "model.yaml").write_text(f"embedding: {embedding}\n", encoding="utf-8")
+    settings = load(tmp_path, {})
+    found = wanted(settings, image_choice(settings), answers=False)
+    assert found.beside == pytest.approx(models * (1.2e9 + SEARCHING))
+
+
+def test_an_engine_of_the_last_start_is_ended_before_the_card_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its memory would count as somebody else's, and ours would not fit."""
+    with subprocess.Popen(["sleep", "60"]) as left:
+        began = psutil.Process(left.pid).create_time()
+        note(tmp_path).write_text(json.dumps({"pid": left.pid, "began": began}), encoding="utf-8")
+
+        def look(*given: Any, **more: Any) -> None:
+            assert left.wait(5) < 0
+
+        monkeypatch.setattr(cards, "present", look)
+        options = replace(text_options(load(tmp_path, {})), folder=tmp_path)
+        assert cards.Card.of(load(tmp_path, {}), {}, options, _nothing, _nothing).sharing is None
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
