@@ -6,18 +6,20 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
 
 from bot import alerts, bans, reviewing, router, sources
 from bot.booking import Booker
+from bot.card import Card
 from bot.context import Handled, House, Pressed
 from bot.current import Current
 from bot.delivery import Cards, Sender
@@ -50,12 +52,13 @@ from bot.understanding import Understanding
 from bot.vectors import open_search
 from bot.version import version
 from inference.device import DeviceState, ImageDevice
+from inference.gpu.sharing import Queued, Waits
 from inference.grounding import reader
-from inference.text.registry import open_chat_model, open_text_model
+from inference.text.registry import open_text_model
 from inference.text.routing import Routing
 from inference.text.smalltalk import SmallTalk
 from inference.text.supervised import SupervisedModel
-from scheduler import classes, joining, queue, reservations
+from scheduler import classes, joining, lending, queue, reservations
 from scheduler.alarms import Alarms
 from scheduler.clock import Chore, Clock
 from scheduler.policy import Policy
@@ -91,12 +94,16 @@ class Services:
         self.showing = Showing(db, self.files)
         self.feed = ProgressFeed()
         self.web = Feed()
-        self.device = open_device(current, environment.data)
+        self.card = Card.of(
+            settings, os.environ, text_options(settings, environment.data), self._look_at_queues, self._tell_queues
+        )
+        loading = self.card.loading(load_options(settings, environment.data))
+        self.device = ImageDevice.of(image_choice(settings), loading, self.card.sharing)
         self.styles = Styles(
             self.device, environment.data / "styles", self._nobody_waits, lambda: self.showing.labels.mark("")
         )
-        self.chat = open_chat_model(text_options(settings, environment.data))
-        self.text = open_text_model(text_options(settings), self.chat)
+        chat = self.card.chat
+        self.text = open_text_model(self.card.options, chat)
         words = Words(settings.interface.language)
         inlet = Inlet(keep=self.keep, take=self.take, act=self.act)
         opened = open_platforms(settings.platforms, db, self.web, words, inlet, self.showing.read)
@@ -104,9 +111,7 @@ class Services:
         self.directories, self.logins = opened.directories, opened.logins
         self.groups = groups(settings.platforms.wecom.webhooks)  # as their robots were opened
         self.inbox = Inbox(db, self.handle)
-        self.understanding = Understanding(
-            db, Routing(self.chat) if self.chat else None, self.house, self.inbox.wake.give
-        )
+        self.understanding = Understanding(db, Routing(chat) if chat else None, self.house, self.inbox.wake.give)
         self.enclosures = Enclosures(
             db,
             self.files,
@@ -128,7 +133,8 @@ class Services:
             producer=lambda: self.current.settings.policy.labels.producer,
             show=self.showing.preview,
             version=version(),
-            judge=HouseJudge(lambda: self.current.settings, chat=self.chat),
+            judge=HouseJudge(lambda: self.current.settings, chat=chat),
+            turn=self.card.may_draw,
         )
         self.search = open_search(settings, db)
         self.asking = AskRunner(
@@ -137,7 +143,8 @@ class Services:
             self.feed,
             lambda: self.current.settings.interface.language,
             self.search.retrieval,
-            talk=SmallTalk(self.chat) if self.chat else None,
+            talk=SmallTalk(chat) if chat else None,
+            turn=self.card.may_answer,
             passages=lambda: self.current.settings.knowledge.retrieval.passages,
         )
         self.knowledge = Following(db, lambda: self.current.settings, self._indexed)
@@ -150,7 +157,7 @@ class Services:
             self.device,
             self.drawing,
             self.shelf,
-            load_options(settings, environment.data),
+            loading,
             lambda: self.house().words,
             lambda conn, problem: self._tell_admins(conn, "model", problem, True),
             self._model_changed,
@@ -184,7 +191,7 @@ class Services:
             unmarked=self.showing.labels.off(),
             tenancies={name: one.tenancy for name, one in self.directories.items() if one.tenancy is not None},
             shelf=self.shelf(),
-            talks=self.chat is not None,
+            talks=self.card.chat is not None,
             collections=settings.knowledge.collections,
             access=sources.access(settings),
         )
@@ -198,7 +205,7 @@ class Services:
         card, problem = self.device.card, self.device.problem
         state = DeviceState.SWITCHING if self.drawing.switching else self.device.state
         draw = Engine(name=card.name, state=state.value, builtin=card.builtin, problem=str(problem) if problem else "")
-        return {Kind.DRAW: draw, Kind.ASK: answering(self.text.card, self.chat)}
+        return {Kind.DRAW: draw, Kind.ASK: answering(self.text.card, self.card.model)}
 
     async def handle(self, entry: InboxEntry, event: ChatEvent) -> None:
         """Deal with a kept event and wake whoever has work now. Raises NotYet while what it points to is fetched."""
@@ -400,6 +407,22 @@ class Services:
         if done := await forget(self.db, self.house().words, days, "retention", utcnow()):
             log.info("%d questions of more than %d days removed", done, days)
 
+    async def answer(self, draws: bool) -> None:
+        """Start the language model, and watch whose turn it is where it shares a card: pictures have a place first."""
+        if self.card.sharing is not None:
+            await self.card.sharing.run(self.switcher.settled.wait if draws else partial(asyncio.sleep, 0))
+        elif isinstance(self.card.model, SupervisedModel):
+            await self.card.model.start()
+
+    async def _look_at_queues(self) -> tuple[Queued, Queued]:
+        return await self.db.read(lending.look, utcnow())
+
+    async def _tell_queues(self, waits: Waits) -> None:
+        """Who has the card's memory has changed: those who wait hear of it, and somebody may begin."""
+        await self.db.run(lending.note, waits)
+        for worker in self.workers.values():
+            worker.wake.give()
+
     async def _recover(self) -> None:
         await self.db.run(queue.recover, self.current.settings.policy.queue(), utcnow(), sole_owner=False)
 
@@ -407,11 +430,6 @@ class Services:
 async def recognised(platform: object, event: ChatEvent) -> ChatEvent:
     """The event with its people called as they are known here. Raises StorageError."""
     return await platform.recognise(event) if isinstance(platform, Recognising) else event
-
-
-def open_device(current: Current, data: Path) -> ImageDevice:
-    """The image engine that model.yaml asks for; nothing is loaded yet."""
-    return ImageDevice.of(image_choice(current.settings), load_options(current.settings, data))
 
 
 @asynccontextmanager
@@ -441,8 +459,8 @@ async def serving(
         *(_task(f"worker {kind}", services.workers[kind].run()) for kind in wanted),
         _task("knowledge", kept_up("knowledge", lambda: services.knowledge.run(follow=listen))),
     ]
-    if Kind.ASK in wanted and isinstance(services.chat, SupervisedModel):
-        tasks.append(_task("language model", services.chat.start()))
+    if Kind.ASK in wanted and isinstance(services.card.model, SupervisedModel):
+        tasks.append(_task("language model", kept_up("language model", partial(services.answer, Kind.DRAW in wanted))))
     if listen:
         tasks += [_task(f"people of {name}", one.run()) for name, one in services.directories.items()]
         tasks.append(_task("vectors", kept_up("vectors", services.search.run)))
@@ -493,6 +511,7 @@ async def _stop(
     await services.styles.close()
     await services.search.close()
     await services.text.close()
+    services.card.close()
     gc.unfreeze()  # what the device lets go can be collected again
     await services.device.close()
     await services.db.run(audit.seal)
@@ -510,6 +529,7 @@ def take_over(conn: Connection, policy: Policy, gone: Sequence[str], now: dateti
     """End what those who are `gone` held. On PostgreSQL others may be at work: of them the leases decide."""
     sole_owner = conn.dialect.name == "sqlite"
     queue.recover(conn, policy, now, sole_owner=sole_owner, gone=gone)
+    lending.forget(conn)
     if sole_owner:
         outbox.release_all(conn)
         leases.release_all(conn, now)

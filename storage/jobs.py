@@ -114,6 +114,8 @@ class Lane:
     open_until: datetime | None  # the circuit is open: nothing is claimed before this, and then one job alone
     paused: bool = False  # by an admin
     switching: bool = False  # to another model
+    waits: str = ""  # pictures | answers | loading: who has the GPU's memory instead; empty = nobody
+    waits_s: float = 0.0  # seconds until that is handed over, once they have finished
 
     @property
     def failures(self) -> int:

@@ -394,6 +394,8 @@ lanes = Table(
     Column("open_until", Utc),  # that many open the circuit
     Column("paused", Boolean, nullable=False, default=False),  # by an admin: accepted work waits
     Column("switching", Boolean, nullable=False, default=False),  # another model was chosen and does not draw yet
+    Column("waits", Text, nullable=False, default=""),  # pictures | answers | loading: who has the GPU's memory instead
+    Column("waits_s", Float, nullable=False, default=0.0),  # seconds until that is handed over, once they have finished
 )
 
 # The model that an admin chose while the program ran: see scheduler/switching.py. No row = what model.yaml says.

@@ -15,6 +15,7 @@ from bot.reply import PREVIEW, Button, Form, FormField, Picture, Reply, SourceLi
 from inference.images.builtin.world import known
 from inference.images.model import ModelCard
 from inference.requests import passes
+from scheduler.pausing import MEMORY
 from scheduler.progress import Progress
 from scheduler.queue import REJECTED, REJECTED_AGAIN
 from scheduler.standing import payer
@@ -60,16 +61,19 @@ def job_reply(
 
 
 def queued_title(words: Language, place: Place | None, hold: Hold | None = None) -> str:
-    """排队中 · 第 1 位 · 约 40–70 秒. While something holds it there is no waiting time to tell, but why it waits."""
+    """排队中 · 第 1 位 · 约 40–70 秒, or why it waits instead."""
     if place is None:
         return words.say("queued")
     return words.say("queued.place", place=place.place, wait=waiting_time(words, place, hold))
 
 
 def waiting_time(words: Language, place: Place, hold: Hold | None = None) -> str:
-    """How long it may take, as sure as it is, or what it waits for."""
-    if hold is not None:
+    """How long it may take, as sure as it is, or what it waits for: of the GPU's memory both are known."""
+    if hold is not None and hold.why not in MEMORY:
         return operate.held(words, hold)
+    if hold is not None:
+        why = operate.held(words, hold)
+        return why if place.seconds is None else words.say("wait.memory", wait=waiting_time(words, place), why=why)
     if place.seconds is None:
         return words.say("wait.unknown")
     if place.low is None or place.high is None:

@@ -109,6 +109,11 @@ class SupervisedModel:
     def sleeping(self) -> bool:
         return self._asleep
 
+    @property
+    def awake(self) -> bool:
+        """Whether it runs and has its memory."""
+        return self._engine is not None and not self._asleep
+
     async def start(self) -> None:
         """Start the engine and keep it running; returns when the first start has ended, well or not. Idempotent."""
         if self._tending is None and not self._closed:

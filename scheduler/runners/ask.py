@@ -92,9 +92,11 @@ class AskRunner:
         language: Callable[[], str],
         retrieval: Retrieval | None = None,
         talk: SmallTalk | None = None,
+        turn: Callable[[], bool] = lambda: True,
         passages: Callable[[], int] = lambda: PASSAGES,
     ) -> None:
-        """`talk`: what answers small talk; None where there is no language model."""
+        """`talk`: what answers small talk; None where there is no language model. `turn`: whether the model has its
+        memory, so that a question may be begun."""
         self.indexed = False  # the first reading of the documents is over: before it, nothing would be found
         self._db = db
         self._model = model
@@ -102,6 +104,7 @@ class AskRunner:
         self._language = language
         self._retrieval = retrieval or Retrieval()
         self._talk = talk
+        self._turn = turn
         self._busy_until = 0.0  # time.monotonic
         self._passages = passages  # most that an answer is made from
 
@@ -109,7 +112,7 @@ class AskRunner:
         return 1
 
     async def ready(self) -> bool:
-        return self.indexed and time.monotonic() >= self._busy_until
+        return self.indexed and time.monotonic() >= self._busy_until and self._turn()
 
     async def run(self, batch: Sequence[Task]) -> list[Outcome]:
         return [await self._one(task) for task in batch]

@@ -81,7 +81,11 @@ def test_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
         ),
         ("model", "image: 3", "model.yaml:1: image: must be a group of `key: value` lines (now: 3)"),
         ("model", "image:\n  compile: maybe", "model.yaml:2: image.compile: must be 'auto', True, False (now: maybe)"),
-        ("model", "image:\n  memory_fraction: 2", "model.yaml:2: image.memory_fraction: must be 1.0 or less (now: 2)"),
+        (
+            "model",
+            "image:\n  memory_fraction: 2",
+            "model.yaml:2: image.memory_fraction: must be auto, or more than 0 and at most 1 (now: 2)",
+        ),
         (
             "model",
             "image:\n  engine: auto\n  engine: zimage",

@@ -184,6 +184,8 @@ def _create_tables() -> None:
         sa.Column("open_until", sa.Text()),
         sa.Column("paused", sa.Boolean(), nullable=False),
         sa.Column("switching", sa.Boolean(), nullable=False),
+        sa.Column("waits", sa.Text(), nullable=False),
+        sa.Column("waits_s", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("kind", name=op.f("pk_lanes")),
     )
     op.create_table(

@@ -20,12 +20,16 @@ import pytest
 import pytest_asyncio
 
 from inference.errors import TextBusy, TextError, TextTooLong
+from inference.gpu.gate import Gate
+from inference.gpu.sharing import Queued, Sharing, Waits
+from inference.gpu.turns import Holder
 from inference.grounding import contract
 from inference.requests import Message
 from inference.results import Answer, Delta
 from inference.text import orphan_guard
-from inference.text.chat import ChatRequest, Ended, Piece
+from inference.text.chat import ChatModel, ChatRequest, Ended, Piece
 from inference.text.grounded import GroundedModel
+from inference.text.lent import LentModel
 from inference.text.model import TextCard
 from inference.text.supervised import EngineState, SupervisedModel
 from inference.text.vllm_engine import VllmEngine, VllmOptions, environment, installed
@@ -94,7 +98,7 @@ def whole(question: str = ASK_ALL) -> ChatRequest:
     return ChatRequest(messages=messages, max_tokens=400, schema=contract.SCHEMA)
 
 
-async def said(model: SupervisedModel, request: ChatRequest) -> tuple[str, Ended]:
+async def said(model: ChatModel, request: ChatRequest) -> tuple[str, Ended]:
     pieces = [piece async for piece in model.stream(request)]
     assert isinstance(pieces[-1], Ended)
     return "".join(piece.text for piece in pieces if isinstance(piece, Piece)), pieces[-1]
@@ -204,6 +208,38 @@ async def test_what_was_read_for_some_is_read_anew_for_others(model: SupervisedM
 
     assert [await cached("a"), await cached("b")] == [0, 0]
     assert await cached("a") > 100
+
+
+async def test_it_lends_its_memory_and_answers_when_it_has_it_back(model: SupervisedModel) -> None:
+    queued, told = [Queued(), Queued(waiting=True)], list[Waits]()
+
+    async def look() -> tuple[Queued, Queued]:
+        return queued[0], queued[1]
+
+    async def tell(waits: Waits) -> None:
+        told.append(waits)
+
+    shared = Sharing(Gate(), model, look, tell, alternates=True)
+    running = asyncio.create_task(shared.run(lambda: asyncio.sleep(0)))
+    async with shared.drawing():
+        assert (shared.holder, model.sleeping) == (Holder.PICTURES, True)
+        await asyncio.to_thread(hold, shared)
+        queued[1] = Queued()
+        asking = asyncio.create_task(said(LentModel(model, shared.answering), whole(ASK_LEAVE)))
+        await asyncio.sleep(0)
+        assert not shared.may_draw
+        assert model.sleeping, "a batch is drawn to its end"
+    text, ended = await asking
+    assert (ended.reason, shared.holder) == ("stop", Holder.TEXT)
+    assert json.loads(text)["answerable"]
+    assert told[-1].text == ""
+    running.cancel()
+    await asyncio.wait({running})
+
+
+def hold(shared: Sharing) -> None:
+    with shared.held():
+        pass
 
 
 async def test_it_sleeps_and_a_question_wakes_it(model: SupervisedModel) -> None:
