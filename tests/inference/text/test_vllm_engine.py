@@ -242,6 +242,8 @@ async def test_closing_it_leaves_nothing(model: SupervisedModel) -> None:
 
 async def test_a_start_that_nobody_waits_for_leaves_nothing(model: SupervisedModel, options: VllmOptions) -> None:
     await model.close()
+    assert options.folder is not None
+    (options.folder / "text-engine.json").unlink()
     starting = asyncio.create_task(VllmEngine.start(options))
     async with asyncio.timeout(300):
         while not multiprocessing.active_children():
@@ -250,6 +252,7 @@ async def test_a_start_that_nobody_waits_for_leaves_nothing(model: SupervisedMod
         await asyncio.wait({starting})
     assert starting.cancelled()
     assert multiprocessing.active_children() == []
+    assert not (options.folder / "text-engine.json").exists()  # it was not waited for until it ran
 
 
 async def test_a_checkpoint_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
