@@ -37,8 +37,8 @@ CUDA_PACKAGE = re.compile(r"torch(vision|audio|codec)?|triton|nvidia-.+|cuda-.+"
 # What each lock holds, as extras of pyproject.toml, and whether it holds torch and CUDA too.
 LOCK_EXTRAS = {
     "run": ["image", "feishu", "wecom"],
-    "test": ["image", "feishu", "wecom", "postgres", "dev"],
-    "gpu": ["image", "feishu", "wecom", "text"],
+    "test": ["image", "embedding", "feishu", "wecom", "postgres", "dev"],
+    "gpu": ["image", "embedding", "feishu", "wecom", "text"],
     "textcpu": ["textcpu"],
 }
 LOCKS_WITH_CUDA = {"gpu"}

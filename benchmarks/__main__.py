@@ -25,6 +25,8 @@ PARTS = (
     "reservations",
     "storage",
     "retrieval",
+    "vectors",
+    "passages",
     "answers",
 )
 

@@ -1,5 +1,6 @@
 """One file with everything that is kept: the SQLite database as of one instant, the pictures it names, the settings.
 
+The database stays encrypted in it, where it is; the key is not in it.
 The archive holds `moqi.db`, `files/<xx>/<sha256>`, `config/<name>.yaml` and at its end `manifest.json` with the
 SHA-256 of each. It is private: messages, and any secret that was written into a settings file, are in it.
 
@@ -7,6 +8,7 @@ BackupError
 ├── NotSqlite      PostgreSQL has tools of its own
 ├── Nothing        there is no database to back up
 ├── Exists         what would be overwritten is there already (say so with --force)
+├── OtherKey       the database in the archive and the key named here do not go together
 └── BadArchive     the file is no backup, or is damaged: nothing was changed
 """
 
@@ -29,11 +31,12 @@ from typing import IO, Any
 
 from sqlalchemy import URL
 
+from bot.opening import database_of
 from bot.settings import Environment
 from bot.version import version
 from storage import assets
-from storage.database import Database, damage, located, snapshot
-from storage.errors import Corrupt, NewerSchema
+from storage.database import Database, damage, snapshot
+from storage.errors import Corrupt, Encrypted, NewerSchema, NotEncrypted, Sealed, WrongKey
 from storage.files import Files
 from storage.migrations import current, revisions
 from storage.records import utcnow
@@ -86,6 +89,18 @@ class BadArchive(BackupError):
         super().__init__(f"{path} {what}. Nothing was changed; use another backup.")
 
 
+class OtherKey(BackupError):
+    """The archive's database and the key of this installation do not go together."""
+
+    def __init__(self, archive: Path, error: Sealed) -> None:
+        what, step = "is encrypted with another key", "Name the key of its day in MOQI_DATABASE_KEY_FILE."
+        if isinstance(error, Encrypted):
+            what = "is encrypted"
+        if isinstance(error, NotEncrypted):
+            what, step = "is not encrypted", "Unset MOQI_DATABASE_KEY_FILE for this, then run: moqi key encrypt"
+        super().__init__(f"The database in {archive} {what}; nothing was changed. {step}")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Made:
     """What a backup holds."""
@@ -95,12 +110,12 @@ class Made:
     damaged: tuple[str, ...]  # pictures that are missing or changed, a sentence each
 
 
-def sqlite_file(environment: Environment) -> Path:
-    """Where the database lies. Raises `NotSqlite`."""
-    url = located(environment.database_url, environment.data)
+def sqlite_file(environment: Environment) -> URL:
+    """Where the database lies, and its key's file. Raises `NotSqlite`."""
+    url = database_of(environment)
     if url.get_backend_name() != "sqlite":
         raise NotSqlite(url, environment.data)
-    return Path(url.database or "")
+    return url
 
 
 # --- making one -------------------------------------------------------------------------------------------------
@@ -111,36 +126,37 @@ def make(environment: Environment, target: Path, *, force: bool = False, report:
 
     Raises `BackupError`, `StorageError`, `OSError`; then there is no file, or the old one still.
     """
-    database = sqlite_file(environment)
+    url = sqlite_file(environment)
+    database = Path(url.database or "")
     if not database.exists():
         raise Nothing(database)
     if target.exists() and not force:
         raise Exists(target)
     with tempfile.TemporaryDirectory(prefix=".moqi-backup-", dir=target.absolute().parent) as name:
-        copy = Path(name) / DATABASE
-        wanted = _snapshot(database, copy)
+        copy = url.set(database=str(Path(name) / DATABASE))
+        wanted = _snapshot(url, copy)
         archive = Path(name) / "archive"
         damaged = _pack(archive, copy, wanted, environment, report)
         archive.replace(target)
     return Made(files=len(wanted) - len(damaged), size=target.stat().st_size, damaged=tuple(damaged))
 
 
-def _snapshot(database: Path, copy: Path) -> list[str]:
+def _snapshot(url: URL, copy: URL) -> list[str]:
     """Copy the database as it is at one instant, check the copy, and list the pictures it names."""
-    snapshot(database, copy)
-    with Database.open(URL.create("sqlite", database=str(copy))) as db:
+    snapshot(url, Path(copy.database or ""))
+    with Database.open(copy) as db:
         harm = db.read_sync(damage)
         if harm:
             raise Corrupt(f"The database is damaged: {harm[0]}.")
         return sorted(db.read_sync(assets.shas))
 
 
-def _pack(archive: Path, copy: Path, wanted: list[str], environment: Environment, done: Report) -> list[str]:
+def _pack(archive: Path, copy: URL, wanted: list[str], environment: Environment, done: Report) -> list[str]:
     """Write the archive, readable by its owner alone. Returns what is wrong with the pictures."""
     files, damaged = Files(environment.data / "files"), []
     settings = sorted(environment.config.glob("*.yaml"))
     with _private(archive) as out, tarfile.open(fileobj=out, mode="w:gz", compresslevel=1) as tar:
-        held = [_put(tar, DATABASE, copy, done)]
+        held = [_put(tar, DATABASE, Path(copy.database or ""), done)]
         held += [_put(tar, f"config/{path.name}", path, done) for path in settings]
         for sha in wanted:
             name = f"files/{sha[:2]}/{sha}"
@@ -150,7 +166,7 @@ def _pack(archive: Path, copy: Path, wanted: list[str], environment: Environment
             held.append(_put(tar, name, files.path(sha), done))
             if held[-1]["sha256"] != sha:
                 damaged.append(f"picture {sha} was changed on the disk")
-        _put_manifest(tar, held, current(URL.create("sqlite", database=str(copy))))
+        _put_manifest(tar, held, current(copy))
     return damaged
 
 
@@ -205,14 +221,15 @@ def restore(
     The caller holds the data folder. Everything is unpacked and checked beside the data first: what fails before
     that leaves them untouched. Returns the settings files that were written. Raises as `make` does.
     """
-    database, folder = sqlite_file(environment), environment.data
+    url, folder = sqlite_file(environment), environment.data
+    database = Path(url.database or "")
     for path in (database, folder / "files"):
         if _holds_something(path) and not force:
             raise Exists(path)
     with tempfile.TemporaryDirectory(prefix=".moqi-restore-", dir=folder) as name:
         fresh, old = Path(name) / "fresh", Path(name) / "old"
         unpack(archive, fresh, report)
-        _check_database(archive, fresh / DATABASE)
+        _check_database(archive, url.set(database=str(fresh / DATABASE)))
         _swap(fresh, old, database, folder / "files")
         return _settings(fresh / "config", environment.config, settings)
 
@@ -272,14 +289,15 @@ def _compare(archive: Path, stated: dict[str, Any] | None, found: dict[str, str]
         raise BadArchive(archive, f"is damaged: {wrong[0]}{more} is not what the manifest says")
 
 
-def _check_database(archive: Path, database: Path) -> None:
-    url = URL.create("sqlite", database=str(database))
+def _check_database(archive: Path, url: URL) -> None:
     try:
         at = current(url)
         if at is not None and at not in revisions():
             raise NewerSchema(at)
         with Database.open(url) as db:
             harm = db.read_sync(damage)
+    except (Encrypted, NotEncrypted, WrongKey) as error:
+        raise OtherKey(archive, error) from error
     except Corrupt as error:
         raise BadArchive(archive, f"holds a damaged database ({error.problem})") from error
     if harm:

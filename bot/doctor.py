@@ -25,6 +25,8 @@ from inference.text.registry import TextOptions
 from storage.errors import Locked, StorageError
 
 if TYPE_CHECKING:
+    from sqlalchemy import URL
+
     from bot.models import Shelf
     from inference.images.registry import Choice
 
@@ -61,6 +63,7 @@ def failed(name: str, problem: str, next_step: str) -> Check:
 def examine(environment: Environment, environ: Mapping[str, str], host: str, port: int) -> Iterator[Check]:
     """Every check, one after another. Without settings that can be read, only what does not depend on them."""
     from bot.feishu_doctor import feishu
+    from bot.search_doctor import search
     from bot.wecom_doctor import wecom
     from bot.wiki_doctor import wiki
 
@@ -78,6 +81,7 @@ def examine(environment: Environment, environ: Mapping[str, str], host: str, por
         yield image_model(settings, environment)
         yield from style_adapters(settings, environment)
         yield text_model(settings)
+        yield from search(settings)
         yield labels(settings)
         yield knowledge_sources(settings)
         yield from moderation(settings, environment)
@@ -200,10 +204,10 @@ def files_folder(folder: Path) -> Check:
 
 def database(environment: Environment) -> Iterator[Check]:
     """The database opens, is sound, and is of this version."""
-    from storage.database import located
+    from bot.opening import database_of
 
     try:
-        url = located(environment.database_url, environment.data)
+        url = database_of(environment)
         sqlite = url.get_backend_name() == "sqlite"
         if sqlite and not Path(url.database or "").exists():
             yield Check(name="database", detail=f"{url.database} is made at the first start")
@@ -211,6 +215,7 @@ def database(environment: Environment) -> Iterator[Check]:
         if not sqlite:
             yield packages("postgres")
         yield _revision(url.render_as_string(hide_password=False), url.render_as_string())
+        yield encryption(url)
     except StorageError as error:
         yield failed("database", error.problem, error.next_step)
 
@@ -234,6 +239,21 @@ def _revision(url: str, shown: str) -> Check:
             return Check(name="database", detail=f"{shown}, revision {at or 'none'}", next_step=step)
         held = db.read_sync(stats)
     return Check(name="database", detail=f"{shown}, revision {at}, sound; {held.documents} documents to answer from")
+
+
+def encryption(url: URL) -> Check:
+    """Whether a copy of the database can be read. Not to be encrypted is no fault, unless the settings want it."""
+    from storage.encryption import key_of, key_path
+
+    name, key, path = "encryption", key_of(url), key_path(url)
+    if url.get_backend_name() != "sqlite":
+        return Check(name=name, detail="PostgreSQL is not encrypted by Moqi", next_step="Encrypt its server's disk.")
+    if key is None or path is None:
+        step = "To change that: moqi key new FILE, then moqi key encrypt."
+        return Check(name=name, detail="none: whoever copies the database reads the documents in it", next_step=step)
+    shared = path.stat().st_mode & 0o077
+    step = f"Others on this machine may read it: chmod 600 {path}" if shared else ""
+    return Check(name=name, detail=f"the database is encrypted with the key {key.id}, {path}", next_step=step)
 
 
 # --- the engines ------------------------------------------------------------------------------------------------
@@ -387,12 +407,13 @@ def moderation(settings: Settings, environment: Environment) -> Iterator[Check]:
 
 def reviewers(environment: Environment) -> Check:
     """Whoever may decide about held pictures. A database that cannot be read has a check of its own."""
-    from storage.database import Database, located
+    from bot.opening import database_of
+    from storage.database import Database
     from storage.users import reviewers as known
 
     name = "reviewers"
     try:
-        url = located(environment.database_url, environment.data)
+        url = database_of(environment)
         if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
             return Check(name=name, detail="nobody yet", next_step=NAME_REVIEWER)
         with Database.open(url.render_as_string(hide_password=False)) as db:

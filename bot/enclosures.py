@@ -36,6 +36,7 @@ from bot.router import talk_of_others
 from bot.tenancy import Standing
 from inference.errors import BadSource
 from inference.grounding import parse
+from inference.grounding.chunk import STANDARD, Cutting
 from inference.images import source
 from storage import assets, outbox, users
 from storage.database import Database
@@ -98,12 +99,14 @@ class Enclosures:
         platforms: Mapping[str, ChatPlatform],
         house: Callable[[], House],
         wake: Callable[[], None],
+        cutting: Cutting = STANDARD,
     ) -> None:
         self._db = db
         self._files = files
         self._platforms = platforms
         self._house = house
         self._wake = wake
+        self._cutting = cutting
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._ready: dict[int, Value] = {}
         self._room = asyncio.Semaphore(AT_ONCE)
@@ -191,7 +194,9 @@ class Enclosures:
             return {"trouble": f"source_{error.reason}", "detail": LIMITS}
 
     async def _document(self, found: Enclosed, wanted: KbAdd) -> Value:
-        return {"document": await asyncio.to_thread(kb.read_given, wanted.name or found.name, found.data)}
+        return {
+            "document": await asyncio.to_thread(kb.read_given, wanted.name or found.name, found.data, self._cutting)
+        }
 
 
 #: What the sentences about a picture that is refused tell.

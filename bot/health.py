@@ -67,6 +67,7 @@ async def metrics(services: Services) -> tuple[bytes, str]:
     ready.set(services.device.state is DeviceState.READY)
     due = await services.db.read(outbox.next_due)
     pending.set(max(0.0, (utcnow() - due).total_seconds()) if due else 0.0)
+    services.search.measure(registry)
     return generate_latest(registry), CONTENT_TYPE_LATEST
 
 

@@ -21,18 +21,15 @@ from types import MappingProxyType
 
 from sqlalchemy import Connection
 
-from inference.grounding import chunk, parse, tokens
+from inference.grounding import parse, reader, tokens
+from inference.grounding.chunk import STANDARD, Cutting
 from inference.grounding.parse import ParseError
-from inference.grounding.search import index_terms
 from inference.text.extractive import answerable
 from scheduler.retrieval import Retrieval
 from storage import documents
 from storage.database import Database
 from storage.documents import EVERYONE, Holding
 from storage.records import NewPassage, ScoredPassage
-
-#: How the passages were made. A document kept under another recipe is indexed again at the next occasion.
-RECIPE = f"parse {parse.VERSION}, chunk {chunk.VERSION}, tokens {tokens.VERSION}"
 
 #: The mark of documents that `sync` keeps in step with its folder; those added by hand have none and it leaves them.
 SYNCED = "folder"
@@ -73,8 +70,11 @@ class Outcome:
     name: str
     status: str  # added | updated | unchanged | removed | skipped | failed
     passages: int = 0
-    problem: str = ""  # skipped, failed, sometimes removed: why, and what to do
-    code: str = ""  # failed, of a document that was sent: unsupported | too_large | unreadable | synced
+    problem: str = ""  # skipped, failed, sometimes removed: why; added, updated: what was not read; and what to do
+    code: str = (
+        ""  # failed, of a document that was sent: unsupported | too_large | locked | no_text | unreadable | synced
+    )
+    unread: str = ""  # added, updated: its pages that were left out, "2, 5–7"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,7 +92,9 @@ class Prepared:
     name: str
     title: str
     sha256: str
+    recipe: str  # how its passages were made
     pieces: tuple[NewPassage, ...]
+    unread: tuple[int, ...] = ()  # pages that need text recognition
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,11 +114,21 @@ def _silent(outcome: Outcome) -> None:
     """Nobody watches."""
 
 
+def recipe(cutting: Cutting = STANDARD) -> str:
+    """How passages are made. A document kept under another recipe is indexed again at the next occasion."""
+    return f"parse {parse.VERSION}, chunk {cutting}, tokens {tokens.VERSION}"
+
+
 # --- putting in and taking out ----------------------------------------------------------------------------------
 
 
 async def add(
-    db: Database, paths: Iterable[Path], *, principals: frozenset[str] = PUBLIC, report: Report = _silent
+    db: Database,
+    paths: Iterable[Path],
+    *,
+    principals: frozenset[str] = PUBLIC,
+    report: Report = _silent,
+    cutting: Cutting = STANDARD,
 ) -> list[Outcome]:
     """Add or update files and whole folders. `report` hears of each document as it is done.
 
@@ -125,19 +137,21 @@ async def add(
     held = await _held(db)
     outcomes = []
     for name, path in await asyncio.to_thread(lambda: list(_named(paths))):
-        outcomes.append(await _put(db, name, path, held.get(name), principals, source=""))
+        outcomes.append(await _put(db, name, path, held.get(name), principals, "", cutting))
         report(outcomes[-1])
     return outcomes
 
 
-def read_given(name: str, data: bytes) -> Given:
-    """Read a document that somebody sent, and keep nothing. Call it in a thread: see inference.grounding.parse.
+def read_given(name: str, data: bytes, cutting: Cutting = STANDARD) -> Given:
+    """Read a document that somebody sent, and keep nothing. Call it in a thread: see inference.grounding.reader.
 
     What it is, is told by its bytes, not by its name.
     """
     name = given_name(name)
     try:
-        prepared = prepare(data, name, hashlib.sha256(data).hexdigest(), kind=parse.kind_of(data, name))
+        prepared = prepare(
+            data, name, hashlib.sha256(data).hexdigest(), kind=parse.kind_of(data, name), cutting=cutting
+        )
     except ParseError as error:
         return Given(name=name, problem=str(error), code=_CODES[type(error)])
     return Given(name=name, prepared=prepared)
@@ -155,10 +169,10 @@ def keep_given(conn: Connection, given: Given, principals: frozenset[str] = PUBL
     if held is not None and held.source:
         problem = f"{given.name} is kept in step with a source."
         return Outcome(name=given.name, status="failed", problem=problem, code="synced")
-    if held is not None and (held.document.sha256, held.recipe) == (found.sha256, RECIPE):
+    if held is not None and (held.document.sha256, held.recipe) == (found.sha256, found.recipe):
         return Outcome(name=given.name, status="unchanged", passages=held.passages)
     _keep(conn, found, principals, source="")
-    return Outcome(name=given.name, status="updated" if held else "added", passages=len(found.pieces))
+    return kept(found, "updated" if held else "added")
 
 
 def given_name(name: str) -> str:
@@ -180,6 +194,7 @@ async def sync(
     principals: frozenset[str] = PUBLIC,
     readers: Mapping[Path, frozenset[str]] = MappingProxyType({}),
     report: Report = _silent,
+    cutting: Cutting = STANDARD,
 ) -> list[Outcome]:
     """Make the synced documents equal to the files of all the sources (folders or files) together.
 
@@ -201,7 +216,7 @@ async def sync(
         outcomes.append(Outcome(name=name, status="removed"))
         report(outcomes[-1])
     for name, path in files.items():
-        outcomes.append(await _put(db, name, path, held.get(name), whose[_innermost(path, whose)], source=SYNCED))
+        outcomes.append(await _put(db, name, path, held.get(name), whose[_innermost(path, whose)], SYNCED, cutting))
         report(outcomes[-1])
     return outcomes
 
@@ -232,20 +247,26 @@ async def _held(db: Database) -> dict[str, Holding]:
 
 
 async def _put(
-    db: Database, name: str, path: Path, held: Holding | None, principals: frozenset[str], source: str
+    db: Database,
+    name: str,
+    path: Path,
+    held: Holding | None,
+    principals: frozenset[str],
+    source: str,
+    cutting: Cutting,
 ) -> Outcome:
     try:
         data = await asyncio.to_thread(_read, path, name)
         sha256 = hashlib.sha256(data).hexdigest()
-        if held is not None and (held.document.sha256, held.recipe, held.source) == (sha256, RECIPE, source):
+        if held is not None and (held.document.sha256, held.recipe, held.source) == (sha256, recipe(cutting), source):
             if held.principals != principals:
                 await db.run(documents.set_access, name, principals)
             return Outcome(name=name, status="unchanged", passages=held.passages)
-        prepared = await asyncio.to_thread(prepare, data, name, sha256)
+        prepared = await asyncio.to_thread(prepare, data, name, sha256, cutting=cutting)
     except (ParseError, OSError) as error:
         return Outcome(name=name, status="failed", problem=str(error))
     await db.run(_keep, prepared, principals, source)
-    return Outcome(name=name, status="updated" if held else "added", passages=len(prepared.pieces))
+    return kept(prepared, "updated" if held else "added")
 
 
 def _keep(conn: Connection, prepared: Prepared, principals: frozenset[str], source: str) -> None:
@@ -254,7 +275,7 @@ def _keep(conn: Connection, prepared: Prepared, principals: frozenset[str], sour
         name=prepared.name,
         title=prepared.title,
         sha256=prepared.sha256,
-        recipe=RECIPE,
+        recipe=prepared.recipe,
         pieces=prepared.pieces,
         principals=principals,
         source=source,
@@ -265,7 +286,16 @@ _CODES: dict[type[Exception], str] = {
     parse.Unsupported: "unsupported",
     parse.TooLarge: "too_large",
     parse.Unreadable: "unreadable",
+    parse.Locked: "locked",
+    parse.NoText: "no_text",
 }
+
+
+def kept(prepared: Prepared, status: str) -> Outcome:
+    """The outcome of a document that is in now; pages that need text recognition are not, and it says so."""
+    pages = parse.listed(prepared.unread)
+    problem = f"No text on p. {pages}, left out. Run text recognition (OCR) on the file." if pages else ""
+    return Outcome(name=prepared.name, status=status, passages=len(prepared.pieces), problem=problem, unread=pages)
 
 
 def _read(path: Path, name: str) -> bytes:
@@ -273,27 +303,14 @@ def _read(path: Path, name: str) -> bytes:
     return path.read_bytes()
 
 
-def prepare(data: bytes, name: str, sha256: str, *, kind: str = "", title: str = "") -> Prepared:
+def prepare(
+    data: bytes, name: str, sha256: str, *, kind: str = "", title: str = "", cutting: Cutting = STANDARD
+) -> Prepared:
     """Read and cut a document; blocks. `kind` is its ending where `name` has none. Raises `ParseError`."""
-    parsed = parse.parse(data, name, kind)
-    title = title or parsed.title or chunk.title(parsed.markdown, Path(name).stem)
-    pieces = tuple(
-        NewPassage(
-            heading=piece.heading,
-            start=piece.start,
-            end=piece.end,
-            text=piece.text,
-            terms=index_terms(_indexed(title, piece)),
-        )
-        for piece in chunk.chunk(parsed.markdown)
+    found = reader.read(data, name, kind=kind, title=title, cutting=cutting)
+    return Prepared(
+        name=name, title=found.title, sha256=sha256, recipe=recipe(cutting), pieces=found.passages, unread=found.unread
     )
-    return Prepared(name=name, title=title, sha256=sha256, pieces=pieces)
-
-
-def _indexed(title: str, piece: chunk.Chunk) -> str:
-    """What a passage is found by: its text and the headings it stands under, the document's title once."""
-    heading = piece.heading if piece.heading.startswith(title) else f"{title}\n{piece.heading}"
-    return f"{heading}\n{piece.text}"
 
 
 def _named(paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:
@@ -345,7 +362,11 @@ def read_questions(lines: Iterable[str]) -> list[Question]:
 
 
 async def evaluate(
-    db: Database, questions: Sequence[Question], *, principals: frozenset[str] = PUBLIC
+    db: Database,
+    questions: Sequence[Question],
+    *,
+    principals: frozenset[str] = PUBLIC,
+    retrieval: Retrieval | None = None,
 ) -> dict[str, float]:
     """Recall, rank and time of the search over questions whose documents are known.
 
@@ -356,7 +377,7 @@ async def evaluate(
     ranks, times, refused = [], [], []
     for one in questions:
         began = time.perf_counter()
-        found = await search(db, one.question, k=DEPTH, principals=principals)
+        found = await search(db, one.question, k=DEPTH, principals=principals, retrieval=retrieval)
         times.append(time.perf_counter() - began)
         refused.append(not answerable(found))
         if one.documents:

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from bot import kb
 from bot.kb import Outcome, Prepared
 from bot.platforms.feishu.wiki import Listing, Node
 from bot.settings.knowledge import Part
+from inference.grounding.chunk import STANDARD, Cutting
 from storage.documents import Holding
 
 PREFIX = "feishu_wiki:"  # begins the name of every such source
@@ -27,6 +27,7 @@ class WikiSource:
     part: Part
     readers: frozenset[str]
     every: timedelta
+    cutting: Cutting = STANDARD  # how its pages are cut
 
     @property
     def name(self) -> str:
@@ -113,7 +114,7 @@ class Plan:
     skipped: tuple[Outcome, ...]
 
 
-def plan(app: str, listing: Listing, held: Mapping[str, Holding], recipe: str = kb.RECIPE) -> Plan:
+def plan(app: str, listing: Listing, held: Mapping[str, Holding], recipe: str) -> Plan:
     """Compare the wiki's tree with what is held of it, by document and not by place: a shortcut is no second one.
 
     A shortcut brings nothing in. Its original counts where it stands, with the readers of that place; one that stands
@@ -183,4 +184,4 @@ def _name(node: Node) -> str:
 
 def differs(prepared: Prepared, held: Holding) -> bool:
     known = (held.document.sha256, held.recipe, held.document.title)
-    return known != (prepared.sha256, kb.RECIPE, prepared.title)
+    return known != (prepared.sha256, prepared.recipe, prepared.title)

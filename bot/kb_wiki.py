@@ -107,7 +107,7 @@ class _Reading:
         except Refused as error:
             await self._ask_each(list(held.values()), f"the app may not read it any more: {error}")
             raise Unlisted(str(error)) from error
-        todo = plan(self._source.app, listing, held)
+        todo = plan(self._source.app, listing, held, kb.recipe(self._source.cutting))
         pages = (*todo.fetch, *todo.rename, *todo.same)
         total(len(pages) + len(todo.missing) + len(todo.skipped))
         for outcome in todo.skipped:
@@ -140,7 +140,13 @@ class _Reading:
             content = await self._wiki.read(page.node)
             sha256 = hashlib.sha256(content.data).hexdigest()
             prepared = await asyncio.to_thread(
-                kb.prepare, content.data, page.name, sha256, kind=content.ending, title=page.title
+                kb.prepare,
+                content.data,
+                page.name,
+                sha256,
+                kind=content.ending,
+                title=page.title,
+                cutting=self._source.cutting,
             )
         except Refused as error:
             if held is not None:
@@ -173,7 +179,7 @@ class _Reading:
             return
         else:
             status = "updated" if held else "added"
-        self._heard(Outcome(name=page.name, status=status, passages=len(prepared.pieces)))
+        self._heard(kb.kept(prepared, status))
 
     async def _shut(self, pages: Sequence[Page]) -> frozenset[str]:
         try:
@@ -219,7 +225,7 @@ def _put(conn: Connection, source: str, page: Page, prepared: Prepared, readers:
         name=documents.free_name(conn, page.name, page.ref),
         title=prepared.title,
         sha256=prepared.sha256,
-        recipe=kb.RECIPE,
+        recipe=prepared.recipe,
         pieces=prepared.pieces,
         principals=readers,
         source=source,

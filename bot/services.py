@@ -46,8 +46,10 @@ from bot.settings.rules import rules
 from bot.showing import Showing
 from bot.styles import Styles
 from bot.switcher import Switcher
+from bot.vectors import open_search
 from bot.version import version
 from inference.device import DeviceState, ImageDevice
+from inference.grounding import reader
 from inference.text.registry import open_chat_model, open_text_model
 from inference.text.supervised import SupervisedModel
 from scheduler import classes, joining, queue, reservations
@@ -58,7 +60,7 @@ from scheduler.progress import ProgressFeed
 from scheduler.runners.ask import AskRunner
 from scheduler.runners.draw import DrawRunner
 from scheduler.worker import Worker
-from storage import audit, jobs, leases, line, outbox, owner, syncs, users
+from storage import audit, jobs, leases, lexical, line, outbox, owner, syncs, users
 from storage.database import Database
 from storage.errors import StorageError
 from storage.faults import point
@@ -100,7 +102,8 @@ class Services:
         self.directories, self.logins = opened.directories, opened.logins
         self.groups = groups(settings.platforms.wecom.webhooks)  # as their robots were opened
         self.inbox = Inbox(db, self.handle)
-        self.enclosures = Enclosures(db, self.files, self.platforms, self.house, self.inbox.wake.give)
+        cutting = settings.knowledge.chunking.cutting
+        self.enclosures = Enclosures(db, self.files, self.platforms, self.house, self.inbox.wake.give, cutting)
         cards = Cards()
         render = Renderer(self.house)
         self.sender = Sender(
@@ -116,7 +119,10 @@ class Services:
             version=version(),
             judge=HouseJudge(lambda: self.current.settings, chat=self.chat),
         )
-        self.asking = AskRunner(db, self.text, self.feed, lambda: self.current.settings.interface.language)
+        self.search = open_search(settings, db)
+        self.asking = AskRunner(
+            db, self.text, self.feed, lambda: self.current.settings.interface.language, self.search.retrieval
+        )
         self.workers = {
             Kind.DRAW: self._worker(self.drawing),
             Kind.ASK: self._worker(self.asking),
@@ -313,9 +319,14 @@ class Services:
             "let old work rise": (10.0, self._rise),
             "drop old proposals": (60.0, lambda: self.db.run(reservations.lapse, utcnow())),
             "read changed settings": (5.0, self._reload),
+            "count new terms": (5.0, self._count_terms),
             "remove old pictures": (3600.0, self._tidy),
             "sweep half-written files": (3600.0, lambda: asyncio.to_thread(self.files.sweep, timedelta(hours=1))),
         }
+
+    async def _count_terms(self) -> None:
+        if await self.db.read(lexical.unsettled):
+            await self.db.run(lexical.settle)
 
     async def _close_windows(self) -> None:
         if await self.db.read(jobs.closed_out, utcnow()):
@@ -384,6 +395,8 @@ async def serving(
     sys.setswitchinterval(0.0005)
     services.feed.attach(asyncio.get_running_loop())
     wanted = set(kinds)
+    if not listen and Kind.ASK in wanted:
+        await services.search.join()
     inbox = _task("inbox", kept_up("inbox", services.inbox.run))
     tasks = [
         inbox,
@@ -396,6 +409,7 @@ async def serving(
         tasks.append(_task("language model", services.chat.start()))
     if listen:
         tasks += [_task(f"people of {name}", one.run()) for name, one in services.directories.items()]
+        tasks.append(_task("vectors", kept_up("vectors", services.search.run)))
     firing = []
     if Kind.DRAW in wanted:
         tasks.append(_task("image model", kept_up("image model", services.switcher.run)))
@@ -433,12 +447,14 @@ async def _stop(
     await services.sender.stop(GRACE)
     for task in (*listening, *tasks):
         task.cancel()
+    await asyncio.to_thread(reader.close)  # a document may take two minutes, and its thread is waited for
     await asyncio.gather(*listening, *tasks, return_exceptions=True)
     for login in services.logins.values():
         await login.close()
     for platform in services.platforms.values():
         await platform.close()
     await services.styles.close()
+    await services.search.close()
     await services.text.close()
     gc.unfreeze()  # what the device lets go can be collected again
     await services.device.close()
@@ -473,7 +489,9 @@ async def _sync_knowledge(services: Services, *, follow: bool) -> None:
     while True:  # until then no question is answered: what is unchanged costs nothing the second time
         try:
             await kb_wiki.confine(services.db, wikis)
-            outcomes = await sources.sync_folders(services.db, sources.folders(settings), report=_log_document)
+            outcomes = await sources.sync_folders(
+                services.db, sources.folders(settings), _log_document, settings.knowledge.chunking.cutting
+            )
         except StorageError as error:
             if not error.transient:
                 raise

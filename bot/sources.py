@@ -10,6 +10,7 @@ from bot.kb import Outcome, Report
 from bot.kb_plan import WikiSource
 from bot.platforms.feishu.settings import FeishuSettings
 from bot.settings import Settings
+from inference.grounding.chunk import STANDARD, Cutting
 from storage import syncs
 from storage.database import Database
 from storage.records import utcnow
@@ -33,7 +34,13 @@ def folders(settings: Settings) -> dict[Path, frozenset[str]]:
 def wikis(settings: Settings) -> list[WikiSource]:
     """The parts of the wiki, and who gets answers from each."""
     return [
-        WikiSource(app=one.app, part=part, readers=frozenset(one.readers), every=one.every)
+        WikiSource(
+            app=one.app,
+            part=part,
+            readers=frozenset(one.readers),
+            every=one.every,
+            cutting=settings.knowledge.chunking.cutting,
+        )
         for one in settings.knowledge.wikis
         for part in one.parts
     ]
@@ -48,10 +55,13 @@ def app(settings: Settings, name: str) -> FeishuSettings:
 
 
 async def sync_folders(
-    db: Database, wanted: Mapping[Path, frozenset[str]], report: Report = lambda outcome: None
+    db: Database,
+    wanted: Mapping[Path, frozenset[str]],
+    report: Report = lambda outcome: None,
+    cutting: Cutting = STANDARD,
 ) -> list[Outcome]:
     """Make the synced documents equal to the folders, and keep how it went. Raises `kb.NoFolder`."""
-    outcomes = await kb.sync(db, *wanted, readers=wanted, report=report)
+    outcomes = await kb.sync(db, *wanted, readers=wanted, report=report, cutting=cutting)
     seen = sum(one.status != "removed" for one in outcomes)
     found = kb_plan.tally(kb.SYNCED, seen, outcomes, utcnow())
     await db.run(syncs.note, kb.SYNCED, found.to_json(), found.at)

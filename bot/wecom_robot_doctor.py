@@ -20,6 +20,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from bot.doctor import PATIENCE, Check, failed
+from bot.opening import database_of
 from bot.platforms.wecom import inspection
 from bot.platforms.wecom.app.client import WecomClient
 from bot.platforms.wecom.inspection import RANGE_PAGE, ROBOT_PAGE, Subscription
@@ -30,7 +31,7 @@ from bot.platforms.wecom.settings import RobotMode, WecomAibot, WecomApp
 from bot.settings import Environment
 from bot.settings.platforms import Platforms
 from storage import leases, links
-from storage.database import Database, located
+from storage.database import Database
 from storage.errors import StorageError
 from storage.migrations import current, revisions
 from storage.records import utcnow
@@ -185,7 +186,7 @@ def _resolved(why_not: str, met: int, left: int) -> Check:
 @contextmanager
 def _kept(environment: Environment) -> Iterator[Database | None]:
     """The database; None where nothing was ever kept. Raises StorageError, also for one of another version."""
-    url = located(environment.database_url, environment.data)
+    url = database_of(environment)
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
         yield None
         return

@@ -11,6 +11,7 @@ InferenceError
 │   │   └── BadAdapter    a style adapter that was asked for is gone, or does not fit the model
 │   ├── OutOfMemory       the batch did not fit (try again with fewer pictures, then fail the job)
 │   └── NotFinite         the model produced NaN (fail the job; never post a black picture)
+├── EmbeddingError        a text could not be made a vector, or passages not be ranked (search by words alone)
 ├── OrderCheckFailed      nobody could judge an order (the team's policy says what becomes of it)
 ├── PictureCheckFailed    nobody could judge a picture (the team's policy says what becomes of it)
 └── TextError             an answer could not be written (fall back to quotations)
@@ -87,6 +88,12 @@ class OutOfMemory(ImageError):
 
 class NotFinite(ImageError):
     """The model produced values that are not numbers."""
+
+
+class EmbeddingError(InferenceError):
+    """A text could not be made a vector, or passages not be ranked by a model."""
+
+    transient = True
 
 
 class OrderCheckFailed(InferenceError):

@@ -30,6 +30,7 @@ from storage import lexical
 from storage.passages import passage_of, readable_by
 from storage.records import Document, NewPassage, Passage, utcnow
 from storage.tables import document_access, documents, passages
+from storage.writer import erased
 
 #: The principal that every reader has.
 EVERYONE = "everyone"
@@ -246,6 +247,7 @@ def _keep_passages(conn: Connection, document: int, pieces: Sequence[NewPassage]
 
 def _forget_passages(conn: Connection, document: int) -> None:
     """SQLite's index follows by its trigger; PostgreSQL counts terms once per statement, so one statement first."""
+    erased(conn)
     if _postgresql(conn):
         conn.execute(
             text("delete from passages_fts where id in (select id from passages where document_id = :document)"),

@@ -4,6 +4,12 @@ StorageError              something could not be kept or found
 ├── Busy                  somebody else holds the database (try again later)
 ├── DiskFull              the disk takes no more; nothing of the call was kept (free space, then try again)
 ├── Corrupt               the database file is damaged (restore a backup)
+├── Sealed                the file and the key do not go together
+│   ├── BadKey            the key file is missing, cannot be read, or holds no key
+│   ├── KeyNeeded         the settings want the data encrypted, and no key was named
+│   ├── Encrypted         the file is encrypted, and no key was named
+│   ├── NotEncrypted      a key was named, and the file is not encrypted
+│   └── WrongKey          the file is encrypted with another key
 ├── Unreachable           the database cannot be reached (try again later; the outcome may be unknown)
 ├── NewerSchema           the data was written by a newer version (install that one)
 ├── Locked                a second process on the same data folder (stop the first, or use it)
@@ -16,6 +22,7 @@ StorageError              something could not be kept or found
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
@@ -50,6 +57,55 @@ class Corrupt(StorageError):
     """The database file is damaged or is not a database."""
 
     next_step = "Stop Moqi, keep a copy of the file, and restore a backup with: moqi restore FILE"
+
+
+class Sealed(StorageError):
+    """The database's file and the key do not go together."""
+
+
+class BadKey(Sealed):
+    """The key of the database cannot be used."""
+
+    next_step = "Name the file with the key in MOQI_DATABASE_KEY_FILE; `moqi key new FILE` makes one."
+
+
+class KeyNeeded(Sealed):
+    """knowledge.yaml wants the data encrypted (encryption.required), and no key was named."""
+
+    next_step = "Name the file with the key in MOQI_DATABASE_KEY_FILE; `moqi key new FILE` makes one."
+
+
+class Encrypted(Sealed):
+    """The database is encrypted, and no key was named."""
+
+    next_step = (
+        "Name the file with its key in MOQI_DATABASE_KEY_FILE. If it never was encrypted it is damaged: "
+        "restore a backup with: moqi restore FILE"
+    )
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is encrypted, and no key was named.")
+
+
+class NotEncrypted(Sealed):
+    """A key was named, and the database is not encrypted."""
+
+    next_step = "Stop Moqi and encrypt it with: moqi key encrypt. Or leave MOQI_DATABASE_KEY_FILE unset."
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"A key was named, and {path} is not encrypted.")
+
+
+class WrongKey(Sealed):
+    """The database is encrypted with another key."""
+
+    next_step = (
+        "Name the key it was encrypted with in MOQI_DATABASE_KEY_FILE: after `moqi key rekey` that is the new one, of "
+        "a backup the one of its day. If the key is right the file is damaged: moqi restore FILE"
+    )
+
+    def __init__(self, path: Path, key: str) -> None:
+        super().__init__(f"{path} does not open with the key {key}.")
 
 
 class Unreachable(StorageError):

@@ -30,6 +30,9 @@ POINTS = (
 RARE = (
     "pictures-retired",  # their rows say that they are removed, their files are still there
     "picture-deleted",  # a file is deleted, the list of those to be deleted still names it
+    "key-alone",  # the database is to get another key, and nobody else has it open
+    "key-copied",  # the copy with the new key is whole and on disk
+    "key-replaced",  # the copy is the database now, what was there before is not yet overwritten
 )
 
 _armed: dict[str, int] = {}

@@ -2,8 +2,8 @@
 
 SQLite: an FTS5 table `passages_fts` with two columns, `w` (words) and `b` (bigrams), already cut by us; rowid is
 the passage's id. PostgreSQL: a table `passages_fts` with one tsvector per passage (words labelled A, bigrams B) and
-`passages_df` with the number of passages each term occurs in. On both, a passage that goes takes its entry along
-in the same statement, whoever deleted it.
+`passages_df` with the number of passages each term occurs in, as far as `passages_df_fresh` was counted into it. On
+both, a passage that goes takes its entry along in the same statement, whoever deleted it.
 
 Pictures: `pictures_fts`, by asset id, what each was ordered as, cut by us. It is asked which pictures hold all of some
 terms, newest first, so it keeps neither positions nor texts: 100,000 pictures take some megabytes.
@@ -35,25 +35,44 @@ _POSTGRESQL = (
     """create table passages_fts (
         id integer primary key references passages (id) on delete cascade,
         ts tsvector not null)""",
-    "create index passages_fts_ts on passages_fts using gin (ts) with (fastupdate = off)",
+    # fastupdate gathers new entries and files them in order, some hundred passages at a time.
+    "create index passages_fts_ts on passages_fts using gin (ts)",
     "create table passages_df (term text primary key, n integer not null)",
-    # Terms in order, so that two writers never wait for each other in a circle.
+    # What was put in and taken out, not counted yet: a passage has hundreds of terms, and most of them are in the next
+    # one too. Counted for thousands of passages at a time, each term is updated once and not for every document.
+    "create table passages_df_fresh (term text not null, n integer not null)",
+    # Nobody is waited for: where another transaction is putting something in, a later turn counts.
+    """create function passages_df_settle() returns void language plpgsql as $$
+        begin
+            begin
+                lock table passages_df_fresh in access exclusive mode nowait;
+            exception when lock_not_available then
+                return;
+            end;
+            insert into passages_df as df (term, n)
+                select term, sum(n) from passages_df_fresh group by term having sum(n) <> 0
+                on conflict (term) do update set n = df.n + excluded.n;
+            delete from passages_df where n <= 0;
+            truncate passages_df_fresh;
+        end $$""",
+    """create function passages_df_note() returns void language plpgsql as $$
+        begin
+            if pg_relation_size('passages_df_fresh') > 16777216 then
+                perform passages_df_settle();
+            end if;
+        end $$""",
     """create function passages_fts_added() returns trigger language plpgsql as $$
         begin
-            insert into passages_df as df (term, n)
-                select lexeme, count(*) from fresh, unnest(tsvector_to_array(fresh.ts)) as lexeme
-                group by lexeme order by lexeme
-                on conflict (term) do update set n = df.n + excluded.n;
+            insert into passages_df_fresh (term, n)
+                select lexeme, count(*) from fresh, unnest(tsvector_to_array(fresh.ts)) as lexeme group by lexeme;
+            perform passages_df_note();
             return null;
         end $$""",
     """create function passages_fts_removed() returns trigger language plpgsql as $$
         begin
-            insert into passages_df as df (term, n)
-                select lexeme, -count(*) from gone, unnest(tsvector_to_array(gone.ts)) as lexeme
-                group by lexeme order by lexeme
-                on conflict (term) do update set n = df.n + excluded.n;
-            delete from passages_df where n <= 0 and term in (
-                select lexeme from gone, unnest(tsvector_to_array(gone.ts)) as lexeme);
+            insert into passages_df_fresh (term, n)
+                select lexeme, -count(*) from gone, unnest(tsvector_to_array(gone.ts)) as lexeme group by lexeme;
+            perform passages_df_note();
             return null;
         end $$""",
     """create trigger passages_fts_added after insert on passages_fts
@@ -79,6 +98,9 @@ _POSTGRESQL_DROP = (
     "drop table if exists passages_fts",
     "drop function if exists passages_fts_added",
     "drop function if exists passages_fts_removed",
+    "drop function if exists passages_df_note",
+    "drop function if exists passages_df_settle",
+    "drop table if exists passages_df_fresh",
     "drop table if exists passages_df",
 )
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, RowMapping, bindparam, func, select, text
 
-from storage.passages import passage_of
+from storage.passages import passage_of, readable_by
 from storage.records import NewPassage, ScoredPassage, SearchTerms
 from storage.tables import passages
 
@@ -18,8 +18,12 @@ BIGRAM_WEIGHT = 0.4
 #: Longer questions are cut to this many terms of each kind; a pasted page must not become a query of thousands.
 MAX_TERMS = 64
 
-#: PostgreSQL looks for candidates by terms in at most this share of the passages: a term that is everywhere
-#: chooses nothing and costs the most. It still counts in the score.
+#: Candidates are looked for by the rarest terms, as long as all together stand in no more passages than this: a term
+#: that is everywhere chooses nothing and costs the most.
+AFFORDED = 10_000
+
+#: PostgreSQL, where scoring a candidate costs ten times as much, leaves out any term of more than this share of the
+#: passages. It still counts in the score.
 COMMON = 0.05
 
 
@@ -29,6 +33,26 @@ def search(conn: Connection, terms: SearchTerms, principals: frozenset[str], k: 
     if not principals or k < 1 or not (wanted.words or wanted.bigrams):
         return []
     return (_search_postgresql if _postgresql(conn) else _search_sqlite)(conn, wanted, principals, k)
+
+
+def look_up(
+    conn: Connection, ids: Sequence[int], terms: SearchTerms, principals: frozenset[str]
+) -> dict[int, ScoredPassage]:
+    """Passages that were found otherwise, by id, with how much of the terms they hold; the principals' own only."""
+    if not ids:
+        return {}
+    wanted = SearchTerms(words=terms.words[:MAX_TERMS], bigrams=terms.bigrams[:MAX_TERMS])
+    weights = _idf(
+        (_frequencies_postgresql if _postgresql(conn) else _frequencies_sqlite)(conn, wanted), wanted, _count(conn)
+    )
+    held = text(_HELD_POSTGRESQL if _postgresql(conn) else _HELD_SQLITE).bindparams(bindparam("ids", expanding=True))
+    present = {row.id: frozenset(row.held.split()) for row in conn.execute(held, {"ids": list(ids)})}
+    rows = conn.execute(readable_by(principals).where(passages.c.id.in_(ids))).mappings()
+    return {row["id"]: _scored(row, 0.0, wanted, present[row["id"]], weights) for row in rows}
+
+
+_HELD_SQLITE = "select rowid as id, w || ' ' || b as held from passages_fts where rowid in :ids"
+_HELD_POSTGRESQL = "select id, array_to_string(tsvector_to_array(ts), ' ') as held from passages_fts where id in :ids"
 
 
 def _scored(
@@ -46,6 +70,19 @@ def _coverage(terms: SearchTerms, present: frozenset[str], weights: Mapping[str,
     found = sum(weights[term] for term in words.union(terms.bigrams) & present)
     missing = sum(weights[term] * (1.0 if term in words else 0.5) for term in words.union(terms.bigrams) - present)
     return found / (found + missing) if found else 0.0
+
+
+def choosing(terms: SearchTerms, frequencies: Mapping[str, int], common: float = math.inf) -> list[str]:
+    """The terms to look for candidates by: the rarest, as many as are afforded, none in more than `common` passages;
+    but at least one that occurs."""
+    asked = {term: frequencies.get(term, 0) for term in (*terms.words, *terms.bigrams)}
+    chosen, total = [], 0
+    for term in sorted(asked, key=lambda one: asked[one]):  # stable: words before pairs of characters
+        if total and (total + asked[term] > AFFORDED or asked[term] > common):
+            break
+        chosen.append(term)
+        total += asked[term]
+    return chosen
 
 
 def _idf(frequencies: Mapping[str, int], terms: SearchTerms, count: int) -> dict[str, float]:
@@ -91,18 +128,16 @@ def _search_sqlite(conn: Connection, terms: SearchTerms, principals: frozenset[s
             join passages_fts f on f.rowid = best.id
             order by best.score desc, p.id"""
     ).bindparams(bindparam("principals", expanding=True))
-    values = {"match": _match(terms), "bigram": BIGRAM_WEIGHT, "principals": sorted(principals), "k": k}
+    frequencies = _frequencies_sqlite(conn, terms)
+    match = " OR ".join(_quoted(term) for term in choosing(terms, frequencies))
+    values = {"match": match, "bigram": BIGRAM_WEIGHT, "principals": sorted(principals), "k": k}
     rows = conn.execute(statement, values).mappings().all()
-    weights = _idf(_frequencies_sqlite(conn, terms), terms, _count(conn))
+    weights = _idf(frequencies, terms, _count(conn))
     return [_scored(row, row["score"], terms, frozenset(f"{row['w']} {row['b']}".split()), weights) for row in rows]
 
 
-def _match(terms: SearchTerms) -> str:
-    """An FTS5 expression of our own quoted tokens; what the user typed never reaches the query language."""
-    return " OR ".join(_quoted(term) for term in dict.fromkeys((*terms.words, *terms.bigrams)))
-
-
 def _quoted(term: str) -> str:
+    """A term for FTS5's MATCH: of our own tokens only; what the user typed never reaches the query language."""
     return '"' + term.replace('"', '""') + '"'
 
 
@@ -147,12 +182,9 @@ def _lexeme(term: str) -> str:
 
 def _search_postgresql(conn: Connection, terms: SearchTerms, principals: frozenset[str], k: int) -> list[ScoredPassage]:
     """The sum over the terms of idf times `ts_rank`; `ts_rank_cd` lost 45 points of recall@1 on these tokens."""
-    count = _count(conn)
     frequencies = _frequencies_postgresql(conn, terms)
-    if not frequencies:
-        return []
+    count = _count(conn)
     weights = _idf(frequencies, terms, count)
-    rare = [term for term, n in frequencies.items() if n <= max(COMMON * count, k)] or list(frequencies)
     statement = text(
         """select p.id, p.document_id, d.name as document, d.url, p.heading, p.ordinal, p.start, p."end", p.text,
                 tsvector_to_array(f.ts) as lexemes,
@@ -165,14 +197,28 @@ def _search_postgresql(conn: Connection, terms: SearchTerms, principals: frozens
     ).bindparams(bindparam("principals", expanding=True))
     values = {
         "labels": [0.0, 0.0, BIGRAM_WEIGHT, 1.0],  # D, C, B, A
-        "lexemes": [_lexeme(term) for term in frequencies],
-        "idfs": [weights[term] for term in frequencies],
-        "match": " | ".join(_lexeme(term) for term in rare),
+        "lexemes": [_lexeme(term) for term in weights],
+        "idfs": list(weights.values()),
+        "match": " | ".join(_lexeme(term) for term in choosing(terms, frequencies, max(COMMON * count, k))),
         "principals": sorted(principals),
         "k": k,
     }
     rows = conn.execute(statement, values).mappings().all()
     return [_scored(row, float(row["score"]), terms, frozenset(row["lexemes"]), weights) for row in rows]
+
+
+def unsettled(conn: Connection) -> bool:
+    """Whether there are terms to count."""
+    return _postgresql(conn) and bool(conn.execute(text("select exists (table passages_df_fresh)")).scalar_one())
+
+
+def settle(conn: Connection) -> None:
+    """Count the terms of what was put in and taken out since the last time, and file what the index has gathered.
+
+    Until then a new term counts as one that nobody wrote yet, which moves the order a little and hides nothing.
+    """
+    if _postgresql(conn):
+        conn.execute(text("select passages_df_settle(), gin_clean_pending_list('passages_fts_ts')"))
 
 
 def _frequencies_postgresql(conn: Connection, terms: SearchTerms) -> dict[str, int]:

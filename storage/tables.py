@@ -17,7 +17,6 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -635,9 +634,26 @@ passages = Table(
     Column("start", Integer, nullable=False),
     Column("end", Integer, nullable=False),
     Column("text", Text, nullable=False),
-    Column("embedding", LargeBinary),
     UniqueConstraint("document_id", "ordinal"),
     sqlite_autoincrement=True,  # an id is never given twice: an old answer must not cite another text
+)
+
+# A model that makes vectors or ranks, as it was examined here: see storage/encoders.py. Its vectors are in a table of
+# their own, vectors_<id> (storage/vectors.py), because their length is the model's.
+encoders = Table(
+    "encoders",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", Text, nullable=False),  # embedder, reranker
+    Column("recipe", Text, nullable=False),  # what its numbers depend on: another recipe is another encoder
+    Column("model", Text, nullable=False),
+    Column("dimension", Integer, nullable=False),
+    Column("state", Text, nullable=False),  # preparing, live, refused, retired
+    Column("reason", Text, nullable=False, default=""),  # why it is refused
+    Column("figures", Json),  # of its last examination
+    Column("changed_at", Utc, nullable=False),
+    UniqueConstraint("kind", "recipe"),
+    sqlite_autoincrement=True,  # a table of vectors is never taken for that of another model
 )
 
 # --- audit ------------------------------------------------------------------------------------------------------

@@ -24,9 +24,22 @@ from storage.errors import Closed, StorageError, translate
 #: What is run: the caller's function with its arguments bound, waiting for a connection inside a transaction.
 Work = Callable[[Connection], Any]
 
+CLEAN_AFTER = 0.25  # seconds without a call, after which deleted text is taken out of the log too
+CLEAN_WITHIN = 5.0  # seconds after which that is done among calls that never pause
 GROUP = 64  # calls to one commit: bounds how long the first of them waits for the last
 ATTEMPTS = 6  # of one transaction on PostgreSQL, when it lost against another one
 LOST_AGAINST_ANOTHER = frozenset({"40001", "40P01"})  # serialization failure, deadlock
+
+
+_ERASED = "moqi-erased"  # in a connection's `info`
+
+
+def erased(conn: Connection) -> None:
+    """Note that this transaction deletes text which must leave the disk, not only the table.
+
+    SQLite overwrites it in the file (`secure_delete`), but its log still holds the pages as they were written.
+    """
+    conn.info[_ERASED] = True
 
 
 class Writer(Protocol):
@@ -87,6 +100,7 @@ class GroupWriter:
         self._gate = Lock()  # so that nothing is accepted behind the end mark
         self._closed = False  # nothing more is accepted
         self._ended = False  # everything accepted was taken
+        self._unclean: float | None = time.monotonic()  # since when the log may hold erased text, of a killed one too
         self._thread = Thread(target=self._serve, name="moqi-writer", daemon=True)
         self._thread.start()
 
@@ -117,6 +131,10 @@ class GroupWriter:
             self._commit(group)
             _answer(group)
             del group  # keep no result alive while waiting
+            if self._unclean is not None and time.monotonic() - self._unclean > CLEAN_WITHIN:
+                self._clean()
+        if self._unclean is not None:
+            self._clean()
         self._disconnect()
 
     def _take(self) -> list[_Call]:
@@ -124,9 +142,12 @@ class GroupWriter:
         group: list[_Call] = []
         while len(group) < GROUP and not self._ended:
             try:
-                call = self._calls.get(block=not group)
+                call = self._calls.get(not group, CLEAN_AFTER if self._unclean and self._conn else None)
             except Empty:
-                break
+                if group:
+                    break
+                self._clean()
+                continue
             if call is None:
                 self._ended = True
             else:
@@ -141,10 +162,28 @@ class GroupWriter:
             for call in group:
                 call.attempt(conn)
             transaction.commit()
+            if conn.info.pop(_ERASED, False) and self._unclean is None:
+                self._unclean = time.monotonic()
         except BaseException as error:  # noqa: BLE001 - whatever it was, the callers must hear it, the thread live on
             self._disconnect(broken=True)
             for call in group:
                 call.error = _of_group(error)
+
+    def _clean(self) -> None:
+        """Empty the log. While somebody reads in it that cannot be done: then it stays to be done."""
+        self._unclean = time.monotonic()
+        if self._conn is None:
+            return
+        driver: Any = self._conn.connection.dbapi_connection
+        [[patience]] = driver.execute("PRAGMA busy_timeout").fetchall()
+        try:
+            driver.execute("PRAGMA busy_timeout = 0").close()
+            [[busy, _, _]] = driver.execute("PRAGMA wal_checkpoint(truncate)").fetchall()
+            self._unclean = time.monotonic() if busy else None
+        except driver.Error:  # a disk that is full: it stays to be done
+            return
+        finally:
+            driver.execute(f"PRAGMA busy_timeout = {patience}").close()
 
     def _disconnect(self, broken: bool = False) -> None:
         conn, self._conn = self._conn, None

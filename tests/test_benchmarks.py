@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks.__main__ import PARTS, main, one
 from benchmarks.common import figure, percentile, table
+from benchmarks.corpora import DATA
 from benchmarks.load import LOST, Answers, http_request
-from benchmarks.retrieval import DATA
 
 #: Words that must stand among the figures of each part.
 EXPECTED = {
@@ -46,6 +46,7 @@ EXPECTED = {
     "reservations": ["SQLite, 60 in 1 s: late, p99", "PostgreSQL, 60 in 1 s: lost or doubled"],
     "storage": ["Database.run, 16 at once"],
     "retrieval": ["CMRC dev, moqi, SQLite: right text first"],
+    "vectors": ["SQLite, wide, by both: p99", "PostgreSQL, wide, by vectors with the index: p50"],
     "answers": ["vLLM, 8 at once: event loop late, p99", "vLLM: gone after kill -9 of the program"],
 }
 

@@ -21,6 +21,7 @@ from bot.cli import (
     feishu,
     init,
     jobs,
+    key,
     knowledge,
     models,
     people,
@@ -62,6 +63,7 @@ def build() -> typer.Typer:
         admin,
         config,
         upkeep,
+        key,
     ):
         module.add(app)
     return app

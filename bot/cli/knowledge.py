@@ -6,14 +6,14 @@ import asyncio
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from bot.cli import common, work
+from bot.cli import common, vectors, work
 from bot.cli.common import Exit, Failed
 
 if TYPE_CHECKING:
@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from bot.kb_plan import Tally, WikiSource
     from bot.platforms.feishu.settings import FeishuSettings
     from bot.settings import Settings
+    from inference.grounding.chunk import Cutting
+    from scheduler.retrieval import Retrieval
     from storage.database import Database
 
+T = TypeVar("T")
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result for a program.")]
 
 
@@ -37,6 +40,7 @@ def add(app: typer.Typer) -> None:
     group.command("search")(search)
     group.command("ask")(work.ask)
     group.command("eval")(evaluate)
+    group.command("vectors")(vectors.show)
     app.add_typer(group, name="kb")
 
 
@@ -49,8 +53,9 @@ def put_in(
 
     for path in paths:
         _readable(path)
+    cutting = common.settings().knowledge.chunking.cutting
     with common.database() as db, common.progress("reading", _count(paths), quiet=as_json) as done:
-        outcomes = asyncio.run(kb.add(db, paths, report=lambda one: done(_line(one))))
+        outcomes = asyncio.run(kb.add(db, paths, report=lambda one: done(_line(one)), cutting=cutting))
     _finish(outcomes, as_json)
 
 
@@ -66,15 +71,15 @@ def sync(
     What was added by hand stays. A server follows the sources in knowledge.yaml by itself: name a folder there too if
     it is to stay.
     """
-    settings = None if folder else _settings()
+    settings = common.settings() if folder else _settings()
+    cutting = settings.knowledge.chunking.cutting
     tallies: list[Tally] = []
     with common.database() as db:
-        if settings is None:
-            assert folder is not None
-            outcomes = _sync_folders(db, {folder: None}, as_json)
+        if folder:
+            outcomes = _sync_folders(db, {folder: None}, cutting, as_json)
         else:
             asyncio.run(_confine(db, settings))
-            outcomes = _sync_folders(db, _folders(settings), as_json)
+            outcomes = _sync_folders(db, _folders(settings), cutting, as_json)
             found, tallies = _sync_wikis(db, settings, as_json)
             outcomes += found
     _finish(outcomes, as_json, tallies)
@@ -157,7 +162,7 @@ def search(
     from bot import kb
 
     with common.database() as db:
-        found = asyncio.run(kb.search(db, question, k=k))
+        found = asyncio.run(_searching(db, lambda by: kb.search(db, question, k=k, retrieval=by)))
     if as_json:
         common.show_json(kb.to_json(found))
         return
@@ -185,11 +190,23 @@ def evaluate(
     if not questions:
         raise Failed(f'{file} has no questions. Write lines {{"question": "…", "documents": ["name"]}}.', Exit.USAGE)
     with common.database() as db:
-        metrics = asyncio.run(kb.evaluate(db, questions))
+        metrics = asyncio.run(_searching(db, lambda by: kb.evaluate(db, questions, retrieval=by)))
     if as_json:
         common.show_json(metrics)
     else:
         common.show_table(("measure", "value"), list(metrics.items()), "")
+
+
+async def _searching(db: Database, look: Callable[[Retrieval], Awaitable[T]]) -> T:
+    """Look as the server does: with the models that were admitted."""
+    from bot.vectors import open_search
+
+    by = open_search(common.settings(), db)
+    try:
+        await by.join()
+        return await look(by.retrieval)
+    finally:
+        await by.close()
 
 
 def _settings() -> Settings:
@@ -214,13 +231,15 @@ def _source_readers(settings: Settings) -> list[tuple[str, frozenset[str]]]:
     return [*shared, *((one.name, one.readers) for one in sources.wikis(settings))]
 
 
-def _sync_folders(db: Database, folders: Mapping[Path, frozenset[str] | None], quiet: bool) -> list[Outcome]:
+def _sync_folders(
+    db: Database, folders: Mapping[Path, frozenset[str] | None], cutting: Cutting, quiet: bool
+) -> list[Outcome]:
     from bot import kb, sources
 
     wanted = {path: readers or kb.PUBLIC for path, readers in folders.items()}
     with common.progress("reading", _count(list(wanted)), quiet=quiet) as done:
         try:
-            return asyncio.run(sources.sync_folders(db, wanted, report=lambda one: done(_line(one))))
+            return asyncio.run(sources.sync_folders(db, wanted, lambda one: done(_line(one)), cutting))
         except kb.NoFolder as error:
             raise Failed(str(error), Exit.USAGE) from error
 

@@ -25,7 +25,7 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 = any free one.", envvar="PORT")] = 8080,
 ) -> None:
     """Serve the web chat, the webhooks and the queue until stopped."""
-    from bot.opening import migrated
+    from bot.opening import migrated, tidy
     from storage import faults
     from storage.database import data_lock
     from storage.errors import StorageError
@@ -36,6 +36,7 @@ def serve(
     listener = _listen(host, port)
     try:
         with data_lock(environment.data, listener.getsockname()[1]):
+            tidy(environment)
             migrated(environment)  # what keeps the data from being opened is one sentence here, a traceback later
             _run(current, environment, listener)
     except StorageError as error:

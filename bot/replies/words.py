@@ -275,7 +275,9 @@ class Words(Language):
         """What became of a document that was sent."""
         why = self.say(f"kb.why.{outcome.code}") if outcome.status == "failed" else ""
         name = short(outcome.name, 80)
-        return Reply(text=self.say(f"kb.{outcome.status}", name=name, passages=outcome.passages, why=why))
+        said = self.say(f"kb.{outcome.status}", name=name, passages=outcome.passages, why=why)
+        unread = self.say("kb.unread", pages=short(outcome.unread, 80)) if outcome.unread else ""
+        return Reply(text="\n".join(filter(None, (said, unread))))
 
     def documents(self, held: Sequence[Holding], count: int) -> Reply:
         """The documents of the knowledge base, newest first; `count` in all."""

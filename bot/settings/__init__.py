@@ -18,7 +18,7 @@ from bot.commands.names import nearest
 from bot.settings import explain
 from bot.settings.environment import Environment
 from bot.settings.interface import Interface
-from bot.settings.knowledge import Knowledge
+from bot.settings.knowledge import Encryption, Knowledge
 from bot.settings.model import Model
 from bot.settings.parameters import Parameters
 from bot.settings.platforms import Platforms
@@ -37,6 +37,7 @@ __all__ = [
     "Problem",
     "Settings",
     "SettingsError",
+    "encryption_required",
     "json_schema",
     "load",
 ]
@@ -94,6 +95,20 @@ def load(folder: Path, environ: Mapping[str, str]) -> Settings:
     if problems:
         raise SettingsError(problems)
     return Settings(folder=folder, hash=_hash(raw), **sections)
+
+
+def encryption_required(folder: Path) -> bool:
+    """What knowledge.yaml says about it, read alone: the database is opened before the settings, and without them.
+
+    A section that cannot be understood wants it, a file that cannot be read does not.
+    """
+    data = _read(folder / "knowledge.yaml", {}).data
+    try:
+        return Encryption.model_validate((data or {}).get("encryption") or {}).required
+    except AttributeError:
+        return False
+    except ValidationError:
+        return True
 
 
 def json_schema() -> dict[str, dict[str, Any]]:

@@ -17,14 +17,16 @@ class Environment:
     config: Path
     data: Path
     database_url: str = field(repr=False)  # may hold a password; empty = SQLite in the data folder
+    key_file: Path | None = None  # holds the key that the SQLite file is encrypted with; None = it is not
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Environment:
-        """From MOQI_CONFIG, MOQI_DATA and MOQI_DATABASE_URL; an empty variable counts as unset."""
+        """From the variables whose names begin with MOQI_; an empty one counts as unset."""
         return cls(
             config=Path(environ["MOQI_CONFIG"]) if environ.get("MOQI_CONFIG") else _default_config(),
             data=Path(environ.get("MOQI_DATA") or "data"),
             database_url=environ.get("MOQI_DATABASE_URL", ""),
+            key_file=Path(environ["MOQI_DATABASE_KEY_FILE"]) if environ.get("MOQI_DATABASE_KEY_FILE") else None,
         )
 
 

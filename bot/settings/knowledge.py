@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from bot.settings.base import LATER, Section, later
+from inference.grounding.chunk import STANDARD, Cutting
 from storage.records import Identity
 
 #: The principal that every reader has.
@@ -153,17 +154,23 @@ class Chunking(Section):
     """How documents are cut into passages. A change means that everything is indexed again."""
 
     size: int = Field(
-        default=500, ge=100, le=4000, description="Longest passage, in characters.", json_schema_extra=LATER
+        default=STANDARD.size,
+        ge=100,
+        le=4000,
+        description="Longest passage, in characters; a table or a block of code stays whole up to 1500.",
     )
-    overlap: int = Field(
-        default=75, ge=0, le=1000, description="Characters that two neighbours share.", json_schema_extra=LATER
-    )
+    overlap: int = Field(default=STANDARD.overlap, ge=0, le=1000, description="Characters that two neighbours share.")
 
     @model_validator(mode="after")
     def _overlap_fits(self) -> Self:
         if self.overlap * 2 > self.size:
             raise ValueError(f"overlap {self.overlap} is more than half of size {self.size}")
         return self
+
+    @property
+    def cutting(self) -> Cutting:
+        """The same, for what cuts."""
+        return Cutting(size=self.size, overlap=self.overlap)
 
 
 class Retrieval(Section):
@@ -185,6 +192,14 @@ class Access(Section):
     )
 
 
+class Encryption(Section):
+    """Whether what is kept may lie on the disk in the clear. The key itself is named by MOQI_DATABASE_KEY_FILE."""
+
+    required: bool = Field(
+        default=False, description="Refuse to open or make a database without a key (MOQI_DATABASE_KEY_FILE)."
+    )
+
+
 class Knowledge(Section):
     """knowledge.yaml"""
 
@@ -192,6 +207,7 @@ class Knowledge(Section):
     chunking: Chunking = Field(default=Chunking(), description="How documents are cut.")
     retrieval: Retrieval = Field(default=Retrieval(), description="What is looked up.")
     access: Access = Field(default=Access(), description="Who may read what.")
+    encryption: Encryption = Field(default=Encryption(), description="How it lies on the disk.")
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:

@@ -112,16 +112,75 @@ class TextModel(Section):
         )
 
 
-class EmbeddingModel(Section):
-    """The model that makes vectors for the search."""
+def _somewhere(engine: str, path: str, base_url: str, model: str) -> None:
+    """Raise ValueError for a model that is nowhere."""
+    if engine == "local" and not path:
+        raise ValueError("engine local needs path, the folder of the checkpoint")
+    if engine == "openai" and not (base_url and model):
+        raise ValueError("engine openai needs base_url, the server's address, and id, the model's name there")
+
+
+class RankingModel(Section):
+    """The model that ranks what was found."""
 
     engine: Literal["none", "local", "openai"] = Field(
-        default="none", description="none = words alone.", json_schema_extra=later("local", "openai")
+        default="none",
+        description="local = Qwen3-Reranker in `path`, for a GPU; openai = a server with /rerank, such as vLLM's.",
+    )
+    id: str = Field(default="", description="Name of the model.")
+    path: str = Field(default="", description="Folder of the checkpoint, relative to the settings folder.")
+    base_url: str = Field(default="", description="Address of the server, such as http://gpu:8002/v1.")
+    api_key: SecretStr = Field(default=SecretStr(""), description="Its key.")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where a model of one's own computes.")
+    patience: float = Field(default=2.0, gt=0, le=30, description="Seconds a question waits for it.")
+    candidates: int = Field(default=20, ge=2, le=50, description="How many passages it reads for a question.")
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Self:
+        _somewhere(self.engine, self.path, self.base_url, self.id)
+        return self
+
+
+class VectorModel(Section):
+    """A model that makes vectors."""
+
+    engine: Literal["none", "local", "openai"] = Field(
+        default="none",
+        description="none = words alone; local = a sentence-transformers checkpoint in `path` (needs moqi[embedding]); "
+        "openai = a server with /embeddings.",
     )
     id: str = Field(default="", description="Name of the model.")
     path: str = Field(default="", description="Folder of the checkpoint, relative to the settings folder.")
     base_url: str = Field(default="", description="Address of an OpenAI-compatible server.")
     api_key: SecretStr = Field(default=SecretStr(""), description="Its key.")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where a model of one's own computes.")
+    dimensions: int = Field(
+        default=0, ge=0, le=4096, description="Numbers kept of a vector, for models made for that; 0 = all."
+    )
+    instruction: str | None = Field(
+        default=None,
+        description="What a model of Qwen3-Embedding's kind is told questions are for; '' = nothing; without this "
+        "line as its folder says.",
+    )
+    patience: float = Field(
+        default=1.0, gt=0, le=30, description="Seconds a question waits for its vector; then words alone must do."
+    )
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Self:
+        _somewhere(self.engine, self.path, self.base_url, self.id)
+        return self
+
+
+class EmbeddingModel(VectorModel):
+    """The models that the search has beside words."""
+
+    next: VectorModel = Field(
+        default=VectorModel(),
+        description="A model that is to take this one's place: its vectors are made while this one serves. Once `moqi "
+        "kb vectors` says that it is live, write it above.",
+    )
+    reranker: RankingModel = Field(default=RankingModel(), description="The model that ranks what was found.")
 
 
 class Model(Section):
@@ -129,7 +188,7 @@ class Model(Section):
 
     image: ImageModel = Field(default=ImageModel(), description="The model that draws.")
     text: TextModel = Field(default=TextModel(), description="The model that answers.")
-    embedding: EmbeddingModel = Field(default=EmbeddingModel(), description="The model that makes vectors.")
+    embedding: EmbeddingModel = Field(default=EmbeddingModel(), description="What the search has beside words.")
     fleet: Literal["local", "ray"] = Field(
         default="local", description="Compute in this process, or on a Ray cluster.", json_schema_extra=later("ray")
     )

@@ -1,24 +1,18 @@
-"""Documents as Markdown, whatever their format. Binary formats are read in a child process with limits.
+"""What can be read, how much of it, and what is wrong with the rest. The reading: inference/grounding/reader.py.
 
 ParseError
 ├── Unsupported   a kind of file this cannot read
 ├── TooLarge      bigger than the limit, or would unfold to it
-└── Unreadable    damaged, locked with a password, or without text in it
-
-A damaged PDF can abort the whole process and a small archive can unfold to gigabytes: so the child reads, and what
-happens to it is an error of that one document.
+└── Unreadable    damaged, empty, or too much work
+    ├── Locked    with a password, or to a seller's program
+    └── NoText    pictures of text, or letters that cannot be told: it needs text recognition
 """
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from html import unescape
 from io import BytesIO
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
@@ -26,16 +20,30 @@ from zipfile import BadZipFile, ZipFile
 from inference.errors import InferenceError
 
 #: Part of a document's recipe: raise it when the same file gives another text.
-VERSION = "1"
+VERSION = "2"
 
 MAX_BYTES = 50 * 1024 * 1024
 MAX_CHARACTERS = 10_000_000
 
-#: Seconds of wall time for one binary document.
-TIMEOUT = 120.0
+#: The endings that can be read, by the name of their reader.
+KINDS = {
+    ".csv": "csv",
+    ".docx": "docx",
+    ".epub": "epub",
+    ".htm": "html",
+    ".html": "html",
+    ".markdown": "markdown",
+    ".md": "markdown",
+    ".pdf": "pdf",
+    ".pptx": "pptx",
+    ".tsv": "csv",
+    ".txt": "text",
+    ".xhtml": "html",
+    ".xlsx": "xlsx",
+}
 
-#: Formats that the child reads, by the name of its reader.
-BINARY = {".docx": "docx", ".pdf": "pdf", ".xlsx": "xlsx", ".pptx": "pptx"}
+#: Those that are archives or have a form of their own; the others are text and told apart by their names.
+BINARY = frozenset({".docx", ".epub", ".pdf", ".pptx", ".xlsx"})
 
 
 class ParseError(InferenceError):
@@ -51,83 +59,86 @@ class TooLarge(ParseError):
 
 
 class Unreadable(ParseError):
-    """Damaged, locked, or without text."""
+    """Damaged, empty, or too much work."""
+
+
+class Locked(Unreadable):
+    """With a password, or to a seller's program."""
+
+
+class NoText(Unreadable):
+    """Pictures of text, or letters that cannot be told: it needs text recognition."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """A stretch of a document as Markdown, which ends where the next one begins."""
+
+    text: str
+    page: int = 0  # from 1; 0 where the format has no pages
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parsed:
-    """A document as text. `markdown` is what offsets of passages refer to."""
+    """A document as its reader found it."""
 
-    title: str  # its own title; empty when it has none
-    markdown: str
-
-
-def parse(data: bytes, name: str, kind: str = "") -> Parsed:
-    """Read a document. Blocks for up to `TIMEOUT` seconds.
-
-    `kind` is the ending that says what it is; empty = that of its name. Raises `Unsupported`, `TooLarge` or
-    `Unreadable`.
-    """
-    suffix = kind or kind_by_name(data, name)
-    check_size(len(data), name)
-    if suffix in BINARY:
-        parsed = _in_child(data, name, BINARY[suffix])
-    elif suffix in _TEXTS:
-        parsed = _TEXTS[suffix](decode(data, name))
-    else:
-        known = " ".join(sorted(supported()))
-        raise Unsupported(f"{name}: files of kind {suffix or '(none)'} cannot be read.", f"Readable are: {known}")
-    return _checked(parsed, name)
+    parts: tuple[Part, ...]
+    title: str = ""  # its own title; empty when it has none
+    unread: tuple[int, ...] = ()  # pages that need text recognition
 
 
-def kind_by_name(data: bytes, name: str) -> str:
-    """The ending of a file's name."""
+def whole(markdown: str, title: str = "") -> Parsed:
+    """A document without pages."""
+    return Parsed(parts=(Part(text=markdown),), title=title)
+
+
+def reader_of(name: str, kind: str = "") -> str:
+    """Who reads a file of this name; `kind` is the ending that counts instead. Raises `Unsupported`."""
+    suffix = kind or ending(name)
+    if suffix not in KINDS:
+        said = f"{name}: files of kind {suffix or '(none)'} cannot be read."
+        raise Unsupported(said, _OLD.get(suffix) or _readable())
+    return KINDS[suffix]
+
+
+def ending(name: str) -> str:
+    """The ending of a file's name, with its dot."""
     return Path(name).suffix.lower()
 
 
 def kind_of(data: bytes, name: str) -> str:
     """The ending that a file's bytes ask for, whatever it is called; the name decides only between kinds of text.
 
-    Raises `Unsupported`.
+    Raises `Unsupported` or `Unreadable`.
     """
     if data[:1024].lstrip().startswith(b"%PDF-"):
         return ".pdf"
     if data.startswith(b"PK\x03\x04"):
         return _office(data, name)
+    if data.startswith(OLE):
+        raise old_office(data, name)
     if any(data.startswith(magic) for magic in _FOREIGN) or (b"\0" in data[:4096] and not data.startswith(_UTF16)):
-        known = " ".join(sorted(supported()))
-        raise Unsupported(f"{name} holds neither text nor a known kind of document.", f"Readable are: {known}")
-    suffix = kind_by_name(data, name)
-    return suffix if suffix in _TEXTS else ".txt"
+        raise Unsupported(f"{name} holds neither text nor a known kind of document.", _readable())
+    suffix = ending(name)
+    return suffix if suffix in KINDS and suffix not in BINARY else ".txt"
 
 
-def _office(data: bytes, name: str) -> str:
-    """Which of the office formats an archive is. Raises `Unsupported`."""
-    try:
-        with ZipFile(BytesIO(data)) as archive:
-            folders = {member.partition("/")[0] for member in archive.namelist()}
-    except (BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise Unreadable(f"{name} is a damaged archive.", "Open it, save it anew, and try again.") from error
-    kind = next((ending for folder, ending in _FOLDERS.items() if folder in folders), "")
-    if not kind:
-        raise Unsupported(f"{name} is an archive.", "Unpack it and give its documents one by one.")
-    return kind
+def old_office(data: bytes, name: str) -> ParseError:
+    """What is wrong with an office file that is no archive: it is locked, or of the forms of before 2007."""
+    if "EncryptedPackage".encode("utf-16-le") in data:
+        return Locked(f"{name} is locked with a password.", "Save it without a password.")
+    return Unsupported(f"{name} is of an office format of before 2007.", "Save it as .docx, .xlsx or .pptx.")
 
 
-_FOLDERS = {"word": ".docx", "xl": ".xlsx", "ppt": ".pptx"}
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
-#: How old office files, pictures, packed and running programs begin.
-_FOREIGN = (
-    b"\xd0\xcf\x11\xe0",
-    b"\x89PNG",
-    b"\xff\xd8\xff",
-    b"GIF8",
-    b"RIFF",
-    b"7z\xbc\xaf",
-    b"Rar!",
-    b"\x1f\x8b",
-    b"\x7fELF",
-)
+def listed(numbers: Iterable[int]) -> str:
+    """Pages as people write them: 2, 5–7."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][-1] == number - 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def check_size(size: int, name: str) -> None:
@@ -139,16 +150,16 @@ def check_size(size: int, name: str) -> None:
 
 def supported() -> frozenset[str]:
     """The endings that can be read, with their dot."""
-    return frozenset({*BINARY, *_TEXTS})
+    return frozenset(KINDS)
 
 
-def decode(data: bytes, name: str) -> str:
-    """Text of unknown encoding: UTF-8, UTF-16 with its mark, or GB 18030 (which holds GBK)."""
+def decode(data: bytes, name: str, declared: str = "") -> str:
+    """Text of unknown encoding: UTF-8, UTF-16 with its mark, what it declares, or GB 18030 (which holds GBK)."""
     utf16 = data.startswith(_UTF16)
-    for encoding in ("utf-16",) if utf16 else ("utf-8-sig", "gb18030"):
+    for encoding in ("utf-16",) if utf16 else ("utf-8-sig", declared or "gb18030", "gb18030"):
         try:
             text = data.decode(encoding)
-        except UnicodeDecodeError:
+        except (UnicodeDecodeError, LookupError):
             continue
         if "\0" not in text:
             return text
@@ -162,60 +173,35 @@ def clean(text: str) -> str:
 
 
 _HIDDEN = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ud800-\udfff]"
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ufffe\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
 )
-_FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
-_HTML_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.DOTALL | re.IGNORECASE)
-_NOT_TEXT = re.compile(r"<(script|style|head|template|noscript)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
+
+OLE = b"\xd0\xcf\x11\xe0"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+#: How pictures, packed and running programs begin.
+_FOREIGN = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"7z\xbc\xaf", b"Rar!", b"\x1f\x8b", b"\x7fELF")
+_OLD = {
+    ending: f"Save it as {ending}x." for ending in (".doc", ".xls", ".ppt")
+} | {".xlsm": "Save it as .xlsx.", ".docm": "Save it as .docx.", ".pptm": "Save it as .pptx."}  # fmt: skip
+_FOLDERS = {"word": ".docx", "xl": ".xlsx", "ppt": ".pptx"}
 
 
-def _markdown(text: str) -> Parsed:
-    return Parsed(title="", markdown=_COMMENT.sub("", _FRONT_MATTER.sub("", clean(text))))
-
-
-def _plain(text: str) -> Parsed:
-    return Parsed(title="", markdown=clean(text))
-
-
-def _html(text: str) -> Parsed:
-    from markdownify import markdownify
-
-    found = _HTML_TITLE.search(text)
-    body = markdownify(_NOT_TEXT.sub("", _COMMENT.sub("", clean(text))), heading_style="ATX", strip=["a", "img"])
-    return Parsed(title=unescape(found[1]).strip() if found else "", markdown=body.strip())
-
-
-_TEXTS: Mapping[str, Callable[[str], Parsed]] = {
-    ".md": _markdown,
-    ".markdown": _markdown,
-    ".txt": _plain,
-    ".html": _html,
-    ".htm": _html,
-}
-
-
-def _checked(parsed: Parsed, name: str) -> Parsed:
-    if len(parsed.markdown) > MAX_CHARACTERS:
-        raise TooLarge(f"{name} holds more than {MAX_CHARACTERS:,} characters.", "Split it.")
-    if not parsed.markdown.strip():
-        raise Unreadable(f"{name} holds no text.", "If it is a scan, run text recognition on it first.")
-    return parsed
-
-
-def _in_child(data: bytes, name: str, kind: str) -> Parsed:
-    """Let a fresh process read it. Its environment holds the module path and nothing else: no secrets to leak."""
-    modules = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
-    environment = {"PYTHONPATH": modules, "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, "-P", "-m", "inference.grounding.parse_child", kind]
+def _office(data: bytes, name: str) -> str:
+    """Which kind of document an archive is. Raises `Unsupported`."""
     try:
-        done = subprocess.run(command, input=data, capture_output=True, timeout=TIMEOUT, env=environment, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise Unreadable(f"{name} was not read within {TIMEOUT:.0f} s.", "Split it or save it anew.") from error
-    if done.returncode != 0:
-        raise Unreadable(f"{name} is damaged or would need too much memory.", "Open it, save it anew, and try again.")
-    outcome = json.loads(done.stdout)
-    if "error" in outcome:
-        kinds = {"TooLarge": TooLarge, "Unreadable": Unreadable}
-        raise kinds[outcome["error"]](f"{name}: {outcome['problem']}", outcome["next_step"])
-    return Parsed(title=clean(outcome["title"]), markdown=clean(outcome["markdown"]))
+        with ZipFile(BytesIO(data)) as archive:
+            members = archive.namelist()
+    except (BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise Unreadable(f"{name} is a damaged archive.", "Open it, save it anew, and try again.") from error
+    folders = {member.partition("/")[0] for member in members}
+    kind = next((suffix for folder, suffix in _FOLDERS.items() if folder in folders), "")
+    if not kind and "META-INF/container.xml" in members:
+        kind = ".epub"
+    if not kind:
+        raise Unsupported(f"{name} is an archive.", "Unpack it and give its documents one by one.")
+    return kind
+
+
+def _readable() -> str:
+    return f"Readable are: {' '.join(sorted(supported()))}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import cache
+from operator import add
 from typing import Protocol
 
 #: Part of a document's recipe: raise it when the same text is cut differently, and everything is indexed again.
@@ -17,6 +18,7 @@ VERSION = "1"
 #: The inside of a character class for Chinese characters.
 HAN = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _HAN_RUN = re.compile(f"[{HAN}]{{2,}}")
+HAN_ONLY = re.compile(f"[{HAN}]+")
 _WORD = re.compile(r"\w[\w.+#%&-]*")
 
 
@@ -41,7 +43,8 @@ def words(folded: str) -> list[str]:
     """Dictionary words of a folded text, long ones also in their parts, in order."""
     import rjieba
 
-    return [token for piece in rjieba.cut_for_search(folded) if (token := _trim(piece))]
+    pieces = rjieba.cut_for_search(folded)
+    return [token for piece in pieces if (token := piece if piece.isalnum() else _trim(piece))]
 
 
 def cut(folded: str) -> list[str]:
@@ -53,7 +56,7 @@ def cut(folded: str) -> list[str]:
 
 def bigrams(folded: str) -> list[str]:
     """Every pair of neighbouring Chinese characters, in order."""
-    return [run[i : i + 2] for run in _HAN_RUN.findall(folded) for i in range(len(run) - 1)]
+    return [pair for run in _HAN_RUN.findall(folded) for pair in map(add, run, run[1:])]
 
 
 def _trim(piece: str) -> str:

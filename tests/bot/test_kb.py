@@ -11,8 +11,10 @@ import pytest
 
 from bot import kb
 from inference.grounding import parse
+from inference.grounding.chunk import Cutting
 from storage.database import Database
 from tests.blank import blank
+from tests.inference.grounding.made import drawn, pdf, picture
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,12 +70,16 @@ async def test_headings_and_titles_are_searched_too(db: Database, tmp_path: Path
     assert [one.passage.text for one in await kb.search(db, "会议室")] == ["提前十四天。"]
 
 
-async def test_only_what_changed_is_indexed_again(db: Database, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_what_changed_is_indexed_again(db: Database, folder: Path) -> None:
     await kb.add(db, [folder])
     (folder / "报销.txt").write_text("发票须盖章。", encoding="utf-8")
     assert statuses(await kb.add(db, [folder])) == {"hr/年假.md": "unchanged", "报销.txt": "updated"}
-    monkeypatch.setattr(kb, "RECIPE", "another")
-    assert set(statuses(await kb.add(db, [folder])).values()) == {"updated"}
+    finer = Cutting(size=200, overlap=20)
+    assert set(statuses(await kb.add(db, [folder], cutting=finer)).values()) == {"updated"}
+    assert set(statuses(await kb.add(db, [folder], cutting=finer)).values()) == {"unchanged"}
+    assert set(statuses(await kb.sync(db, folder, cutting=finer)).values()) == {"updated"}  # the folder's from now on
+    assert set(statuses(await kb.sync(db, folder, cutting=finer)).values()) == {"unchanged"}
+    assert {holding.recipe for holding in await kb.overview(db)} == {kb.recipe(finer)}
 
 
 async def test_adding_again_for_other_readers_changes_the_readers(db: Database, folder: Path) -> None:
@@ -200,11 +206,13 @@ async def test_a_document_that_was_sent_is_what_its_bytes_say(db: Database) -> N
     [
         (b"%PDF-1.7 nothing more", "unreadable"),
         (b"PK\x03\x04 nothing more", "unreadable"),
+        (pdf(picture()), "no_text"),
+        (b"\xd0\xcf\x11\xe0" + "EncryptedPackage".encode("utf-16-le"), "locked"),
         (b"\x89PNG\r\n\x1a\n", "unsupported"),
         (b"\xd0\xcf\x11\xe0 an old document", "unsupported"),
         (b"MZ" + bytes(200), "unsupported"),
-        (b"", "unreadable"),
-        (b"  \n", "unreadable"),
+        (b"", "no_text"),
+        (b"  \n", "no_text"),
         (b"\xff\xfe\x00", "unreadable"),
     ],
 )
@@ -212,6 +220,23 @@ async def test_what_cannot_be_read_is_told_whatever_it_is_called(db: Database, d
     outcome = await sent(db, "手册.md", data)
     assert (outcome.status, outcome.code) == ("failed", code)
     assert await names(db) == []
+
+
+async def test_pages_without_text_are_told_and_the_others_kept(db: Database) -> None:
+    data = pdf(drawn(["每位员工每年可享受十天带薪年休假，当年有效。"] * 3), picture(), picture())
+    outcome = await sent(db, "手册.pdf", data)
+    assert (outcome.status, outcome.unread) == ("added", "2–3")
+    assert outcome.problem == "No text on p. 2–3, left out. Run text recognition (OCR) on the file."
+    (found,) = await kb.search(db, "年休假")
+    assert found.passage.heading == "p. 1"
+
+
+async def test_a_file_of_200_mb_is_refused_unread(db: Database, tmp_path: Path) -> None:
+    with (tmp_path / "大.pdf").open("wb") as file:
+        file.truncate(200 * 1024**2)
+    (outcome,) = await kb.add(db, [tmp_path / "大.pdf"])
+    assert (outcome.status, outcome.passages) == ("failed", 0)
+    assert "200 MB, the limit is 50 MB" in outcome.problem
 
 
 async def test_what_a_folder_keeps_is_not_replaced_by_what_is_sent(db: Database, folder: Path) -> None:
@@ -244,7 +269,7 @@ def test_how_a_document_that_was_sent_is_called(sent: str, name: str) -> None:
     [
         (b"text", "a.md", ".md"),
         (b"<html></html>", "a.HTML", ".html"),
-        (b"a,b", "a.csv", ".txt"),
+        (b"a,b", "a.csv", ".csv"),
         (b"text", "a.pdf", ".txt"),
         (b"\n%PDF-1.4", "a.txt", ".pdf"),
         ("文".encode("utf-16"), "a.txt", ".txt"),

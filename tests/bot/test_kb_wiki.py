@@ -529,7 +529,7 @@ def node(obj: str, title: str = "", *, shortcut: bool = False, edited: str = "1"
     ],
 )
 def test_the_plan(nodes: list[Node], fetch: list[str], skipped: int) -> None:
-    todo = plan("feishu", Listing(nodes=tuple(nodes), complete=True), {})
+    todo = plan("feishu", Listing(nodes=tuple(nodes), complete=True), {}, kb.recipe())
     assert [one.name for one in todo.fetch] == fetch
     assert len(todo.skipped) == skipped
 

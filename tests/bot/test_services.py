@@ -14,6 +14,7 @@ from bot import kb_wiki, services, sources
 from bot.context import Handled, Pressed
 from bot.events import ChatEvent
 from bot.replies import Words
+from bot.settings import Knowledge
 from scheduler.progress import Signal
 from storage.errors import Unreachable
 from storage.records import ChatType, Identity, Kind, Origin
@@ -36,7 +37,7 @@ async def test_a_database_that_is_away_at_the_start_does_not_end_the_reading_of_
     monkeypatch.setattr(sources, "sync_folders", sync)
     monkeypatch.setattr(kb_wiki, "confine", confine)
     monkeypatch.setattr(services, "KNOWLEDGE_AGAIN", 0.01)
-    settings: Any = SimpleNamespace(knowledge=SimpleNamespace(folders=(), wikis=()))
+    settings: Any = SimpleNamespace(knowledge=Knowledge(sources=()))
     worker: Any = SimpleNamespace(wake=Signal())
     started: Any = SimpleNamespace(
         current=SimpleNamespace(settings=settings),

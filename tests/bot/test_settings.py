@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from bot.settings import Environment, Platforms, Settings, SettingsError, json_schema, load
 from bot.settings.knowledge import Part, Readers, part
 from bot.settings.source import read
+from inference.grounding.chunk import STANDARD, VERSION
 from storage.records import Allowance, Role, Unit
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "config"
@@ -424,6 +425,12 @@ quotas:
         },
     }
     assert (queue.warn_at, queue.answer_tokens) == (0, 2000)
+
+
+def test_how_documents_are_cut(tmp_path: Path) -> None:
+    assert loaded(tmp_path, knowledge="chunking: {}").knowledge.chunking.cutting == STANDARD
+    cutting = loaded(tmp_path, knowledge="chunking:\n  size: 800\n  overlap: 120").knowledge.chunking.cutting
+    assert (cutting.size, cutting.overlap, str(cutting)) == (800, 120, f"{VERSION} (800/120)")
 
 
 def test_the_policy_becomes_the_queues(tmp_path: Path) -> None:

@@ -216,9 +216,32 @@ def test_terms_are_counted_exactly(db: Database) -> None:
     db.run_sync(put, "a.md", "海豚", "海豚和骆驼")
     db.run_sync(put, "b.md", "骆驼")
     expected = {"和": 1, "海豚": 2, "豚和": 1, "和骆": 1, "骆驼": 2}
+    db.run_sync(lexical.settle)
     assert {row[0]: row[1] for row in db.read_sync(lambda conn: conn.execute(counts).all())} == expected
     db.run_sync(documents.delete_document, "a.md")
+    db.run_sync(lexical.settle)
     assert [tuple(row) for row in db.read_sync(lambda conn: conn.execute(counts).all())] == [("骆驼", 1)]
+
+
+def test_what_is_not_counted_yet_is_found(db: Database) -> None:
+    db.run_sync(put, "a.md", "海豚")
+    db.run_sync(lexical.settle)
+    db.run_sync(put, "b.md", "骆驼")
+    assert db.read_sync(found, "骆驼", EVERYONE) == ["b.md"]
+
+
+@pytest.mark.parametrize(
+    ("frequencies", "chosen"),
+    [
+        ({"年假": 40, "规定": 900}, ["年假", "规定"]),
+        ({"年假": 40, "规定": 9_961}, ["年假"]),  # together they would stand in more than 10,000
+        ({"规定": 50_000}, ["年假", "规定"]),  # nobody has written of the other one: the common one must do
+        ({"年假": 20_000, "规定": 50_000}, ["年假"]),
+    ],
+)
+def test_candidates_are_looked_for_by_the_rarest_terms(frequencies: dict[str, int], chosen: list[str]) -> None:
+    terms = SearchTerms(words=("规定", "年假"), bigrams=())
+    assert sorted(lexical.choosing(terms, frequencies)) == sorted(chosen)
 
 
 def test_deleted_words_do_not_stay_in_the_file(tmp_path: Path) -> None:

@@ -7,10 +7,14 @@ TABLE: dict[str, str] = {
     "kb.updated": "{name} is brought up to date (passages: {passages}).",
     "kb.unchanged": "{name} is in already and has not changed (passages: {passages}).",
     "kb.failed": "{name} was not added: {why}",
-    "kb.why.unsupported": "files of this kind cannot be read. PDF, Word, Excel, PowerPoint, Markdown, text and HTML "
-    "can.",
+    "kb.why.unsupported": "files of this kind cannot be read. PDF, Word, Excel, PowerPoint, CSV, EPUB, Markdown, text "
+    "and HTML can; save old .doc, .xls and .ppt in the new formats first.",
     "kb.why.too_large": "it holds too much, please split it.",
-    "kb.why.unreadable": "it is damaged, locked, or has no text in it; scans need text recognition first.",
+    "kb.why.locked": "it has a password or another lock. Send a copy without one.",
+    "kb.why.no_text": "no text can be read in it; it is most likely a scan. Run text recognition (OCR) on it first.",
+    "kb.why.unreadable": "it is damaged, or too much work to read. Open it, save it anew, and send that.",
+    "kb.unread": "Page {pages}: no text could be read (most likely pictures), so it was left out. Run text recognition "
+    "(OCR) and send it again to have it too.",
     "kb.why.synced": "a document of this name comes from a folder or wiki. Give it another name: `/kb add NAME`.",
     "kb.title": "Knowledge base · documents: {count}",
     "kb.none": "The knowledge base is empty. Reply to a file with `/kb add` to add it.",

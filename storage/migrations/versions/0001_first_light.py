@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from storage import fulltext
+from storage import fulltext, vectors
 
 revision = "0001"
 down_revision = None
@@ -390,7 +390,6 @@ def _create_tables() -> None:
         sa.Column("start", sa.Integer(), nullable=False),
         sa.Column("end", sa.Integer(), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
-        sa.Column("embedding", sa.LargeBinary()),
         sa.ForeignKeyConstraint(
             ["document_id"], ["documents.id"], name=op.f("fk_passages_document_id_documents"), ondelete="CASCADE"
         ),
@@ -399,6 +398,21 @@ def _create_tables() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_passages_document_id"), "passages", ["document_id"])
+    op.create_table(
+        "encoders",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("recipe", sa.Text(), nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("dimension", sa.Integer(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("figures", sa.Text()),
+        sa.Column("changed_at", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_encoders")),
+        sa.UniqueConstraint("kind", "recipe", name=op.f("uq_encoders_kind_recipe")),
+        sqlite_autoincrement=True,
+    )
     op.create_table(
         "tokens",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -652,7 +666,9 @@ def _drop_tables() -> None:
     op.drop_table("assets")
     op.drop_table("turns")
     op.drop_table("tokens")
+    vectors.drop_all(op.get_bind())
     op.drop_table("passages")
+    op.drop_table("encoders")
     op.drop_table("messages")
     op.drop_table("jobs")
     op.drop_table("identities")

@@ -20,7 +20,7 @@ WORDS = {
     "assets", "ban", "bench", "feishu", "templates",
 }  # fmt: skip
 GROUPS = {
-    "kb": {"add", "list", "remove", "sync", "sources", "search", "ask", "eval"},
+    "kb": {"add", "list", "remove", "sync", "sources", "vectors", "search", "ask", "eval"},
     "jobs": {"list", "show", "cancel", "retry"},
     "reservations": {"list", "show", "cancel"},
     "quota": {"show", "set", "grant", "report"},
