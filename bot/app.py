@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -35,7 +35,7 @@ from bot.templates import Prompts
 from inference.images import pricing
 from scheduler.runners.ask import readers
 from storage.errors import StorageError
-from storage.records import ChatType, Origin, User
+from storage.records import ChatType, Origin, ScoredPassage, User
 
 log = logging.getLogger("moqi")
 
@@ -156,6 +156,8 @@ def _console(services: Services) -> Console:
             conn, user, _web(user), services.current.settings.policy.templates
         ).suggestions(),
         thumbnail=_thumbnail,
+        search=partial(_search, services),
+        told=lambda outcome: services.house().words.document(outcome).text,
         zone=settings.policy.queue().timezone,
         sizes=partial(_sizes, services),
         styles=partial(_styles, services),
@@ -164,6 +166,16 @@ def _console(services: Services) -> Console:
         logins={name: one for name, one in services.logins.items() if name in settings.platforms.account_platforms},
         greet=services.greet,
     )
+
+
+async def _search(
+    services: Services, question: str, principals: Callable[[Connection], frozenset[str]], k: int
+) -> list[ScoredPassage]:
+    """What an answer to this question would be made from, by the rights of this moment."""
+    by = services.search.retrieval
+    query = await by.prepare(question)
+    found = await services.db.read(lambda conn: by.find(conn, query, principals(conn), k))
+    return await by.ranked(query, found, k)
 
 
 def _sizes(services: Services) -> tuple[SizeHint, ...]:

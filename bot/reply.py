@@ -45,6 +45,7 @@ class Form:
     value: dict[str, Any] = field(default_factory=dict)  # e.g. {"job": 17}
     open: bool = False
     hint: str = ""  # the command that does the same, in words, where no form can stand
+    choices: tuple[Button, ...] = ()  # what answers it with one press; a page sends what was filled in along with it
 
 
 FORM_OPEN, FORM_CLOSE = "form_open", "form_close"
@@ -115,4 +116,7 @@ class Reply:
 
 
 def _form(data: dict[str, Any] | None) -> Form | None:
-    return Form(**{**data, "fields": tuple(FormField(**one) for one in data["fields"])}) if data else None
+    if not data:
+        return None
+    fields = tuple(FormField(**one) for one in data["fields"])
+    return Form(**{**data, "fields": fields, "choices": tuple(Button(**one) for one in data.get("choices", ()))})

@@ -31,7 +31,7 @@ from bot.delivery import reply_row
 from bot.events import ChatEvent
 from bot.handlers import TABLE, forms, reviews, templates
 from bot.handlers.draw import refused
-from bot.replies.reasons import APPEAL_FORM, REJECT_FORM
+from bot.replies.reasons import APPEAL_FORM, REASON, REJECT_FORM, WHY_FORM
 from bot.replies.reviewing import APPROVE
 from bot.reply import FORM_CLOSE, FORM_OPEN
 from bot.tenancy import Standing
@@ -185,6 +185,8 @@ def _wanted(ctx: Context) -> Command | Conversation | UsageError:
             return REVIEW_BUTTONS[ctx.event.action](ctx, job, review)
         if ctx.event.action in VOTES:
             make = partial(_vote, VOTES[ctx.event.action], ctx.event.value)
+        if ctx.event.action == WHY_FORM:
+            make = partial(_why, ctx.event.value)
         if ctx.event.action in PICTURE_BUTTONS and _number(index) and 1 <= index <= PICTURES_MAX:
             make = partial(PICTURE_BUTTONS[ctx.event.action], picture=index)
         if not _number(job) or not job or (make is None and ctx.event.action != REDO_FORM):
@@ -217,6 +219,19 @@ def _vote(value: int, carried: Mapping[str, object], job: int) -> Command:
     return Vote(job=job, value=value, stated=True, reasons=known if against else (), said=words if against else "")
 
 
+def _why(carried: Mapping[str, object], job: int) -> Command:
+    """What was chosen or written in the form that asks why after a 👎."""
+    chosen, filled = carried.get(REASON), carried.get("form")
+    said = filled.get(REASON) if isinstance(filled, dict) else None
+    return Vote(
+        job=job,
+        value=feedback.DOWN,
+        stated=True,
+        reasons=(feedback.REASONS[chosen],) if _number(chosen) and chosen in feedback.REASONS else (),
+        said=users.shown(said, feedback.LONGEST) if isinstance(said, str) else "",
+    )
+
+
 def _on_reservation(act: str, value: dict[str, object]) -> Command | UsageError:
     reservation, version, choice = (value.get(name, 0) for name in ("reservation", "version", "choice"))
     if not (_number(reservation) and _number(version) and _number(choice)) or not reservation:
@@ -232,7 +247,9 @@ def _elsewhere(ctx: Context, wanted: Command | Conversation) -> Refusal | None:
     event = ctx.event
     if event.kind != "action" or event.platform == "web":  # a page shows nobody a card from elsewhere
         return None
-    if isinstance(wanted, Vote) and wanted.stated:  # given to a message of ours itself, which nobody forwards
+    if (
+        isinstance(wanted, Vote) and wanted.stated and event.action != WHY_FORM
+    ):  # given to a message of ours itself, which nobody forwards
         return None
     home, known = _shown_by(ctx, wanted)
     if home is None or (home.platform, home.chat_id) == (event.platform, event.origin.chat_id):

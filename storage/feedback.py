@@ -68,6 +68,12 @@ def say(
     return value
 
 
+def of(conn: Connection, job_id: int, user_id: int) -> int:
+    """What somebody thinks of a job now: 1, -1, or 0 for nothing."""
+    mine = (feedback.c.job_id == job_id) & (feedback.c.user_id == user_id)
+    return conn.execute(select(feedback.c.value).where(mine)).scalar_one_or_none() or 0
+
+
 def of_job(conn: Connection, job_id: int) -> Votes:
     """How many liked a job, and how many did not."""
     counted = func.count().filter

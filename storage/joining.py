@@ -23,6 +23,7 @@ from storage.tables import (
     rates,
     reservations,
     reviews,
+    settled,
     templates,
     tokens,
     users,
@@ -74,6 +75,7 @@ def hand_over(conn: Connection, former: int, person: int) -> int:
         conn.execute(update(table).where(table.c.user_id == former).values(user_id=person))
     _templates(conn, former, person)
     conn.execute(update(reviews).where(reviews.c.reviewer_id == former).values(reviewer_id=person))
+    conn.execute(update(settled).where(settled.c.user_id == former).values(user_id=person))
     _votes(conn, former, person)
     _rates(conn, former, person)
     _rights(conn, f"{Payer.USER}:{former}", f"{Payer.USER}:{person}")

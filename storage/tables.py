@@ -273,6 +273,12 @@ chats = Table(
 
 _CLOSING = "state = 'queued' and not_after is not null"
 _RISING = "state = 'queued' and priority > 0"
+#: Questions that the documents did not answer, as `Json` writes it. Within a string a quotation mark has a backslash
+#: before it: no answer can spell this.
+REFUSED = {
+    "sqlite": """kind = 'ask' and instr(result, '"grounded"\\:false') > 0""",
+    "postgresql": """kind = 'ask' and strpos(result, '"grounded"\\:false') > 0""",
+}
 
 jobs = Table(
     "jobs",
@@ -315,6 +321,15 @@ jobs = Table(
     Index("ix_jobs_lease", "state", "lease_until"),
     # Looked at every few seconds, however many wait: the few that may become due, in the order of their time.
     Index("ix_jobs_closing", "not_after", sqlite_where=text(_CLOSING), postgresql_where=text(_CLOSING)),
+    # Looked for among all that were ever asked, by storage/questions.py in the same words.
+    Index(
+        "ix_jobs_refused",
+        "kind",
+        "state",
+        "id",
+        sqlite_where=text(REFUSED["sqlite"]),
+        postgresql_where=text(REFUSED["postgresql"]),
+    ),
     Index("ix_jobs_rising", "since", sqlite_where=text(_RISING), postgresql_where=text(_RISING)),
 )
 
@@ -350,6 +365,15 @@ feedback = Table(
     Column("said", Text, nullable=False, default=""),
     Column("at", Utc, nullable=False),
     CheckConstraint("value in (1, -1)", name="value"),
+)
+
+# Questions that the knowledge base did not answer, and that somebody has seen to since.
+settled = Table(
+    "settled",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id"), primary_key=True),
+    Column("user_id", ForeignKey("users.id")),  # who said so; null = at the machine
+    Column("at", Utc, nullable=False),
 )
 
 lanes = Table(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from bot.cli import common, vectors, work
+from bot.cli import common, questions, vectors, work
 from bot.cli.common import Exit, Failed
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ def add(app: typer.Typer) -> None:
     group.command("ask")(work.ask)
     group.command("eval")(evaluate)
     group.command("vectors")(vectors.show)
+    group.command("unanswered")(questions.unanswered)
+    group.command("feedback")(questions.feedback)
     app.add_typer(group, name="kb")
 
 

@@ -386,6 +386,11 @@ class KbList:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class KbUnanswered:
+    """List the questions that the knowledge base did not answer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class KbRemove:
     """Take a document out of the knowledge base."""
 
@@ -443,6 +448,7 @@ Command = (
     | KbAdd
     | KbList
     | KbRemove
+    | KbUnanswered
     | ModelList
     | ModelUse
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -23,14 +24,14 @@ TEXT_LIMIT = 20_000  # characters of a message; what a prompt may be is the mode
 HEARTBEAT = 15.0  # seconds between two signs of life, below the usual 60 s of a proxy
 
 
-def _utf8(text: str) -> str:
+def readable(text: str) -> str:
     """JSON can spell half a surrogate pair, which no database and no other platform could carry."""
     text.encode()  # UnicodeEncodeError is a ValueError: refused as malformed
     return text
 
 
 Number = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
-FormText = Annotated[str, Field(max_length=TEXT_LIMIT), AfterValidator(_utf8)]
+FormText = Annotated[str, Field(max_length=TEXT_LIMIT), AfterValidator(readable)]
 PreviewKey = Annotated[str, Path(pattern=r"\A[0-9a-f]{32}\z")]
 BrowserId = Annotated[str, Field(pattern=rf"\A{wire.ID_PATTERN.pattern}\z")]
 
@@ -41,7 +42,7 @@ class Written(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     id: BrowserId
-    text: Annotated[str, AfterValidator(_utf8)]
+    text: Annotated[str, AfterValidator(readable)]
     picture: str | None = Field(default=None, pattern=r"\A[0-9a-f]{64}\z")  # attached: see bot/console/pictures.py
 
 
@@ -93,8 +94,10 @@ def add_chat(router: APIRouter, console: Console) -> None:
             message=body.message,
             at=utcnow(),
         )
-        kind, text, _ = await console.act(event)  # a page opens and closes its forms by itself
-        return JSONResponse({"toast": {"kind": kind, "text": text}})
+        kind, text, shown = await console.act(event)  # a page opens and closes its forms by itself,
+        form = shown.reply.form if shown is not None else None  # but one that asks about the press comes with it
+        asks = {"form": asdict(form)} if form is not None and form.open else {}
+        return JSONResponse({"toast": {"kind": kind, "text": text}, **asks})
 
     @router.get("/api/stream")
     async def stream(request: Request) -> Response:

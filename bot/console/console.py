@@ -10,13 +10,14 @@ from sqlalchemy import Connection
 
 from bot.context import Pressed
 from bot.events import ChatEvent
+from bot.kb import Outcome
 from bot.platforms.login import Login
 from bot.platforms.web.feed import Feed
 from bot.platforms.web.settings import WebSettings
 from bot.showing import Showing
 from storage.database import Database
 from storage.files import Files
-from storage.records import Asset, Identity, Job, User
+from storage.records import Asset, Identity, Job, ScoredPassage, User
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +46,10 @@ class StyleHint:
     weight: float  # the usual one
     about: str  # one line; may be empty
     preview: str = ""  # the name of its picture; empty while there is none
+
+
+#: (question, whose documents, how many) -> the passages that fit best, best first.
+Search = Callable[[str, Callable[[Connection], frozenset[str]], int], Awaitable[list[ScoredPassage]]]
 
 
 async def _no_styles() -> tuple[StyleHint, ...]:
@@ -79,6 +84,8 @@ class Console:
     keep_picture: Callable[[bytes], Awaitable[str]]  # returns the name it is kept under; raises BadSource
     templates: Callable[[Connection, User], list[tuple[str, str]]]  # names a person may use, and what is filled in
     thumbnail: Callable[[bytes], tuple[bytes, str]]  # a picture that was given -> a small one, its media type
+    search: Search  # passages for a question, as answers are made from them
+    told: Callable[[Outcome], str]  # what became of a document, in a sentence
     zone: tzinfo = UTC  # where the team is
     sizes: Callable[[], Sequence[SizeHint]] = tuple  # of the present model on this machine, at this moment
     styles: Callable[[], Awaitable[tuple[StyleHint, ...]]] = _no_styles  # of the present model

@@ -16,13 +16,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from bot.console.security import from_elsewhere
+from inference.grounding import parse
 from storage.errors import Missing, StorageError
 
 log = logging.getLogger("moqi.console")
 
 BODY_LIMIT = 256 * 1024  # bytes of a request; a message is at most 20,000 characters
 UPLOADS = "/api/pictures"  # takes pictures: what they may have is theirs to say
-UPLOAD_LIMIT = 20_000_000
+DOCUMENTS = "/api/knowledge/documents"  # takes documents
+LIMITS = {UPLOADS: 20_000_000, DOCUMENTS: parse.MAX_BYTES}  # bytes
 
 
 class ConsoleError(Exception):
@@ -67,7 +69,7 @@ def _screen(request: Request) -> None:
     if from_elsewhere(request):
         raise ConsoleError(403, "forged")
     length = request.headers.get("content-length", "0")
-    limit = UPLOAD_LIMIT if request.url.path == UPLOADS else BODY_LIMIT
+    limit = LIMITS.get(request.url.path, BODY_LIMIT)
     if "transfer-encoding" in request.headers or not length.isdigit() or int(length) > limit:
         raise ConsoleError(413, "too_large")
 

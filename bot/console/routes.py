@@ -11,11 +11,14 @@ from jinja2 import Environment, FileSystemLoader
 from bot.console import words
 from bot.console.chat import add_chat
 from bot.console.console import Console
+from bot.console.documents import add_documents
 from bot.console.errors import ConsoleError, guarded
 from bot.console.gallery import add_gallery
+from bot.console.knowledge import add_knowledge
 from bot.console.library import add_library
 from bot.console.logins import add_logins
 from bot.console.pictures import add_pictures
+from bot.console.questions import add_questions
 from bot.console.sessions import add_sessions
 
 _HERE = Path(__file__).parent
@@ -37,6 +40,9 @@ def build_router(console: Console) -> APIRouter:
     add_library(router, console, pages)
     add_gallery(router, console, pages)
     add_pictures(router, console)
+    add_knowledge(router, console, pages)
+    add_documents(router, console)
+    add_questions(router, console)
     _add_page(router, console, pages)
     _add_api_page(router, console, pages)
     _add_static(router)

@@ -16,7 +16,7 @@ from bot.console.security import COOKIE, drop_session, set_session
 from bot.platforms.web import wire
 from storage import tokens, users
 from storage.dialect import serialise
-from storage.records import Identity, User, utcnow
+from storage.records import Identity, Role, User, utcnow
 
 
 class SignIn(BaseModel):
@@ -42,6 +42,14 @@ async def person(console: Console, request: Request) -> User:
     user = await visitor(console, request)
     if user is None:
         raise ConsoleError(401, "signed_out")
+    return user
+
+
+async def privileged(console: Console, request: Request, needed: Role) -> User:
+    """Whose session this is, if they are a reviewer or an admin; else 403."""
+    user = await person(console, request)
+    if user.role not in (needed, Role.ADMIN):
+        raise ConsoleError(403, "not_admin" if needed is Role.ADMIN else "not_reviewer")
     return user
 
 

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from bot.console import knowledge_words
+
 _ZH = {
+    **knowledge_words.ZH,
     "tagline": "说一句，画一幅；问一句，答有据。",
     "name_label": "你的名字",
     "name_placeholder": "怎么称呼你？",
@@ -159,6 +162,7 @@ _ZH = {
 }
 
 _EN = {
+    **knowledge_words.EN,
     "tagline": "Say it and it is drawn; ask and it answers with sources.",
     "name_label": "Your name",
     "name_placeholder": "What shall we call you?",

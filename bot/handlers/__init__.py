@@ -63,6 +63,7 @@ TABLE: dict[type, Callable[[Context, Any], Handled]] = {
     commands.KbAdd: documents.kb_add,
     commands.KbList: documents.kb_list,
     commands.KbRemove: documents.kb_remove,
+    commands.KbUnanswered: documents.kb_unanswered,
     commands.ModelList: models.model_list,
     commands.ModelUse: models.model_use,
     commands.ReviewList: reviews.listing,

@@ -1,13 +1,16 @@
-"""/kb: admins put documents into the knowledge base, list them and take them out."""
+"""/kb: admins put documents into the knowledge base, list them and take them out; what it did not answer."""
 
 from __future__ import annotations
 
-from bot import kb
-from bot.commands import KbAdd, KbList, KbRemove
+from bot import kb, unanswered
+from bot.commands import KbAdd, KbList, KbRemove, KbUnanswered
 from bot.context import Context, Handled
 from bot.handlers.draw import refused
+from bot.unanswered import Viewer
 from scheduler.policy import Refusal
+from scheduler.runners.ask import readers
 from storage import audit, documents
+from storage.records import ChatType
 
 SHOWN = 30  # documents in one answer
 
@@ -43,6 +46,15 @@ def kb_remove(ctx: Context, command: KbRemove) -> Handled:
     documents.delete_document(ctx.conn, command.name)
     audit.append(ctx.conn, _actor(ctx), "kb.remove", f"document:{command.name}", {}, ctx.now)
     return Handled(outcome="reply", reply=ctx.house.words.document_removed(command.name))
+
+
+def kb_unanswered(ctx: Context, command: KbUnanswered) -> Handled:
+    """The questions that did not get a good answer. A group hears how many: what people asked is not for everybody."""
+    direct = ctx.event.origin.chat_type is ChatType.DIRECT
+    viewer = Viewer.of(ctx.user, readers(ctx.conn, ctx.user.id, ctx.event.origin))
+    found = unanswered.listed(ctx.conn, viewer, ctx.now)
+    reply = ctx.house.words.unanswered(found[:SHOWN], len(found), named=direct, page=ctx.house.page)
+    return Handled(outcome="reply", reply=reply)
 
 
 def _actor(ctx: Context) -> str:

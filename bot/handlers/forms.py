@@ -8,7 +8,7 @@ from dataclasses import replace
 from bot import access, commands
 from bot.commands import Redo, ShowForm, UsageError
 from bot.context import Context, Handled, Shown
-from bot.handlers import reviews
+from bot.handlers import feedback, reviews
 from bot.handlers.draw import refused
 from bot.render import Renderer
 from scheduler.policy import Refusal
@@ -24,6 +24,8 @@ def show(ctx: Context, command: ShowForm) -> Handled:
     if command.review:
         return reviews.show(ctx, command)
     job = jobs.get(ctx.conn, command.job)
+    if job is not None and job.kind is Kind.ASK and not command.open:
+        return Handled(outcome="reply", shown=feedback.card(ctx, job, asking=False))
     appeals = job is not None and job.error == REJECTED
     refusal = access.appeal(ctx.user, job) if appeals else access.redo(ctx.user, job)
     if refusal is not None or job is None:

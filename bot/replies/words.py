@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bot.commands import COMMANDS, UsageError
 from bot.commands.rules import Rules
 from bot.commands.when import Problem
-from bot.replies import booked, manual, models, operate, reviewing, rhythm, templates
+from bot.replies import booked, manual, models, operate, reviewing, rhythm, templates, unanswered
 from bot.replies.booked import Shown
 from bot.replies.cards import queued_title, what
 from bot.replies.language import Language, short
@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # for their names only
     from bot.manage import Holder
     from bot.models import Model
     from bot.replies.reviewing import Case
+    from bot.unanswered import Open
     from inference.images.model import Adapter
     from scheduler.pausing import Hold
     from scheduler.queue import Preview
@@ -292,6 +293,10 @@ class Words(Language):
 
     def document_removed(self, name: str) -> Reply:
         return Reply(text=self.say("kb.removed", name=short(name, 80)))
+
+    def unanswered(self, found: Sequence[Open], count: int, *, named: bool, page: str) -> Reply:
+        """The questions that did not get a good answer; `count` in all, `named`: nobody else reads along."""
+        return unanswered.listed(self, found, count, named=named, page=page)
 
     # --- models --------------------------------------------------------------------------------------------------
 

@@ -101,7 +101,8 @@ class AskRunner:
     async def _one(self, task: Task) -> Outcome:
         began = time.monotonic()
         try:
-            answer = await self._write(task, await self._request(task.job))
+            request = await self._request(task.job)
+            answer = await self._write(task, request)
         except TextBusy:
             self._busy_until = time.monotonic() + BREATH
             return Busy()
@@ -109,7 +110,7 @@ class AskRunner:
             return Failure(error="model_unavailable", cause=str(error), transient=error.transient)
         if answer is None:
             return Stopped()
-        return Success(result=_kept(answer), took=time.monotonic() - began, tokens=answer.tokens)
+        return Success(result=_kept(answer, request), took=time.monotonic() - began, tokens=answer.tokens)
 
     async def _request(self, job: Job) -> AnswerRequest:
         question = str(job.params["question"])
@@ -160,7 +161,13 @@ def _cited(turn: Job) -> list[int]:
     return [int(citation["passage"]) for citation in (turn.result or {}).get("citations", ())]
 
 
-def _kept(answer: Answer) -> dict[str, Any]:
+def _offered(request: AnswerRequest) -> list[dict[str, Any]]:
+    """Which passages the engine saw; with their documents, for a passage goes with the next version of its text."""
+    seen = (one.passage for one in request.passages)
+    return [{"passage": one.id, "document": one.document, "document_id": one.document_id} for one in seen]
+
+
+def _kept(answer: Answer, request: AnswerRequest) -> dict[str, Any]:
     return {
         "text": answer.text,
         "grounded": answer.grounded,
@@ -169,4 +176,6 @@ def _kept(answer: Answer) -> dict[str, Any]:
         "engine": answer.engine,
         "interrupted": answer.interrupted,
         "tokens": answer.tokens,
+        "standalone": request.standalone,
+        "offered": _offered(request),
     }

@@ -24,6 +24,7 @@ from bot.commands import (
     KbAdd,
     KbList,
     KbRemove,
+    KbUnanswered,
     ModelList,
     ModelUse,
     New,
@@ -204,6 +205,8 @@ def test_orders_that_begin_with_a_picture(text: str, meant: object) -> None:
         ("/kb remove 员工 手册.md", KbRemove(name="员工 手册.md")),
         ("/kb remove “手册.md”", KbRemove(name="手册.md")),
         ("/知识库 删除 手册.md", KbRemove(name="手册.md")),
+        ("/kb unanswered", KbUnanswered()),
+        ("/知识库 没答上的", KbUnanswered()),
     ],
 )
 def test_what_admins_say_of_documents(text: str, meant: object) -> None:
@@ -555,6 +558,8 @@ WRONG: list[tuple[str, str, dict[str, str]]] = [
     ("/kb foo", "kb_form", {"given": "foo"}),
     ("/kb remove", "kb_name", {}),
     ("/kb list all", "takes_nothing", {"given": "all"}),
+    ("/kb unanswered 5", "takes_nothing", {"given": "5"}),
+    ("/kb unansweredx", "kb_form", {"given": "unansweredx"}),
     ("/kb add " + "x" * 201, "too_long", {"limit": "200", "over": "1"}),
     ("/draw 猫 --strength 0.5", "strength_alone", {}),
     ("/draw 猫 --from --strength 0", "out_of_range", {"nearest": "0.1", "flag": "--strength"}),

@@ -7,12 +7,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from bot import router
 from bot.replies import Words
-from storage import feedback, users
+from bot.reply import Form
+from storage import feedback, jobs, outbox, users
 from storage.feedback import Remarks, Votes
 from storage.records import Identity
+from tests.asked import asked
 from tests.bot.test_forms import chat, finished, press
 from tests.bot.test_reserve import NOW, Chat
 
@@ -107,3 +110,108 @@ def test_an_opinion_about_a_message_of_ours_counts_wherever_it_stands(chat: Chat
 def test_every_reason_has_its_words() -> None:
     for language in ("zh", "en"):
         assert all(Words(language).knows(f"vote.reason.{name}") for name in feedback.REASONS.values())
+
+
+# --- why, after a 👎 under an answer ----------------------------------------------------------------------------------
+
+
+def answered(chat: Chat) -> int:
+    """An answer of anna's in the group, delivered as message om_answer."""
+
+    def work(conn: Connection) -> int:
+        anna = users.resolve(conn, Identity(platform="feishu", external_id="anna"), "anna", NOW).id
+        job = asked(conn, anna, "年假怎么休", "十天 [1]", grounded=True, group="oc_team")
+        found = jobs.get(conn, job)
+        assert found is not None
+        for slot in ("card", "outcome"):
+            queued = outbox.add(conn, f"job-{job}-{slot}", found.origin, slot=slot, now=NOW, job_id=job)
+            assert queued is not None
+            outbox.sent(conn, queued, {"message_id": "om_answer"}, NOW)
+        return job
+
+    return chat.db.run_sync(work)
+
+
+def remarks(chat: Chat, job: int) -> Remarks:
+    return chat.db.read_sync(feedback.remarks, job)
+
+
+def ask_why(chat: Chat, job: int) -> Form:
+    handled = press(chat, "vote_down", "ben", message="om_answer", job=job)
+    assert "哪里不好" in handled.toast[1]
+    assert handled.shown is not None
+    assert handled.shown.receipt == {"message_id": "om_answer"}
+    assert handled.shown.reply.text == "十天 [1]"
+    form = handled.shown.reply.form
+    assert form is not None
+    assert form.open
+    return form
+
+
+def test_a_thumb_down_is_asked_why_and_one_press_or_a_sentence_says_it(chat: Chat) -> None:
+    job = answered(chat)
+    form = ask_why(chat, job)
+    assert [one.label for one in form.choices] == ["与问题无关", "内容不完整", "内容有错误", "数据分析错误"]
+    chosen = form.choices[2]
+    handled = press(chat, chosen.action, "ben", message="om_answer", **chosen.value)
+    assert handled.shown is not None
+    assert handled.shown.reply.form is None, "the question is answered"
+    assert "审核员会看到" in handled.toast[1]
+    assert remarks(chat, job) == Remarks(reasons={"wrong": 1})
+    handled = press(chat, form.action, "cora", message="om_answer", **form.value, form={"reason": " 旧\n了 "})
+    assert handled.toast[0] == "success"
+    assert remarks(chat, job) == Remarks(reasons={"wrong": 1}, said=("旧 了",))
+    both = {**form.choices[0].value, "form": {"reason": "跑题"}}
+    press(chat, form.action, "cora", message="om_answer", **both)
+    assert remarks(chat, job) == Remarks(reasons={"wrong": 1, "beside": 1}, said=("跑题",))
+
+
+def test_what_was_asked_goes_when_the_vote_is_taken_back_or_somebody_closes_it(chat: Chat) -> None:
+    job = answered(chat)
+    ask_why(chat, job)
+    chat.now = NOW + timedelta(seconds=9)
+    handled = press(chat, "vote_down", "ben", message="om_answer", job=job)
+    assert "收回" in handled.toast[1]
+    assert handled.shown is not None
+    assert handled.shown.reply.form is None
+    form = ask_why(chat, job)
+    handled = press(chat, "form_close", "anna", message="om_answer", **form.value)
+    assert handled.shown is not None
+    assert handled.shown.reply.form is None
+    assert press(chat, "vote_up", "anna", message="om_answer", job=job).shown is None, "nothing was open for them"
+    assert press(chat, "form_open", "anna", message="om_answer", job=job).outcome == "refused:not_a_picture"
+
+
+def test_no_card_is_shown_where_the_press_came_from_none(chat: Chat) -> None:
+    job = answered(chat)
+    for message in ("", "om_other"):
+        handled = press(chat, "vote_down", f"ben{message}", message=message, job=job)
+        assert handled.shown is None
+        assert "审核员会看到" in handled.toast[1]
+    own = chat.event("action", "ben", action="vote_down", value={"job": job, "reasons": [], "said": ""})
+    assert chat.db.run_sync(router.press, chat.house, own, chat.now).shown is None, "WeCom has asked already"
+
+
+@pytest.mark.parametrize("carried", [{"reason": 9}, {"reason": True}, {"reason": "3"}, {}, {"form": "x"}])
+def test_what_is_no_reason_is_a_thumb_down_without_one(chat: Chat, carried: dict[str, Any]) -> None:
+    job = answered(chat)
+    handled = press(chat, "why_form", "ben", message="om_answer", job=job, **carried)
+    assert handled.outcome == "reply"
+    assert chat.db.read_sync(feedback.of_job, job) == Votes(down=1)
+    assert remarks(chat, job) == Remarks()
+
+
+def test_a_forwarded_card_says_no_reason(chat: Chat) -> None:
+    job = answered(chat)
+    handled = press(chat, "why_form", "ben", message="om_copy", room="oc_other", job=job, reason=1)
+    assert handled.outcome == "refused:elsewhere"
+    assert remarks(chat, job) == Remarks()
+
+
+def test_a_page_judges_nobody_elses_answers(chat: Chat) -> None:
+    """It can name any job; a card that is not shown to somebody is not theirs to judge, nor to know of."""
+    job = answered(chat)
+    for action in ("vote_up", "vote_down", "why_form"):
+        event = chat.event("action", "ben", platform="web", action=action, value={"job": job})
+        assert chat.db.run_sync(router.press, chat.house, event, chat.now).outcome == "refused:unknown_job"
+    assert chat.db.read_sync(feedback.of_job, job) == Votes()

@@ -439,3 +439,17 @@ async def test_thumbs(opened: Opened, made: Stage) -> None:
     await card.get_by_role("button", name="没有帮助", exact=True).press("Enter")
     await expect(chat.page.locator(".toast")).to_have_count(2)
     assert [event.action for event in made.script.pressed] == ["vote_up", "vote_down"]
+
+    made.script.asks = True
+    down, sheet = card.get_by_role("button", name="没有帮助", exact=True), card.locator(".asked")
+    await down.click()
+    await expect(sheet.get_by_role("button")).to_have_count(6)
+    await sheet.locator("textarea").fill("旧了")
+    await sheet.get_by_role("button", name="内容有错误").click()
+    await expect(sheet).to_have_count(0)
+    pressed = made.script.pressed[-1]
+    assert (pressed.action, pressed.value["reason"], pressed.value["form"]) == ("why_form", 3, {"reason": "旧了"})
+    await down.click()
+    await expect(sheet).to_be_visible()
+    await card.get_by_role("button", name="有帮助", exact=True).click()
+    await expect(sheet).to_have_count(0)

@@ -127,6 +127,22 @@ def test_everybody_may_say_what_they_think(house: Moqi, member: Guest) -> None:
     assert shown["votes"] == {"up": 1, "down": 1}
     said = alice.ended(alice.say("年假怎么休?"))
     assert "👍" in alice.press("vote_up", said)["content"]
+    assert "哪里不好" in answer(bob, "vote_down", said)["toast"]["content"]
+    choice = next(value for value in buttons(said) if value.get("reason") == 2)
+    assert send(bob, said, choice)["type"] == "success"
+    assert form_of(said) is None, "what was asked is answered"
+    answer(alice, "vote_down", said)
+    assert send(alice, said, {"job": choice["job"], "action": "why_form"}, reason="旧了")["type"] == "success"
+    opinions = json.loads(house.command("kb", "feedback", "--json", check=True).stdout)
+    assert [(one["vote"], one["reasons"], one["said"]) for one in opinions] == [
+        ("down", [], "旧了"),
+        ("down", ["incomplete"], ""),
+    ]
+    assert {one["question"] for one in opinions} == {"年假怎么休?"}
+    assert opinions[0]["answer"]
+    assert opinions[0]["offered"][0]["text"]
+    [waiting] = json.loads(house.command("kb", "unanswered", "--json", check=True).stdout)
+    assert (waiting["question"], waiting["disliked"]) == ("年假怎么休?", 2)
     assert alice.left() == 49  # it costs nothing, and nothing was said in the chat
     assert len(alice.answers(card.parent_id)) == 1
 

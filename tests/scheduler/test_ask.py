@@ -227,6 +227,8 @@ async def test_an_engine_that_dies_leaves_the_passages_and_says_so(tmp_path: Pat
             assert isinstance(outcome, Success)
             results.append(outcome.result)
     assert [(one["interrupted"], one["engine"]) for one in results] == [(True, "extractive")] * 2
+    assert results[0]["offered"] == [{"passage": 1, "document": "手册", "document_id": 1}]
+    assert results[0]["standalone"] == "年假?"
     assert model.asked[0].salt == model.asked[1].salt  # the same person may read the same
 
 

@@ -36,7 +36,25 @@ function parsed(text) {
   }
 }
 
+/** Send a document; `sent` hears how much of it is on its way, from 0 to 1. Only XMLHttpRequest tells that. */
+function uploadDocument(file, readers, sent) {
+  const asked = new URLSearchParams([["name", file.name], ...readers.map((one) => ["readers", one])]);
+  return new Promise((done, fail) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", `/api/knowledge/documents?${asked}`);
+    request.upload.addEventListener("progress", (event) => event.lengthComputable && sent(event.loaded / event.total));
+    request.addEventListener("error", () => fail(new ApiError(0, "unreachable", "")));
+    request.addEventListener("load", () => {
+      const data = parsed(request.responseText);
+      if (request.status < 300) done(data);
+      else fail(new ApiError(request.status, data?.error?.code ?? "unknown", data?.error?.text ?? `HTTP ${request.status}`));
+    });
+    request.send(file);
+  });
+}
+
 export const api = {
+  uploadDocument,
   session: () => call("GET", "/api/session"),
   signIn: (body) => call("POST", "/api/session", body),
   signOut: () => call("DELETE", "/api/session"),
@@ -49,6 +67,14 @@ export const api = {
   exportable: (asked) => call("GET", `/api/gallery/export?${asked}`),
   /** Why an address gives nothing any more, in the server's words; empty when it may only be unreachable. */
   why: (path) => call("GET", path).then(() => "", (error) => (error.status === 410 ? error.message : "")),
+  find: (question, everyone) => call("POST", "/api/search", { question, everyone }),
+  documents: (asked) => call("GET", `/api/knowledge/documents?${asked}`),
+  removeDocument: (id) => call("DELETE", `/api/knowledge/documents/${id}`),
+  grant: (id, readers) => call("PUT", `/api/knowledge/documents/${id}/readers`, { readers }),
+  sources: () => call("GET", "/api/knowledge/sources"),
+  readers: () => call("GET", "/api/knowledge/readers"),
+  unanswered: () => call("GET", "/api/knowledge/unanswered"),
+  settle: (jobs, done) => call("POST", "/api/knowledge/unanswered", { jobs, done }),
   styles: () => call("GET", "/api/styles"),
   sizes: () => call("GET", "/api/sizes"),
   templates: () => call("GET", "/api/templates"),

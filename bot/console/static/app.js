@@ -62,15 +62,15 @@ async function styles() {
   }
 }
 
-/** Press a button, or send a form; returns the kind of what was said to it. */
-async function press(value, action, message, form) {
+/** Press a button, or send a form; returns the kind of what was said to it, and the form that asks back. */
+async function press(value, action, message, filled) {
   try {
-    const { toast: said } = await api.press(newId(), value, action, message, form);
+    const { toast: said, form } = await api.press(newId(), value, action, message, filled);
     if (said.text) toast(said.kind, said.text);
-    return said.kind;
+    return { kind: said.kind, form };
   } catch (error) {
     refused(error);
-    return "error";
+    return { kind: "error", form: null };
   }
 }
 
@@ -205,6 +205,7 @@ async function start() {
   examples();
   showTheme(window.moqiTheme.choice);
   byId("theme").addEventListener("click", () => showTheme(window.moqiTheme.next()));
+  byId("knowledge").append(icon("knowledge"));
   byId("gallery").append(icon("gallery"));
   byId("leave").append(icon("leave"));
   byId("leave").addEventListener("click", signOut);

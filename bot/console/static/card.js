@@ -176,8 +176,21 @@ function foot(message, doors) {
 
 function pressable(one, classes, message, doors) {
   const button = el("button", { type: "button", class: classes, "data-action": one.action }, one.label);
-  button.addEventListener("click", () => once(button, () => doors.press(one.value, one.action, message.id)));
+  button.addEventListener("click", async () => {
+    const { form } = await once(button, () => doors.press(one.value, one.action, message.id));
+    asked(button.closest(".message"), form, message, doors);
+  });
   return button;
+}
+
+/** What the press just done is asked about, below its card; whatever an earlier press was asked goes. */
+function asked(card, form, message, doors) {
+  card?.querySelector(":scope > .asked")?.remove();
+  if (!card || !form) return;
+  const sheet = sheetOf(form, message, doors, () => sheet.remove());
+  sheet.classList.add("asked");
+  card.append(sheet);
+  sheet.scrollIntoView({ block: "nearest" });
 }
 
 /** One press at a time; a second one is a new press with its own id. */
@@ -206,12 +219,17 @@ function opener(form, message, doors, row) {
 function sheetOf(form, message, doors, close) {
   const send = el("button", { type: "submit", class: "action primary" }, form.send);
   const shut = el("button", { type: "button", class: "action", onclick: close }, form.close);
-  const sheet = el("form", { class: "sheet", "data-action": form.action }, ...form.fields.map(line), el("div", { class: "actions" }, send, shut));
-  sheet.addEventListener("submit", async (event) => {
-    event.preventDefault();
+  const sheet = el("form", { class: "sheet", "data-action": form.action });
+  const submit = async (button, value) => {
     const filled = Object.fromEntries(new FormData(sheet));
-    const kind = await once(send, () => doors.press(form.value, form.action, message.id, filled));
+    const { kind } = await once(button, () => doors.press(value, form.action, message.id, filled));
     if (kind === "success") close();
+  };
+  const choices = form.choices?.length ? el("div", { class: "actions choices" }, ...form.choices.map((one) => el("button", { type: "button", class: "action", onclick: (event) => submit(event.currentTarget, one.value) }, one.label))) : null;
+  sheet.append(...[choices, ...form.fields.map(line), el("div", { class: "actions" }, send, shut)].filter(Boolean));
+  sheet.addEventListener("submit", (event) => {
+    event.preventDefault();
+    submit(send, form.value);
   });
   return sheet;
 }

@@ -184,6 +184,7 @@ const sentinel = new IntersectionObserver((entries) => {
 async function start() {
   showTheme(window.moqiTheme.choice);
   byId("theme").addEventListener("click", () => showTheme(window.moqiTheme.next()));
+  byId("knowledge").append(icon("knowledge"));
   byId("chat").append(icon("chat"));
   let waiting = null;
   form.addEventListener("submit", (event) => event.preventDefault());

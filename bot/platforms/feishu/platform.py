@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from bot.context import Shown
 from bot.events import ChatEvent, Ignored
 from bot.platforms.base import PROBLEM, Blocked, Enclosed, Outgoing, PlatformError, Unconfigured, Undelivered
 from bot.platforms.feishu import receipts, render, resources, wire
@@ -127,7 +128,7 @@ class FeishuPlatform:
         """Do what a pressed button says; the JSON that answers it, a toast and perhaps the card anew."""
         async with self._presses.answering(event.origin.message_id):
             kind, text, shown = await act(event)
-            card = None if shown is None else self._card(shown.reply, event.origin, shown.receipt)
+            card = None if shown is None or _spread(shown) else self._card(shown.reply, event.origin, shown.receipt)
             return wire.answer_toast(kind, text, card)
 
     async def identify(self) -> None:
@@ -341,3 +342,8 @@ class FeishuPlatform:
 
 def _keys(receipt: Mapping[str, Any]) -> dict[int, str]:
     return {int(asset): key for asset, key in receipt["images"].items()}
+
+
+def _spread(shown: Shown) -> bool:
+    """Whether its text takes several messages: shown anew in one card, the pressed one would lose a part of it."""
+    return not shown.reply.pictures and len(render.parts(shown.reply, {})) > 1

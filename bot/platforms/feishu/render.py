@@ -172,6 +172,8 @@ def _elements(reply: Reply, image_keys: Mapping[int, str], chat_type: ChatType, 
     if buttons and not (form is not None and form.open):
         yield row_of(buttons, chat_type)
     if form is not None and form.open:
+        if form.choices:
+            yield {**row_of(form.choices, chat_type), "element_id": "choices"}
         yield form_element(form, chat_type)
     yield from foot(reply, chat_type)
 

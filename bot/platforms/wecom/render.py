@@ -88,7 +88,8 @@ def card(reply: Reply, task_id: str, notice: str = "", *, votes: bool = True, br
     """
     if not _TASK_ID.fullmatch(task_id):
         raise ValueError(f"a card's task_id has 1 to 128 of the characters 0-9 A-Z a-z _ @ -, not {task_id!r}")
-    groups = _chosen(button for button in reply.buttons if votes or not button.quiet)
+    choices = reply.form.choices if reply.form is not None and reply.form.open else ()
+    groups = _chosen((*choices, *(button for button in reply.buttons if votes or not button.quiet)))
     if not groups:
         return None
     title = _short(next(filter(visible, (reply.title, bare(reply.text))), CUT), _TITLE)

@@ -52,7 +52,9 @@ TABLE: dict[str, str] = {
     "help.draw.later": "`--at tonight at 10`, `--every weekdays 9:00`: later, see `/help reserve`",
     "help.ask": "answers from the knowledge base, with sources",
     "help.ask.use": "/ask how does annual leave work?",
-    "help.ask.more": "Answers rest on the documents alone; where they do not say, you are told so.",
+    "help.ask.more": "Answers rest on the documents alone; where they do not say, you are told so. Questions "
+    "that got no answer, or a 👎, are listed for admins and reviewers, so that the documents can be completed; only "
+    "admins see who asked.",
     "help.jobs": "lists my jobs",
     "help.jobs.use": "/jobs [number]",
     "help.jobs.more": "The newest jobs, their states and places, and the reservations to come. `/jobs 17` shows the "
@@ -98,7 +100,8 @@ TABLE: dict[str, str] = {
     "`/review approve 17` · reject `/review reject 17 reason`. "
     "The first decision counts; your own pictures are decided by another reviewer.\n"
     "Whoever's picture was rejected may appeal once: `/review appeal 17 reason`. Another reviewer decides; "
-    "a picture whose appeal is approved is free.",
+    "a picture whose appeal is approved is free.\n"
+    "Questions without a good answer: `/kb unanswered`, or Knowledge on the page.",
     "help.role.use": "/role @name admin",
     "help.role.more": "The roles are admin, reviewer and user.",
     "help.pause": "starts no further jobs",
@@ -120,7 +123,8 @@ TABLE: dict[str, str] = {
     "help.kb.use": "/kb",
     "help.kb.more": "Lists the documents. Add one: reply to a file with `/kb add`, with another name behind it if you "
     "like. Take one out: `/kb remove handbook.md`. Everybody can ask about what is added. "
-    "`/kb sources`: when each source was read last, how much is in, what was left out and why; in groups only numbers.",
+    "`/kb sources`: when each source was read last, how much is in, what was left out and why; in groups only numbers. "
+    "`/kb unanswered`: questions without a good answer, for reviewers too.",
     "help.model": "Change the image model",
     "help.model.use": "/model",
     "help.model.more": "Lists the models and the one in use. Another one: `/model use NAME`; back to what model.yaml "

@@ -125,7 +125,7 @@ TABLE: dict[str, str] = {
     "usage.strength_alone": "--strength goes with --from, like `--from 17 --strength 0.5`.",
     "usage.redo_from": "A redo keeps its picture. Order anew: `/draw a cat --from 17`.",
     "usage.kb_form": "“{given}” was not understood. There are `/kb`, `/kb add` (as a reply to a file) and "
-    "`/kb remove NAME`, `/kb sources`.",
+    "`/kb remove NAME`, `/kb sources`, `/kb unanswered`.",
     "usage.model_form": "“{given}” was not understood. There are `/model`, `/model use NAME` and `/model use default`.",
     "usage.model_name": "Name the model, for example `/model use default`. /model lists them.",
     "usage.kb_name": "Which one? For example `/kb remove handbook.md`. /kb lists them.",

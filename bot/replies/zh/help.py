@@ -48,7 +48,8 @@ TABLE: dict[str, str] = {
     "help.draw.later": "`--at 今晚10点`、`--every 工作日9:00`：到时再画，见 `/help reserve`",
     "help.ask": "查知识库回答，附出处",
     "help.ask.use": "/ask 年假怎么休？",
-    "help.ask.more": "只根据知识库里的文档回答，没有依据会直说。",
+    "help.ask.more": "只根据知识库里的文档回答，没有依据会直说。"
+    "没答上的和点了 👎 的问题会列给管理员和审核员，好补文档；只有管理员看得到是谁问的。",
     "help.jobs": "我的任务",
     "help.jobs.use": "/jobs [任务号]",
     "help.jobs.more": "列出最近的任务、状态和排位，以及还没到时间的预约。`/jobs 17` 把任务 17 的结果再发一次，"
@@ -91,7 +92,8 @@ TABLE: dict[str, str] = {
     "help.review.more": "列出等待审核的图片。看图 `/jobs 17` · 通过 `/review approve 17` · "
     "驳回 `/review reject 17 理由`。"
     "先决定的算数；自己的图由别的审核员决定。\n"
-    "图被驳回的人可以申诉一次：`/review appeal 17 理由`，由另一位审核员决定；申诉通过的图不计额度。",
+    "图被驳回的人可以申诉一次：`/review appeal 17 理由`，由另一位审核员决定；申诉通过的图不计额度。\n"
+    "没答好的问题：`/kb unanswered`，或网页的知识库。",
     "help.role.use": "/role @某人 admin",
     "help.role.more": "角色有 admin 管理员、reviewer 审核员、user 用户。",
     "help.pause": "暂停开始新任务",
@@ -111,7 +113,8 @@ TABLE: dict[str, str] = {
     "help.kb": "知识库的文档",
     "help.kb.use": "/kb",
     "help.kb.more": "列出文档。加入：回复一个文件消息发 `/kb add`，想换名字就写在后面。移除：`/kb remove 手册.md`。"
-    "加入的文档所有人都能问到。`/kb sources`：每个来源上次什么时候读的，收录了多少，哪些没有收录、为什么；群里只报数。",
+    "加入的文档所有人都能问到。`/kb sources`：每个来源上次什么时候读的，收录了多少，哪些没有收录、为什么；群里只报数。"
+    "`/kb unanswered`：没答好的问题（审核员也能看）。",
     "help.model": "换画图模型",
     "help.model.use": "/model",
     "help.model.more": "列出模型和现在用的那个。换：`/model use 名字`；换回 model.yaml 指定的：`/model use default`。"

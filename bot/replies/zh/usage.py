@@ -115,7 +115,8 @@ TABLE: dict[str, str] = {
     "usage.slots_many": "一个模板最多 {limit} 处可填，这里有 {count} 处。",
     "usage.strength_alone": "--strength 要和 --from 一起写，如 `--from 17 --strength 0.5`。",
     "usage.redo_from": "重画不能换参考图。请把描述写全，如 `/draw 一只猫 --from 17`。",
-    "usage.kb_form": "“{given}”没看懂。可以写：`/kb`、`/kb add`（回复一个文件）、`/kb remove 文档名`、`/kb sources`。",
+    "usage.kb_form": "“{given}”没看懂。可以写：`/kb`、`/kb add`（回复一个文件）、`/kb remove 文档名`、"
+    "`/kb sources`、`/kb unanswered`。",
     "usage.model_form": "“{given}”没看懂。可以写：`/model`、`/model use 名字`、`/model use default`。",
     "usage.model_name": "写上要用的模型，例如 `/model use default`。发 /model 看有哪些。",
     "usage.kb_name": "要移除哪一篇？如 `/kb remove 手册.md`。发 /kb 看有哪些。",

@@ -365,6 +365,14 @@ def _create_tables() -> None:
         ("ix_jobs_rising", "since", "state = 'queued' and priority > 0"),
     ):
         op.create_index(name, "jobs", [column], sqlite_where=sa.text(where), postgresql_where=sa.text(where))
+    refused = "kind = 'ask' and {carries}(result, '\"grounded\"\\:false') > 0"
+    op.create_index(
+        "ix_jobs_refused",
+        "jobs",
+        ["kind", "state", "id"],
+        sqlite_where=sa.text(refused.format(carries="instr")),
+        postgresql_where=sa.text(refused.format(carries="strpos")),
+    )
     op.create_index("ix_jobs_turn", "jobs", ["kind", "state", "priority", "vtag", "id", "weight"])
     op.create_index("ix_jobs_user", "jobs", ["user_id", "id"])
     op.create_table(
@@ -534,6 +542,15 @@ def _create_tables() -> None:
         sa.PrimaryKeyConstraint("job_id", "user_id", name=op.f("pk_feedback")),
     )
     op.create_table(
+        "settled",
+        sa.Column("job_id", sa.Integer(), nullable=False),
+        sa.Column("user_id", sa.Integer()),
+        sa.Column("at", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_settled_job_id_jobs")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_settled_user_id_users")),
+        sa.PrimaryKeyConstraint("job_id", name=op.f("pk_settled")),
+    )
+    op.create_table(
         "ledger",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("account", sa.Text(), nullable=False),
@@ -659,6 +676,7 @@ def _drop_tables() -> None:
     op.drop_table("reservations")
     op.drop_table("outbox")
     op.drop_table("ledger")
+    op.drop_table("settled")
     op.drop_table("feedback")
     op.drop_table("leaving")
     op.drop_table("attendance")

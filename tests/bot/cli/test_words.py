@@ -17,10 +17,10 @@ from tests.bot.cli.installation import ROOT, Installation
 WORDS = {
     "serve", "init", "doctor", "config", "models", "kb", "draw", "ask", "jobs", "quota", "dept", "role", "token",
     "audit", "backup", "restore", "migrate", "verify", "reservations",
-    "assets", "ban", "bench", "feishu", "templates",
+    "assets", "ban", "bench", "feishu", "key", "templates",
 }  # fmt: skip
 GROUPS = {
-    "kb": {"add", "list", "remove", "sync", "sources", "vectors", "search", "ask", "eval"},
+    "kb": {"add", "list", "remove", "sync", "sources", "vectors", "search", "ask", "eval", "unanswered", "feedback"},
     "jobs": {"list", "show", "cancel", "retry"},
     "reservations": {"list", "show", "cancel"},
     "quota": {"show", "set", "grant", "report"},
@@ -32,6 +32,7 @@ GROUPS = {
     "audit": {"list", "verify"},
     "models": {"list", "pull", "verify", "use"},
     "config": {"check", "schema"},
+    "key": {"new", "encrypt", "rekey", "decrypt"},
     "feishu": {"scopes"},
 }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -27,7 +27,7 @@ from bot.console import words
 from bot.console.console import CommandHint, Console, Look, SizeHint
 from bot.console.routes import build_router
 from bot.console.security import SecurityHeaders
-from bot.context import Pressed
+from bot.context import Pressed, Shown
 from bot.enclosures import keep_picture
 from bot.events import ChatEvent
 from bot.naming import Naming, name
@@ -35,13 +35,16 @@ from bot.platforms.base import Outgoing
 from bot.platforms.web.feed import Feed
 from bot.platforms.web.platform import WebPlatform
 from bot.platforms.web.settings import WebSettings
+from bot.replies import Words
+from bot.replies.reasons import why_form
 from bot.reply import Button, Form, FormField, Picture, Reply, SourceLink
 from bot.showing import Showing
 from inference.grounding import captions
+from scheduler.retrieval import Retrieval
 from storage import assets, documents, jobs
 from storage.database import Database
 from storage.files import Files
-from storage.records import Kind, NewPassage, SearchTerms, User, utcnow
+from storage.records import Kind, NewPassage, ScoredPassage, SearchTerms, User, utcnow
 from storage.tables import documents as documents_table
 from storage.tables import jobs as jobs_table
 from storage.tables import passages
@@ -95,6 +98,7 @@ class Script:
     feed: Feed
     step: float = 0.0  # seconds between two steps of a picture, two words of an answer
     hold: bool = False  # leave jobs queued
+    asks: bool = False  # whoever presses 👎 is asked why
     accepted: list[ChatEvent] = field(default_factory=list)
     pressed: list[ChatEvent] = field(default_factory=list)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -111,7 +115,10 @@ class Script:
         self.pressed.append(event)
         if event.action == "cancel":
             return Pressed("info", "正在取消")
-        if event.action.startswith("vote"):
+        if event.action == "vote_down" and self.asks:
+            asking = Reply(form=why_form(int(event.value["job"]), Words("zh")))
+            return Pressed("success", "谢谢", Shown(reply=asking, receipt={}))
+        if event.action.startswith(("vote", "why")):
             return Pressed("success", "谢谢")
         form = event.value.get("form", {})
         if form.get("size") == "7":
@@ -240,6 +247,8 @@ def stage(
             sizes=lambda: (SizeHint(name="256x192", shape="4:3", help="每张计 1 份额度"),),
             templates=lambda conn, user: [("海报", "主题 颜色"), ("徽标", "")],
             thumbnail=_thumbnail,
+            search=partial(_search, db),
+            told=lambda outcome: Words(language).document(outcome).text,
             **{"web": WebSettings(), "practises": lambda: practice, **doors},
         )
         app = FastAPI(openapi_url=None)
@@ -306,6 +315,14 @@ def _thumbnail(data: bytes) -> tuple[bytes, str]:
     out = io.BytesIO()
     image.save(out, "WEBP", quality=85)
     return out.getvalue(), "image/webp"
+
+
+async def _search(
+    db: Database, question: str, principals: Callable[[Connection], frozenset[str]], k: int
+) -> list[ScoredPassage]:
+    by = Retrieval()
+    query = await by.prepare(question)
+    return await db.read(lambda conn: by.find(conn, query, principals(conn), k))
 
 
 def _principals(conn: Connection, user: User) -> frozenset[str]:

@@ -6,11 +6,15 @@ import asyncio
 import json
 from datetime import UTC, datetime
 
+import pytest
+
 from bot.context import Pressed, Shown
 from bot.events import ChatEvent
 from bot.platforms.base import Outgoing
 from bot.platforms.feishu.platform import FeishuPlatform
 from bot.platforms.feishu.presses import Presses
+from bot.replies import Words
+from bot.replies.reasons import why_form
 from bot.reply import Form, FormField, Picture, Reply
 from storage.records import ChatType, Identity, Origin
 from tests.simulators.feishu import FeishuSimulator
@@ -89,3 +93,19 @@ async def test_the_answer_shows_the_card_with_the_pictures_it_has(
     card = judge(json.dumps(answer["card"]["data"]), set(feishu.images))
     tags = [element["tag"] for element in card["body"]["elements"]]
     assert tags == ["img", "form"]
+
+
+@pytest.mark.parametrize(("lines", "anew"), [(3, True), (400, False)])
+async def test_a_card_whose_text_goes_on_in_other_messages_stays_as_it_is(
+    platform: FeishuPlatform, lines: int, anew: bool
+) -> None:
+    """Shown anew in one card, a part of the answer would be gone from the chat."""
+    text = "\n".join(f"第 {number} 条（{'满一年' * 60}）" for number in range(lines))
+    reply = Reply(text=text, state="done", job=1, form=why_form(1, Words("zh")))
+
+    async def act(event: ChatEvent) -> Pressed:
+        return Pressed("success", "哪里不好？", Shown(reply=reply, receipt={"images": {}}))
+
+    answer = await platform.answer(press("om_1"), act)
+    assert ("card" in answer) is anew
+    assert answer["toast"]["content"] == "哪里不好？"

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from bot.platforms.feishu import render
 from bot.platforms.feishu.rules import check_card, size_of
+from bot.replies import Words
+from bot.replies.reasons import why_form
 from bot.reply import Button, Form, FormField, Picture, Reply, SourceLink
 from storage.records import ChatType
 from tests.simulators.feishu_cards import Refused, judge
@@ -383,6 +385,18 @@ def test_an_open_form_stands_in_place_of_the_buttons_with_what_was_there_filled_
     assert buttons_in(shown) == [("按这个画", "redo_form"), ("收起", "form_close")]
     send = next(one for one in inside(shown) if one.get("form_action_type") == "submit")
     assert send["behaviors"][0]["value"] == {"job": 17, "nonce": "ab", "action": "redo_form", "chat": "group"}
+
+
+def test_what_a_thumb_down_is_asked_is_answered_by_a_press_or_a_sentence() -> None:
+    asking = Reply(text="十天 [1]", state="done", job=17, buttons=VOTES, form=why_form(17, Words("zh")))
+    card = judged(asking)
+    assert [one["element_id"] for one in card["body"]["elements"]] == ["text", "choices", "form", "foot"]
+    choices = element(card, "choices")
+    assert [label for label, _ in buttons_in(choices)] == ["与问题无关", "内容不完整", "内容有错误", "数据分析错误"]
+    third = [one for one in inside(choices) if one["tag"] == "button"][2]
+    assert third["behaviors"][0]["value"] == {"job": 17, "reason": 3, "action": "why_form", "chat": "group"}
+    [said] = [one for one in inside(element(card, "form")) if one["tag"] == "input"]
+    assert (said["name"], said["max_length"]) == ("reason", 500)
 
 
 @pytest.mark.parametrize(("length", "offered"), [(1000, True), (1001, False)])

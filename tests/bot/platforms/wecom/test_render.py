@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from bot.platforms.wecom.render import MAX_KEY, card, key_of, link_of, plain, pressed, task_id_of, whole
 from bot.platforms.wecom.texts import UNSEEN, visible
+from bot.replies import Words
+from bot.replies.reasons import why_form
 from bot.reply import Button, Form, Picture, Reply, SourceLink
 from storage.records import ChatType
 from tests.simulators.wecom_cards import judge
@@ -254,6 +256,19 @@ def test_an_answer_is_rated_on_a_card_only_where_there_is_no_other_way() -> None
     assert labels(built) == ["👍", "👎"]
     assert judge(built) == []
     assert card(ANSWER, "moqi-2", votes=False) is None
+
+
+def test_what_a_thumb_down_is_asked_is_answered_by_a_press() -> None:
+    asking = replace(ANSWER, form=why_form(18, Words("zh")))
+    built = card(asking, "moqi-2", "哪里不好？点一个就行。")
+    assert built is not None
+    assert labels(built) == ["与问题无关", "内容不完整", "内容有错误", "数据分析错误", "👍", "👎"]
+    assert judge(built) == []
+    assert pressed(built["button_list"][2]["key"]) == ("why_form", {"job": 18, "reason": 3})
+    assert Reply.from_json(asking.to_json()) == asking
+    closed = replace(asking, form=replace(why_form(18, Words("zh")), open=False))
+    assert (shut := card(closed, "moqi-2")) is not None
+    assert labels(shut) == ["👍", "👎"]
 
 
 def test_where_nothing_can_be_pressed_there_is_no_card() -> None:
