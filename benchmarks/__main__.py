@@ -24,6 +24,7 @@ PARTS = (
     "fairness",
     "reservations",
     "storage",
+    "ingest",
     "retrieval",
     "vectors",
     "passages",

@@ -13,6 +13,7 @@ from bot.commands import Rules
 from bot.engine import Engine
 from bot.events import ChatEvent
 from bot.groups import Groups
+from bot.kb_access import SILENT, Access
 from bot.models import Shelf
 from bot.moderation import Screen
 from bot.replies import Words
@@ -40,6 +41,7 @@ class House:
     groups: Groups = field(default_factory=Groups)  # that are given finished reservations
     templates: Mapping[str, str] = field(default_factory=dict)  # of the settings: name -> text with slots and flags
     shelf: Shelf | None = None  # the image models there are
+    access: Access = SILENT  # who may read which document
     through: frozenset[str] = frozenset()  # platforms by which people can be told something
     writes_first: frozenset[str] = frozenset()  # platforms on which a person can be written to out of a group
     unmarked: tuple[str, ...] = ()  # where the policy leaves pictures without their visible mark; * = by default

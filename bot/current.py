@@ -11,7 +11,7 @@ from bot.settings import Settings, SettingsError, load
 log = logging.getLogger("moqi.settings")
 
 #: Files whose values are built into what is open, and what of it waits for a restart.
-AT_START = {"model": "all of it", "platforms": "all of it", "knowledge": "all of it", "interface": "the web page"}
+AT_START = {"model": "all of it", "platforms": "all of it", "interface": "the web page"}
 
 
 class Current:

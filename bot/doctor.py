@@ -64,6 +64,7 @@ def examine(environment: Environment, environ: Mapping[str, str], host: str, por
     """Every check, one after another. Without settings that can be read, only what does not depend on them."""
     from bot.feishu_doctor import feishu
     from bot.search_doctor import search
+    from bot.url_doctor import pages
     from bot.wecom_doctor import wecom
     from bot.wiki_doctor import wiki
 
@@ -84,6 +85,7 @@ def examine(environment: Environment, environ: Mapping[str, str], host: str, por
         yield from search(settings)
         yield labels(settings)
         yield knowledge_sources(settings)
+        yield from pages(settings)
         yield from moderation(settings, environment)
         yield from feishu(settings)
         yield from wiki(settings)
@@ -428,10 +430,14 @@ def reviewers(environment: Environment) -> Check:
 
 
 def knowledge_sources(settings: Settings) -> Check:
-    """The folders that knowledge.yaml names are there."""
+    """The folders that knowledge.yaml names are there and can be read."""
     paths = [settings.path(source.path) for source in settings.knowledge.folders]
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
-        step = "Create it, or correct sources in knowledge.yaml."
+        step = "Create it, mount it, or correct sources in knowledge.yaml."
         return failed("knowledge base", f"There is no {', '.join(missing)}.", step)
-    return Check(name="knowledge base", detail=", ".join(map(str, paths)) or "no sources in knowledge.yaml")
+    shut = [str(path) for path in paths if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0))]
+    if shut:
+        step = "Give the user that runs Moqi the right to read it."
+        return failed("knowledge base", f"{', '.join(shut)} cannot be read: permission denied.", step)
+    return Check(name="knowledge base", detail=", ".join(map(str, paths)) or "no folders in knowledge.yaml")

@@ -99,7 +99,7 @@ class Enclosures:
         platforms: Mapping[str, ChatPlatform],
         house: Callable[[], House],
         wake: Callable[[], None],
-        cutting: Cutting = STANDARD,
+        cutting: Callable[[], Cutting] = lambda: STANDARD,
     ) -> None:
         self._db = db
         self._files = files
@@ -195,7 +195,7 @@ class Enclosures:
 
     async def _document(self, found: Enclosed, wanted: KbAdd) -> Value:
         return {
-            "document": await asyncio.to_thread(kb.read_given, wanted.name or found.name, found.data, self._cutting)
+            "document": await asyncio.to_thread(kb.read_given, wanted.name or found.name, found.data, self._cutting())
         }
 
 

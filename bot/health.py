@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection
 
 from inference.device import DeviceState
-from storage import jobs, outbox, reservations, reviews
+from storage import documents, jobs, outbox, reservations, reviews, syncs
 from storage.errors import StorageError
 from storage.records import JobState, Kind, ReservationState, utcnow
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
     from bot.services import Services
 
 
@@ -56,6 +58,7 @@ async def metrics(services: Services) -> tuple[bytes, str]:
     late = Gauge("moqi_reservation_late_seconds", "How long the oldest due reservation waits.", registry=registry)
     held = Gauge("moqi_reviews_open", "Pictures that wait for a reviewer.", registry=registry)
     unseen = Gauge("moqi_review_oldest_seconds", "How long the oldest of them waits.", registry=registry)
+    await _knowledge(services, registry)
     count, since = await services.db.read(reviews.standing)
     held.set(count)
     unseen.set((utcnow() - since).total_seconds() if since else 0.0)
@@ -75,6 +78,32 @@ async def metrics(services: Services) -> tuple[bytes, str]:
     pending.set(max(0.0, (utcnow() - due).total_seconds()) if due else 0.0)
     services.search.measure(registry)
     return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+async def _knowledge(services: Services, registry: CollectorRegistry) -> None:
+    """How much the knowledge base holds, and how its sources were read last, by kind: an address would say too much."""
+    from prometheus_client import Gauge
+
+    held = Gauge("moqi_documents", "Documents, by kind of source.", ["source"], registry=registry)
+    pieces = Gauge("moqi_passages", "Passages, by kind of source.", ["source"], registry=registry)
+    age = Gauge("moqi_source_read_age_seconds", "Since the source read longest ago.", ["source"], registry=registry)
+    failed = Gauge("moqi_source_failed_documents", "Not readable at the last reading.", ["source"], registry=registry)
+    broken = Gauge("moqi_sources_broken", "Sources not read to their end.", ["source"], registry=registry)
+    for source, found in (await services.db.read(documents.totals)).items():
+        held.labels(_kind(source)).inc(found.documents)
+        pieces.labels(_kind(source)).inc(found.passages)
+    read = await services.db.read(syncs.all_syncs)
+    for one in read:
+        if one.finished_at is None or one.report is None:
+            continue
+        failed.labels(_kind(one.source)).inc(int(one.report.get("failed", 0)))
+        broken.labels(_kind(one.source)).inc(bool(one.report.get("problem")))
+        oldest = min(each.finished_at for each in read if each.finished_at and _kind(each.source) == _kind(one.source))
+        age.labels(_kind(one.source)).set((utcnow() - oldest).total_seconds())
+
+
+def _kind(source: str) -> str:
+    return source.partition(":")[0] or "hand"
 
 
 def _numbers(conn: Connection) -> dict[tuple[Kind, JobState], int]:

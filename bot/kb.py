@@ -3,6 +3,8 @@
 Reading and cutting documents takes processor time and happens in a thread; each document is then kept in one short
 transaction of its own, so that a failed one leaves the others.
 
+Folders are kept in step by bot/kb_folders.py, pages by bot/kb_urls.py, Feishu's wiki by bot/kb_wiki.py.
+
 KnowledgeError
 ├── NoFolder       there is nothing at that path to keep in step with; nothing was changed
 └── BadQuestions   the file of questions for `evaluate` is not what it should be; says which line
@@ -14,13 +16,16 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 from sqlalchemy import Connection
 
+from bot import kb_files, kb_listing
+from bot.kb_access import PUBLIC as PUBLIC
+from bot.kb_access import SILENT, Access
+from bot.kb_listing import Found
 from inference.grounding import parse, reader, tokens
 from inference.grounding.chunk import STANDARD, Cutting
 from inference.grounding.parse import ParseError
@@ -28,14 +33,11 @@ from inference.text.extractive import answerable
 from scheduler.retrieval import Retrieval
 from storage import documents
 from storage.database import Database
-from storage.documents import EVERYONE, Holding
+from storage.documents import Holding
 from storage.records import NewPassage, ScoredPassage
 
 #: The mark of documents that `sync` keeps in step with its folder; those added by hand have none and it leaves them.
 SYNCED = "folder"
-
-#: Who may read a document when nobody says otherwise.
-PUBLIC = frozenset({EVERYONE})
 
 #: Passages looked at to find ten different documents.
 DEPTH = 30
@@ -68,8 +70,9 @@ class Outcome:
     """What became of one document."""
 
     name: str
-    status: str  # added | updated | unchanged | removed | skipped | failed
+    status: str  # added | updated | moved | unchanged | removed | skipped | failed
     passages: int = 0
+    before: str = ""  # moved: its name until now
     problem: str = ""  # skipped, failed, sometimes removed: why; added, updated: what was not read; and what to do
     code: str = (
         ""  # failed, of a document that was sent: unsupported | too_large | locked | no_text | unreadable | synced
@@ -126,18 +129,22 @@ async def add(
     db: Database,
     paths: Iterable[Path],
     *,
-    principals: frozenset[str] = PUBLIC,
+    principals: frozenset[str] = frozenset(),
+    access: Access = SILENT,
     report: Report = _silent,
     cutting: Cutting = STANDARD,
 ) -> list[Outcome]:
     """Add or update files and whole folders. `report` hears of each document as it is done.
 
-    A document is named by its path relative to the folder given, or by its file name.
+    A document is named by its path relative to the folder given, or by its file name. Where `principals` names nobody,
+    `access` says who may read it.
     """
-    held = await _held(db)
-    outcomes = []
-    for name, path in await asyncio.to_thread(lambda: list(_named(paths))):
-        outcomes.append(await _put(db, name, path, held.get(name), principals, "", cutting))
+    listing = await asyncio.to_thread(kb_listing.look, list(paths))
+    outcomes = [Outcome(name=name, status="failed", problem=problem) for name, problem in listing.refused]
+    for outcome in outcomes:
+        report(outcome)
+    for name, found in listing.files.items():
+        outcomes.append(await _put(db, name, found, principals, access, cutting))
         report(outcomes[-1])
     return outcomes
 
@@ -157,21 +164,30 @@ def read_given(name: str, data: bytes, cutting: Cutting = STANDARD) -> Given:
     return Given(name=name, prepared=prepared)
 
 
-def keep_given(conn: Connection, given: Given, principals: frozenset[str] = PUBLIC) -> Outcome:
+def keep_given(
+    conn: Connection,
+    given: Given,
+    principals: frozenset[str] = frozenset(),
+    access: Access = SILENT,
+) -> Outcome:
     """Put a document that was sent into the knowledge base, within the caller's transaction.
 
-    One that is kept in step with a source is left alone: the next round would bring the source's back.
+    Where `principals` names nobody, it keeps the readers it has, and a new one gets those that `access` says. One that
+    is kept in step with a source is left alone: the next round would bring the source's back.
     """
     found = given.prepared
     if found is None:
         return Outcome(name=given.name, status="failed", problem=given.problem, code=given.code)
-    held = next((one for one in documents.holdings(conn) if one.document.name == given.name), None)
+    held = documents.holding(conn, given.name)
     if held is not None and held.source:
         problem = f"{given.name} is kept in step with a source."
         return Outcome(name=given.name, status="failed", problem=problem, code="synced")
+    readers = access.readers(given.name, principals, held.principals if held else frozenset())
     if held is not None and (held.document.sha256, held.recipe) == (found.sha256, found.recipe):
+        if readers != held.principals:
+            documents.set_access(conn, given.name, readers)
         return Outcome(name=given.name, status="unchanged", passages=held.passages)
-    _keep(conn, found, principals, source="")
+    keep(conn, found, readers)
     return kept(found, "updated" if held else "added")
 
 
@@ -188,88 +204,41 @@ async def remove(db: Database, name: str) -> bool:
     return await db.run(documents.delete_document, name)
 
 
-async def sync(
-    db: Database,
-    *sources: Path,
-    principals: frozenset[str] = PUBLIC,
-    readers: Mapping[Path, frozenset[str]] = MappingProxyType({}),
-    report: Report = _silent,
-    cutting: Cutting = STANDARD,
-) -> list[Outcome]:
-    """Make the synced documents equal to the files of all the sources (folders or files) together.
-
-    Pass every source in one call: what none of them holds is taken out. Documents added by hand stay as they are. A
-    file that cannot be read any more keeps the version that is in, and its outcome says what is wrong. `readers` says
-    whose a source is where that is not `principals`. Raises `NoFolder`.
-    """
-    for source in sources:
-        if not await asyncio.to_thread(source.exists):
-            raise NoFolder(source)
-    held = await _held(db)
-    whose = {source: readers.get(source, principals) for source in sources}
-    files, outcomes = _distinct(await asyncio.to_thread(lambda: list(_named(sources))))
-    for outcome in outcomes:
-        report(outcome)
-    gone = [name for name, holding in held.items() if holding.source == SYNCED and name not in files]
-    for name in gone:
-        await remove(db, name)
-        outcomes.append(Outcome(name=name, status="removed"))
-        report(outcomes[-1])
-    for name, path in files.items():
-        outcomes.append(await _put(db, name, path, held.get(name), whose[_innermost(path, whose)], SYNCED, cutting))
-        report(outcomes[-1])
-    return outcomes
-
-
-def _innermost(path: Path, sources: Iterable[Path]) -> Path:
-    """The source a file belongs to: of a folder within a folder it is the inner one that says who may read it."""
-    return max((one for one in sources if one == path or one in path.parents), key=lambda one: len(one.parts))
-
-
-def _distinct(named: Iterable[tuple[str, Path]]) -> tuple[dict[str, Path], list[Outcome]]:
-    """The files by name; of two with one name the first, and for the other an outcome that says so."""
-    files: dict[str, Path] = {}
-    refused = []
-    for name, path in named:
-        if files.setdefault(name, path) != path:
-            problem = f"{path} has the same name as {files[name]}. Rename one of them."
-            refused.append(Outcome(name=name, status="failed", problem=problem))
-    return files, refused
-
-
 async def overview(db: Database) -> list[Holding]:
     """Every document with its readers, for operators."""
     return await db.read(documents.holdings)
 
 
-async def _held(db: Database) -> dict[str, Holding]:
-    return {holding.document.name: holding for holding in await overview(db)}
-
-
 async def _put(
-    db: Database,
-    name: str,
-    path: Path,
-    held: Holding | None,
-    principals: frozenset[str],
-    source: str,
-    cutting: Cutting,
+    db: Database, name: str, found: Found, principals: frozenset[str], access: Access, cutting: Cutting
 ) -> Outcome:
+    """A file added by hand; one that a source kept until now is the hand's from here on."""
+    held = await db.read(documents.holding, name)
+    readers = access.readers(name, principals, held.principals if held and not held.source else frozenset())
     try:
-        data = await asyncio.to_thread(_read, path, name)
-        sha256 = hashlib.sha256(data).hexdigest()
-        if held is not None and (held.document.sha256, held.recipe, held.source) == (sha256, recipe(cutting), source):
-            if held.principals != principals:
-                await db.run(documents.set_access, name, principals)
+        read = await asyncio.to_thread(kb_files.read, name, found)
+        if held is not None and (held.document.sha256, held.recipe, held.source) == (read.sha256, recipe(cutting), ""):
+            if held.principals != readers:
+                await db.run(documents.set_access, name, readers)
             return Outcome(name=name, status="unchanged", passages=held.passages)
-        prepared = await asyncio.to_thread(prepare, data, name, sha256, cutting=cutting)
+        prepared = await asyncio.to_thread(prepare, read.data, name, read.sha256, cutting=cutting)
     except (ParseError, OSError) as error:
-        return Outcome(name=name, status="failed", problem=str(error))
-    await db.run(_keep, prepared, principals, source)
+        return Outcome(name=name, status="failed", problem=kb_files.reason(error, name))
+    await db.run(keep, prepared, readers)
     return kept(prepared, "updated" if held else "added")
 
 
-def _keep(conn: Connection, prepared: Prepared, principals: frozenset[str], source: str) -> None:
+def keep(
+    conn: Connection,
+    prepared: Prepared,
+    readers: frozenset[str],
+    *,
+    source: str = "",
+    ref: str = "",
+    revision: str = "",
+    url: str = "",
+) -> None:
+    """Put a prepared document in, or in its old version's place, within the caller's transaction."""
     documents.put_document(
         conn,
         name=prepared.name,
@@ -277,8 +246,11 @@ def _keep(conn: Connection, prepared: Prepared, principals: frozenset[str], sour
         sha256=prepared.sha256,
         recipe=prepared.recipe,
         pieces=prepared.pieces,
-        principals=principals,
+        principals=readers,
         source=source,
+        ref=ref,
+        revision=revision,
+        url=url,
     )
 
 
@@ -298,11 +270,6 @@ def kept(prepared: Prepared, status: str) -> Outcome:
     return Outcome(name=prepared.name, status=status, passages=len(prepared.pieces), problem=problem, unread=pages)
 
 
-def _read(path: Path, name: str) -> bytes:
-    parse.check_size(path.stat().st_size, name)
-    return path.read_bytes()
-
-
 def prepare(
     data: bytes, name: str, sha256: str, *, kind: str = "", title: str = "", cutting: Cutting = STANDARD
 ) -> Prepared:
@@ -311,19 +278,6 @@ def prepare(
     return Prepared(
         name=name, title=found.title, sha256=sha256, recipe=recipe(cutting), pieces=found.passages, unread=found.unread
     )
-
-
-def _named(paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:
-    """Names and files of what was given; of folders those that can be read, without hidden ones, in order."""
-    for path in paths:
-        if not path.is_dir():
-            yield path.name, path
-            continue
-        for found in sorted(path.rglob("*")):
-            relative = found.relative_to(path)
-            hidden = any(part.startswith(".") for part in relative.parts)
-            if found.is_file() and not hidden and found.suffix.lower() in parse.supported():
-                yield relative.as_posix(), found
 
 
 # --- asking and measuring ---------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bot.kb import Outcome, Prepared
+from bot.kb_access import SILENT, Access
 from bot.platforms.feishu.wiki import Listing, Node
 from bot.settings.knowledge import Part
 from inference.grounding.chunk import STANDARD, Cutting
@@ -27,7 +28,8 @@ class WikiSource:
     part: Part
     readers: frozenset[str]
     every: timedelta
-    cutting: Cutting = STANDARD  # how its pages are cut
+    access: Access = SILENT
+    cutting: Cutting = STANDARD
 
     @property
     def name(self) -> str:
@@ -44,13 +46,15 @@ class Tally:
     seen: int = 0  # pages the wiki listed, shortcuts counted with their original
     added: int = 0
     changed: int = 0
+    moved: int = 0
     unchanged: int = 0
     deleted: int = 0
     skipped: int = 0
     failed: int = 0
     why: tuple[tuple[str, str], ...] = ()  # page and reason, of the first that were skipped, failed or shut
     problem: str = ""  # why the reading did not come to its end; empty = it did
-    note: str = ""  # what could not be found out although it did
+    note: str = ""  # what could not be found out, or was left aside, although it did
+    filled: tuple[str, ...] = ()  # of folders: those in which there was something
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "at": self.at.isoformat()}
@@ -58,14 +62,15 @@ class Tally:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Tally:
         why = tuple((str(name), str(reason)) for name, reason in data["why"])
-        return cls(**{**data, "at": datetime.fromisoformat(data["at"]), "why": why})
+        filled = tuple(map(str, data.get("filled", ())))
+        return cls(**{**data, "at": datetime.fromisoformat(data["at"]), "why": why, "filled": filled})
 
     def __str__(self) -> str:
         counts = ", ".join(f"{getattr(self, name)} {name}" for name in COUNTED if getattr(self, name))
         return f"{counts or 'nothing there'}{''.join(f'; {said}' for said in (self.problem, self.note) if said)}"
 
 
-COUNTED = ("seen", "added", "changed", "unchanged", "deleted", "skipped", "failed")
+COUNTED = ("seen", "added", "changed", "moved", "unchanged", "deleted", "skipped", "failed")
 
 
 def tally(source: str, seen: int, outcomes: Sequence[Outcome], at: datetime) -> Tally:
@@ -78,6 +83,7 @@ def tally(source: str, seen: int, outcomes: Sequence[Outcome], at: datetime) -> 
         seen=seen,
         added=counts["added"],
         changed=counts["updated"],
+        moved=counts["moved"],
         unchanged=counts["unchanged"],
         deleted=counts["removed"],
         skipped=counts["skipped"],

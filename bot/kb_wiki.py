@@ -12,9 +12,7 @@ import asyncio
 import hashlib
 import logging
 import random
-import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,7 +21,8 @@ from sqlalchemy import Connection
 
 from bot import kb
 from bot.kb import Outcome, Prepared, Report
-from bot.kb_plan import PREFIX, Page, Tally, WikiSource, differs, moved, plan, settled, tally
+from bot.kb_claims import Claim, claimed
+from bot.kb_plan import Page, Tally, WikiSource, differs, moved, plan, settled, tally
 from bot.platforms.base import PlatformError
 from bot.platforms.feishu.wiki import Refused, Unlisted, Unread, Unsuitable, Wiki, WikiError
 from inference.grounding.parse import ParseError
@@ -31,7 +30,6 @@ from storage import documents, syncs
 from storage.database import Database
 from storage.documents import Holding
 from storage.errors import StorageError
-from storage.owner import name as this_process
 from storage.records import utcnow
 from storage.syncs import Lost
 
@@ -39,9 +37,6 @@ log = logging.getLogger("moqi.knowledge")
 
 AGAIN = timedelta(minutes=2)  # after a reading that failed, and while another process has the source
 Memory = dict[str, tuple[str, Outcome]]  # by page: the version of it that cannot be read, and why
-
-LEASE = timedelta(seconds=90)  # a claim is good for so long without a renewal
-HEARTBEAT = 20.0  # seconds between two renewals
 
 
 # --- doing it ---------------------------------------------------------------------------------------------------
@@ -70,17 +65,17 @@ async def sync(
         report(outcome)
 
     try:
-        async with _claimed(db, source.name, unless_since) as owner:
-            if owner is None:
+        async with claimed(db, source.name, unless_since) as claim:
+            if claim is None:
                 return None
             seen, problem = 0, ""
-            reading = _Reading(db, wiki, source, owner, heard, {} if memory is None else memory)
+            reading = _Reading(claim, wiki, source, heard, {} if memory is None else memory)
             try:
                 seen = await reading.run(total)
             except (WikiError, PlatformError) as error:
                 problem = str(error)
             found = replace(tally(source.name, seen, outcomes, utcnow()), problem=problem, note=reading.note)
-            await db.run(syncs.finish, source.name, owner, found.to_json(), found.at)
+            await claim.finish(found.to_json(), found.at)
             return found
     except Lost:
         log.warning("another process reads %s by now", source.name, extra={"action": "knowledge-lost"})
@@ -90,11 +85,10 @@ async def sync(
 class _Reading:
     """One reading of one source, under a claim."""
 
-    def __init__(self, db: Database, wiki: Wiki, source: WikiSource, owner: str, heard: Report, memory: Memory) -> None:
-        self._db = db
+    def __init__(self, claim: Claim, wiki: Wiki, source: WikiSource, heard: Report, memory: Memory) -> None:
+        self._claim = claim
         self._wiki = wiki
         self._source = source
-        self._owner = owner
         self._heard = heard
         self._memory = memory
         self.note = ""  # what could not be found out, though the reading came to its end
@@ -173,7 +167,7 @@ class _Reading:
         if held is not None and not differs(prepared, held):
             await self._write(_follow, page, settled(page, utcnow()))
             status = "updated" if moved(page, held) else "unchanged"
-        elif (elsewhere := await self._write(_put, page, prepared, self._source.readers)) is not None:
+        elif (elsewhere := await self._write(_put, page, prepared)) is not None:
             problem = f"it is in the knowledge base already, from {elsewhere}"
             self._heard(Outcome(name=page.name, status="skipped", problem=problem))
             return
@@ -199,36 +193,26 @@ class _Reading:
         self._heard(Outcome(name=holding.document.name, status="removed", problem=why))
 
     async def _held(self) -> dict[str, Holding]:
-        holdings = await kb.overview(self._db)
-        mine = {one.ref: one for one in holdings if one.source == self._source.name}
-        if any(holding.principals != self._source.readers for holding in mine.values()):
-            await self._write(documents.grant, self._source.readers)  # waits for no answer of Feishu
-        return mine
+        mine = await self._claim.db.read(documents.holdings, self._source.name)
+        if changed := self._source.access.changes(mine, {self._source.name: self._source.readers}):
+            await self._claim.write(documents.grant, changed)  # waits for no answer of Feishu
+        return {one.ref: one for one in mine}
 
     async def _write(self, act: Callable[..., Any], *given: Any) -> Any:
-        """One short transaction, which only counts while the source is ours."""
-        return await self._db.run(_guarded, self._source.name, self._owner, act, *given)
+        return await self._claim.write(act, self._source, *given)
 
 
-def _guarded(conn: Connection, source: str, owner: str, act: Callable[..., Any], *given: Any) -> Any:
-    syncs.renew(conn, source, owner, utcnow() + LEASE)
-    return act(conn, source, *given)
-
-
-def _put(conn: Connection, source: str, page: Page, prepared: Prepared, readers: frozenset[str]) -> str | None:
+def _put(conn: Connection, source: WikiSource, page: Page, prepared: Prepared) -> str | None:
     """Keep a page; returns the source that has it already, if it is another one."""
     other = documents.source_of(conn, page.ref)
-    if other is not None and other != source:
+    if other is not None and other != source.name:
         return other
-    documents.put_document(
+    name = documents.free_name(conn, page.name, page.ref)
+    kb.keep(
         conn,
-        name=documents.free_name(conn, page.name, page.ref),
-        title=prepared.title,
-        sha256=prepared.sha256,
-        recipe=prepared.recipe,
-        pieces=prepared.pieces,
-        principals=readers,
-        source=source,
+        replace(prepared, name=name),
+        source.access.readers(name, source.readers),
+        source=source.name,
         ref=page.ref,
         revision=settled(page, utcnow()),
         url=page.node.url,
@@ -236,13 +220,14 @@ def _put(conn: Connection, source: str, page: Page, prepared: Prepared, readers:
     return None
 
 
-def _follow(conn: Connection, source: str, page: Page, revision: str) -> None:
+def _follow(conn: Connection, source: WikiSource, page: Page, revision: str) -> None:
     name = documents.free_name(conn, page.name, page.ref)
     documents.relabel(conn, page.ref, name=name, revision=revision, url=page.node.url)
+    documents.set_access(conn, name, source.access.readers(name, source.readers))
 
 
-def _drop(conn: Connection, source: str, ref: str) -> None:
-    documents.delete_ref(conn, source, ref)
+def _drop(conn: Connection, source: WikiSource, ref: str) -> None:
+    documents.delete_ref(conn, source.name, ref)
 
 
 def _place(holding: Holding) -> str:
@@ -251,38 +236,6 @@ def _place(holding: Holding) -> str:
 
 
 # --- whose turn it is -------------------------------------------------------------------------------------------
-
-
-@asynccontextmanager
-async def _claimed(db: Database, source: str, unless_since: datetime | None) -> AsyncIterator[str | None]:
-    """Hold a source and keep holding it; yields who we are, or None when it is not to be had."""
-    owner = f"{this_process()}/{secrets.token_hex(4)}"
-    now = utcnow()
-    claiming = asyncio.ensure_future(db.run(syncs.claim, source, owner, now, now + LEASE, unless_since))
-    beating = None
-    try:
-        # Who is cancelled here may have claimed all the same: what is under way in the database goes on.
-        if not await asyncio.shield(claiming):
-            yield None
-            return
-        beating = asyncio.create_task(_beat(db, source, owner), name=f"claim {source}")
-        yield owner
-    finally:
-        if beating is not None:
-            beating.cancel()
-        await asyncio.gather(claiming, *filter(None, [beating]), return_exceptions=True)
-        await db.run(syncs.release, source, owner)
-
-
-async def _beat(db: Database, source: str, owner: str) -> None:
-    while True:
-        await asyncio.sleep(HEARTBEAT)
-        try:
-            await db.run(syncs.renew, source, owner, utcnow() + LEASE)
-        except Lost:
-            return  # the next write says so
-        except StorageError:
-            log.exception("the claim of %s was not renewed", source, extra={"action": "knowledge-claim"})
 
 
 async def follow(db: Database, wiki: Wiki, sources: Sequence[WikiSource]) -> None:
@@ -327,21 +280,6 @@ def _tell(found: Tally) -> None:
 
 
 _ACTION = {"action": "knowledge"}
-
-
-async def confine(db: Database, sources: Sequence[WikiSource]) -> None:
-    """Before anybody is answered: what the settings say about readers holds, and sources they no longer name are gone.
-
-    Needs no network: access that was taken away must not wait for Feishu to answer.
-    """
-    wanted = {source.name: source.readers for source in sources}
-    held = [one for one in await kb.overview(db) if one.source.startswith(PREFIX)]
-    for name in {one.source for one in held if wanted.get(one.source) != one.principals} & wanted.keys():
-        await db.run(documents.grant, name, wanted[name])
-    for holding in held:
-        if holding.source not in wanted:
-            await db.run(documents.delete_ref, holding.source, holding.ref)
-    await db.run(syncs.keep_only, [kb.SYNCED, *wanted])
 
 
 async def reports(db: Database) -> list[Tally]:

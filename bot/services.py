@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from bot import alerts, bans, kb, kb_wiki, reviewing, router, sources
+from bot import alerts, bans, reviewing, router, sources
 from bot.booking import Booker
 from bot.context import Handled, House, Pressed
 from bot.current import Current
@@ -27,12 +27,11 @@ from bot.events import ChatEvent
 from bot.groups import groups
 from bot.inbox import Inbox
 from bot.judging import HouseJudge
-from bot.kb_plan import WikiSource
+from bot.kb_follow import Following
 from bot.live import Live
 from bot.models import Shelf
 from bot.opening import image_choice, load_options, text_options
 from bot.platforms.base import Recognising, Reshowing
-from bot.platforms.feishu.wiki import Wiki
 from bot.platforms.inbound import Inlet
 from bot.platforms.registry import open_platforms
 from bot.platforms.web.feed import Feed
@@ -73,7 +72,6 @@ log = logging.getLogger("moqi")
 PRESS_PATIENCE = 2.5  # seconds a pressed button may take to be answered: Feishu waits 3
 GRACE = 10.0  # seconds that running work gets when the program is asked to stop
 LOOP_AGAIN = 1.0  # seconds until a loop that met a defect begins again
-KNOWLEDGE_AGAIN = 1.0  # seconds between two tries to read the knowledge base into the database
 
 
 class Services:
@@ -102,8 +100,14 @@ class Services:
         self.directories, self.logins = opened.directories, opened.logins
         self.groups = groups(settings.platforms.wecom.webhooks)  # as their robots were opened
         self.inbox = Inbox(db, self.handle)
-        cutting = settings.knowledge.chunking.cutting
-        self.enclosures = Enclosures(db, self.files, self.platforms, self.house, self.inbox.wake.give, cutting)
+        self.enclosures = Enclosures(
+            db,
+            self.files,
+            self.platforms,
+            self.house,
+            self.inbox.wake.give,
+            lambda: self.current.settings.knowledge.chunking.cutting,
+        )
         cards = Cards()
         render = Renderer(self.house)
         self.sender = Sender(
@@ -121,8 +125,14 @@ class Services:
         )
         self.search = open_search(settings, db)
         self.asking = AskRunner(
-            db, self.text, self.feed, lambda: self.current.settings.interface.language, self.search.retrieval
+            db,
+            self.text,
+            self.feed,
+            lambda: self.current.settings.interface.language,
+            self.search.retrieval,
+            passages=lambda: self.current.settings.knowledge.retrieval.passages,
         )
+        self.knowledge = Following(db, lambda: self.current.settings, self._indexed)
         self.workers = {
             Kind.DRAW: self._worker(self.drawing),
             Kind.ASK: self._worker(self.asking),
@@ -166,6 +176,7 @@ class Services:
             unmarked=self.showing.labels.off(),
             tenancies={name: one.tenancy for name, one in self.directories.items() if one.tenancy is not None},
             shelf=self.shelf(),
+            access=sources.access(settings),
         )
 
     def shelf(self) -> Shelf:
@@ -287,6 +298,10 @@ class Services:
         words, told = self.house().words, self.groups.alerts
         alerts.tell_admins(conn, words, platform, problem, working=working, through=through, groups=told)
 
+    def _indexed(self) -> None:
+        self.asking.indexed = True
+        self.workers[Kind.ASK].wake.give()
+
     def _model_changed(self) -> None:
         self.workers[Kind.DRAW].wake.give()
         self.sender.wake.give()
@@ -403,7 +418,7 @@ async def serving(
         _task("sender", kept_up("sender", services.sender.run)),
         _task("live", kept_up("live", services.live.run)),
         *(_task(f"worker {kind}", services.workers[kind].run()) for kind in wanted),
-        _task("knowledge", _sync_knowledge(services, follow=listen)),
+        _task("knowledge", kept_up("knowledge", lambda: services.knowledge.run(follow=listen))),
     ]
     if Kind.ASK in wanted and isinstance(services.chat, SupervisedModel):
         tasks.append(_task("language model", services.chat.start()))
@@ -480,53 +495,6 @@ def take_over(conn: Connection, policy: Policy, gone: Sequence[str], now: dateti
         outbox.release_of(conn, one)
         leases.release_of(conn, one, now)
         syncs.release_of(conn, one)
-
-
-async def _sync_knowledge(services: Services, *, follow: bool) -> None:
-    """Bring in what the folders hold; with `follow` then keep in step with the wikis, for as long as it runs."""
-    settings = services.current.settings
-    wikis = sources.wikis(settings)
-    while True:  # until then no question is answered: what is unchanged costs nothing the second time
-        try:
-            await kb_wiki.confine(services.db, wikis)
-            outcomes = await sources.sync_folders(
-                services.db, sources.folders(settings), _log_document, settings.knowledge.chunking.cutting
-            )
-        except StorageError as error:
-            if not error.transient:
-                raise
-            log.exception("knowledge not read yet; trying again", extra={"action": "knowledge-failed"})
-            await asyncio.sleep(KNOWLEDGE_AGAIN)
-            continue
-        except kb.NoFolder as error:
-            log.error("%s", error, extra={"action": "knowledge-missing"})
-        else:
-            log.info("knowledge: %d documents", len(outcomes), extra={"action": "knowledge"})
-        break
-    services.asking.indexed = True
-    services.workers[Kind.ASK].wake.give()
-    if not follow:
-        return
-    by_app = {one.app: [each for each in wikis if each.app == one.app] for one in wikis}
-    await asyncio.gather(*(_follow_wiki(services, app, parts) for app, parts in by_app.items()))
-
-
-async def _follow_wiki(services: Services, app: str, parts: Sequence[WikiSource]) -> None:
-    """Keep in step with the wiki for as long as the program runs."""
-    try:
-        wiki = Wiki(sources.app(services.current.settings, app))
-    except sources.NoApp as error:
-        log.error("%s", error, extra={"action": "knowledge-missing"})
-        return
-    try:
-        await kb_wiki.follow(services.db, wiki, parts)
-    finally:
-        await wiki.close()
-
-
-def _log_document(outcome: kb.Outcome) -> None:
-    if outcome.problem:
-        log.warning("%s: %s", outcome.name, outcome.problem, extra={"action": "document-failed"})
 
 
 async def kept_up(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:

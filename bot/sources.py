@@ -1,19 +1,24 @@
-"""The sources that knowledge.yaml names, as what reads them wants them, and the reading of all of them."""
+"""The sources that knowledge.yaml names, as what reads them wants them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from datetime import timedelta
 
-from bot import kb, kb_plan
-from bot.kb import Outcome, Report
+from bot import kb, kb_addresses
+from bot.kb_access import Access
+from bot.kb_fetch import Limits
+from bot.kb_folders import Wanted
 from bot.kb_plan import WikiSource
+from bot.kb_urls import UrlSource
 from bot.platforms.feishu.settings import FeishuSettings
 from bot.settings import Settings
-from inference.grounding.chunk import STANDARD, Cutting
-from storage import syncs
-from storage.database import Database
-from storage.records import utcnow
+
+#: How often folders and pages are looked through for changes where the settings do not say.
+FOLDERS = timedelta(seconds=5)
+PAGES = timedelta(hours=1)
+
+#: Who a document is for that is for admins only.
+ADMINS = frozenset({"role:admin"})
 
 
 class NoApp(Exception):
@@ -26,24 +31,66 @@ class NoApp(Exception):
         )
 
 
-def folders(settings: Settings) -> dict[Path, frozenset[str]]:
+def access(settings: Settings) -> Access:
+    """Who may read which document."""
+    found = settings.knowledge.access
+    rules = tuple((pattern, frozenset(readers)) for pattern, readers in found.rules.items())
+    return Access(default=kb.PUBLIC if found.default == "everyone" else ADMINS, rules=rules)
+
+
+def folders(settings: Settings) -> Wanted:
     """The folders and files, and who may read what lies in each."""
-    return {settings.path(one.path): frozenset(one.readers) or kb.PUBLIC for one in settings.knowledge.folders}
+    named = {settings.path(one.path): frozenset(one.readers) for one in settings.knowledge.folders}
+    return Wanted(folders=named, access=access(settings), cutting=settings.knowledge.chunking.cutting)
+
+
+def pause(settings: Settings) -> timedelta:
+    """How often the folders are looked through, all of them together."""
+    return min((one.every or FOLDERS for one in settings.knowledge.folders), default=FOLDERS)
+
+
+def urls(settings: Settings) -> list[UrlSource]:
+    """The pages of the web."""
+    rules = access(settings)
+    return [
+        UrlSource(
+            url=url,
+            limits=Limits(
+                hosts=one.allowed,
+                private=tuple(map(kb_addresses.network, one.private)),
+                plain=one.http,
+            ),
+            readers=frozenset(one.readers),
+            every=one.every or PAGES,
+            access=rules,
+            cutting=settings.knowledge.chunking.cutting,
+        )
+        for one in settings.knowledge.pages
+        for url in one.url
+    ]
 
 
 def wikis(settings: Settings) -> list[WikiSource]:
     """The parts of the wiki, and who gets answers from each."""
+    rules = access(settings)
     return [
         WikiSource(
             app=one.app,
             part=part,
             readers=frozenset(one.readers),
             every=one.every,
+            access=rules,
             cutting=settings.knowledge.chunking.cutting,
         )
         for one in settings.knowledge.wikis
         for part in one.parts
     ]
+
+
+def readers(settings: Settings) -> dict[str, frozenset[str]]:
+    """Who is named as the readers of each source but the folders, by the source's name."""
+    named = [(one.name, one.readers) for one in wikis(settings)]
+    return dict([*named, *((one.name, one.readers) for one in urls(settings))])
 
 
 def app(settings: Settings, name: str) -> FeishuSettings:
@@ -52,17 +99,3 @@ def app(settings: Settings, name: str) -> FeishuSettings:
     if name not in known or not known[name].enabled:
         raise NoApp(name)
     return known[name]
-
-
-async def sync_folders(
-    db: Database,
-    wanted: Mapping[Path, frozenset[str]],
-    report: Report = lambda outcome: None,
-    cutting: Cutting = STANDARD,
-) -> list[Outcome]:
-    """Make the synced documents equal to the folders, and keep how it went. Raises `kb.NoFolder`."""
-    outcomes = await kb.sync(db, *wanted, readers=wanted, report=report, cutting=cutting)
-    seen = sum(one.status != "removed" for one in outcomes)
-    found = kb_plan.tally(kb.SYNCED, seen, outcomes, utcnow())
-    await db.run(syncs.note, kb.SYNCED, found.to_json(), found.at)
-    return outcomes

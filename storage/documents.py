@@ -1,13 +1,13 @@
 """The knowledge base: documents, who may read them, and their passages. Finding them: storage/lexical.py.
 
 Everything that returns text of a document takes the `principals` the reader has ("everyone", "user:12",
-"user:feishu:ou_1", "dept:设计部", "group:feishu:oc_1"); no principals, no text. `holdings` is the operator's list and
-is not filtered.
+"user:feishu:ou_1", "dept:设计部", "role:admin", "group:feishu:oc_1"); no principals, no text. What returns a `Holding`
+is for operators and is not filtered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,12 +17,13 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
+    bindparam,
     delete,
     func,
     insert,
-    literal,
     select,
     text,
+    true,
     update,
 )
 
@@ -34,6 +35,9 @@ from storage.writer import erased
 
 #: The principal that every reader has.
 EVERYONE = "everyone"
+
+#: Documents named in one statement: databases bound the number of its values.
+BATCH = 5_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +59,6 @@ class Stats:
 
     documents: int
     passages: int
-    characters: int
 
 
 # --- writing ----------------------------------------------------------------------------------------------------
@@ -106,6 +109,21 @@ def relabel(conn: Connection, ref: str, *, name: str, revision: str, url: str) -
     conn.execute(update(documents).where(documents.c.ref == ref).values(name=name, revision=revision, url=url))
 
 
+def move(conn: Connection, name: str, *, to: str, revision: str) -> bool:
+    """Call a document otherwise; its text and readers stay. False when it is gone, or another one has that name."""
+    if conn.execute(select(documents.c.id).where(documents.c.name == to)).first() is not None:
+        return False
+    moved = update(documents).where(documents.c.name == name).values(name=to, revision=revision)
+    return conn.execute(moved).rowcount == 1
+
+
+def note_revisions(conn: Connection, revisions: Mapping[str, str]) -> None:
+    """Remember which versions (by name) the source has of documents whose text is the same."""
+    changed = update(documents).where(documents.c.name == bindparam("of")).values(revision=bindparam("new"))
+    if revisions:
+        conn.execute(changed, [{"of": name, "new": revision} for name, revision in revisions.items()])
+
+
 def free_name(conn: Connection, wanted: str, ref: str) -> str:
     """The name for the document `ref`: as wanted, else, where another one has that, with the end of its id."""
     other = conn.execute(select(documents.c.id).where(documents.c.name == wanted, documents.c.ref != ref)).first()
@@ -125,6 +143,11 @@ def delete_ref(conn: Connection, source: str, ref: str) -> bool:
 def source_of(conn: Connection, ref: str) -> str | None:
     """The source that keeps the document `ref`; None when nobody does."""
     return conn.execute(select(documents.c.source).where(documents.c.ref == ref)).scalar_one_or_none()
+
+
+def source_named(conn: Connection, name: str) -> str | None:
+    """The source that keeps the document called so, empty where it was added by hand; None when there is none."""
+    return conn.execute(select(documents.c.source).where(documents.c.name == name)).scalar_one_or_none()
 
 
 def _delete(conn: Connection, which: ColumnElement[bool]) -> bool:
@@ -149,13 +172,16 @@ def set_access(conn: Connection, name: str, principals: Iterable[str]) -> bool:
     return True
 
 
-def grant(conn: Connection, source: str, principals: Iterable[str]) -> None:
-    """Say who may read whatever a source keeps, from the next query on: those, and nobody else."""
-    mine = select(documents.c.id).where(documents.c.source == source)
-    conn.execute(delete(document_access).where(document_access.c.document_id.in_(mine)))
-    for principal in sorted(set(principals)):
-        rows = select(literal(principal), documents.c.id).where(documents.c.source == source)
-        conn.execute(insert(document_access).from_select(["principal", "document_id"], rows))
+def grant(conn: Connection, readers: Mapping[int, frozenset[str]]) -> None:
+    """Say who may read each of these documents (by id), from the next query on: those, and nobody else."""
+    ids = sorted(readers)
+    for start in range(0, len(ids), BATCH):
+        batch = ids[start : start + BATCH]
+        held = set(conn.execute(select(documents.c.id).where(documents.c.id.in_(batch))).scalars())  # not gone since
+        conn.execute(delete(document_access).where(document_access.c.document_id.in_(held)))
+        rows = [{"document_id": id_, "principal": one} for id_ in sorted(held) for one in sorted(readers[id_])]
+        if rows:
+            conn.execute(insert(document_access), rows)
 
 
 # --- reading ----------------------------------------------------------------------------------------------------
@@ -181,33 +207,38 @@ def list_documents(conn: Connection, principals: frozenset[str]) -> list[Documen
     return [_document(row) for row in rows]
 
 
-def holdings(conn: Connection) -> list[Holding]:
-    """Every document with its readers, by name. For operators: not filtered."""
-    counted = dict(_pairs(conn, select(passages.c.document_id, func.count()).group_by(passages.c.document_id)))
-    readers: dict[int, set[str]] = {}
-    for document, principal in _pairs(conn, select(document_access.c.document_id, document_access.c.principal)):
-        readers.setdefault(document, set()).add(principal)
-    return [
-        Holding(
-            document=_document(row),
-            recipe=row.recipe,
-            source=row.source,
-            ref=row.ref,
-            revision=row.revision,
-            passages=counted.get(row.id, 0),
-            principals=frozenset(readers.get(row.id, ())),
-        )
-        for row in conn.execute(select(documents).order_by(documents.c.name))
-    ]
+def holdings(conn: Connection, source: str | None = None) -> list[Holding]:
+    """Every document with its readers, by name; of one source where that is named. For operators: not filtered."""
+    return _holdings(conn, true() if source is None else documents.c.source == source)
+
+
+def holding(conn: Connection, name: str) -> Holding | None:
+    """One document with its readers. For operators: not filtered."""
+    return next(iter(_holdings(conn, documents.c.name == name)), None)
+
+
+def newest(conn: Connection, limit: int) -> list[Holding]:
+    """The documents that came or were changed last. For operators: not filtered."""
+    latest = select(documents.c.id).order_by(documents.c.updated_at.desc(), documents.c.id).limit(limit)
+    ids = list(conn.execute(latest).scalars())
+    return sorted(_holdings(conn, documents.c.id.in_(ids)), key=lambda one: ids.index(one.document.id))
+
+
+def totals(conn: Connection) -> dict[str, Stats]:
+    """How much each source keeps; what was added by hand stands under an empty name."""
+    counted = select(passages.c.document_id, func.count().label("n")).group_by(passages.c.document_id).subquery()
+    rows = conn.execute(
+        select(documents.c.source, func.count(), func.coalesce(func.sum(counted.c.n), 0))
+        .outerjoin(counted, counted.c.document_id == documents.c.id)
+        .group_by(documents.c.source)
+    )
+    return {source: Stats(documents=int(held), passages=int(pieces)) for source, held, pieces in rows}
 
 
 def stats(conn: Connection) -> Stats:
-    """How much there is, for operators and metrics."""
-    count, characters = conn.execute(
-        select(func.count(), func.coalesce(func.sum(func.length(passages.c.text)), 0)).select_from(passages)
-    ).one()
+    """How much there is, for operators and metrics. Reads no text."""
     held = conn.execute(select(func.count()).select_from(documents)).scalar_one()
-    return Stats(documents=held, passages=count, characters=int(characters))
+    return Stats(documents=held, passages=conn.execute(select(func.count()).select_from(passages)).scalar_one())
 
 
 # --- the same on both databases ---------------------------------------------------------------------------------
@@ -219,6 +250,29 @@ def _postgresql(conn: Connection) -> bool:
 
 def _pairs(conn: Connection, statement: Select[Any]) -> list[tuple[Any, Any]]:
     return [(row[0], row[1]) for row in conn.execute(statement)]
+
+
+def _holdings(conn: Connection, where: ColumnElement[bool]) -> list[Holding]:
+    """What fits, by name, with what belongs to it: three queries however many there are."""
+    ids = select(documents.c.id).where(where)
+    counting = select(passages.c.document_id, func.count()).where(passages.c.document_id.in_(ids))
+    counted = dict(_pairs(conn, counting.group_by(passages.c.document_id)))
+    readers: dict[int, set[str]] = {}
+    reading = select(document_access.c.document_id, document_access.c.principal)
+    for document, principal in _pairs(conn, reading.where(document_access.c.document_id.in_(ids))):
+        readers.setdefault(document, set()).add(principal)
+    return [
+        Holding(
+            document=_document(row),
+            recipe=row.recipe,
+            source=row.source,
+            ref=row.ref,
+            revision=row.revision,
+            passages=counted.get(row.id, 0),
+            principals=frozenset(readers.get(row.id, ())),
+        )
+        for row in conn.execute(select(documents).where(where).order_by(documents.c.name))
+    ]
 
 
 def _document(row: Row[Any]) -> Document:

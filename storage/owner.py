@@ -30,6 +30,21 @@ def _name(pid: int) -> str:
     return f"{socket.gethostname()}:{pid}:{secrets.token_hex(4)}"
 
 
+def is_gone(owner: str) -> bool:
+    """Whether a process by this name was one of this machine and runs no more. Of others nothing is known: False."""
+    host, _, rest = owner.partition(":")
+    pid = rest.partition(":")[0]
+    if host != socket.gethostname() or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False  # somebody else's
+    return int(pid) == os.getpid() and owner != name()  # a number that was given again, to us
+
+
 def succeed(folder: Path) -> list[str]:
     """Note this process as the one that has the folder, whose lock it must hold.
 

@@ -28,7 +28,7 @@ class Sync:
     source: str
     owner: str  # who reads it now; empty = nobody
     claimed_until: datetime | None
-    finished_at: datetime | None  # None = never to its end
+    finished_at: datetime | None  # when it was last read to its end, or found as it was then; None = never
     report: dict[str, Any] | None  # of the last reading that ended
 
 
@@ -45,6 +45,11 @@ def claim(
     if unless_since is not None:
         wanted = wanted.where(or_(syncs.c.finished_at.is_(None), syncs.c.finished_at <= unless_since))
     return conn.execute(wanted.values(owner=owner, claimed_until=until)).rowcount == 1
+
+
+def holder(conn: Connection, source: str) -> str:
+    """Who has a source now; empty = nobody."""
+    return conn.execute(select(syncs.c.owner).where(syncs.c.source == source)).scalar_one_or_none() or ""
 
 
 def renew(conn: Connection, source: str, owner: str, until: datetime) -> None:
@@ -68,6 +73,11 @@ def note(conn: Connection, source: str, report: dict[str, Any], now: datetime) -
     conn.execute(row.on_conflict_do_update(index_elements=["source"], set_=values))
 
 
+def confirm(conn: Connection, source: str, now: datetime) -> None:
+    """A source was looked at and is as its report says."""
+    conn.execute(update(syncs).where(syncs.c.source == source).values(finished_at=now))
+
+
 def release(conn: Connection, source: str, owner: str) -> None:
     """Let a source go without a report, if it is still ours."""
     conn.execute(
@@ -85,6 +95,11 @@ def all_syncs(conn: Connection) -> list[Sync]:
     """Every source that was ever read, by name."""
     rows = conn.execute(select(syncs).order_by(syncs.c.source))
     return [Sync(**row._mapping) for row in rows]
+
+
+def report_of(conn: Connection, source: str) -> dict[str, Any] | None:
+    """How the last reading of a source went; None when it never was read to its end."""
+    return conn.execute(select(syncs.c.report).where(syncs.c.source == source)).scalar_one_or_none()
 
 
 def keep_only(conn: Connection, sources: Collection[str]) -> None:

@@ -45,6 +45,7 @@ EXPECTED = {
     ],
     "reservations": ["SQLite, 60 in 1 s: late, p99", "PostgreSQL, 60 in 1 s: lost or doubled"],
     "storage": ["Database.run, 16 at once"],
+    "ingest": ["read for the first time", "a look for changes", "reports that differ from what was done"],
     "retrieval": ["CMRC dev, moqi, SQLite: right text first"],
     "vectors": ["SQLite, wide, by both: p99", "PostgreSQL, wide, by vectors with the index: p50"],
     "answers": ["vLLM, 8 at once: event loop late, p99", "vLLM: gone after kill -9 of the program"],

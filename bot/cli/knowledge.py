@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -18,10 +18,11 @@ from bot.cli.common import Exit, Failed
 
 if TYPE_CHECKING:
     from bot.kb import Outcome
+    from bot.kb_folders import Wanted
     from bot.kb_plan import Tally, WikiSource
+    from bot.kb_urls import UrlSource
     from bot.platforms.feishu.settings import FeishuSettings
     from bot.settings import Settings
-    from inference.grounding.chunk import Cutting
     from scheduler.retrieval import Retrieval
     from storage.database import Database
 
@@ -51,13 +52,15 @@ def put_in(
     as_json: AsJson = False,
 ) -> None:
     """Add documents, or update those that changed; one is named by its path relative to what was given."""
-    from bot import kb
+    from bot import kb, sources
 
     for path in paths:
         _readable(path)
-    cutting = common.settings().knowledge.chunking.cutting
+    settings = common.settings()
+    access, cutting = sources.access(settings), settings.knowledge.chunking.cutting
     with common.database() as db, common.progress("reading", _count(paths), quiet=as_json) as done:
-        outcomes = asyncio.run(kb.add(db, paths, report=lambda one: done(_line(one)), cutting=cutting))
+        adding = kb.add(db, paths, access=access, report=lambda one: done(_line(one)), cutting=cutting)
+        outcomes = asyncio.run(adding)
     _finish(outcomes, as_json)
 
 
@@ -73,17 +76,27 @@ def sync(
     What was added by hand stays. A server follows the sources in knowledge.yaml by itself: name a folder there too if
     it is to stay.
     """
-    settings = common.settings() if folder else _settings()
-    cutting = settings.knowledge.chunking.cutting
-    tallies: list[Tally] = []
+    from bot import sources
+    from bot.kb_folders import Wanted
+
+    settings = common.settings()
+    if folder is not None:
+        named = {folder.resolve(): frozenset[str]()}
+        cutting = settings.knowledge.chunking.cutting
+        wanted = Wanted(folders=named, access=sources.access(settings), cutting=cutting)
+        with common.database() as db:
+            outcomes, tallies = _sync_folders(db, wanted, as_json)
+        _finish(outcomes, as_json, tallies)
+        return
+    if not settings.knowledge.sources:
+        raise Failed("knowledge.yaml names no sources. Name a folder: moqi kb sync FOLDER", Exit.USAGE)
     with common.database() as db:
-        if folder:
-            outcomes = _sync_folders(db, {folder: None}, cutting, as_json)
-        else:
-            asyncio.run(_confine(db, settings))
-            outcomes = _sync_folders(db, _folders(settings), cutting, as_json)
-            found, tallies = _sync_wikis(db, settings, as_json)
+        asyncio.run(_confine(db, settings))
+        outcomes, tallies = [], []
+        for read in (_sync_named_folders, _sync_urls, _sync_wikis):
+            found, told = read(db, settings, as_json)
             outcomes += found
+            tallies += told
     _finish(outcomes, as_json, tallies)
 
 
@@ -160,11 +173,13 @@ def search(
     k: Annotated[int, typer.Option("-k", help="How many passages.", min=1, max=1000)] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Find the passages that fit a question, best first."""
+    """Find the passages that fit a question, best first; among those of everyone and of admins."""
     from bot import kb
+    from bot.kb_access import OPERATOR
 
     with common.database() as db:
-        found = asyncio.run(_searching(db, lambda by: kb.search(db, question, k=k, retrieval=by)))
+        looking = _searching(db, lambda by: kb.search(db, question, k=k, principals=OPERATOR, retrieval=by))
+        found = asyncio.run(looking)
     if as_json:
         common.show_json(kb.to_json(found))
         return
@@ -184,6 +199,7 @@ def evaluate(
 ) -> None:
     """Measure how often the search finds the right document, and how fast."""
     from bot import kb
+    from bot.kb_access import OPERATOR
 
     try:
         questions = kb.read_questions(_lines(file))
@@ -192,7 +208,8 @@ def evaluate(
     if not questions:
         raise Failed(f'{file} has no questions. Write lines {{"question": "…", "documents": ["name"]}}.', Exit.USAGE)
     with common.database() as db:
-        metrics = asyncio.run(_searching(db, lambda by: kb.evaluate(db, questions, retrieval=by)))
+        looking = _searching(db, lambda by: kb.evaluate(db, questions, principals=OPERATOR, retrieval=by))
+        metrics = asyncio.run(looking)
     if as_json:
         common.show_json(metrics)
     else:
@@ -211,45 +228,99 @@ async def _searching(db: Database, look: Callable[[Retrieval], Awaitable[T]]) ->
         await by.close()
 
 
-def _settings() -> Settings:
-    settings = common.settings()
-    if not settings.knowledge.sources:
-        raise Failed("knowledge.yaml names no sources. Name a folder: moqi kb sync FOLDER", Exit.USAGE)
-    return settings
-
-
-def _folders(settings: Settings) -> dict[Path, frozenset[str] | None]:
-    from bot import sources
-
-    return dict(sources.folders(settings))
-
-
 def _source_readers(settings: Settings) -> list[tuple[str, frozenset[str]]]:
     """The sources by the name of their report; all folders together are one."""
     from bot import kb, sources
 
-    folders = sources.folders(settings)
-    shared = [(kb.SYNCED, frozenset[str]().union(*folders.values()))] if folders else []
-    return [*shared, *((one.name, one.readers) for one in sources.wikis(settings))]
+    access = sources.access(settings)
+    folders = sources.folders(settings).folders
+    shared = frozenset[str]().union(*(readers or access.default for readers in folders.values()))
+    named = [(name, readers or access.default) for name, readers in sources.readers(settings).items()]
+    return [(kb.SYNCED, shared), *named] if folders else named
 
 
-def _sync_folders(
-    db: Database, folders: Mapping[Path, frozenset[str] | None], cutting: Cutting, quiet: bool
-) -> list[Outcome]:
-    from bot import kb, sources
+def _sync_named_folders(db: Database, settings: Settings, quiet: bool) -> tuple[list[Outcome], list[Tally]]:
+    from bot import sources
 
-    wanted = {path: readers or kb.PUBLIC for path, readers in folders.items()}
-    with common.progress("reading", _count(list(wanted)), quiet=quiet) as done:
+    return _sync_folders(db, sources.folders(settings), quiet)
+
+
+def _sync_folders(db: Database, wanted: Wanted, quiet: bool) -> tuple[list[Outcome], list[Tally]]:
+    from bot import kb, kb_folders
+
+    with _Bar("reading", quiet) as bar:
         try:
-            return asyncio.run(sources.sync_folders(db, wanted, lambda one: done(_line(one)), cutting))
+            watching = kb_folders.Watching(report=bar.report, total=bar.total, waiting=bar.waiting)
+            found = asyncio.run(kb_folders.sync(db, wanted, watching))
         except kb.NoFolder as error:
             raise Failed(str(error), Exit.USAGE) from error
+    return list(found.outcomes), [found.tally]
+
+
+def _sync_urls(db: Database, settings: Settings, quiet: bool) -> tuple[list[Outcome], list[Tally]]:
+    from bot import sources
+
+    wanted = sources.urls(settings)
+    if not wanted:
+        return [], []
+    with _Bar("fetching", quiet) as bar:
+        bar.total(len(wanted))
+        return asyncio.run(_fetch_all(db, wanted, bar))
+
+
+async def _fetch_all(db: Database, wanted: Sequence[UrlSource], bar: _Bar) -> tuple[list[Outcome], list[Tally]]:
+    from bot import kb_urls
+    from bot.kb_fetch import Fetcher
+
+    fetcher = Fetcher()
+    tallies = []
+    for source in wanted:
+        found = await kb_urls.sync(db, fetcher, source, report=bar.report)
+        if found is None:
+            print(f"{source.name}: {_ELSEWHERE}", file=sys.stderr)
+        else:
+            tallies.append(found)
+    return bar.outcomes, tallies
+
+
+_ELSEWHERE = "another process reads it now; `moqi kb sources` shows the result"
+
+
+class _Bar:
+    """A progress bar that is there once it is known how much there is to do, and what it was told."""
+
+    def __init__(self, title: str, quiet: bool) -> None:
+        self.outcomes: list[Outcome] = []
+        self._title = title
+        self._quiet = quiet
+        self._waited = False
+        self._stack = ExitStack()
+        self._done: Callable[[str], None] = lambda line: None
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *given: object) -> None:
+        self._stack.close()
+
+    def total(self, count: int) -> None:
+        self._done = self._stack.enter_context(common.progress(self._title, count, quiet=self._quiet))
+
+    def waiting(self) -> None:
+        if not self._waited:
+            print("another process reads the folders now; it is this one's turn when that has ended", file=sys.stderr)
+        self._waited = True
+
+    def report(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+        self._done(_line(outcome))
 
 
 async def _confine(db: Database, settings: Settings) -> None:
-    from bot import kb_wiki, sources
+    from bot import sources
+    from bot.kb_confine import confine
 
-    await kb_wiki.confine(db, sources.wikis(settings))
+    await confine(db, sources.readers(settings), sources.access(settings))
 
 
 def _sync_wikis(db: Database, settings: Settings, quiet: bool) -> tuple[list[Outcome], list[Tally]]:
@@ -262,36 +333,25 @@ def _sync_wikis(db: Database, settings: Settings, quiet: bool) -> tuple[list[Out
             app = sources.app(settings, source.app)
         except sources.NoApp as error:
             raise Failed(str(error), Exit.USAGE) from error
-        found = asyncio.run(_sync_wiki(db, app, source, outcomes, quiet))
+        with _Bar(source.name, quiet) as bar:
+            found = asyncio.run(_sync_wiki(db, app, source, bar))
+        outcomes += bar.outcomes
         if found is None:
-            print(f"{source.name}: another process reads it now; `moqi kb sources` shows the result", file=sys.stderr)
+            print(f"{source.name}: {_ELSEWHERE}", file=sys.stderr)
         else:
             tallies.append(found)
     return outcomes, tallies
 
 
-async def _sync_wiki(
-    db: Database, app: FeishuSettings, source: WikiSource, outcomes: list[Outcome], quiet: bool
-) -> Tally | None:
+async def _sync_wiki(db: Database, app: FeishuSettings, source: WikiSource, bar: _Bar) -> Tally | None:
     from bot import kb_wiki
     from bot.platforms.feishu.wiki import Wiki
 
     wiki = Wiki(app)
-    with ExitStack() as stack:
-        tell: list[Callable[[str], None]] = []  # the bar, once it is known how much there is
-
-        def heard(outcome: Outcome) -> None:
-            outcomes.append(outcome)
-            for done in tell:
-                done(_line(outcome))
-
-        def begin(pages: int) -> None:
-            tell.append(stack.enter_context(common.progress(source.name, pages, quiet=quiet)))
-
-        try:
-            return await kb_wiki.sync(db, wiki, source, report=heard, total=begin)
-        finally:
-            await wiki.close()
+    try:
+        return await kb_wiki.sync(db, wiki, source, report=bar.report, total=bar.total)
+    finally:
+        await wiki.close()
 
 
 def _readable(path: Path) -> None:
@@ -316,7 +376,13 @@ def _finish(outcomes: Sequence[Outcome], as_json: bool, tallies: Sequence[Tally]
     said = [one for one in outcomes if one.problem]
     if as_json:
         listed = [
-            {"document": one.name, "status": one.status, "passages": one.passages, "problem": one.problem}
+            {
+                "document": one.name,
+                "status": one.status,
+                "before": one.before,
+                "passages": one.passages,
+                "problem": one.problem,
+            }
             for one in outcomes
         ]
         common.show_json(listed)
@@ -332,7 +398,8 @@ def _finish(outcomes: Sequence[Outcome], as_json: bool, tallies: Sequence[Tally]
 
 
 def _line(outcome: Outcome) -> str:
-    return f"{outcome.status:9} {outcome.name} ({outcome.passages} passages)"
+    before = f"{outcome.before} → " if outcome.before else ""
+    return f"{outcome.status:9} {before}{outcome.name} ({outcome.passages} passages)"
 
 
 def _kept(source: str) -> str:

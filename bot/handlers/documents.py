@@ -23,7 +23,7 @@ def kb_add(ctx: Context, command: KbAdd) -> Handled:
     given = value.get("document")
     if not isinstance(given, kb.Given):
         return refused(ctx, Refusal(code="no_file"))
-    outcome = kb.keep_given(ctx.conn, given)
+    outcome = kb.keep_given(ctx.conn, given, access=ctx.house.access)
     if outcome.status != "failed":
         detail = {"status": outcome.status, "passages": outcome.passages}
         audit.append(ctx.conn, _actor(ctx), "kb.add", f"document:{outcome.name}", detail, ctx.now)
@@ -32,16 +32,16 @@ def kb_add(ctx: Context, command: KbAdd) -> Handled:
 
 def kb_list(ctx: Context, command: KbList) -> Handled:
     """The newest documents, and how many there are."""
-    held = sorted(documents.holdings(ctx.conn), key=lambda one: one.document.updated_at, reverse=True)
-    return Handled(outcome="reply", reply=ctx.house.words.documents(held[:SHOWN], len(held)))
+    held = documents.newest(ctx.conn, SHOWN)
+    return Handled(outcome="reply", reply=ctx.house.words.documents(held, documents.stats(ctx.conn).documents))
 
 
 def kb_remove(ctx: Context, command: KbRemove) -> Handled:
     """Take a document out, unless its source would bring it back."""
-    held = next((one for one in documents.holdings(ctx.conn) if one.document.name == command.name), None)
-    if held is None:
+    source = documents.source_named(ctx.conn, command.name)
+    if source is None:
         return refused(ctx, Refusal(code="unknown_document", detail={"name": command.name}))
-    if held.source:
+    if source:
         return refused(ctx, Refusal(code="synced_document", detail={"name": command.name}))
     documents.delete_document(ctx.conn, command.name)
     audit.append(ctx.conn, _actor(ctx), "kb.remove", f"document:{command.name}", {}, ctx.now)

@@ -79,6 +79,8 @@ def sources(words: Language, read: Sequence[Tally], documents: int, *, named: bo
 
 def _source(words: Language, name: str) -> str:
     kind, _, place = name.partition(":")
+    if kind == "url":
+        return words.say("sources.url", place=short(place.partition("://")[2], 40))
     return words.say(f"sources.{kind}", place=place.rpartition(":")[2][-6:])
 
 
@@ -90,7 +92,7 @@ def _read(words: Language, one: Tally) -> str:
 
 
 WHY = 5  # pages that /kb names
-_COUNTED = ("seen", "added", "changed", "unchanged", "deleted", "skipped", "failed")
+_COUNTED = ("seen", "added", "changed", "moved", "unchanged", "deleted", "skipped", "failed")
 
 
 def _lane(words: Language, lane: LaneStatus) -> str:

@@ -6,10 +6,12 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
-from bot.settings.base import LATER, Section, later
+from bot import kb_addresses
+from bot.settings.base import Section
 from inference.grounding.chunk import STANDARD, Cutting
 from storage.records import Identity
 
@@ -22,7 +24,7 @@ _ADDRESS = re.compile(
     r"https?://(?P<host>[^/\s]+)/wiki/(?:(?:space|settings)/(?P<space>\d+)|(?P<node>\w+))/?(?:[?#].*)?"
 )
 _TOKEN = re.compile(r"[A-Za-z][A-Za-z0-9]{9,}")
-_READER = re.compile(r"everyone|dept:\S.*|user:[a-z][\w-]*:\S+|group:[a-z][\w-]*:\S+")
+_READER = re.compile(r"everyone|role:admin|role:reviewer|dept:\S.*|user:[a-z][\w-]*:\S+|group:[a-z][\w-]*:\S+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,7 +86,10 @@ def _reader(value: str) -> str:
     if value.startswith("user:") and _READER.fullmatch(value):  # as the platform's people are kept
         return f"user:{Identity.written(*value.removeprefix('user:').split(':', 1))}"
     if not _READER.fullmatch(value):
-        raise ValueError("write everyone, dept:<department>, user:feishu:<open_id> or group:feishu:<chat_id>")
+        raise ValueError(
+            "write everyone, role:admin, role:reviewer, dept:<department>, user:feishu:<open_id> or "
+            "group:feishu:<chat_id>"
+        )
     return value
 
 
@@ -98,7 +103,10 @@ Reader = Annotated[
     str,
     AfterValidator(_reader),
     WithJsonSchema(
-        {"type": "string", "examples": ["everyone", "dept:人事部", "user:feishu:ou_…", "group:feishu:oc_…"]}
+        {
+            "type": "string",
+            "examples": ["everyone", "role:admin", "dept:人事部", "user:feishu:ou_…", "group:feishu:oc_…"],
+        }
     ),
 ]
 Readers = Annotated[tuple[Reader, ...], AfterValidator(_alone)]
@@ -134,20 +142,84 @@ class FeishuWiki(Section):
         return tuple(part(written) for written in self.spaces)
 
 
+def _listed(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+def _host(written: str) -> str:
+    return kb_addresses.host(written)
+
+
+def _network(written: str) -> str:
+    return str(kb_addresses.network(written))
+
+
+def _everyday(written: str) -> str:
+    """An address that somebody could be sent to. Which hosts are allowed is looked at with the whole source."""
+    parts = urlsplit(written)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("write an address that begins with https://")
+    if parts.fragment:
+        raise ValueError("leave out what follows the #: a page is read as a whole")
+    return written
+
+
+Pages = Annotated[
+    tuple[Annotated[str, AfterValidator(_everyday)], ...],
+    BeforeValidator(_listed),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+]
+
+
 class Source(Section):
-    """A folder or file of documents, or a part of Feishu's wiki."""
+    """A folder or file of documents, pages of the web, or a part of Feishu's wiki."""
 
     path: str = Field(default="", description="Folder or file, relative to the settings folder.")
-    readers: Readers = Field(default=(), description="Who gets answers from the folder. Default: access.default.")
+    url: Pages = Field(default=(), description="Address of a page or document of the web, or a list of them.")
+    hosts: tuple[Annotated[str, AfterValidator(_host)], ...] = Field(
+        default=(),
+        description="With url: the only hosts that are asked, also where a page leads on to another one. "
+        "Default: those of the addresses.",
+    )
+    private: tuple[Annotated[str, AfterValidator(_network)], ...] = Field(
+        default=(),
+        description="With url: networks of the house (10.0.0.0/8) in which these hosts may be. Default: none, only "
+        "public addresses are asked.",
+    )
+    http: bool = Field(default=False, description="With url: fetch pages without encryption too.")
+    readers: Readers = Field(
+        default=(), description="Who gets answers from the folder or pages. Default: access.default."
+    )
+    every: Span | None = Field(
+        default=None, description="How often it is looked through for changes. Default: 5s for a folder, 1h for pages."
+    )
     feishu_wiki: FeishuWiki | None = Field(default=None, description="Pages of Feishu's wiki, instead of a folder.")
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        if bool(self.path) == bool(self.feishu_wiki):
-            raise ValueError("needs either path (a folder or file) or feishu_wiki")
+        if sum((bool(self.path), bool(self.url), bool(self.feishu_wiki))) != 1:
+            raise ValueError("needs one of path (a folder or file), url and feishu_wiki")
         if self.feishu_wiki and self.readers:
             raise ValueError("readers belong below feishu_wiki here")
+        if self.feishu_wiki and self.every:
+            raise ValueError("every belongs below feishu_wiki here")
+        if not self.url and (self.hosts or self.private or self.http):
+            raise ValueError("hosts, private and http belong to url")
         return self
+
+    @model_validator(mode="after")
+    def _may_be_fetched(self) -> Self:
+        for url in self.url:
+            try:
+                kb_addresses.checked(url, self.allowed, plain=self.http)
+            except kb_addresses.BadAddress as error:
+                raise ValueError(f"{url}: {error}") from error
+        return self
+
+    @property
+    def allowed(self) -> frozenset[str]:
+        """The hosts that may be asked, as they are compared."""
+        return frozenset(self.hosts) or frozenset(map(kb_addresses.host_of, self.url))
 
 
 class Chunking(Section):
@@ -176,19 +248,19 @@ class Chunking(Section):
 class Retrieval(Section):
     """What is looked up for a question."""
 
-    passages: int = Field(
-        default=10, ge=1, le=50, description="Most passages an answer is made from.", json_schema_extra=LATER
-    )
+    passages: int = Field(default=10, ge=1, le=50, description="Most passages an answer is made from.")
 
 
 class Access(Section):
     """Who may read what."""
 
     default: Literal["everyone", "admins"] = Field(
-        default="everyone", description="Who reads a document that names nobody.", json_schema_extra=later("admins")
+        default="everyone", description="Who reads a document that names nobody."
     )
-    rules: dict[str, tuple[str, ...]] = Field(
-        default_factory=dict, description="Document pattern to people.", json_schema_extra=LATER
+    rules: dict[Annotated[str, Field(min_length=1)], Annotated[Readers, Field(min_length=1)]] = Field(
+        default_factory=dict,
+        description="Pattern of documents' names to who reads them, whatever their source says; the first that fits "
+        "decides. * is anything, hr/ all beneath that folder; without a slash the file's own name counts.",
     )
 
 
@@ -214,12 +286,20 @@ class Knowledge(Section):
         keys = [(one.app, found.key) for one in self.wikis for found in one.parts]
         if len(set(keys)) < len(keys):
             raise ValueError("two sources name the same part of the wiki: it can have one list of readers only")
+        urls = [url for one in self.sources for url in one.url]
+        if len(set(urls)) < len(urls):
+            raise ValueError("two sources name the same address: it can have one list of readers only")
         return self
 
     @property
     def folders(self) -> tuple[Source, ...]:
         """The sources that are folders or files."""
         return tuple(source for source in self.sources if source.path)
+
+    @property
+    def pages(self) -> tuple[Source, ...]:
+        """The sources that are pages of the web."""
+        return tuple(source for source in self.sources if source.url)
 
     @property
     def wikis(self) -> tuple[FeishuWiki, ...]:

@@ -22,10 +22,12 @@ from scheduler.work import Busy, Outcome, Stopped, Success, Task
 from storage import conversations, documents, profiles, users
 from storage.database import Database
 from storage.documents import EVERYONE
-from storage.records import ChatType, Identity, Job, Kind, Membership, Origin
+from storage.records import ChatType, Identity, Job, Kind, Membership, Origin, Role
 
 #: Passages offered to the engine; the right one is among the first ten for 99 % of the questions measured.
 PASSAGES = 10
+#: The principals that somebody's role gives them beside what is theirs: an admin may what a reviewer may.
+ROLES = {Role.ADMIN: {"role:admin", "role:reviewer"}, Role.REVIEWER: {"role:reviewer"}, Role.USER: set[str]()}
 TURNS = 4
 BREATH = 1.0  # seconds that an engine with too much to do is left alone
 _NOTHING_MORE = Membership()
@@ -38,11 +40,13 @@ def audience(
     identities: Iterable[Identity] = (),
     *,
     who: Membership = _NOTHING_MORE,
+    role: Role = Role.USER,
     external: bool = False,
 ) -> frozenset[str]:
     """Who will read the answer. In a group that is the group, not the asker: their private documents stay private.
 
-    `everyone` is everyone of ours: a guest, or a group that is `external`, has what was given to them by name only.
+    `everyone` is everyone of ours: a guest, or a group that is `external`, has what was given to them by name only,
+    whatever their role.
     """
     if origin.chat_type is ChatType.GROUP:
         group = f"group:{origin.platform}:{origin.chat_id}"
@@ -51,7 +55,7 @@ def audience(
     if who.guest:
         return frozenset(own)
     departments = who.departments | {department} if department else who.departments
-    return frozenset({EVERYONE, *own, *(f"dept:{name}" for name in departments)})
+    return frozenset({EVERYONE, *own, *ROLES[role], *(f"dept:{name}" for name in departments)})
 
 
 def readers(conn: Connection, user_id: int, origin: Origin) -> frozenset[str]:
@@ -63,6 +67,7 @@ def readers(conn: Connection, user_id: int, origin: Origin) -> frozenset[str]:
         user.department if user else "",
         users.identities_of(conn, user_id),
         who=profiles.membership(conn, user_id),
+        role=user.role if user else Role.USER,
         external=origin.chat_type is ChatType.GROUP and profiles.is_external(conn, origin.platform, origin.chat_id),
     )
 
@@ -80,6 +85,7 @@ class AskRunner:
         feed: ProgressFeed,
         language: Callable[[], str],
         retrieval: Retrieval | None = None,
+        passages: Callable[[], int] = lambda: PASSAGES,
     ) -> None:
         self.indexed = False  # the first reading of the documents is over: before it, nothing would be found
         self._db = db
@@ -88,6 +94,7 @@ class AskRunner:
         self._language = language
         self._retrieval = retrieval or Retrieval()
         self._busy_until = 0.0  # time.monotonic
+        self._passages = passages  # most that an answer is made from
 
     def room(self, head: Job) -> int:
         return 1
@@ -117,7 +124,7 @@ class AskRunner:
         standalone = await self._model.standalone(question, await self._db.read(_turns, job))
         query = await self._retrieval.prepare(standalone)
         request = await self._db.read(self._found, job, query)
-        best = await self._retrieval.ranked(query, request.passages, PASSAGES)
+        best = await self._retrieval.ranked(query, request.passages, self._passages())
         return replace(request, passages=tuple(best), language=self._language())
 
     def _found(self, conn: Connection, job: Job, query: Query) -> AnswerRequest:
@@ -126,7 +133,7 @@ class AskRunner:
         return AnswerRequest(
             question=str(job.params["question"]),
             standalone=query.question,
-            passages=tuple(self._retrieval.find(conn, query, principals, PASSAGES)),
+            passages=tuple(self._retrieval.find(conn, query, principals, self._passages())),
             history=_open_turns(conn, job, principals),
             salt=hashlib.sha256("\n".join(sorted(principals)).encode()).hexdigest()[:16],
         )

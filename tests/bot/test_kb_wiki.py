@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from bot import kb, kb_plan, kb_wiki
+from bot import kb, kb_claims, kb_plan, kb_wiki
+from bot.kb_access import Access
+from bot.kb_confine import confine
 from bot.kb_plan import Tally, WikiSource, plan
-from bot.kb_wiki import confine, follow, reports, sync
+from bot.kb_wiki import follow, reports, sync
 from bot.platforms.feishu.client import FeishuClient, pooled
 from bot.platforms.feishu.settings import FeishuSettings
 from bot.platforms.feishu.wiki import TRIES, Listing, Node, Wiki
@@ -200,7 +202,7 @@ async def test_two_sources_that_overlap_keep_a_page_once(db: Database, wiki: Wik
     assert counts(tally) == {"seen": 3, "added": 1, "skipped": 2}
     assert inner.name in tally.why[0][1]
     assert await found(db, "年假几天") == []
-    await confine(db, [outer])
+    await confine(db, {outer.name: outer.readers}, Access())
     assert counts(await read(db, wiki, outer)) == {"seen": 3, "added": 2, "unchanged": 1}
 
 
@@ -322,9 +324,10 @@ async def test_before_anybody_is_answered_the_settings_hold(
     await db.run(_put_by_hand, "own.md")
     for one in (source(space), source(other)):
         await read(db, wiki, one)
-    await confine(db, [source(space, HR)])
+    rules = Access(rules=(("报销", frozenset({"role:admin"})),))
+    await confine(db, {source(space).name: HR}, rules)
     held = {holding.document.name: holding.principals for holding in await kb.overview(db)}
-    assert held == {"own.md": ALL, "制度/报销": HR, "制度/请假": HR, "制度/请假/年假": HR}
+    assert held == {"own.md": ALL, "制度/报销": {"role:admin"}, "制度/请假": HR, "制度/请假/年假": HR}
     assert [one.source for one in await reports(db)] == [source(space).name]
 
 
@@ -534,5 +537,5 @@ def test_the_plan(nodes: list[Node], fetch: list[str], skipped: int) -> None:
     assert len(todo.skipped) == skipped
 
 
-def test_kb_wiki_leases_outlive_heartbeats() -> None:
-    assert kb_wiki.LEASE.total_seconds() > 3 * kb_wiki.HEARTBEAT
+def test_leases_outlive_heartbeats() -> None:
+    assert kb_claims.LEASE.total_seconds() > 3 * kb_claims.HEARTBEAT

@@ -10,44 +10,13 @@ from typing import Any
 
 import pytest
 
-from bot import kb_wiki, services, sources
+from bot import services
 from bot.context import Handled, Pressed
 from bot.events import ChatEvent
 from bot.replies import Words
-from bot.settings import Knowledge
 from scheduler.progress import Signal
 from storage.errors import Unreachable
-from storage.records import ChatType, Identity, Kind, Origin
-
-
-async def test_a_database_that_is_away_at_the_start_does_not_end_the_reading_of_the_knowledge_base(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Nobody's question would be answered until the next start."""
-    away = [Unreachable(), Unreachable()]
-
-    async def sync(*given: Any, **more: Any) -> list[Any]:
-        if away:
-            raise away.pop()
-        return []
-
-    async def confine(*given: Any) -> None:
-        """There is no database."""
-
-    monkeypatch.setattr(sources, "sync_folders", sync)
-    monkeypatch.setattr(kb_wiki, "confine", confine)
-    monkeypatch.setattr(services, "KNOWLEDGE_AGAIN", 0.01)
-    settings: Any = SimpleNamespace(knowledge=Knowledge(sources=()))
-    worker: Any = SimpleNamespace(wake=Signal())
-    started: Any = SimpleNamespace(
-        current=SimpleNamespace(settings=settings),
-        db=None,
-        asking=SimpleNamespace(indexed=False),
-        workers={Kind.ASK: worker},
-    )
-    await services._sync_knowledge(started, follow=True)
-    assert started.asking.indexed
-    assert caplog.text.count("knowledge not read yet; trying again") == 2
+from storage.records import ChatType, Identity, Origin
 
 
 async def test_a_defect_costs_a_loop_a_second_and_not_its_life(

@@ -249,7 +249,7 @@ def test_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
         (
             "knowledge",
             "sources:\n  - readers: [everyone]",
-            "knowledge.yaml:2: sources.0: needs either path (a folder or file) or feishu_wiki",
+            "knowledge.yaml:2: sources.0: needs one of path (a folder or file), url and feishu_wiki",
         ),
         (
             "knowledge",
@@ -264,7 +264,7 @@ def test_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
         (
             "knowledge",
             "sources:\n  - feishu_wiki:\n      spaces: ['70']\n      readers: [staff]",
-            "knowledge.yaml:4: sources.0.feishu_wiki.readers.0: write everyone, dept:<department>, user:",
+            "knowledge.yaml:4: sources.0.feishu_wiki.readers.0: write everyone, role:admin, role:reviewer, dept:<",
         ),
         (
             "knowledge",
@@ -289,8 +289,60 @@ def test_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
         (
             "knowledge",
             "sources:\n  - path: a\n    nam: b",
-            "knowledge.yaml:3: sources.0.nam: unknown key; allowed: path, readers, feishu_wiki",
+            "knowledge.yaml:3: sources.0.nam: unknown key; allowed: path, url, hosts, private, http, readers",
         ),
+        (
+            "knowledge",
+            "sources:\n  - path: a\n    url: https://a.cn",
+            "knowledge.yaml:2: sources.0: needs one of path",
+        ),
+        (
+            "knowledge",
+            "sources:\n  - url: a.cn/x",
+            "knowledge.yaml:2: sources.0.url.0: write an address that begins",
+        ),
+        (
+            "knowledge",
+            "sources:\n  - url: https://a.cn/#x",
+            "knowledge.yaml:2: sources.0.url.0: leave out what",
+        ),
+        (
+            "knowledge",
+            "sources:\n  - url: http://a.cn",
+            "knowledge.yaml:2: sources.0: http://a.cn: http is not",
+        ),
+        (
+            "knowledge",
+            "sources:\n  - url: https://a.cn/x\n    hosts: [b.cn]",
+            "knowledge.yaml:2: sources.0: https://a.cn/x: a.cn is not among the source's `hosts`",
+        ),
+        (
+            "knowledge",
+            "sources:\n  - url: https://a.cn\n    hosts: [https://a.cn]",
+            "knowledge.yaml:3: sources.0.hosts.0: write the name of a host such as docs.acme.cn",
+        ),
+        (
+            "knowledge",
+            "sources:\n  - url: https://a.cn\n    private: [0.0.0.0/0]",
+            "knowledge.yaml:3: sources.0.private.0: 0.0.0.0/0 would open everything",
+        ),
+        (
+            "knowledge",
+            "sources:\n  - path: a\n    hosts: [a.cn]",
+            "knowledge.yaml:2: sources.0: hosts, private and http belong to url",
+        ),
+        (
+            "knowledge",
+            "sources:\n  - url: [https://a.cn]\n  - url: https://a.cn\n    readers: [role:admin]",
+            "knowledge.yaml:1: two sources name the same address",
+        ),
+        ("knowledge", "access:\n  rules: {'*': []}", "knowledge.yaml:2: access.rules.*: must name 1 or more"),
+        (
+            "knowledge",
+            "access:\n  rules: {'*': [staff]}",
+            "knowledge.yaml:2: access.rules.*.0: write everyone, role",
+        ),
+        ("knowledge", "access:\n  default: nobody", "knowledge.yaml:2: access.default: must be 'everyone', 'admins'"),
         (
             "knowledge",
             "chunking:\n  overlap: 400",

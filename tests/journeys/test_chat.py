@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from PIL import Image
@@ -530,6 +531,37 @@ def test_changed_settings_are_taken_whole_or_not_at_all(house: Moqi, person: Gue
         (house.config / "policy.yaml").write_text(policy, encoding="utf-8")
         reload(house, "interface.yaml", interface)
     until(lambda: anna.told("/new")["text"].startswith("好"), "Chinese again")
+
+
+def documents(house: Moqi) -> float:
+    """How many documents come from folders now."""
+    told = httpx.get(f"{house.url}/metrics", verify=False).text
+    return float(re.findall(r'^moqi_documents\{source="folder"\} (\S+)$', told, re.MULTILINE)[0])
+
+
+def test_the_folder_and_its_readers_are_followed_while_people_ask(house: Moqi, person: Guest) -> None:
+    anna = person()
+    knowledge = (house.config / "knowledge.yaml").read_text(encoding="utf-8")
+    parking = house.config.parent / "knowledge" / "车位.md"
+    before = documents(house)
+
+    def answer() -> str:
+        return str(anna.finished(anna.ordered("/ask 地下车位每月多少钱?"))["text"])
+
+    try:
+        reload(house, "knowledge.yaml", "sources:\n  - path: ../knowledge\n    every: 1s\n")
+        assert "三百二十元" not in answer()
+        parking.write_text("# 车位\n\n地下车位每月三百二十元。\n", encoding="utf-8")
+        until(lambda: documents(house) == before + 1, "the new document")
+        assert "三百二十元" in answer()
+        rules = "access:\n  rules: {'车位*': ['dept:行政部']}\n"
+        reload(house, "knowledge.yaml", f"sources:\n  - path: ../knowledge\n    every: 1s\n{rules}")
+        until(lambda: "三百二十元" not in answer(), "the new rule")
+        parking.unlink()
+        until(lambda: documents(house) == before, "the document to go")
+    finally:
+        parking.unlink(missing_ok=True)
+        reload(house, "knowledge.yaml", knowledge)
 
 
 def test_a_smaller_quota_in_the_policy_counts_from_now_on(house: Moqi, person: Guest) -> None:

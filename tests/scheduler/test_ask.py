@@ -35,8 +35,10 @@ from storage.records import (
     Job,
     JobState,
     Kind,
+    Membership,
     NewPassage,
     Origin,
+    Role,
     SearchTerms,
     Unit,
     utcnow,
@@ -79,6 +81,22 @@ def test_who_will_read_an_answer(chat: ChatType, department: str, expected: set[
     origin = Origin(platform="feishu", chat_id="oc_1", chat_type=chat, message_id="m", sender="ou_1")
     names = (Identity(platform="feishu", external_id="ou_1"), Identity(platform="web", external_id="anna"))
     assert audience(3, origin, department, names) == expected
+
+
+@pytest.mark.parametrize(
+    ("role", "chat", "guest", "expected"),
+    [
+        (Role.USER, ChatType.DIRECT, False, set()),
+        (Role.REVIEWER, ChatType.DIRECT, False, {"role:reviewer"}),
+        (Role.ADMIN, ChatType.DIRECT, False, {"role:reviewer", "role:admin"}),
+        (Role.ADMIN, ChatType.DIRECT, True, set()),
+        (Role.ADMIN, ChatType.GROUP, False, set()),  # everybody in it reads the answer
+    ],
+)
+def test_what_a_role_lets_somebody_read(role: Role, chat: ChatType, guest: bool, expected: set[str]) -> None:
+    origin = Origin(platform="feishu", chat_id="oc_1", chat_type=chat, message_id="m", sender="ou_1")
+    found = audience(3, origin, who=Membership(guest=guest), role=role)
+    assert {one for one in found if one.startswith("role:")} == expected
 
 
 def asked(conn: Connection, key: str = "q", question: str = "年假?") -> Job:
@@ -283,3 +301,29 @@ async def test_what_may_not_be_read_any_more_is_not_told_again(tmp_path: Path) -
         assert (last.passages, last.history) == ((), ())
         await worker.stop(5)
         await serving
+
+
+async def test_a_role_is_looked_up_at_each_question_and_the_settings_bound_what_is_offered(tmp_path: Path) -> None:
+    url = await asyncio.to_thread(blank, tmp_path / "moqi.db")
+    model, feed = Listener(), ProgressFeed()
+
+    def keep(conn: Connection) -> None:
+        text = "年假十天。"
+        piece = NewPassage(heading="", start=0, end=len(text), text=text, terms=index_terms(text))
+        for name in ("一", "二", "三"):
+            documents.put_document(
+                conn, name=name, title="", sha256="", recipe="", pieces=[piece], principals={"role:admin"}
+            )
+
+    with Database.open(url) as db:
+        await db.run(keep)
+        runner = AskRunner(db, model, feed, lambda: "zh", passages=lambda: 2)
+        for role in (Role.ADMIN, Role.REVIEWER):
+            job = await db.run(asked, role.value)
+            await db.run(users.set_role, job.user_id, role)
+            claim = await db.run(queue.claim, Kind.ASK, lambda head: 1, POLICY, utcnow())
+            assert claim is not None
+            [outcome] = await runner.run([Task(claim.jobs[0], Stop())])
+            assert isinstance(outcome, Success)
+            await db.run(queue.succeed, claim.jobs[0], outcome.result, 0.1, utcnow())
+    assert [len(request.passages) for request in model.heard] == [2, 0]

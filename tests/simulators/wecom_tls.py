@@ -25,7 +25,7 @@ class Tunnel(Server):
         super().__init__(platform)
         self.ca = folder / "ca.pem"
         key_file = folder / "key.pem"
-        _certify(host, self.ca, key_file)
+        certify(host, self.ca, key_file)
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.load_cert_chain(self.ca, key_file)
 
@@ -56,7 +56,7 @@ class Tunnel(Server):
         self.server_close()
 
 
-def _certify(host: str, certificate_file: Path, key_file: Path) -> None:
+def certify(host: str, certificate_file: Path, key_file: Path) -> None:
     """A certificate that is its own authority."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])

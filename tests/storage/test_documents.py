@@ -125,7 +125,7 @@ def test_a_deleted_document_is_gone_from_everything(db: Database) -> None:
     assert not db.run_sync(documents.delete_document, "a.md")
     assert db.read_sync(found, "海豚") == []
     assert db.read_sync(entries) == 0
-    assert db.read_sync(documents.stats) == documents.Stats(documents=0, passages=0, characters=0)
+    assert db.read_sync(documents.stats) == documents.Stats(documents=0, passages=0)
     assert db.read_sync(documents.holdings) == []
 
 
@@ -162,7 +162,12 @@ def test_holdings_and_stats_tell_the_operator(db: Database) -> None:
         frozenset({"user:3", "chat:web:1"}),
         "folder",
     )
-    assert db.read_sync(documents.stats) == documents.Stats(documents=2, passages=3, characters=5)
+    assert db.read_sync(documents.stats) == documents.Stats(documents=2, passages=3)
+    one_each = {"folder": documents.Stats(documents=1, passages=1), "": documents.Stats(documents=1, passages=2)}
+    assert db.read_sync(documents.totals) == one_each
+    assert db.read_sync(documents.holdings, "folder") == [other]
+    assert (db.read_sync(documents.holding, "a.md"), db.read_sync(documents.holding, "c.md")) == (one, None)
+    assert db.read_sync(documents.newest, 1) == [one]
 
 
 def test_a_document_without_passages_can_be_kept(db: Database) -> None:
@@ -287,16 +292,30 @@ def test_a_document_with_an_id_keeps_it_through_names(db: Database) -> None:
     assert db.read_sync(documents.source_of, "app:x") is None
 
 
-def test_a_whole_source_is_given_to_others_at_once(db: Database) -> None:
-    for ref in ("a", "b"):
-        db.run_sync(kept, ref, ref)
+def test_documents_are_given_to_others_at_once(db: Database) -> None:
+    ids = [db.run_sync(kept, ref, ref) for ref in ("a", "b")]
     db.run_sync(put, "own", "暗号是白鸽。")
-    db.run_sync(documents.grant, "wiki", {"dept:人事部", "user:3"})
+    db.run_sync(documents.grant, dict.fromkeys([*ids, 999], frozenset({"dept:人事部", "user:3"})))
     assert db.read_sync(found, "暗号") == ["own"]
     for principal in ("dept:人事部", "user:3"):
         assert db.read_sync(found, "暗号", frozenset({principal})) == ["a", "b"]
-    db.run_sync(documents.grant, "wiki", frozenset())
+    db.run_sync(documents.grant, dict.fromkeys(ids, frozenset[str]()))
     assert db.read_sync(found, "暗号", frozenset({"user:3"})) == []
+
+
+def test_a_document_is_moved_with_its_passages_unless_its_place_is_taken(db: Database) -> None:
+    moved = db.run_sync(put, "a.md", "写着海豚。")
+    db.run_sync(put, "b.md", "写着骆驼。")
+    assert not db.run_sync(documents.move, "a.md", to="b.md", revision="2")
+    assert db.run_sync(documents.move, "a.md", to="c/a.md", revision="2")
+    assert not db.run_sync(documents.move, "a.md", to="d.md", revision="2")
+    assert db.read_sync(found, "海豚") == ["c/a.md"]
+    db.run_sync(documents.note_revisions, {"c/a.md": "3", "gone.md": "3"})
+    held = db.read_sync(documents.holding, "c/a.md")
+    assert held is not None
+    assert (held.document.id, held.revision, held.passages) == (moved, "3", 1)
+    assert db.read_sync(documents.source_named, "c/a.md") == ""
+    assert db.read_sync(documents.source_named, "a.md") is None
 
 
 def test_passages_are_readable_all_or_not(db: Database) -> None:

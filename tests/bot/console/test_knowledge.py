@@ -145,7 +145,7 @@ async def test_a_document_that_cannot_be_kept_is_named_with_the_reason(made: Sta
     for name, data, code in (
         ("tool.exe", b"MZ\x00\x01", "document_unsupported"),
         ("bad.pdf", b"%PDF-1.7 cut off", "document_unreadable"),
-        ("空.txt", b"  \n ", "document_unreadable"),
+        ("空.txt", b"  \n ", "document_no_text"),
         ("制度.md", "新的".encode(), "document_synced"),
     ):
         answer = await upload(client, name, data)
