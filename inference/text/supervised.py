@@ -213,7 +213,7 @@ class SupervisedModel:
             log.exception("starting the language model failed unexpectedly")
             self._failed(TextError(f"The language model cannot be started: {error!r}."), failures)
             return None
-        self._problem, self._asleep = None, False
+        self._problem = None
         took = self._clock() - began
         log.info("language model %s is ready (%.1f s)", self._card.model, took, extra={"action": "text-engine-ready"})
         return self._engine

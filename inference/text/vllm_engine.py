@@ -68,7 +68,8 @@ def guarded() -> bool:
 def has_gpu() -> bool:
     """Whether an NVIDIA GPU may be used by this process; nothing is loaded to find out."""
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "all") in ("", "-1")
-    return Path("/dev/nvidia0").exists() and not hidden
+    # In a container only some of the cards are there; on WSL none has a file of its own.
+    return not hidden and any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/dxg"))
 
 
 class VllmEngine:

@@ -39,6 +39,7 @@ from tests.inference.text.handbook import ALL, ANSWERS, ASK_ALL, ASK_LEAVE, BEFO
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.first,
     pytest.mark.skipif(not installed(), reason="vllm is not installed: there is none for this system"),
     pytest.mark.timeout(600),
     pytest.mark.filterwarnings("default"),  # of other people's packages, as they are imported
@@ -159,10 +160,12 @@ async def test_an_answer_that_is_too_long_is_cut_and_says_so(model: SupervisedMo
     assert text
 
 
-@pytest.mark.parametrize("length", [handbook.TOKENS, 50_000])
-async def test_a_question_that_is_too_long_is_refused_with_what_to_do(model: SupervisedModel, length: int) -> None:
+@pytest.mark.parametrize(("length", "answer"), [(handbook.TOKENS, 1), (50_000, 1), (1, handbook.TOKENS)])
+async def test_a_question_that_is_too_long_is_refused_with_what_to_do(
+    model: SupervisedModel, length: int, answer: int
+) -> None:
     with pytest.raises(TextTooLong, match="tokens") as caught:
-        await said(model, asked("长" * length))
+        await said(model, asked("长" * length, answer))
     assert "max_model_len" in caught.value.next_step
 
 
@@ -271,6 +274,21 @@ async def test_closing_it_leaves_nothing(model: SupervisedModel) -> None:
     assert model.state is EngineState.CLOSED
     with pytest.raises(TextError, match="shut down"):
         await said(model, whole())
+
+
+async def test_a_start_that_nobody_waits_for_leaves_nothing(model: SupervisedModel, options: VllmOptions) -> None:
+    await model.close()
+    assert options.folder is not None
+    (options.folder / "text-engine.json").unlink()
+    starting = asyncio.create_task(VllmEngine.start(options))
+    async with asyncio.timeout(300):
+        while not multiprocessing.active_children():
+            await asyncio.sleep(0.01)
+        starting.cancel()
+        await asyncio.wait({starting})
+    assert starting.cancelled()
+    assert multiprocessing.active_children() == []
+    assert not (options.folder / "text-engine.json").exists()  # it was not waited for until it ran
 
 
 async def test_a_checkpoint_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
