@@ -11,6 +11,7 @@ import asyncio
 import logging
 import multiprocessing
 import os
+import shutil
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -31,6 +32,7 @@ from inference.text.thoughts import Thoughts
 
 log = logging.getLogger(__name__)
 
+LONGEST_FOLDER = 60  # characters; the address of a socket has room for 107, and vLLM's names take 37 of them
 QUEUED = 64  # answers written and waiting at once; whoever comes then is told to wait in line
 LOOK = 0.5  # seconds between two looks whether the engine still lives
 FALLING_ASLEEP = 120.0  # seconds: what is being written is finished first
@@ -224,6 +226,8 @@ def _started(options: VllmOptions) -> Any:
     os.environ.update(environment(options, os.environ))
     if options.folder is not None:
         leftover.end(note(options.folder))
+        shutil.rmtree(_sockets(options.folder), ignore_errors=True)
+        _sockets(options.folder).mkdir(parents=True, exist_ok=True)
     try:
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
@@ -262,11 +266,18 @@ def environment(options: VllmOptions, given: os._Environ[str] | dict[str, str]) 
     if options.folder is not None:
         wanted[orphan_guard.NOTE] = str(note(options.folder))
         usual["VLLM_CACHE_ROOT"] = str(options.folder / "vllm")
+        if len(str(_sockets(options.folder))) <= LONGEST_FOLDER:
+            wanted["VLLM_RPC_BASE_PATH"] = str(_sockets(options.folder))
     return {**{name: given.get(name, value) for name, value in usual.items()}, **wanted}
 
 
 def note(folder: Path) -> Path:
     return folder / "text-engine.json"
+
+
+def _sockets(folder: Path) -> Path:
+    """Where vLLM's processes talk to each other: it never removes these, the next start does."""
+    return folder.absolute() / "sockets"
 
 
 def _arguments(options: VllmOptions) -> dict[str, Any]:

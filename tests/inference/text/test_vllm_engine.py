@@ -261,6 +261,14 @@ async def test_the_engine_notes_itself_and_leaves_the_group_of_the_program(
     assert os.getpgid(process.pid) == process.pid
 
 
+async def test_its_sockets_lie_with_its_notes(model: SupervisedModel, options: VllmOptions) -> None:
+    """vLLM never removes them: in a folder for everything they would pile up."""
+    assert options.folder is not None
+    if "VLLM_RPC_BASE_PATH" not in environment(options, {}):
+        pytest.skip("the folder of these tests has too long a name")
+    assert any(path.is_socket() for path in (options.folder / "sockets").iterdir())
+
+
 async def test_nothing_listens_beyond_this_machine(model: SupervisedModel) -> None:
     for process in (engine_process(), psutil.Process()):
         for open_ in process.net_connections("inet"):
