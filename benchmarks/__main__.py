@@ -24,6 +24,7 @@ PARTS = (
     "fairness",
     "reservations",
     "storage",
+    "reading",
     "ingest",
     "retrieval",
     "vectors",

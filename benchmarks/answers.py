@@ -27,6 +27,8 @@ ORPHANED = 60.0  # seconds until an engine that should be gone is one that is no
 #: Unit and the goal of what has one, by the end of a figure's name.
 UNITS: Mapping[str, tuple[str, float | None]] = {
     "first text, p50": ("ms", None),
+    "first token, p50": ("ms", None),
+    "first token, p99": ("ms", None),
     "whole answer, p50": ("ms", None),
     "whole answer, p99": ("ms", None),
     "answers a second": ("1/s", None),

@@ -16,8 +16,10 @@ import psutil
 import uvloop
 
 from benchmarks.common import percentile
+from inference.grounding import contract
 from inference.requests import AnswerRequest
 from inference.results import Delta
+from inference.text.chat import ChatModel, ChatRequest
 from inference.text.extractive import ExtractiveModel
 from inference.text.model import TextModel
 from inference.text.registry import TextOptions, open_chat_model, open_text_model
@@ -73,6 +75,7 @@ async def main(folder: Path, rounds: int) -> None:
     for _ in range(rounds):
         for name, model in models.items():
             _add(found, name, await _one_by_one(model))
+        _add(found, "vLLM", await _raw(chat))
         _add(found, f"vLLM, {STREAMS} at once", await _together(written))
         _add(found, "nobody asks", await _idle())
     found["the program with vLLM: memory"] = [_memory(os.getpid())]
@@ -101,6 +104,21 @@ async def _together(model: TextModel) -> dict[str, float]:
         "event loop late, p99": percentile(late.times, 99),
         "event loop late, longest": max(late.times),
     }
+
+
+async def _raw(chat: ChatModel) -> dict[str, float]:
+    """Until its first token: people see the first sentence, once it is whole and checked."""
+    times = []
+    for number in range(ASKED):
+        request = _request(number)
+        asked = ChatRequest(
+            messages=contract.messages(request, b"secret"), max_tokens=200, schema=contract.SCHEMA, salt=request.salt
+        )
+        began, first = time.perf_counter(), 0.0
+        async for _ in chat.stream(asked):
+            first = first or time.perf_counter()
+        times.append((first - began) * 1000)
+    return {"first token, p50": percentile(times, 50), "first token, p99": percentile(times, 99)}
 
 
 async def _idle() -> dict[str, float]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from sqlalchemy import Connection
 
@@ -18,6 +19,7 @@ from benchmarks.postgres import server
 from inference.grounding import search
 from storage import documents, lexical
 from storage.database import Database
+from storage.encryption import KEY_FILE, Key
 from storage.migrations import migrate
 from storage.records import NewPassage, SearchTerms
 
@@ -41,7 +43,9 @@ def run(quick: bool = False) -> list[Figure]:
     texts = [*asked.texts, *recombined([load("DRCD")], among)]
     questions = asked.questions[:: len(asked.questions) // (20 if quick else QUESTIONS)]
     with tempfile.TemporaryDirectory() as folder, server() as postgres:
-        urls = {"SQLite": f"sqlite:///{folder}/moqi.db", "PostgreSQL": postgres}
+        Key.make(Path(folder, "moqi.key"))
+        sealed = f"sqlite:///{folder}/sealed.db?{KEY_FILE}={folder}/moqi.key"
+        urls = {"SQLite": f"sqlite:///{folder}/moqi.db", "SQLite with a key": sealed, "PostgreSQL": postgres}
         return [found for name, url in urls.items() for found in _measured(name, url, texts, questions)]
 
 

@@ -15,7 +15,7 @@ from fastapi import FastAPI, Request
 from sqlalchemy import Connection
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from bot import naming
+from bot import kb, naming
 from bot.commands.rules import shape
 from bot.console.console import CommandHint, Console, Look, SizeHint, StyleHint
 from bot.console.routes import build_router
@@ -157,6 +157,8 @@ def _console(services: Services) -> Console:
         ).suggestions(),
         thumbnail=_thumbnail,
         search=partial(_search, services),
+        read=lambda name, data: kb.read_given(name, data, services.current.settings.knowledge.chunking.cutting),
+        access=lambda: services.house().access,
         told=lambda outcome: services.house().words.document(outcome).text,
         zone=settings.policy.queue().timezone,
         sizes=partial(_sizes, services),

@@ -45,6 +45,8 @@ class House:
     through: frozenset[str] = frozenset()  # platforms by which people can be told something
     writes_first: frozenset[str] = frozenset()  # platforms on which a person can be written to out of a group
     unmarked: tuple[str, ...] = ()  # where the policy leaves pictures without their visible mark; * = by default
+    talks: bool = False  # whether there is a language model: for small talk
+    collections: tuple[str, ...] = ()  # names of sources that --kb may name
     tenancies: Mapping[str, Tenancy] = field(default_factory=dict)  # by platform, where several organisations meet
 
 

@@ -82,6 +82,7 @@ def examine(environment: Environment, environ: Mapping[str, str], host: str, por
         yield image_model(settings, environment)
         yield from style_adapters(settings, environment)
         yield text_model(settings)
+        yield from gpu_memory(settings, environment)
         yield from search(settings)
         yield labels(settings)
         yield knowledge_sources(settings)
@@ -142,7 +143,7 @@ def gpu(run: Callable[..., subprocess.CompletedProcess[str]] = subprocess.run) -
 
 def listening(data: Path, host: str, port: int) -> Check:
     """The port is free, or our own server listens on it."""
-    served = _server(data)
+    served = server(data)
     if served is not None and served.port:
         return Check(name="port", detail=f"Moqi serves port {served.port} (process {served.pid})")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -157,7 +158,7 @@ def listening(data: Path, host: str, port: int) -> Check:
     return Check(name="port", detail=f"{host}:{port} is free")
 
 
-def _server(data: Path) -> Locked | None:
+def server(data: Path) -> Locked | None:
     """Who serves the data folder; None = nobody."""
     from storage.database import data_lock
 
@@ -345,6 +346,21 @@ def text_model(settings: Settings) -> Check:
     except InferenceError as error:
         return failed("text engine", error.problem, error.next_step)
     return Check(name="text engine", detail=f"in use: {chosen(options)}{more} (text.engine is {options.engine})")
+
+
+def gpu_memory(settings: Settings, environment: Environment) -> Iterator[Check]:
+    """Both engines fit on the card, where there is one."""
+    from bot.models import Shelf
+    from bot.sharing import present, summary
+
+    choice, _ = _in_use(Shelf(settings, environment.data), environment)
+    found = present(settings, choice, os.environ, ours=server(environment.data) is not None)
+    if found is None:
+        return
+    if found.problem:
+        yield failed("gpu memory", found.problem, found.next_step)
+    else:
+        yield Check(name="gpu memory", detail=f"{summary(found)} (moqi models memory)")
 
 
 def _whole(path: Path) -> str:

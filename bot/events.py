@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
+from inference.text.routing import Meant, Purpose
 from storage.records import Identity, Origin
 
 
@@ -35,6 +36,7 @@ class ChatEvent:
     tenant: str = ""  # the sender's organisation, where a platform has several; empty when it is not told
     home: str = ""  # the organisation our app belongs to, as the event says
     mentioned: bool = False  # the bot itself was mentioned (always true in a direct chat)
+    meant: Meant | None = None  # what a language model takes the text for, where rules are not sure
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -43,6 +45,7 @@ class ChatEvent:
             "sender": asdict(self.sender),
             "origin": self.origin.to_json(),
             "mentions": [asdict(mention) for mention in self.mentions],
+            **({} if self.meant is None else {"meant": asdict(self.meant)}),
         }
 
     @classmethod
@@ -56,6 +59,7 @@ class ChatEvent:
                 "mentions": tuple(
                     Mention(identity=Identity(**m["identity"]), name=m["name"]) for m in data["mentions"]
                 ),
+                "meant": _meant(data.get("meant")),
             }
         )
 
@@ -69,4 +73,9 @@ class Ignored:
     reason: str
 
 
-_PLAIN = tuple(name for name in ChatEvent.__dataclass_fields__ if name not in ("at", "sender", "origin", "mentions"))
+def _meant(data: dict[str, Any] | None) -> Meant | None:
+    return Meant(**{**data, "purpose": Purpose(data["purpose"])}) if data else None
+
+
+_SHAPED = ("at", "sender", "origin", "mentions", "meant")
+_PLAIN = tuple(name for name in ChatEvent.__dataclass_fields__ if name not in _SHAPED)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from bot import commands, moderation
 from bot.commands import (
     Ask,
+    AskPrivately,
     Command,
     Conversation,
     Draw,
@@ -19,6 +20,7 @@ from bot.commands import (
     Redo,
     Reserve,
     Retime,
+    Suggest,
     TemplateSave,
     Variation,
 )
@@ -38,11 +40,13 @@ SCOPES: dict[type, tuple[str, ...]] = {
     Reserve: ("user", "reserve"),
     Retime: ("user", "reserve"),
     Ask: ("user", "ask"),
+    AskPrivately: ("user", "ask"),
     Conversation: ("user", "ask"),
+    Suggest: ("user",),
     TemplateSave: ("user",),
 }
 #: What is wanted now, and may be ordered in the opening hours only.
-FOR_NOW = (Draw, Redo, Variation, Enlarge, Ask, Conversation)
+FOR_NOW = (Draw, Redo, Variation, Enlarge, Ask, AskPrivately, Conversation)
 
 #: A longer command is not written out: who sent it can add the time to it.
 LONGEST = 300
@@ -68,10 +72,14 @@ def foreseen(ctx: Context, wanted: Draw) -> Refusal | None:
 
 def _unwanted(ctx: Context, wanted: Command | Conversation) -> Refusal | None:
     match wanted:
-        case Draw(prompt=text) | Reserve(draw=Draw(prompt=text)):
+        case Draw(prompt=text) | Reserve(draw=Draw(prompt=text)) | Suggest(draw=Draw(prompt=text)):
             pass
         case Ask(question=text) | Conversation(text=text) | TemplateSave(body=text):
             return screened(ctx.conn, ctx.house, ctx.user, text, ctx.key, ctx.now, draws=False)
+        case AskPrivately(job=number):
+            asked = jobs.get(ctx.conn, number)
+            said = str(asked.params.get("question", "")) if asked is not None else ""
+            return screened(ctx.conn, ctx.house, ctx.user, said, ctx.key, ctx.now, draws=False)
         case Redo(prompt=str(text)):
             pass
         case Redo(job=number) | Variation(job=number) | Enlarge(job=number):

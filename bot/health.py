@@ -35,7 +35,11 @@ async def readiness(services: Services) -> list[str]:
 
 def degraded(services: Services) -> list[str]:
     """What does not work though work can be accepted: to take the web chat away would help nobody reach Feishu."""
-    return [said for listener in services.listeners if (said := listener.complaint(PATIENCE))]
+    found = [said for listener in services.listeners if (said := listener.complaint(PATIENCE))]
+    answering = services.engines()[Kind.ASK]
+    if answering.state in ("starting", "down"):  # people get the passages meanwhile
+        found.append(f"language model: {answering.problem or answering.state}")
+    return found
 
 
 async def metrics(services: Services) -> tuple[bytes, str]:
@@ -47,6 +51,7 @@ async def metrics(services: Services) -> tuple[bytes, str]:
     depth = Gauge("moqi_jobs", "Jobs by kind and state.", ["kind", "state"], registry=registry)
     rate = Gauge("moqi_seconds_per_work", "Measured seconds per unit of work.", ["kind"], registry=registry)
     ready = Gauge("moqi_image_model_ready", "1 when the image model is loaded.", registry=registry)
+    answering = Gauge("moqi_text_model_ready", "1 when answers are not quotations for want of it.", registry=registry)
     pending = Gauge("moqi_outbox_oldest_seconds", "Age of the oldest message that is due.", registry=registry)
     joined = Gauge("moqi_platform_connected", "1 in the process that holds it.", ["platform"], registry=registry)
     waiting = Gauge("moqi_reservations", "Reservations that wait for their time.", registry=registry)
@@ -68,6 +73,7 @@ async def metrics(services: Services) -> tuple[bytes, str]:
     for listener in services.listeners:
         joined.labels(listener.name).set(listener.connected)
     ready.set(services.device.state is DeviceState.READY)
+    answering.set(services.engines()[Kind.ASK].state in ("ready", "asleep"))
     due = await services.db.read(outbox.next_due)
     pending.set(max(0.0, (utcnow() - due).total_seconds()) if due else 0.0)
     services.search.measure(registry)

@@ -182,7 +182,7 @@ def keep_given(
     if held is not None and held.source:
         problem = f"{given.name} is kept in step with a source."
         return Outcome(name=given.name, status="failed", problem=problem, code="synced")
-    readers = access.readers(given.name, principals, held.principals if held else frozenset())
+    readers = access.by_hand(given.name, principals, held.principals if held else frozenset())
     if held is not None and (held.document.sha256, held.recipe) == (found.sha256, found.recipe):
         if readers != held.principals:
             documents.set_access(conn, given.name, readers)
@@ -214,7 +214,7 @@ async def _put(
 ) -> Outcome:
     """A file added by hand; one that a source kept until now is the hand's from here on."""
     held = await db.read(documents.holding, name)
-    readers = access.readers(name, principals, held.principals if held and not held.source else frozenset())
+    readers = access.by_hand(name, principals, held.principals if held and not held.source else frozenset())
     try:
         read = await asyncio.to_thread(kb_files.read, name, found)
         if held is not None and (held.document.sha256, held.recipe, held.source) == (read.sha256, recipe(cutting), ""):

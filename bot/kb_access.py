@@ -25,18 +25,23 @@ class Access:
     default: frozenset[str] = PUBLIC  # of documents that name nobody
     rules: tuple[tuple[str, frozenset[str]], ...] = ()  # pattern of names -> readers; the first that fits decides
 
-    def readers(
-        self, name: str, named: frozenset[str] = frozenset(), held: frozenset[str] = frozenset()
-    ) -> frozenset[str]:
-        """Who may read a document: by a rule, else who is `named` for it or its source, else the default.
-
-        `held` are the readers that a document added by hand already has: they stay where nothing else is said, but
-        `everyone` does not outlive a stricter default.
-        """
+    def readers(self, name: str, named: frozenset[str] = frozenset()) -> frozenset[str]:
+        """Who may read a document of a source: by a rule, else those `named` for the source, else the default."""
         for pattern, readers in self.rules:
             if fits(pattern, name):
                 return readers
-        return named or (self.default if held == PUBLIC else held) or self.default
+        return named or self.default
+
+    def by_hand(
+        self, name: str, named: frozenset[str] = frozenset(), held: frozenset[str] = frozenset()
+    ) -> frozenset[str]:
+        """The same of a document added by hand: `named` by whoever added it, else those it has (`held`).
+
+        Where documents are for admins unless something else is said, only a rule makes one of them everyone's: what
+        came in before the default was made stricter must not stay open.
+        """
+        wanted = named or held
+        return self.readers(name, frozenset() if wanted == PUBLIC else wanted)
 
     def changes(self, held: Iterable[Holding], named: Mapping[str, frozenset[str]]) -> dict[int, frozenset[str]]:
         """The documents (by id) whose readers are to be others, and which; `named` are those of whole sources."""
@@ -44,7 +49,8 @@ class Access:
         return {one.document.id: readers for one, readers in wanted if readers != one.principals}
 
     def _of(self, one: Holding, named: frozenset[str]) -> frozenset[str]:
-        return self.readers(one.document.name, named, frozenset() if one.source else one.principals)
+        name = one.document.name
+        return self.readers(name, named) if one.source else self.by_hand(name, held=one.principals)
 
 
 #: Of who asks no settings.

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -65,6 +65,7 @@ class Wanted:
     folders: Mapping[Path, frozenset[str]]  # folders and files, with those who are named as their readers
     access: Access = SILENT
     cutting: Cutting = STANDARD  # how documents are cut
+    names: Mapping[Path, str] = field(default_factory=dict)  # what people call some of them: see --kb
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -161,6 +162,7 @@ class _Reading:
         await self._all(in_order(listing.files.items(), lambda item: self._file(*item), AT_ONCE))
         if self._marks:
             await self._claim.write(documents.note_revisions, self._marks)
+        await self._collect(listing)
         for name in self._memory.keys() - listing.files.keys():
             del self._memory[name]
         unopened = self._unopened or bool(listing.unseen)
@@ -224,6 +226,14 @@ class _Reading:
             return self._readers(name, listing.files[name])
         named = set(self._wanted.folders.values())
         return access.readers(name, named.pop() if len(named) == 1 else held.principals)
+
+    async def _collect(self, listing: Listing) -> None:
+        """Say by which name each document can be asked alone."""
+        held = await self._claim.db.read(documents.collected, kb.SYNCED)
+        wanted = {name: self._wanted.names.get(found.source, "") for name, found in listing.files.items()}
+        changed = {name: called for name, called in wanted.items() if held.get(name, called) != called}
+        if changed:
+            await self._claim.write(documents.collect, changed)
 
     def _readers(self, name: str, found: Found) -> frozenset[str]:
         return self._wanted.access.readers(name, self._wanted.folders[found.source])

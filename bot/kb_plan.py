@@ -30,6 +30,7 @@ class WikiSource:
     every: timedelta
     access: Access = SILENT
     cutting: Cutting = STANDARD
+    called: str = ""  # by people: see --kb
 
     @property
     def name(self) -> str:

@@ -50,6 +50,7 @@ class UrlSource:
     every: timedelta
     access: Access = SILENT
     cutting: Cutting = STANDARD  # how it is cut
+    called: str = ""  # by people: see --kb
 
     @property
     def name(self) -> str:
@@ -86,6 +87,7 @@ async def sync(
             report(outcome)
             found = tally(source.name, int(outcome.status != "removed"), [outcome], utcnow())
             found = replace(found, problem=outcome.problem if outcome.status == "failed" else "")
+            await claim.write(documents.collect_all, source.name, source.called)
             await claim.finish(found.to_json(), found.at)
             return found
     except Lost:

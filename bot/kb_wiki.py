@@ -75,6 +75,7 @@ async def sync(
             except (WikiError, PlatformError) as error:
                 problem = str(error)
             found = replace(tally(source.name, seen, outcomes, utcnow()), problem=problem, note=reading.note)
+            await claim.write(documents.collect_all, source.name, source.called)
             await claim.finish(found.to_json(), found.at)
             return found
     except Lost:

@@ -98,7 +98,7 @@ def load_options(settings: Settings, data: Path) -> LoadOptions:
         offload=wanted.offload,
         quantization=wanted.quantization,
         guidance=wanted.guidance,
-        memory_fraction=wanted.memory_fraction,
+        memory_fraction=None if wanted.memory_fraction == "auto" else wanted.memory_fraction,
         notes=data / "engine",
         adapters=_adapters(settings),
     )

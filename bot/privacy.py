@@ -23,4 +23,9 @@ def place(house: House, params: Mapping[str, Any], origin: Origin) -> Origin | R
         return origin
     if origin.platform not in house.writes_first:
         return Refusal(code="private_here")
-    return replace(origin, chat_id="", chat_type=ChatType.DIRECT, message_id="", thread_id="")
+    return alone(origin, origin.sender)
+
+
+def alone(origin: Origin, sender: str) -> Origin:
+    """The own chat of somebody, on the platform of `origin`."""
+    return replace(origin, chat_id="", chat_type=ChatType.DIRECT, message_id="", thread_id="", sender=sender)

@@ -86,7 +86,14 @@ class Renderer:
         hold = held(conn, job, house.policy.timezone, utcnow()) if waits else None
         made = assets.of_job(conn, job.id) if job.state is JobState.DONE else ()
         return job_reply(
-            job, house.words, place=place, hold=hold, progress=progress, assets=tuple(made), card=house.card
+            job,
+            house.words,
+            place=place,
+            hold=hold,
+            progress=progress,
+            assets=tuple(made),
+            card=house.card,
+            writes_first=job.origin.platform in house.writes_first,
         )
 
 

@@ -14,14 +14,17 @@ from bot import access, chats, commands, gate, outsiders
 from bot.commands import (
     Appeal,
     Ask,
+    AskPrivately,
     Cancel,
     Command,
     Conversation,
     Decide,
     Enlarge,
     OnReservation,
+    OnSuggestion,
     Redo,
     ShowForm,
+    Tone,
     UsageError,
     Variation,
     Vote,
@@ -29,7 +32,7 @@ from bot.commands import (
 from bot.context import Context, Handled, House
 from bot.delivery import reply_row
 from bot.events import ChatEvent
-from bot.handlers import TABLE, forms, reviews, templates
+from bot.handlers import TABLE, forms, reviews, suggest, templates
 from bot.handlers.draw import refused
 from bot.replies.reasons import APPEAL_FORM, REASON, REJECT_FORM, WHY_FORM
 from bot.replies.reviewing import APPROVE
@@ -56,6 +59,7 @@ BUTTONS: dict[str, Callable[[int], Command]] = {
     "redo": lambda job: Redo(job=job),
     "reseed": lambda job: Redo(job=job, reseed=True),
     "cancel": lambda job: Cancel(job=job),
+    "ask_privately": lambda job: AskPrivately(job=job),
 }
 #: What a vote says: WeCom's own also say that they are taken back, and why.
 VOTES = {"vote_up": feedback.UP, "vote_down": feedback.DOWN, "vote_none": 0}
@@ -74,6 +78,8 @@ REVIEW_BUTTONS: dict[str, Callable[[Context, int, int], Command | UsageError]] =
     FORM_OPEN: lambda ctx, job, review: ShowForm(job=job, open=True, review=review),
     FORM_CLOSE: lambda ctx, job, review: ShowForm(job=job, open=False, review=review),
 }
+#: What is said to a suggestion.
+SUGGESTION_BUTTONS = {f"suggest_{act}": act for act in ("draw", "ask")}
 #: What a button of a reservation's card does with it.
 RESERVATION_BUTTONS = {f"res_{act}": act for act in ("confirm", "choose", "time", "cancel", "pause", "resume")}
 
@@ -86,7 +92,7 @@ def handle(conn: Connection, house: House, entry_id: int, event: ChatEvent, now:
     if event.kind == "message" and now - event.at > LATE and not handled.outcome.startswith("ignored:"):
         reply_row(conn, f"late-{entry_id}", event.origin, house.words.came_late(now - event.at), now)
     if handled.reply is not None:
-        reply_row(conn, f"event-{entry_id}", event.origin, handled.reply, now)
+        reply_row(conn, outbox.reply_key(entry_id), event.origin, handled.reply, now)
     return handled
 
 
@@ -105,7 +111,12 @@ def press(conn: Connection, house: House, event: ChatEvent, now: datetime) -> Ha
 
 
 def _once(event: ChatEvent) -> ChatEvent:
-    """A form that was opened once orders once, however often it is sent: message, action and nonce are its key."""
+    """A form that was opened once orders once, however often it is sent: message, action and nonce are its key.
+
+    A suggestion is answered once, whichever way.
+    """
+    if event.action in SUGGESTION_BUTTONS and _number(event.value.get("entry")):
+        return replace(event, key=f"suggestion:{event.value['entry']}")
     nonce = event.value.get(forms.NONCE)
     if event.action not in FORMS or not isinstance(nonce, str) or not nonce:
         return event
@@ -115,7 +126,7 @@ def _once(event: ChatEvent) -> ChatEvent:
 def broken(conn: Connection, house: House, entry_id: int, event: ChatEvent, now: datetime) -> Handled:
     """A defect met this event: its sender hears of it, and it is not tried again."""
     if inbox.handled(conn, entry_id, "refused:internal", now):
-        reply_row(conn, f"event-{entry_id}", event.origin, house.words.refusal("internal"), now)
+        reply_row(conn, outbox.reply_key(entry_id), event.origin, house.words.refusal("internal"), now)
     return Handled(outcome="refused:internal")
 
 
@@ -175,6 +186,10 @@ def _may_found(house: House, event: ChatEvent) -> bool:
 def _wanted(ctx: Context) -> Command | Conversation | UsageError:
     if ctx.event.kind == "action" and ctx.event.action in RESERVATION_BUTTONS:
         return _on_reservation(RESERVATION_BUTTONS[ctx.event.action], ctx.event.value)
+    if ctx.event.kind == "action" and ctx.event.action in SUGGESTION_BUTTONS:
+        entry = ctx.event.value.get("entry")
+        act = SUGGESTION_BUTTONS[ctx.event.action]
+        return OnSuggestion(entry=entry, act=act) if _number(entry) and entry else UsageError(code="unknown_button")
     if ctx.event.kind == "action" and templates.about(ctx.event):
         return templates.wanted(ctx, sent=ctx.event.action == TEMPLATE_FORM, opened=ctx.event.action == FORM_OPEN)
     if ctx.event.kind == "action":
@@ -194,18 +209,23 @@ def _wanted(ctx: Context) -> Command | Conversation | UsageError:
         return forms.read(ctx, job) if make is None else make(job)
     if not ctx.event.text and (sent := next((kind for kind in WORDLESS if ctx.event.value.get(kind)), "")):
         return UsageError(code=WORDLESS[sent])
-    return _with_quote(commands.parse(ctx.event.text, ctx.rules), ctx)
+    wanted = commands.parse(ctx.event.text, ctx.rules)
+    if isinstance(wanted, Conversation):
+        wanted = suggest.meant(ctx, wanted)
+    return _with_quote(wanted, ctx)
 
 
 def _with_quote(wanted: Command | Conversation | UsageError, ctx: Context) -> Command | Conversation | UsageError:
     """A question with the message it is about, where the platform tells what that says, as far as there is room."""
     said = wanted.question if isinstance(wanted, Ask) else wanted.text if isinstance(wanted, Conversation) else ""
+    if isinstance(wanted, Conversation) and wanted.tone in (Tone.CHAT, Tone.ABOUT):
+        return wanted  # thanks for a message are no question about it
     room = ctx.house.rules.prompt_max - len(said) - len(QUOTED.format(quote=""))
     quote = str(ctx.event.value.get("quote", ""))[: max(0, room)].strip()
     if not said or not quote:
         return wanted
     said += QUOTED.format(quote=quote)
-    return Ask(question=said) if isinstance(wanted, Ask) else Conversation(text=said)
+    return replace(wanted, question=said) if isinstance(wanted, Ask) else Conversation(text=said)
 
 
 def _vote(value: int, carried: Mapping[str, object], job: int) -> Command:
@@ -269,9 +289,13 @@ def _shown_by(ctx: Context, wanted: Command | Conversation) -> tuple[Origin | No
             | ShowForm(job=number, review=0)
             | Vote(job=number)
             | Appeal(job=number)
+            | AskPrivately(job=number)
         ):
             job = jobs.get(ctx.conn, number)
             return (job.origin, list(outbox.of_job(ctx.conn, number).values())) if job else (None, [])
+        case OnSuggestion(entry=number):
+            answer = outbox.by_key(ctx.conn, outbox.reply_key(number))
+            return (answer.origin, [answer]) if answer else (None, [])
         case OnReservation(reservation=number):
             found = reservations.get(ctx.conn, number)
             card = outbox.by_key(ctx.conn, found.card) if found else None

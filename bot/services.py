@@ -6,24 +6,27 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
 
 from bot import alerts, bans, reviewing, router, sources
 from bot.booking import Booker
+from bot.card import Card
 from bot.context import Handled, House, Pressed
 from bot.current import Current
 from bot.delivery import Cards, Sender
 from bot.enclosures import Enclosures
 from bot.engine import Engine, answering
 from bot.events import ChatEvent
+from bot.forgetting import forget
 from bot.groups import groups
 from bot.inbox import Inbox
 from bot.judging import HouseJudge
@@ -45,13 +48,17 @@ from bot.settings.rules import rules
 from bot.showing import Showing
 from bot.styles import Styles
 from bot.switcher import Switcher
+from bot.understanding import Understanding
 from bot.vectors import open_search
 from bot.version import version
 from inference.device import DeviceState, ImageDevice
+from inference.gpu.sharing import Queued, Waits
 from inference.grounding import reader
-from inference.text.registry import open_chat_model, open_text_model
+from inference.text.registry import open_text_model
+from inference.text.routing import Routing
+from inference.text.smalltalk import SmallTalk
 from inference.text.supervised import SupervisedModel
-from scheduler import classes, joining, queue, reservations
+from scheduler import classes, joining, lending, queue, reservations
 from scheduler.alarms import Alarms
 from scheduler.clock import Chore, Clock
 from scheduler.policy import Policy
@@ -87,12 +94,16 @@ class Services:
         self.showing = Showing(db, self.files)
         self.feed = ProgressFeed()
         self.web = Feed()
-        self.device = open_device(current, environment.data)
+        self.card = Card.of(
+            settings, os.environ, text_options(settings, environment.data), self._look_at_queues, self._tell_queues
+        )
+        loading = self.card.loading(load_options(settings, environment.data))
+        self.device = ImageDevice.of(image_choice(settings), loading, self.card.sharing)
         self.styles = Styles(
             self.device, environment.data / "styles", self._nobody_waits, lambda: self.showing.labels.mark("")
         )
-        self.chat = open_chat_model(text_options(settings, environment.data))
-        self.text = open_text_model(text_options(settings), self.chat)
+        chat = self.card.chat
+        self.text = open_text_model(self.card.options, chat)
         words = Words(settings.interface.language)
         inlet = Inlet(keep=self.keep, take=self.take, act=self.act)
         opened = open_platforms(settings.platforms, db, self.web, words, inlet, self.showing.read)
@@ -100,6 +111,7 @@ class Services:
         self.directories, self.logins = opened.directories, opened.logins
         self.groups = groups(settings.platforms.wecom.webhooks)  # as their robots were opened
         self.inbox = Inbox(db, self.handle)
+        self.understanding = Understanding(db, Routing(chat) if chat else None, self.house, self.inbox.wake.give)
         self.enclosures = Enclosures(
             db,
             self.files,
@@ -121,7 +133,8 @@ class Services:
             producer=lambda: self.current.settings.policy.labels.producer,
             show=self.showing.preview,
             version=version(),
-            judge=HouseJudge(lambda: self.current.settings, chat=self.chat),
+            judge=HouseJudge(lambda: self.current.settings, chat=chat),
+            turn=self.card.may_draw,
         )
         self.search = open_search(settings, db)
         self.asking = AskRunner(
@@ -130,6 +143,8 @@ class Services:
             self.feed,
             lambda: self.current.settings.interface.language,
             self.search.retrieval,
+            talk=SmallTalk(chat) if chat else None,
+            turn=self.card.may_answer,
             passages=lambda: self.current.settings.knowledge.retrieval.passages,
         )
         self.knowledge = Following(db, lambda: self.current.settings, self._indexed)
@@ -142,7 +157,7 @@ class Services:
             self.device,
             self.drawing,
             self.shelf,
-            load_options(settings, environment.data),
+            loading,
             lambda: self.house().words,
             lambda conn, problem: self._tell_admins(conn, "model", problem, True),
             self._model_changed,
@@ -176,6 +191,8 @@ class Services:
             unmarked=self.showing.labels.off(),
             tenancies={name: one.tenancy for name, one in self.directories.items() if one.tenancy is not None},
             shelf=self.shelf(),
+            talks=self.card.chat is not None,
+            collections=settings.knowledge.collections,
             access=sources.access(settings),
         )
 
@@ -188,16 +205,17 @@ class Services:
         card, problem = self.device.card, self.device.problem
         state = DeviceState.SWITCHING if self.drawing.switching else self.device.state
         draw = Engine(name=card.name, state=state.value, builtin=card.builtin, problem=str(problem) if problem else "")
-        return {Kind.DRAW: draw, Kind.ASK: answering(self.text.card, self.chat)}
+        return {Kind.DRAW: draw, Kind.ASK: answering(self.text.card, self.card.model)}
 
     async def handle(self, entry: InboxEntry, event: ChatEvent) -> None:
         """Deal with a kept event and wake whoever has work now. Raises NotYet while what it points to is fetched."""
         event = await recognised(self.platforms.get(event.platform), event)
         event = await self.enclosures.complete(entry, event)
+        event = await self.understanding.complete(entry, event)
         try:
             handled, tell = await self.db.run(self._deal, self.house(), entry.id, event, utcnow())
         except router.AlreadyHandled:
-            self.enclosures.forget(entry)
+            self._dealt(entry)
             return
         except StorageError:
             raise  # the event stays open and is tried again
@@ -205,11 +223,15 @@ class Services:
             log.exception("event %d failed", entry.id, extra={"action": "event-failed", "entry": entry.id})
             handled = await self.db.run(router.broken, self.house(), entry.id, event, utcnow())
             tell = self.sender.wake.give
-        self.enclosures.forget(entry)
+        self._dealt(entry)
         point("job-submitted")
         self._wake(handled)
         tell()
         self._note(event)
+
+    def _dealt(self, entry: InboxEntry) -> None:
+        self.enclosures.forget(entry)
+        self.understanding.forget(entry)
 
     async def keep(self, event: ChatEvent) -> None:
         """Keep an event for good; its sender may be told so when this returns."""
@@ -336,6 +358,7 @@ class Services:
             "read changed settings": (5.0, self._reload),
             "count new terms": (5.0, self._count_terms),
             "remove old pictures": (3600.0, self._tidy),
+            "remove old questions": (3600.0, self._forget),
             "sweep half-written files": (3600.0, lambda: asyncio.to_thread(self.files.sweep, timedelta(hours=1))),
         }
 
@@ -379,6 +402,27 @@ class Services:
         if done != NOTHING:
             log.info("%d pictures of more than %d days removed", done.pictures + done.given, days)
 
+    async def _forget(self) -> None:
+        days = self.current.settings.policy.retention.conversations_days
+        if done := await forget(self.db, self.house().words, days, "retention", utcnow()):
+            log.info("%d questions of more than %d days removed", done, days)
+
+    async def answer(self, draws: bool) -> None:
+        """Start the language model, and watch whose turn it is where it shares a card: pictures have a place first."""
+        if self.card.sharing is not None:
+            await self.card.sharing.run(self.switcher.settled.wait if draws else partial(asyncio.sleep, 0))
+        elif isinstance(self.card.model, SupervisedModel):
+            await self.card.model.start()
+
+    async def _look_at_queues(self) -> tuple[Queued, Queued]:
+        return await self.db.read(lending.look, utcnow())
+
+    async def _tell_queues(self, waits: Waits) -> None:
+        """Who has the card's memory has changed: those who wait hear of it, and somebody may begin."""
+        await self.db.run(lending.note, waits)
+        for worker in self.workers.values():
+            worker.wake.give()
+
     async def _recover(self) -> None:
         await self.db.run(queue.recover, self.current.settings.policy.queue(), utcnow(), sole_owner=False)
 
@@ -386,11 +430,6 @@ class Services:
 async def recognised(platform: object, event: ChatEvent) -> ChatEvent:
     """The event with its people called as they are known here. Raises StorageError."""
     return await platform.recognise(event) if isinstance(platform, Recognising) else event
-
-
-def open_device(current: Current, data: Path) -> ImageDevice:
-    """The image engine that model.yaml asks for; nothing is loaded yet."""
-    return ImageDevice.of(image_choice(current.settings), load_options(current.settings, data))
 
 
 @asynccontextmanager
@@ -420,8 +459,8 @@ async def serving(
         *(_task(f"worker {kind}", services.workers[kind].run()) for kind in wanted),
         _task("knowledge", kept_up("knowledge", lambda: services.knowledge.run(follow=listen))),
     ]
-    if Kind.ASK in wanted and isinstance(services.chat, SupervisedModel):
-        tasks.append(_task("language model", services.chat.start()))
+    if Kind.ASK in wanted and isinstance(services.card.model, SupervisedModel):
+        tasks.append(_task("language model", kept_up("language model", partial(services.answer, Kind.DRAW in wanted))))
     if listen:
         tasks += [_task(f"people of {name}", one.run()) for name, one in services.directories.items()]
         tasks.append(_task("vectors", kept_up("vectors", services.search.run)))
@@ -458,6 +497,7 @@ async def _stop(
     services.inbox.stop()
     await asyncio.wait(set(last), timeout=GRACE)  # what it has taken for the sender must still reach it
     await services.enclosures.close()
+    await services.understanding.close()
     await asyncio.gather(*(services.workers[kind].stop(GRACE) for kind in wanted))
     await services.sender.stop(GRACE)
     for task in (*listening, *tasks):
@@ -471,6 +511,7 @@ async def _stop(
     await services.styles.close()
     await services.search.close()
     await services.text.close()
+    services.card.close()
     gc.unfreeze()  # what the device lets go can be collected again
     await services.device.close()
     await services.db.run(audit.seal)
@@ -488,6 +529,7 @@ def take_over(conn: Connection, policy: Policy, gone: Sequence[str], now: dateti
     """End what those who are `gone` held. On PostgreSQL others may be at work: of them the leases decide."""
     sole_owner = conn.dialect.name == "sqlite"
     queue.recover(conn, policy, now, sole_owner=sole_owner, gone=gone)
+    lending.forget(conn)
     if sole_owner:
         outbox.release_all(conn)
         leases.release_all(conn, now)

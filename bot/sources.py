@@ -41,7 +41,9 @@ def access(settings: Settings) -> Access:
 def folders(settings: Settings) -> Wanted:
     """The folders and files, and who may read what lies in each."""
     named = {settings.path(one.path): frozenset(one.readers) for one in settings.knowledge.folders}
-    return Wanted(folders=named, access=access(settings), cutting=settings.knowledge.chunking.cutting)
+    called = {settings.path(one.path): one.name for one in settings.knowledge.folders if one.name}
+    cutting = settings.knowledge.chunking.cutting
+    return Wanted(folders=named, access=access(settings), cutting=cutting, names=called)
 
 
 def pause(settings: Settings) -> timedelta:
@@ -64,6 +66,7 @@ def urls(settings: Settings) -> list[UrlSource]:
             every=one.every or PAGES,
             access=rules,
             cutting=settings.knowledge.chunking.cutting,
+            called=one.name,
         )
         for one in settings.knowledge.pages
         for url in one.url
@@ -75,15 +78,18 @@ def wikis(settings: Settings) -> list[WikiSource]:
     rules = access(settings)
     return [
         WikiSource(
-            app=one.app,
+            app=wiki.app,
             part=part,
-            readers=frozenset(one.readers),
-            every=one.every,
+            readers=frozenset(wiki.readers),
+            every=wiki.every,
             access=rules,
             cutting=settings.knowledge.chunking.cutting,
+            called=one.name,
         )
-        for one in settings.knowledge.wikis
-        for part in one.parts
+        for one in settings.knowledge.sources
+        for wiki in (one.feishu_wiki,)
+        if wiki
+        for part in wiki.parts
     ]
 
 

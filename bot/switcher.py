@@ -62,6 +62,7 @@ class Switcher:
         self._changed = changed
         self._at = -1  # the version that was last followed, whatever came of it
         self.wake = Signal()
+        self.settled = asyncio.Event()  # the first model is loaded and measured, or cannot be
 
     def hurry(self) -> None:
         """Another model was chosen in this process: what waits now waits for it."""
@@ -74,6 +75,7 @@ class Switcher:
         while True:
             try:
                 await self.follow()
+                self.settled.set()
             except DeviceClosed:
                 return  # the choice stays as it is: the next start follows it
             await self.wake.wait(LOOK)

@@ -12,11 +12,12 @@ import threading
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from enum import StrEnum
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
-from inference.errors import DeviceClosed, InferenceError, ModelUnavailable
+from inference.errors import DeviceClosed, GpuBusy, InferenceError, ModelUnavailable, TakenBack
 from inference.images.model import ImageModel, ModelCard, Taker, Watch
 from inference.images.registry import Choice, LoadOptions, expected_card, load
 from inference.requests import ImageRequest
@@ -35,12 +36,33 @@ class DeviceState(StrEnum):
     CLOSED = "closed"
 
 
+class Room(Protocol):
+    """The memory of the card that computes, where somebody else has some of it too (see inference/gpu/sharing.py)."""
+
+    def drawing(self) -> AbstractAsyncContextManager[None]:
+        """On the event loop, round what needs it: waits until it may be had."""
+
+    def held(self) -> AbstractContextManager[None]:
+        """On the device's thread, round what takes it or frees it. Raises GpuBusy; TakenBack for another turn."""
+
+
+class Alone:
+    """A Room that is all ours."""
+
+    def drawing(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
+
+    def held(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
 class ImageDevice:
     """A stub of the model for the event loop. Calls are served one after another in the order they came."""
 
-    def __init__(self, load_model: Callable[[], ImageModel], card: ModelCard) -> None:
+    def __init__(self, load_model: Callable[[], ImageModel], card: ModelCard, room: Room | None = None) -> None:
         self._load_model = load_model
         self._card = card
+        self._room = room or Alone()
         self._model: ImageModel | None = None
         self._state = DeviceState.LOADING
         self._problem: InferenceError | None = None
@@ -49,9 +71,9 @@ class ImageDevice:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="image-device")
 
     @classmethod
-    def of(cls, choice: Choice, options: LoadOptions) -> ImageDevice:
+    def of(cls, choice: Choice, options: LoadOptions, room: Room | None = None) -> ImageDevice:
         """The device for a chosen checkpoint folder. Nothing is loaded before start()."""
-        return cls(lambda: load(choice, options), expected_card(choice, options))
+        return cls(lambda: load(choice, options), expected_card(choice, options), room)
 
     @property
     def state(self) -> DeviceState:
@@ -90,12 +112,17 @@ class ImageDevice:
         self.start()
         left = threading.Event()
         stoppable = _StoppableWatch(watch, left, self._closing)
-        drawing = self._thread.submit(self._draw, tuple(batch), stoppable)
-        try:
-            return await asyncio.wrap_future(drawing)
-        except asyncio.CancelledError:
-            left.set()
-            raise
+        while True:
+            async with self._room.drawing():
+                self._require_usable()
+                drawing = self._thread.submit(self._draw, tuple(batch), stoppable)
+                try:
+                    return await asyncio.wrap_future(drawing)
+                except TakenBack:
+                    continue
+                except asyncio.CancelledError:
+                    left.set()
+                    raise
 
     async def switch(self, choice: Choice, options: LoadOptions) -> ModelCard:
         """Draw with this checkpoint from now on; see exchange(). Before start() it is the first to be loaded."""
@@ -109,8 +136,10 @@ class ImageDevice:
         """
         self._require_open()
         self._state = DeviceState.SWITCHING
-        moving = self._loaded = self._thread.submit(self._exchange, load_model, card)
-        problem = await asyncio.shield(asyncio.wrap_future(moving))
+        async with self._room.drawing():
+            self._require_open()
+            moving = self._loaded = self._thread.submit(self._exchange, load_model, card)
+            problem = await asyncio.shield(asyncio.wrap_future(moving))
         self._require_open()
         if problem is not None:
             raise ModelUnavailable(problem.problem, problem.next_step) from problem
@@ -123,7 +152,7 @@ class ImageDevice:
         """
         if not self._closing.is_set():
             self._closing.set()
-            self._thread.submit(self._unload)
+            self._thread.submit(self._freed)
         await asyncio.to_thread(self._thread.shutdown, wait=True)
         self._state = DeviceState.CLOSED
 
@@ -140,14 +169,24 @@ class ImageDevice:
     # On the device's thread from here on.
 
     def _load(self) -> None:
-        problem = self._try(self._load_model, self._card)
+        try:
+            with self._room.held():
+                problem = self._try(self._load_model, self._card)
+        except GpuBusy as error:
+            problem = error
         if problem is not None:
             self._fail(problem)
 
     def _exchange(self, load_model: Callable[[], ImageModel], card: ModelCard) -> InferenceError | None:
         """Returns why the other model could not be loaded, if so."""
-        if self._closing.is_set():
-            return None
+        try:
+            with self._room.held():
+                return None if self._closing.is_set() else self._exchanged(load_model, card)
+        except GpuBusy as error:  # nothing was touched
+            self._state = DeviceState.READY if self._model is not None else DeviceState.FAILED
+            return error
+
+    def _exchanged(self, load_model: Callable[[], ImageModel], card: ModelCard) -> InferenceError | None:
         before = self._load_model, self._card
         self._unload()
         problem = self._try(load_model, card)
@@ -179,7 +218,8 @@ class ImageDevice:
         self._require_usable()
         assert self._model is not None, "loading comes first in the thread's queue"
         try:
-            results = self._model.generate(batch, watch)
+            with self._room.held():
+                results = self._model.generate(batch, watch)
         except ModelUnavailable as error:  # a device fault: this process will not draw again
             self._fail(error)
             raise
@@ -191,6 +231,10 @@ class ImageDevice:
         self._problem = error
         self._state = DeviceState.FAILED
         log.error("image engine: %s", error)
+
+    def _freed(self) -> None:
+        with self._room.held():
+            self._unload()
 
     def _unload(self) -> None:
         if self._model is not None:

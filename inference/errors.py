@@ -11,6 +11,8 @@ InferenceError
 │   │   └── BadAdapter    a style adapter that was asked for is gone, or does not fit the model
 │   ├── OutOfMemory       the batch did not fit (try again with fewer pictures, then fail the job)
 │   └── NotFinite         the model produced NaN (fail the job; never post a black picture)
+├── GpuBusy               somebody else has had the GPU's memory for too long (try again later)
+│   └── TakenBack         it went back to them between being given it and beginning (ask for another turn)
 ├── EmbeddingError        a text could not be made a vector, or passages not be ranked (search by words alone)
 ├── OrderCheckFailed      nobody could judge an order (the team's policy says what becomes of it)
 ├── PictureCheckFailed    nobody could judge a picture (the team's policy says what becomes of it)
@@ -94,6 +96,16 @@ class EmbeddingError(InferenceError):
     """A text could not be made a vector, or passages not be ranked by a model."""
 
     transient = True
+
+
+class GpuBusy(InferenceError):
+    """The GPU's memory was somebody else's for too long."""
+
+    transient = True
+
+
+class TakenBack(GpuBusy):
+    """Whose turn it was has changed just now: ask for another turn."""
 
 
 class OrderCheckFailed(InferenceError):

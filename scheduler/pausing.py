@@ -23,13 +23,16 @@ from storage.records import Job, Kind
 #: A shorter wait, such as one before another try, is not worth a word.
 SOON = timedelta(seconds=30)
 
+#: Why a job waits that waits for the GPU's memory.
+MEMORY = frozenset({"pictures", "answers", "loading"})
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hold:
     """Why a waiting job does not start, though it may be its turn."""
 
     #: paused: by an admin | switching: another model is loaded | resting: the engine failed too often
-    #: | later: not before a moment
+    #: | later: not before a moment | pictures, answers, loading: whoever has the GPU's memory gives it back first
     why: str
     until: datetime | None = None  # None: nobody knows
 
@@ -43,7 +46,9 @@ def hold(lane: Lane, not_before: datetime | None, now: datetime) -> Hold | None:
     later = not_before if not_before is not None and not_before > now + SOON else None
     if lane.open_until is not None and lane.open_until > max(now, later or now):
         return Hold(why="resting", until=lane.open_until)
-    return None if later is None else Hold(why="later", until=later)
+    if later is not None:
+        return Hold(why="later", until=later)
+    return Hold(why=lane.waits) if lane.waits else None
 
 
 def held(conn: Connection, job: Job | Submission, zone: tzinfo, now: datetime) -> Hold | None:

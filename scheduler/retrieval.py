@@ -42,17 +42,25 @@ class Retrieval:
         terms, embedded = await asyncio.gather(asyncio.to_thread(search.terms, question), self._embedded(question))
         return Query(question=question, terms=terms, embedded=embedded)
 
-    def find(self, conn: Connection, query: Query, principals: frozenset[str], k: int) -> list[ScoredPassage]:
-        """The passages that fit best among those the principals may read, best first.
+    def find(
+        self,
+        conn: Connection,
+        query: Query,
+        principals: frozenset[str],
+        k: int,
+        sources: frozenset[str] | None = None,
+    ) -> list[ScoredPassage]:
+        """The passages that fit best among those the principals may read, best first; of `sources` alone if given.
 
-        At least `k` if there are so many; more where they are still to be `ranked`.
+        At least `k` if there are so many; more where they are still to be `ranked`. Sources are meant by the names that
+        the settings give them.
         """
         if self._reranking is not None and self._reranking.on:
             k = max(k, self._reranking.candidates)
         asked = query.embedded
         if asked is None or not encoders.is_live(conn, asked.encoder):
-            return lexical.search(conn, query.terms, principals, k)
-        return both(conn, query.terms, asked, principals, k)
+            return lexical.search(conn, query.terms, principals, k, sources)
+        return both(conn, query.terms, asked, principals, k, sources)
 
     async def ranked(self, query: Query, found: Sequence[ScoredPassage], k: int) -> list[ScoredPassage]:
         """The `k` best of what was found, best first."""
@@ -66,12 +74,19 @@ class Retrieval:
 
 
 def both(
-    conn: Connection, terms: SearchTerms, asked: Embedded, principals: frozenset[str], k: int
+    conn: Connection,
+    terms: SearchTerms,
+    asked: Embedded,
+    principals: frozenset[str],
+    k: int,
+    sources: frozenset[str] | None = None,
 ) -> list[ScoredPassage]:
     """The `k` best passages by words and by meaning together; those found by meaning alone say how much of the terms
     they hold, too."""
-    by_words = {one.passage.id: one for one in lexical.search(conn, terms, principals, max(DEPTH, k))}
-    by_meaning = [one.id for one in vectors.search(conn, asked.encoder, asked.vector, principals, max(DEPTH, k))]
+    depth = max(DEPTH, k)
+    by_words = {one.passage.id: one for one in lexical.search(conn, terms, principals, depth, sources)}
+    near = vectors.search(conn, asked.encoder, asked.vector, principals, depth, sources)
+    by_meaning = [one.id for one in near]
     fused = fusion.fuse(list(by_words), by_meaning)[:k]
     by_words |= lexical.look_up(conn, [id_ for id_, _ in fused if id_ not in by_words], terms, principals)
     return [replace(by_words[id_], score=score) for id_, score in fused]

@@ -184,6 +184,19 @@ def grant(conn: Connection, readers: Mapping[int, frozenset[str]]) -> None:
             conn.execute(insert(document_access), rows)
 
 
+def collect(conn: Connection, collections: Mapping[str, str]) -> None:
+    """Say what the settings call the source that each of these documents (by name) comes from; empty = nothing."""
+    rows = [{"of_name": name, "collection": collection} for name, collection in collections.items()]
+    if rows:
+        conn.execute(update(documents).where(documents.c.name == bindparam("of_name")), rows)
+
+
+def collect_all(conn: Connection, source: str, collection: str) -> None:
+    """Say the same of all documents of a source."""
+    others = (documents.c.source == source) & (documents.c.collection != collection)
+    conn.execute(update(documents).where(others).values(collection=collection))
+
+
 # --- reading ----------------------------------------------------------------------------------------------------
 
 
@@ -198,6 +211,18 @@ def readable(conn: Connection, passage_ids: Iterable[int], principals: frozenset
     wanted = set(passage_ids)
     found = conn.execute(readable_by(principals).where(passages.c.id.in_(wanted)).with_only_columns(passages.c.id))
     return wanted == set(found.scalars())
+
+
+def collected(conn: Connection, source: str) -> dict[str, str]:
+    """What the settings called the source of each of its documents, by the document's name. For operators."""
+    return dict(_pairs(conn, select(documents.c.name, documents.c.collection).where(documents.c.source == source)))
+
+
+def collections(conn: Connection, principals: frozenset[str]) -> frozenset[str]:
+    """The names of the sources of which the principals may read something."""
+    visible = select(document_access.c.document_id).where(document_access.c.principal.in_(principals))
+    named = select(documents.c.collection).where(documents.c.collection != "", documents.c.id.in_(visible))
+    return frozenset(conn.execute(named.distinct()).scalars())
 
 
 def list_documents(conn: Connection, principals: frozenset[str]) -> list[Document]:
@@ -220,8 +245,13 @@ def holding(conn: Connection, name: str) -> Holding | None:
 def newest(conn: Connection, limit: int) -> list[Holding]:
     """The documents that came or were changed last. For operators: not filtered."""
     latest = select(documents.c.id).order_by(documents.c.updated_at.desc(), documents.c.id).limit(limit)
-    ids = list(conn.execute(latest).scalars())
-    return sorted(_holdings(conn, documents.c.id.in_(ids)), key=lambda one: ids.index(one.document.id))
+    return held(conn, list(conn.execute(latest).scalars()))
+
+
+def held(conn: Connection, ids: Sequence[int]) -> list[Holding]:
+    """The documents of these ids, in their order; what is gone is left out. For operators: not filtered."""
+    found = {one.document.id: one for one in _holdings(conn, documents.c.id.in_(ids))}
+    return [found[each] for each in ids if each in found]
 
 
 def totals(conn: Connection) -> dict[str, Stats]:

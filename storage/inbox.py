@@ -51,6 +51,17 @@ def handled(conn: Connection, entry_id: int, outcome: str, now: datetime) -> boo
     return conn.execute(_HANDLED, {"of_id": entry_id, "handled_at": now, "outcome": outcome}).rowcount == 1
 
 
+def get(conn: Connection, entry_id: int) -> InboxEntry | None:
+    """The event of this id."""
+    row = conn.execute(select(inbox).where(inbox.c.id == entry_id)).one_or_none()
+    return None if row is None else _entry(row)
+
+
+def reword(conn: Connection, entry_id: int, event: dict[str, Any]) -> None:
+    """Keep an event as it is understood by now."""
+    conn.execute(update(inbox).where(inbox.c.id == entry_id).values(event=event))
+
+
 def rename(conn: Connection, entry_id: int, key: str) -> None:
     """Keep an event under another key: what it was to do once was not done, and may be tried again."""
     conn.execute(update(inbox).where(inbox.c.id == entry_id).values(key=key))

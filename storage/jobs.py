@@ -114,6 +114,8 @@ class Lane:
     open_until: datetime | None  # the circuit is open: nothing is claimed before this, and then one job alone
     paused: bool = False  # by an admin
     switching: bool = False  # to another model
+    waits: str = ""  # pictures | answers | loading: who has the GPU's memory instead; empty = nobody
+    waits_s: float = 0.0  # seconds until that is handed over, once they have finished
 
     @property
     def failures(self) -> int:
@@ -191,6 +193,23 @@ def recent(
     if states:
         statement = statement.where(jobs.c.state.in_(states))
     return [_job(row) for row in conn.execute(statement)]
+
+
+def answered(
+    conn: Connection, user_id: int, *, since: datetime | None = None, before: int | None = None, limit: int
+) -> list[Job]:
+    """A person's answered questions, newest first: those asked after `since`, and before job `before`."""
+    statement = select(jobs).where(
+        jobs.c.user_id == user_id,
+        jobs.c.kind == Kind.ASK,
+        jobs.c.state == JobState.DONE,
+        jobs.c.cleared.is_(None),
+    )
+    if since is not None:
+        statement = statement.where(jobs.c.created_at > since)
+    if before is not None:
+        statement = statement.where(jobs.c.id < before)
+    return [_job(row) for row in conn.execute(statement.order_by(jobs.c.id.desc()).limit(limit))]
 
 
 def in_chat(conn: Connection, platform: str, chat_id: str, states: Sequence[JobState]) -> list[Job]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, RowMapping, bindparam, func, select, text
 
-from storage.passages import passage_of, readable_by
+from storage.passages import Readable, passage_of, readable_by
 from storage.records import NewPassage, ScoredPassage, SearchTerms
 from storage.tables import passages
 
@@ -27,12 +27,22 @@ AFFORDED = 10_000
 COMMON = 0.05
 
 
-def search(conn: Connection, terms: SearchTerms, principals: frozenset[str], k: int) -> list[ScoredPassage]:
-    """The `k` passages that fit the terms best among those the principals may read, best first."""
+def search(
+    conn: Connection,
+    terms: SearchTerms,
+    principals: frozenset[str],
+    k: int,
+    sources: frozenset[str] | None = None,
+) -> list[ScoredPassage]:
+    """The `k` passages that fit the terms best among those the principals may read, best first.
+
+    With `sources`, of documents from sources of these names alone.
+    """
     wanted = SearchTerms(words=terms.words[:MAX_TERMS], bigrams=terms.bigrams[:MAX_TERMS])
     if not principals or k < 1 or not (wanted.words or wanted.bigrams):
         return []
-    return (_search_postgresql if _postgresql(conn) else _search_sqlite)(conn, wanted, principals, k)
+    readable = Readable(principals, sources)
+    return (_search_postgresql if _postgresql(conn) else _search_sqlite)(conn, wanted, readable, k)
 
 
 def look_up(
@@ -114,23 +124,24 @@ def _index_sqlite(conn: Connection, ids: Sequence[int], pieces: Sequence[NewPass
     )
 
 
-def _search_sqlite(conn: Connection, terms: SearchTerms, principals: frozenset[str], k: int) -> list[ScoredPassage]:
+def _search_sqlite(conn: Connection, terms: SearchTerms, readable: Readable, k: int) -> list[ScoredPassage]:
     """`order by bm25(…)` and not `order by rank`: it scores only what the readers' filter leaves."""
-    statement = text(
+    statement = readable.bound(
         """select p.id, p.document_id, d.name as document, d.url, p.heading, p.ordinal, p.start, p."end", p.text,
                 f.w, f.b, best.score
             from (select f.rowid as id, -bm25(passages_fts, 1.0, :bigram) as score
                   from passages_fts f join passages p on p.id = f.rowid
                   where passages_fts match :match
                     and p.document_id in (select document_id from document_access where principal in :principals)
+                    and (:anywhere = 1 or p.document_id in (select id from documents where collection in :sources))
                   order by score desc, f.rowid limit :k) best
             join passages p on p.id = best.id join documents d on d.id = p.document_id
             join passages_fts f on f.rowid = best.id
             order by best.score desc, p.id"""
-    ).bindparams(bindparam("principals", expanding=True))
+    )
     frequencies = _frequencies_sqlite(conn, terms)
     match = " OR ".join(_quoted(term) for term in choosing(terms, frequencies))
-    values = {"match": match, "bigram": BIGRAM_WEIGHT, "principals": sorted(principals), "k": k}
+    values = {"match": match, "bigram": BIGRAM_WEIGHT, "k": k, **readable.values}
     rows = conn.execute(statement, values).mappings().all()
     weights = _idf(frequencies, terms, _count(conn))
     return [_scored(row, row["score"], terms, frozenset(f"{row['w']} {row['b']}".split()), weights) for row in rows]
@@ -180,12 +191,12 @@ def _lexeme(term: str) -> str:
     return "'" + term.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
-def _search_postgresql(conn: Connection, terms: SearchTerms, principals: frozenset[str], k: int) -> list[ScoredPassage]:
+def _search_postgresql(conn: Connection, terms: SearchTerms, readable: Readable, k: int) -> list[ScoredPassage]:
     """The sum over the terms of idf times `ts_rank`; `ts_rank_cd` lost 45 points of recall@1 on these tokens."""
     frequencies = _frequencies_postgresql(conn, terms)
     count = _count(conn)
     weights = _idf(frequencies, terms, count)
-    statement = text(
+    statement = readable.bound(
         """select p.id, p.document_id, d.name as document, d.url, p.heading, p.ordinal, p.start, p."end", p.text,
                 tsvector_to_array(f.ts) as lexemes,
                 (select sum(q.idf * ts_rank(cast(:labels as real[]), f.ts, cast(q.lexeme as tsquery)))
@@ -193,15 +204,16 @@ def _search_postgresql(conn: Connection, terms: SearchTerms, principals: frozens
             from passages_fts f join passages p on p.id = f.id join documents d on d.id = p.document_id
             where f.ts @@ cast(:match as tsquery)
               and p.document_id in (select document_id from document_access where principal in :principals)
+              and (cast(:anywhere as integer) = 1 or d.collection in :sources)
             order by score desc, p.id limit :k"""
-    ).bindparams(bindparam("principals", expanding=True))
+    )
     values = {
         "labels": [0.0, 0.0, BIGRAM_WEIGHT, 1.0],  # D, C, B, A
         "lexemes": [_lexeme(term) for term in weights],
         "idfs": list(weights.values()),
         "match": " | ".join(_lexeme(term) for term in choosing(terms, frequencies, max(COMMON * count, k))),
-        "principals": sorted(principals),
         "k": k,
+        **readable.values,
     }
     rows = conn.execute(statement, values).mappings().all()
     return [_scored(row, float(row["score"]), terms, frozenset(row["lexemes"]), weights) for row in rows]

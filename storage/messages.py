@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -57,6 +58,11 @@ def change(conn: Connection, message_id: int, body: dict[str, Any], now: datetim
     """Replace what a message says; None when it is gone."""
     row = conn.execute(_CHANGE, {"of_id": message_id, "body": body, "updated_at": now}).one_or_none()
     return None if row is None else _message(row)
+
+
+def reword(conn: Connection, keys: Iterable[str], body: dict[str, Any], now: datetime) -> None:
+    """Replace what the messages of these keys say; unknown ones are no matter."""
+    conn.execute(update(messages).where(messages.c.key.in_(list(keys))).values(body=body, updated_at=now))
 
 
 def page(conn: Connection, user_id: int, *, before: int | None = None, limit: int = 50) -> list[Message]:

@@ -54,6 +54,11 @@ def _add(dialect: str) -> Any:
     return insert_on(dialect, outbox).on_conflict_do_nothing(index_elements=["key"]).returning(outbox.c.id)
 
 
+def reply_key(entry_id: int) -> str:
+    """The key of the answer to a kept event, where it belongs to no job."""
+    return f"event-{entry_id}"
+
+
 def add(
     conn: Connection,
     key: str,

@@ -261,6 +261,7 @@ class Job:
     notices: tuple[dict[str, Any], ...] = ()  # what its owner is told beside it; see scheduler/standing.py
     foreseen: float | None = None  # Place.foreseen and Place.doubt when it was ordered; None = nothing was promised
     doubt: float | None = None
+    cleared: int | None = None  # its question and answer were taken out by the retention rule, after so many days
 
     def __post_init__(self) -> None:
         for name in ("created_at", "not_before", "started_at", "finished_at", "not_after"):

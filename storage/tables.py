@@ -251,7 +251,7 @@ messages = Table(
 conversations = Table(
     "conversations",
     metadata,
-    Column("key", Text, primary_key=True),  # platform:chat[:thread]:user
+    Column("key", Text, primary_key=True),  # platform/chat/thread/sender: see storage/conversations.py
     Column("started_at", Utc, nullable=False),
 )
 
@@ -273,6 +273,7 @@ chats = Table(
 
 _CLOSING = "state = 'queued' and not_after is not null"
 _RISING = "state = 'queued' and priority > 0"
+_TELLING = "kind = 'ask' and cleared is null and finished_at is not null"
 #: Questions that the documents did not answer, as `Json` writes it. Within a string a quotation mark has a backslash
 #: before it: no answer can spell this.
 REFUSED = {
@@ -314,6 +315,7 @@ jobs = Table(
     Column("not_after", Utc),
     Column("foreseen", Float),  # seconds to its result and how sure that was, when it was ordered
     Column("doubt", Float),
+    Column("cleared", Integer),  # what was asked and answered is gone, after so many days: storage/forgetting.py
     CheckConstraint("state in ('queued', 'running', 'review', 'done', 'failed', 'cancelled')", name="state"),
     CheckConstraint("cost >= 0", name="cost"),
     Index("ix_jobs_turn", "kind", "state", "priority", "vtag", "id", "weight"),
@@ -331,6 +333,8 @@ jobs = Table(
         postgresql_where=text(REFUSED["postgresql"]),
     ),
     Index("ix_jobs_rising", "since", sqlite_where=text(_RISING), postgresql_where=text(_RISING)),
+    # Those whose words the retention rule has yet to take, the oldest first.
+    Index("ix_jobs_telling", "finished_at", sqlite_where=text(_TELLING), postgresql_where=text(_TELLING)),
 )
 
 # Pictures that wait for a reviewer, and what was decided. An appeal is a review of its own, one for each rejection.
@@ -390,6 +394,8 @@ lanes = Table(
     Column("open_until", Utc),  # that many open the circuit
     Column("paused", Boolean, nullable=False, default=False),  # by an admin: accepted work waits
     Column("switching", Boolean, nullable=False, default=False),  # another model was chosen and does not draw yet
+    Column("waits", Text, nullable=False, default=""),  # pictures | answers | loading: who has the GPU's memory instead
+    Column("waits_s", Float, nullable=False, default=0.0),  # seconds until that is handed over, once they have finished
 )
 
 # The model that an admin chose while the program ran: see scheduler/switching.py. No row = what model.yaml says.
@@ -626,6 +632,7 @@ documents = Table(
     Column("ref", Text, nullable=False, default=""),  # its id where it came from; names change, this does not
     Column("revision", Text, nullable=False, default=""),  # which version of it that source had
     Column("url", Text, nullable=False, default=""),  # where people open the original
+    Column("collection", Text, nullable=False, default=""),  # what the settings call its source; empty = nothing
     Column("updated_at", Utc, nullable=False),
     Index("ix_documents_ref", "ref", unique=True, sqlite_where=text("ref <> ''"), postgresql_where=text("ref <> ''")),
 )

@@ -226,25 +226,39 @@ def count(conn: Connection, encoder: int) -> int:
 # --- finding ----------------------------------------------------------------------------------------------------
 
 
-def search(conn: Connection, encoder: int, vector: bytes, principals: frozenset[str], k: int) -> list[Near]:
-    """The `k` passages whose vectors are nearest, of those the principals may read, nearest first."""
+def search(
+    conn: Connection,
+    encoder: int,
+    vector: bytes,
+    principals: frozenset[str],
+    k: int,
+    sources: frozenset[str] | None = None,
+) -> list[Near]:
+    """The `k` passages whose vectors are nearest, of those the principals may read, nearest first.
+
+    With `sources`, of documents from sources of these names alone.
+    """
     if not principals or k < 1:
         return []
-    made = _table(encoder)
+    made, visible = _table(encoder), _visible(principals, sources)
     if not _postgresql(conn):
-        wanted = _two_steps(made, vector, _visible(principals), k)
-    elif _is_for_the_index(conn, made, principals):
+        wanted = _two_steps(made, vector, visible, k)
+    elif _is_for_the_index(conn, made, visible):
         conn.execute(text("set local hnsw.iterative_scan = strict_order"))
         conn.execute(text(f"set local hnsw.ef_search = {max(40, min(1000, 2 * k))}"))
-        wanted = _by_index(made, vector, _visible(principals), k)
+        wanted = _by_index(made, vector, visible, k)
     else:
-        wanted = _by_comparing_all(made, vector, _visible(principals), k)
+        wanted = _by_comparing_all(made, vector, visible, k)
     return [Near(id=row.id, similarity=1.0 - float(row.distance)) for row in conn.execute(wanted)]
 
 
-def _visible(principals: frozenset[str]) -> Select[Any]:
-    """The documents that the principals may read."""
-    return select(document_access.c.document_id).where(document_access.c.principal.in_(principals))
+def _visible(principals: frozenset[str], sources: frozenset[str] | None) -> Select[Any]:
+    """The documents that the principals may read, of all sources or of these."""
+    readable = select(document_access.c.document_id).where(document_access.c.principal.in_(principals))
+    if sources is None:
+        return readable
+    named = select(documents.c.id).where(documents.c.collection.in_(sources))
+    return readable.where(document_access.c.document_id.in_(named))
 
 
 def _two_steps(made: Table, vector: bytes, visible: Select[Any], k: int) -> Select[Any]:
@@ -279,14 +293,14 @@ def _cosine_distance(made: Table, vector: bytes) -> ColumnElement[float]:
     return made.c.vector.op("<=>", return_type=_FLOAT)(cast(literal(vector, Vector()), Vector()))
 
 
-def _is_for_the_index(conn: Connection, made: Table, principals: frozenset[str]) -> bool:
-    """Whether there is one, and these principals may read so much that comparing all would take long.
+def _is_for_the_index(conn: Connection, made: Table, visible: Select[Any]) -> bool:
+    """Whether there is one, and so much is `visible` that comparing all would take long.
 
     Estimated by their share of the documents: counting their passages would take longer than the search.
     """
     if conn.execute(select(func.to_regclass(_index(made)))).scalar_one() is None:
         return False
-    mine = select(func.count()).select_from(_visible(principals).distinct().subquery()).scalar_subquery()
+    mine = select(func.count()).select_from(visible.distinct().subquery()).scalar_subquery()
     of = select(func.count()).select_from(documents).scalar_subquery()
     # Counted whenever the index is made and the table is analysed.
     held = text("(select reltuples from pg_class where oid = to_regclass(:name))").bindparams(name=made.name)

@@ -45,9 +45,11 @@ EXPECTED = {
     ],
     "reservations": ["SQLite, 60 in 1 s: late, p99", "PostgreSQL, 60 in 1 s: lost or doubled"],
     "storage": ["Database.run, 16 at once"],
+    "reading": ["a.xlsx: passages a second", "small Markdown files, one child: passages a second"],
     "ingest": ["read for the first time", "a look for changes", "reports that differ from what was done"],
     "retrieval": ["CMRC dev, moqi, SQLite: right text first"],
     "vectors": ["SQLite, wide, by both: p99", "PostgreSQL, wide, by vectors with the index: p50"],
+    "passages": ["SQLite: indexed, all", "PostgreSQL: indexed, all"],
     "answers": ["vLLM, 8 at once: event loop late, p99", "vLLM: gone after kill -9 of the program"],
 }
 
@@ -60,7 +62,7 @@ def test_every_part_is_expected_here() -> None:
 @pytest.mark.parametrize("name", EXPECTED)
 @pytest.mark.filterwarnings("default")  # the measured libraries' own
 def test_every_part_says_its_figures(name: str) -> None:
-    if name == "retrieval" and not DATA.is_dir():
+    if name in ("retrieval", "passages") and not DATA.is_dir():
         pytest.skip("its data sets are not beside this checkout")
     title, figures = one(name, quick=True)
     assert title

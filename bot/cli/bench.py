@@ -62,6 +62,7 @@ def bench(
 def _measured(seconds: float | None, quiet: bool) -> tuple[ModelCard, list[Gauged]]:
     from bot.models import Shelf, UnknownModel
     from bot.opening import chosen_model, load_options
+    from bot.sharing import drawing, present
     from inference.errors import InferenceError
     from inference.images import registry
 
@@ -70,7 +71,7 @@ def _measured(seconds: float | None, quiet: bool) -> tuple[ModelCard, list[Gauge
         choice = Shelf(settings, environment.data).choice(chosen_model(environment).name)
     except UnknownModel as error:
         raise Failed(f"{error} `moqi models use` takes another.", Exit.UNAVAILABLE) from error
-    options = load_options(settings, environment.data)
+    options = drawing(load_options(settings, environment.data), present(settings, choice, os.environ))
 
     def budget(card: ModelCard) -> float:
         return seconds or SECONDS[card.device.startswith("cuda")]

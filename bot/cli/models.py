@@ -12,6 +12,7 @@ import typer
 
 from bot.cli import common
 from bot.cli.common import Exit, Failed
+from bot.cli.memory import memory
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -34,6 +35,7 @@ def add(app: typer.Typer) -> None:
     group.command("pull")(pull)
     group.command("verify")(verify)
     group.command("use")(use)
+    group.command("memory")(memory)
     app.add_typer(group, name="models")
 
 

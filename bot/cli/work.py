@@ -131,10 +131,12 @@ def _remark(job: Job) -> None:
 
 def ask(
     question: Annotated[str, typer.Argument(help="What to ask the knowledge base.")],
+    kb: Annotated[str, typer.Option("--kb", help="Look through the source of this name alone.", metavar="NAME")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result for a program.")] = False,
 ) -> None:
     """Answer a question from the knowledge base, with sources."""
-    job, _ = asyncio.run(_order(f"/ask {question}", Kind.ASK, not as_json, _read_nothing))
+    named = f'--kb "{kb}" ' if kb else ""
+    job, _ = asyncio.run(_order(f"/ask {named}{question}", Kind.ASK, not as_json, _read_nothing))
     result = job.result or {}
     if as_json:
         marks = ("mark", "document", "passage", "quote")

@@ -5,14 +5,16 @@ from __future__ import annotations
 from bot.commands.flags import clip
 from bot.commands.forms import redo_form
 from bot.commands.names import ADMIN_COMMANDS, COMMANDS, LATER, REVIEWER_COMMANDS
-from bot.commands.parse import parse
+from bot.commands.parse import parse, suggested
 from bot.commands.people import account
 from bot.commands.reviews import appeal, reject
 from bot.commands.rules import SEED_MAX, Bounds, Rules, Shelf, SizeRule
+from bot.commands.talk import Tone
 from bot.commands.templates import template_form
 from bot.commands.values import (
     Appeal,
     Ask,
+    AskPrivately,
     Ban,
     Cancel,
     Command,
@@ -33,6 +35,7 @@ from bot.commands.values import (
     ModelUse,
     New,
     OnReservation,
+    OnSuggestion,
     Pause,
     Preview,
     QuotaClear,
@@ -48,6 +51,7 @@ from bot.commands.values import (
     ShowForm,
     Sources,
     Status,
+    Suggest,
     TemplateDelete,
     TemplateForm,
     TemplateList,
@@ -69,6 +73,7 @@ __all__ = [
     "SEED_MAX",
     "Appeal",
     "Ask",
+    "AskPrivately",
     "Ban",
     "Bounds",
     "Cancel",
@@ -90,6 +95,7 @@ __all__ = [
     "ModelUse",
     "New",
     "OnReservation",
+    "OnSuggestion",
     "Pause",
     "Preview",
     "QuotaClear",
@@ -108,11 +114,13 @@ __all__ = [
     "SizeRule",
     "Sources",
     "Status",
+    "Suggest",
     "TemplateDelete",
     "TemplateForm",
     "TemplateList",
     "TemplateSave",
     "TemplateShow",
+    "Tone",
     "Unban",
     "Until",
     "UsageError",
@@ -125,5 +133,6 @@ __all__ = [
     "parse",
     "redo_form",
     "reject",
+    "suggested",
     "template_form",
 ]

@@ -50,8 +50,6 @@ FLAGS = {
 SWITCHES = frozenset({"dry-run", "private"})
 #: Flags that may stand alone: only what their measure knows is a value, anything else is text.
 OPTIONAL = frozenset({"from"})
-#: In the contract, not in this version.
-LATER_FLAGS = frozenset({"kb"})
 
 #: Flag -> how many characters at the beginning of a text are its value; 0 = its value is a word.
 Measures = Mapping[str, Callable[[str], int]]
@@ -132,9 +130,7 @@ class _Scan:
             return FLAGS[written]
         if dash == "-":
             return None  # a hyphen before a word is text unless the word is a flag
-        if written in LATER_FLAGS:
-            raise Mistake("later_flag", flag=f"--{written}")
-        near = nearest(written, [*FLAGS, *LATER_FLAGS])
+        near = nearest(written, FLAGS)
         if near or dash.startswith("--"):
             raise Mistake("unknown_flag", flag=match[0], near=" / ".join(f"--{n}" for n in near))
         return None  # a long dash before a word is punctuation

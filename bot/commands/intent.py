@@ -20,6 +20,8 @@ _LEAD = re.compile(rf"^(?:(?:{_POLITE}|{_FOR_ME}|再|来|现在|直接|快)[,，
 _COMPOUND = re.compile(
     r"画(?:[册展廊笔家质布板室架框风报纸院店集师卷的了完过得不错]|面(?![包条])|法(?![国拉])|中(?!国)|像(?!素[风级画点的])|好了|[图画](?![\s:：]))"
 )
+#: What was drawn, or is being: 画了一只猫 tells of it.
+_TOLD = re.compile(r"画(?:[了过完]|好了)")
 _DRAW = re.compile(
     rf"^画(?:[图画]\s*[:：]\s*|[图画]\s+|[图画](?={_COUNT}\s*{_MEASURE})|出\s*|一下\s*|\s*[:：]?\s*)(?P<prompt>\S.*)$",
     re.DOTALL,
@@ -110,7 +112,7 @@ def _drawn(body: str) -> str | None:
     match = _DRAW.match(body)
     if match is None:
         match = _RENDER.match(body) if body.startswith("绘制") or _counted(body) else None
-    elif _ABOUT_US.match(body[1:]) or (_COMPOUND.match(body) and not _counted(body)):
+    elif _ABOUT_US.match(body[1:]) or _TOLD.match(body) or (_COMPOUND.match(body) and not _counted(body)):
         return None
     return match["prompt"].strip() if match else None
 

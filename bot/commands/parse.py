@@ -18,13 +18,16 @@ from bot.commands import (
     templates,
 )
 from bot.commands.clean import clean, half_width
-from bot.commands.flags import LATER_FLAGS, clip
+from bot.commands.flags import clip
 from bot.commands.rules import Rules
+from bot.commands.talk import tone
+from bot.commands.timed import moment, timed
 from bot.commands.values import (
     Ask,
     Cancel,
     Command,
     Conversation,
+    Draw,
     Help,
     Jobs,
     Mistake,
@@ -44,6 +47,11 @@ _JOB = re.compile(r"^(?:任务|job)?\s*[#＃]?\s*([0-9]+)(?![0-9A-Za-z])", re.IG
 #: r12 is a reservation; a bare number is a job's.
 _RESERVATION = re.compile(r"^(?:预约|reservation|r)\s*[#＃]?\s*([0-9]+)(?![0-9A-Za-z])", re.IGNORECASE)
 _BARE_NUMBER = re.compile(r"^[#＃]?([0-9]+)(?=\s)")
+#: --kb 人事 · --kb=人事 · --kb "HR handbook"
+_KB = re.compile(
+    r"(?:^|(?<=\s))(?:--|—+|–)kb(?:(?:\s*[=:：]\s*|\s+)(?:[\"“](?P<quoted>[^\"”]*)[\"”]|(?P<name>[^\s\"“][^\s]*))|(?=\s*$))",
+    re.IGNORECASE,
+)
 #: The largest id both databases can hold.
 _JOB_MAX = 2**31 - 1
 
@@ -89,13 +97,16 @@ def _plain(text: str, rules: Rules) -> Command | UsageError | Conversation:
     if len(text) > rules.prompt_max + 1000:  # too long whatever it is; patterns over it would take seconds
         over = len(text) - rules.prompt_max
         return Mistake("too_long", length=len(text), limit=rules.prompt_max, over=over).about("ask")
-    prompt = intent.order(text)
+    booked = timed(text)
+    prompt = intent.order(text) if booked is None else booked.order
     try:
+        if booked is not None:
+            return _reserved(booked.order, rules, {"at": booked.at} if booked.at else {"every": booked.every})
         if prompt is not None:
             return options.draw(prompt, rules)
-        return Conversation(text=options.check_length(text, rules.prompt_max))
+        return Conversation(text=options.check_length(text, rules.prompt_max), tone=tone(text))
     except Mistake as mistake:
-        return mistake.about("ask" if prompt is None else "draw")
+        return mistake.about("reserve" if booked else "ask" if prompt is None else "draw")
 
 
 def _unknown(name: str, rest: str) -> UsageError:
@@ -120,12 +131,35 @@ def _draw(rest: str, rules: Rules) -> Command:
 
 
 def _ask(rest: str, rules: Rules) -> Command:
-    # Questions may be about flags, so only the one flag of /ask is looked for.
-    if re.search(r"(?:^|\s)(?:--|—+|–)kb(?=[\s=:：]|$)", rest, re.IGNORECASE):
-        raise Mistake("later_flag", flag="--kb")
-    if not rest:
+    question, kb = _from_one(rest)
+    if not question:
         raise Mistake("empty_question")
-    return Ask(question=options.check_length(rest, rules.prompt_max))
+    return Ask(question=options.check_length(question, rules.prompt_max), kb=kb)
+
+
+def _from_one(rest: str) -> tuple[str, str]:
+    """The question, and the name after --kb. Questions may be about flags: only this one is looked for."""
+    found = _KB.search(rest)
+    if found is None:
+        return rest, ""
+    name = found["name"] or found["quoted"] or ""
+    if not name.strip():
+        raise Mistake("missing_value", flag="--kb")
+    if _KB.search(rest, found.end()):
+        raise Mistake("repeated_flag", flag="--kb")
+    return f"{rest[: found.start()].rstrip()} {rest[found.end() :].lstrip()}".strip(), name.strip()
+
+
+def suggested(prompt: str, when: str, rules: Rules) -> Draw | Reserve | None:
+    """What a language model took for an order, as one; None where it is none, after all."""
+    try:
+        if when:
+            wanted = moment(when)
+            return options.reserve(prompt, rules, **wanted) if wanted else None
+        drawn = options.draw(prompt, rules)
+        return drawn if isinstance(drawn, Draw) and drawn.source is None else None
+    except Mistake:
+        return None
 
 
 def _reserve(rest: str, rules: Rules) -> Command:
@@ -227,8 +261,6 @@ def _help(rest: str, rules: Rules) -> Command:
     name = names.canonical(topic)
     if name in names.LATER:
         raise Mistake("later_command", command=f"/{name}")
-    if topic in LATER_FLAGS:
-        raise Mistake("later_flag", flag=f"--{topic}")
     if name is None and topic not in options.TOPICS:
         near = names.suggestions(topic.split()[0]) or names.nearest(topic, options.TOPICS)
         raise Mistake("unknown_topic", given=clip(rest), near=" ".join(f"/help {n}" for n in near))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
+from bot.commands.talk import Tone
 from storage.records import Kind, Payer, Role, Scope, Unit
 
 
@@ -74,13 +75,37 @@ class Ask:
     """Answer a question from the knowledge base."""
 
     question: str
+    kb: str = ""  # from the source of this name alone; empty = from all
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AskPrivately:
+    """Ask the question of a job again, with what the one who presses may read, and answer to them alone."""
+
+    job: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Suggest:
+    """Something a language model took for an order: shown to its writer, and ordered once they say so."""
+
+    draw: Draw
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OnSuggestion:
+    """What its writer says to a suggestion."""
+
+    entry: int  # of the message that was taken for an order
+    act: str  # draw | ask (it was a question)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Conversation:
-    """Text without a command that is no order to draw: a question in the conversation."""
+    """Text without a command that is no order to draw: what is said in the conversation, mostly a question."""
 
     text: str
+    tone: Tone = Tone.QUESTION
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -418,6 +443,9 @@ Command = (
     | Retime
     | OnReservation
     | Ask
+    | AskPrivately
+    | Suggest
+    | OnSuggestion
     | Jobs
     | Gallery
     | Cancel

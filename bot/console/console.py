@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 
 from bot.context import Pressed
 from bot.events import ChatEvent
-from bot.kb import Outcome
+from bot.kb import Given, Outcome
+from bot.kb_access import Access
 from bot.platforms.login import Login
 from bot.platforms.web.feed import Feed
 from bot.platforms.web.settings import WebSettings
@@ -85,6 +86,8 @@ class Console:
     templates: Callable[[Connection, User], list[tuple[str, str]]]  # names a person may use, and what is filled in
     thumbnail: Callable[[bytes], tuple[bytes, str]]  # a picture that was given -> a small one, its media type
     search: Search  # passages for a question, as answers are made from them
+    read: Callable[[str, bytes], Given]  # a document that was sent, by its name; blocks
+    access: Callable[[], Access]  # who may read which document, as the settings say now
     told: Callable[[Outcome], str]  # what became of a document, in a sentence
     zone: tzinfo = UTC  # where the team is
     sizes: Callable[[], Sequence[SizeHint]] = tuple  # of the present model on this machine, at this moment

@@ -17,6 +17,7 @@ from bot import kb
 from bot.console.console import Console
 from bot.console.errors import DOCUMENTS, ConsoleError
 from bot.console.sessions import privileged
+from bot.kb_access import Access
 from bot.kb_plan import COUNTED, Tally
 from bot.settings.knowledge import Readers
 from storage import audit, documents, holdings, principals, syncs
@@ -29,6 +30,7 @@ PAGE = 50  # documents that come at once
 AT_ONCE = 2  # documents that are read at the same time, whoever sends them
 MOST_READERS = 50
 
+ROLES = tuple({"value": f"role:{role}", "label": ""} for role in (Role.ADMIN, Role.REVIEWER))
 WRITTEN = r"\A[^\x00-\x1f]*\z"  # PostgreSQL takes no NUL
 
 _READERS: TypeAdapter[tuple[str, ...]] = TypeAdapter(Readers)
@@ -66,10 +68,10 @@ def add_documents(router: APIRouter, console: Console) -> None:
     @router.post(DOCUMENTS)
     async def upload(request: Request, name: Name, readers: Named = None) -> Response:
         user = await privileged(console, request, Role.ADMIN)  # before a byte is read
-        chosen = _checked(readers) if readers else None
+        chosen = _checked(readers) if readers else frozenset()
         async with turns:
-            given = await asyncio.to_thread(kb.read_given, name, await request.body())
-            outcome = await console.db.run(_keep, given, chosen, user, utcnow())
+            given = await asyncio.to_thread(console.read, name, await request.body())
+            outcome = await console.db.run(_keep, given, chosen, console.access(), user, utcnow())
         said = {"name": outcome.name, "status": outcome.status, "passages": outcome.passages}
         if outcome.status == "failed":
             error = {"code": f"document_{outcome.code}", "text": console.told(outcome)}
@@ -79,7 +81,8 @@ def add_documents(router: APIRouter, console: Console) -> None:
     @router.put(DOCUMENTS + "/{document_id}/readers")
     async def grant(document_id: Id, body: Granted, request: Request) -> Response:
         user = await privileged(console, request, Role.ADMIN)
-        return _json(await console.db.run(_grant, document_id, _checked(body.readers), user, utcnow()))
+        chosen = _checked(body.readers)
+        return _json(await console.db.run(_grant, document_id, chosen, console.access(), user, utcnow()))
 
     @router.delete(DOCUMENTS + "/{document_id}")
     async def remove(document_id: Id, request: Request) -> Response:
@@ -96,7 +99,8 @@ def add_documents(router: APIRouter, console: Console) -> None:
     async def known(request: Request) -> Response:
         await privileged(console, request, Role.ADMIN)
         found = await console.db.read(principals.known)
-        return _json({"readers": [{"value": one, "label": name} for one, name in found if _fits(one)]})
+        listed = [{"value": one, "label": name} for one, name in found if _fits(one)]
+        return _json({"readers": [*ROLES, *listed], "default": sorted(console.access().default)})
 
 
 def _json(body: Mapping[str, Any]) -> Response:
@@ -138,23 +142,25 @@ def _document(held: Holding, names: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _keep(conn: Connection, given: kb.Given, chosen: frozenset[str] | None, user: User, now: datetime) -> kb.Outcome:
-    """A new version of a document keeps the readers of the one before, unless others were chosen."""
-    held = holdings.named(conn, given.name)
-    wanted = chosen or (held.principals if held is not None else kb.PUBLIC)
-    outcome = kb.keep_given(conn, given, wanted)
-    if outcome.status == "failed":
-        return outcome
-    if held is not None and outcome.status == "unchanged" and held.principals != wanted:
-        holdings.grant(conn, held.document.id, wanted)
-    detail = {"status": outcome.status, "passages": outcome.passages, "readers": sorted(wanted)}
-    _note(conn, user, "kb.add", outcome.name, detail, now)
+def _keep(
+    conn: Connection, given: kb.Given, chosen: frozenset[str], access: Access, user: User, now: datetime
+) -> kb.Outcome:
+    """What nobody was chosen for keeps its readers, and where it is new gets those of the settings."""
+    outcome = kb.keep_given(conn, given, chosen, access)
+    held = documents.holding(conn, outcome.name)
+    if outcome.status != "failed" and held is not None:
+        detail = {"status": outcome.status, "passages": outcome.passages, "readers": sorted(held.principals)}
+        _note(conn, user, "kb.add", outcome.name, detail, now)
     return outcome
 
 
-def _grant(conn: Connection, document_id: int, readers: frozenset[str], user: User, now: datetime) -> dict[str, Any]:
+def _grant(
+    conn: Connection, document_id: int, readers: frozenset[str], access: Access, user: User, now: datetime
+) -> dict[str, Any]:
     held = _own(conn, document_id)
-    holdings.grant(conn, document_id, readers)
+    if access.by_hand(held.document.name, readers) != readers:  # what the settings say would come back
+        raise ConsoleError(409, "ruled_document")
+    documents.grant(conn, {document_id: readers})
     if readers != held.principals:
         detail = {"before": sorted(held.principals), "readers": sorted(readers)}
         _note(conn, user, "kb.readers", held.document.name, detail, now)
@@ -170,7 +176,7 @@ def _remove(conn: Connection, document_id: int, user: User, now: datetime) -> No
 
 def _own(conn: Connection, document_id: int) -> Holding:
     """A document that no source keeps: what is changed here would else last until that is read again."""
-    held = holdings.get(conn, document_id)
+    held = next(iter(documents.held(conn, [document_id])), None)
     if held is None:
         raise ConsoleError(404, "no_document")
     if held.source:
@@ -184,7 +190,8 @@ def _note(conn: Connection, user: User, action: str, name: str, detail: dict[str
 
 def _sources(conn: Connection) -> dict[str, Any]:
     """What documents come from, how many each holds, and how it was read last."""
-    stats, held = documents.stats(conn), holdings.sources(conn)
+    held = {name: total.documents for name, total in documents.totals(conn).items()}
+    stats = documents.stats(conn)
     read = {one.source: one for one in syncs.all_syncs(conn)}
     names = sorted({*held, *read} - {""})
     listed = [_source(name, held.get(name, 0), read.get(name)) for name in names]

@@ -33,11 +33,12 @@ ZH = {
     "docs_kinds": "能读：{kinds}；每个最大 {size} MB",
     "docs_readers": "谁能问到",
     "docs_readers_as_before": "更新已有的文档时，谁能问到不变。",
+    "docs_readers_default": "默认：{names}",
     "docs_readers_everyone": "所有人",
     "docs_readers_some": "只有…",
     "docs_readers_add": "加上",
     "docs_readers_placeholder": "dept:人事部",
-    "docs_readers_hint": "从列表里选，或写 dept:部门、user:feishu:ou_…、group:feishu:oc_…",
+    "docs_readers_hint": "从列表里选，或写 role:admin、dept:部门、user:feishu:ou_…、group:feishu:oc_…",
     "docs_readers_none": "还没写谁能问到。加上一个，或选“所有人”。",
     "docs_readers_title": "谁能问到“{name}”",
     "docs_readers_saved": "已保存，从下一个问题起生效。",
@@ -46,6 +47,8 @@ ZH = {
     "docs_cancel": "取消",
     "docs_everyone": "所有人",
     "docs_nobody": "没有人",
+    "docs_role_admin": "管理员",
+    "docs_role_reviewer": "审核员",
     "docs_waiting": "等待",
     "docs_sending": "上传 {n}%",
     "docs_reading": "正在读",
@@ -56,7 +59,7 @@ ZH = {
     "docs_sources": "来源",
     "docs_source_folder": "文件夹",
     "docs_source_given": "手动加入",
-    "docs_source_url": "网址",
+    "docs_source_url": "网页",
     "docs_source_feishu_wiki": "飞书知识库",
     "docs_source_count": "{n} 篇",
     "docs_source_never": "还没有读过",
@@ -110,9 +113,10 @@ ZH = {
     # errors
     "error_not_admin": "只有管理员能看和改文档。需要的话，请管理员给你角色。",
     "error_not_reviewer": "只有审核员和管理员能看这些问题。需要的话，请管理员给你角色。",
-    "error_readers": "没看懂谁能问到。可以写：everyone，或 dept:部门、user:feishu:ou_…、group:feishu:oc_…；"
+    "error_readers": "没看懂谁能问到。可以写：everyone，或 dept:部门、role:admin、user:feishu:ou_…、group:feishu:oc_…；"
     "写了 everyone 就不用再写别的。",
     "error_no_document": "这篇文档已经不在了。刷新页面看看现在有哪些。",
+    "error_ruled_document": "谁能问到这篇文档由 knowledge.yaml 的 access 决定，在这里改了也会被改回去。请在那里改。",
     "error_synced_document": "这篇文档由来源管理，在这里改了也会被改回去。请在它的来源里改。",
 }
 
@@ -145,11 +149,12 @@ EN = {
     "docs_kinds": "Readable: {kinds}; up to {size} MB each",
     "docs_readers": "Who gets answers from it",
     "docs_readers_as_before": "What updates a document keeps its readers.",
+    "docs_readers_default": "As usual: {names}",
     "docs_readers_everyone": "Everyone",
     "docs_readers_some": "Only…",
     "docs_readers_add": "Add",
     "docs_readers_placeholder": "dept:Finance",
-    "docs_readers_hint": "Choose from the list, or write dept:…, user:feishu:ou_…, group:feishu:oc_…",
+    "docs_readers_hint": "Choose from the list, or write role:admin, dept:…, user:feishu:ou_…, group:feishu:oc_…",
     "docs_readers_none": "Nobody is named yet. Add somebody, or choose “Everyone”.",
     "docs_readers_title": "Who gets answers from “{name}”",
     "docs_readers_saved": "Saved; it counts from the next question on.",
@@ -158,6 +163,8 @@ EN = {
     "docs_cancel": "Cancel",
     "docs_everyone": "Everyone",
     "docs_nobody": "Nobody",
+    "docs_role_admin": "Admins",
+    "docs_role_reviewer": "Reviewers",
     "docs_waiting": "Waiting",
     "docs_sending": "Sending {n}%",
     "docs_reading": "Being read",
@@ -221,8 +228,10 @@ EN = {
     "asked_reason_figures": "figures misread",
     "error_not_admin": "Only admins see and change documents. Ask an admin for the role if you need it.",
     "error_not_reviewer": "Only reviewers and admins see these questions. Ask an admin for the role if you need it.",
-    "error_readers": "Who may read it was not understood. Write everyone, or dept:…, user:feishu:ou_…, "
+    "error_readers": "Who may read it was not understood. Write everyone, or dept:…, role:admin, user:feishu:ou_…, "
     "group:feishu:oc_…; everyone stands alone.",
     "error_no_document": "This document is gone. Reload the page to see those there are.",
+    "error_ruled_document": "Who gets answers from this document is decided by access in knowledge.yaml, which would "
+    "undo the change. Change it there.",
     "error_synced_document": "This document is kept by its source, which would undo the change. Change it there.",
 }

@@ -22,6 +22,7 @@ from bot.handlers import (
     preview,
     reserve,
     reviews,
+    suggest,
     templates,
 )
 
@@ -38,6 +39,9 @@ TABLE: dict[type, Callable[[Context, Any], Handled]] = {
     commands.Retime: reserve.retime,
     commands.OnReservation: reserve.act,
     commands.Ask: ask.ask,
+    commands.AskPrivately: ask.ask_privately,
+    commands.Suggest: suggest.suggest,
+    commands.OnSuggestion: suggest.act,
     commands.Conversation: ask.converse,
     commands.New: ask.new,
     commands.Jobs: jobs.listing,

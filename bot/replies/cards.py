@@ -15,10 +15,11 @@ from bot.reply import PREVIEW, Button, Form, FormField, Picture, Reply, SourceLi
 from inference.images.builtin.world import known
 from inference.images.model import ModelCard
 from inference.requests import passes
+from scheduler.pausing import MEMORY
 from scheduler.progress import Progress
 from scheduler.queue import REJECTED, REJECTED_AGAIN
 from scheduler.standing import payer
-from storage.records import Asset, Job, JobState, Kind, Place
+from storage.records import Asset, ChatType, Job, JobState, Kind, Place
 
 if TYPE_CHECKING:  # for its name only
     from scheduler.pausing import Hold
@@ -38,12 +39,16 @@ def job_reply(
     progress: Progress | None = None,
     assets: Sequence[Asset] = (),
     card: ModelCard | None = None,
+    writes_first: bool = False,
 ) -> Reply:
     """How `job` stands: its card while it waits and runs, its outcome once it has ended.
 
     `place` and `hold` matter while it is queued, `progress` while it runs, `assets` when it is done. `card` is the
-    present model's; a finished picture names the model that drew it instead.
+    present model's; a finished picture names the model that drew it instead. `writes_first`: people of a group can be
+    written to alone.
     """
+    if job.cleared is not None:
+        return Reply(state=job.state.value, job=job.id, text=words.say("cleared.text", days=job.cleared))
     if job.state is JobState.QUEUED:
         return _queued(job, words, queued_title(words, place, hold), card)
     if job.state is JobState.RUNNING:
@@ -51,21 +56,24 @@ def job_reply(
     if job.state is JobState.REVIEW:
         return _held(job, words)
     if job.state is JobState.DONE:
-        return _answered(job, words) if job.kind is Kind.ASK else _drawn(job, words, assets, card)
+        return _answered(job, words, writes_first) if job.kind is Kind.ASK else _drawn(job, words, assets, card)
     return _ended(job, words)
 
 
 def queued_title(words: Language, place: Place | None, hold: Hold | None = None) -> str:
-    """排队中 · 第 1 位 · 约 40–70 秒. While something holds it there is no waiting time to tell, but why it waits."""
+    """排队中 · 第 1 位 · 约 40–70 秒, or why it waits instead."""
     if place is None:
         return words.say("queued")
     return words.say("queued.place", place=place.place, wait=waiting_time(words, place, hold))
 
 
 def waiting_time(words: Language, place: Place, hold: Hold | None = None) -> str:
-    """How long it may take, as sure as it is, or what it waits for."""
-    if hold is not None:
+    """How long it may take, as sure as it is, or what it waits for: of the GPU's memory both are known."""
+    if hold is not None and hold.why not in MEMORY:
         return operate.held(words, hold)
+    if hold is not None:
+        why = operate.held(words, hold)
+        return why if place.seconds is None else words.say("wait.memory", wait=waiting_time(words, place), why=why)
     if place.seconds is None:
         return words.say("wait.unknown")
     if place.low is None or place.high is None:
@@ -76,6 +84,11 @@ def waiting_time(words: Language, place: Place, hold: Hold | None = None) -> str
 def what(job: Job, limit: int) -> str:
     """What the job is about, in its owner's words."""
     return short(str(job.params["prompt" if job.kind is Kind.DRAW else "question"]), limit)
+
+
+def titled(job: Job, words: Language, limit: int) -> str:
+    """The same for a list, where what was asked may be gone."""
+    return what(job, limit) if job.cleared is None else words.say("cleared")
 
 
 def _queued(job: Job, words: Language, title: str, card: ModelCard | None) -> Reply:
@@ -208,8 +221,10 @@ def _votes(job: Job, words: Language) -> tuple[Button, ...]:
     return tuple(replace(_button(f"vote_{way}", job, words), quiet=True) for way in ("up", "down"))
 
 
-def _answered(job: Job, words: Language) -> Reply:
+def _answered(job: Job, words: Language, writes_first: bool) -> Reply:
     result = job.result or {}
+    if result.get("chat"):
+        return _chatted(job, words, str(result.get("text") or ""))
     grounded = bool(result.get("grounded"))
     text = str(result.get("text") or "") or words.say("not_grounded")
     nearest = [] if grounded else [str(name) for name in result.get("nearest", ())]
@@ -220,13 +235,27 @@ def _answered(job: Job, words: Language) -> Reply:
         job=job.id,
         text=text,
         sources=tuple(_source(citation) for citation in result.get("citations", ())),
-        buttons=_votes(job, words),
+        buttons=(*_votes(job, words), *_privately(job, words, writes_first)),
         note=_joined(
             words.say("note.interrupted") if result.get("interrupted") else "",
             words.say("note.quotes" if result.get("engine") == "extractive" else "note.check") if grounded else "",
             *_notices(job, words),
         ),
     )
+
+
+def _chatted(job: Job, words: Language, text: str) -> Reply:
+    """Small talk: nothing to rate, no sources, and said to have none."""
+    label = words.say("note.chat") if text else ""
+    text = text or f"{words.say('about.greeting')}{words.say('about.text')}"
+    return Reply(state=job.state.value, job=job.id, text=text, note=_joined(label, *_notices(job, words)))
+
+
+def _privately(job: Job, words: Language, writes_first: bool) -> tuple[Button, ...]:
+    """On every answer in a group, whatever it says: that it stands there must tell nobody anything."""
+    if not writes_first or job.origin.chat_type is not ChatType.GROUP:
+        return ()
+    return (replace(_button("ask_privately", job, words), quiet=True),)
 
 
 def _source(citation: dict[str, object]) -> SourceLink:

@@ -12,11 +12,11 @@ from bot.commands.rules import Rules
 from bot.commands.when import Problem
 from bot.replies import booked, manual, models, operate, reviewing, rhythm, templates, unanswered
 from bot.replies.booked import Shown
-from bot.replies.cards import queued_title, what
+from bot.replies.cards import queued_title, titled
 from bot.replies.language import Language, short
 from bot.replies.operate import Condition
 from bot.replies.preview import preview
-from bot.reply import Reply
+from bot.reply import Button, Reply
 from bot.settings.parameters import Parameters
 from scheduler.standing import Limit, Standing, binding, payer
 from storage.records import (
@@ -47,6 +47,8 @@ if TYPE_CHECKING:  # for their names only
     from scheduler.quota import Allowed
     from storage.documents import Holding
 
+PROMPT_TYPED = 80  # characters of an order that somebody may type again
+
 #: What a flag's value looks like, for a flag that has none.
 EXAMPLES = {
     "--size": "--size 1024x768",
@@ -63,6 +65,7 @@ EXAMPLES = {
     "--strength": "--strength 0.6",
     "--lora": "--lora style:0.8",
     "--template": "--template 海报",
+    "--kb": "--kb 人事制度",
 }
 
 
@@ -106,10 +109,10 @@ class Words(Language):
             code = "no_chat"
         if code == "already_ended":
             values["state"] = self.say(f"state.{values['state']}")
-        if code == "unknown_template":
+        if code in ("unknown_template", "unknown_kb"):
             there = values.pop("there", ())
-            near = self.say("refusal.unknown_template.there", names=self.listed(there)) if there else ""
-            values["hint"] = near or self.say("refusal.unknown_template.none")
+            near = self.say(f"refusal.{code}.there", names=self.listed(there)) if there else ""
+            values["hint"] = near or self.say(f"refusal.{code}.none")
         if code == "templates_full":
             values["whose"] = self.say(f"template.scope.{values.pop('scope')}")
         if "names" in values:
@@ -151,6 +154,28 @@ class Words(Language):
 
     def new_conversation(self) -> Reply:
         return Reply(text=self.say("new"))
+
+    def about_me(self, *, greeted: bool) -> Reply:
+        """What the bot is for, to who greets it where no model can greet back, or asks."""
+        return Reply(text=f"{self.say('about.greeting') if greeted else ''}{self.say('about.text')}")
+
+    def suggestion(self, prompt: str, cost: int, entry: int) -> Reply:
+        """Whether this is to be drawn: a model took the message `entry` for an order."""
+        return Reply(
+            title=self.say("suggest.title"),
+            text=prompt,
+            fields=((self.say("field.price"), self.say("suggest.price", cost=cost)),),
+            buttons=(
+                self._on_suggestion("draw", entry, "primary", f"/draw {prompt}" if len(prompt) <= PROMPT_TYPED else ""),
+                self._on_suggestion("ask", entry),
+            ),
+            note=self.say("suggest.note"),
+        )
+
+    def _on_suggestion(self, act: str, entry: int, style: str = "default", command: str = "") -> Button:
+        hint = self.say("hint.suggest_draw", command=command) if command else ""
+        label = self.say(f"button.suggest_{act}")
+        return Button(action=f"suggest_{act}", label=label, value={"entry": entry}, style=style, hint=hint)
 
     def cancelled(self, job: int, *, running: bool) -> Reply:
         return Reply(text=self.say("cancel.running" if running else "cancel.done", job=job))
@@ -408,4 +433,4 @@ class Words(Language):
     def _job(self, job: Job, place: Place | None, hold: Hold | None) -> str:
         state = queued_title(self, place, hold) if place else self.say(f"state.{job.state.value}")
         kind = self.say(f"kind.{job.kind.value}")
-        return self.say("jobs.row", job=job.id, kind=kind, state=state, what=what(job, 40))
+        return self.say("jobs.row", job=job.id, kind=kind, state=state, what=titled(job, self, 40))

@@ -93,6 +93,13 @@ def _reader(value: str) -> str:
     return value
 
 
+def _collection(value: str) -> str:
+    value = " ".join(value.split())
+    if len(value) > 40 or any(sign in value for sign in '"“”'):
+        raise ValueError("write a name of at most 40 characters without quotation marks")
+    return value
+
+
 def _alone(values: tuple[str, ...]) -> tuple[str, ...]:
     if EVERYONE in values and len(set(values)) > 1:
         raise ValueError("everyone already holds the others: write either everyone or the others")
@@ -174,6 +181,9 @@ Pages = Annotated[
 class Source(Section):
     """A folder or file of documents, pages of the web, or a part of Feishu's wiki."""
 
+    name: Annotated[str, AfterValidator(_collection)] = Field(
+        default="", description="What people call it: /ask … --kb NAME asks it alone. Several may share a name."
+    )
     path: str = Field(default="", description="Folder or file, relative to the settings folder.")
     url: Pages = Field(default=(), description="Address of a page or document of the web, or a list of them.")
     hosts: tuple[Annotated[str, AfterValidator(_host)], ...] = Field(
@@ -255,7 +265,9 @@ class Access(Section):
     """Who may read what."""
 
     default: Literal["everyone", "admins"] = Field(
-        default="everyone", description="Who reads a document that names nobody."
+        default="everyone",
+        description="Who reads a document that names nobody. With admins, one added by hand is for everyone by a rule "
+        "only.",
     )
     rules: dict[Annotated[str, Field(min_length=1)], Annotated[Readers, Field(min_length=1)]] = Field(
         default_factory=dict,
@@ -290,6 +302,11 @@ class Knowledge(Section):
         if len(set(urls)) < len(urls):
             raise ValueError("two sources name the same address: it can have one list of readers only")
         return self
+
+    @property
+    def collections(self) -> tuple[str, ...]:
+        """The names of the sources, in their order."""
+        return tuple(dict.fromkeys(source.name for source in self.sources if source.name))
 
     @property
     def folders(self) -> tuple[Source, ...]:

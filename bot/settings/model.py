@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from bot.settings.base import Section, later
 from inference.text.registry import TextOptions
+
+#: vLLM's share of a card that does not say how much memory it has.
+UNPLANNED = 0.3
+
+
+def _share(value: object) -> object:
+    """One sentence for whatever is neither; of a union two would be said."""
+    try:
+        share = value if value == "auto" or isinstance(value, bool) else float(str(value))
+    except ValueError:
+        share = 0.0
+    if share == "auto" or (isinstance(share, float) and 0 < share <= 1):
+        return share
+    raise ValueError("must be auto, or more than 0 and at most 1")
+
+
+#: A share of a card's memory; auto = as much as is sensible beside the other engine.
+Share = Annotated[Literal["auto"] | Annotated[float, Field(gt=0, le=1)], BeforeValidator(_share)]
 
 
 class Adapter(Section):
@@ -46,7 +64,11 @@ class ImageModel(Section):
         description="fp8 keeps the transformer's weights in 8 bits: half its memory, not faster, slightly other "
         "pictures. Not with offload: group or on Apple's GPUs.",
     )
-    memory_fraction: float = Field(default=0.6, gt=0, le=1, description="Share of the GPU's memory it may use.")
+    memory_fraction: Share = Field(
+        default="auto",
+        description="Share of the GPU's memory it may use at most; auto = what the language model leaves. "
+        "`moqi models memory` shows who gets how much.",
+    )
     adapters: dict[str, Adapter] = Field(
         default_factory=dict, description="Styles (LoRA) that --lora may name: name and file. Safetensors only."
     )
@@ -76,7 +98,15 @@ class TextModel(Section):
     )
     id: str = Field(default="", description="Name of the model.")
     path: str = Field(default="", description="Folder of the checkpoint, relative to the settings folder.")
-    gpu_memory_utilization: float = Field(default=0.3, gt=0, le=1, description="Share of the GPU's memory for vllm.")
+    gpu_memory_utilization: Share = Field(
+        default="auto",
+        description="Share of the GPU's memory that vllm reserves; auto = what it can use beside the image model.",
+    )
+    sleep: Literal["auto", True, False] = Field(
+        default="auto",
+        description="Whether vllm lends its memory to pictures while nobody asks; who asks then waits for the end of a "
+        "picture. auto = where both do not fit beside each other.",
+    )
     max_model_len: int = Field(default=8192, ge=512, description="Longest question with its passages, in tokens.")
     max_num_seqs: int = Field(default=16, ge=1, le=512, description="How many answers vllm writes at once.")
     kv_cache_gb: float = Field(
@@ -105,7 +135,7 @@ class TextModel(Section):
             api_key=self.api_key.get_secret_value(),
             path=folder,
             max_tokens=self.max_model_len,
-            share=self.gpu_memory_utilization,
+            share=UNPLANNED if self.gpu_memory_utilization == "auto" else self.gpu_memory_utilization,
             streams=self.max_num_seqs,
             cache=int(self.kv_cache_gb * 1e9),
             folder=notes,

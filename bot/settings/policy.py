@@ -221,6 +221,12 @@ class Retention(Section):
         le=36500,
         description="Pictures, drawn or given to draw from; not while something that waits begins with one.",
     )
+    conversations_days: int = Field(
+        default=0,
+        ge=0,
+        le=36500,
+        description="Questions and answers: what was said goes; who asked when, and what it cost, stays.",
+    )
     messages_days: int = Field(default=0, ge=0, json_schema_extra=LATER)
     audit_days: int = Field(default=0, ge=0, json_schema_extra=LATER)
 

@@ -28,7 +28,6 @@ _WRONG = {
     "repeated_flag": "{flag} stands there twice",
     "missing_value": "{flag} has no value",
     "open_quote": "a quotation is never closed: {near}",
-    "later_flag": "{flag} comes with a later version",
 }
 
 

@@ -11,7 +11,7 @@ from inference.grounding.parse import OLE, Locked, TooLarge, Unreadable, old_off
 UNFOLDED = 200 * 1024**2
 FOLD = 100
 FOLD_FROM = 1024**2  # bytes: smaller members do no harm
-MOST_MEMBERS = 20_000
+MOST_MEMBERS = 10_000
 
 
 def opened(data: bytes, name: str) -> zipfile.ZipFile:

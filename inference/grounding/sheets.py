@@ -84,7 +84,7 @@ def _rows(sheet: Any, archive: ZipFile, name: str) -> Iterator[list[str]]:
             raise TooLarge(problem, "Delete its empty rows and columns, or split it.")
         if not row and not below:
             continue
-        values = [_shown(cell) for cell in row]
+        values = ["" if cell.value is None else _shown(cell) for cell in row]
         for column, last in merged.pop(number, ()):
             if column < len(values):
                 below[column] = (last, values[column])
@@ -116,8 +116,6 @@ def _column(letters: str) -> int:
 def _shown(cell: Any) -> str:
     """A value as the sheet shows it, nearly: dates without midnight, shares with their %, no tails of binary."""
     value = cell.value
-    if value is None:
-        return ""
     if isinstance(value, datetime):
         return str(value.date() if value.time() == time() else value)
     if isinstance(value, (date, time)):

@@ -63,7 +63,7 @@ def put(pipeline: Any, device: str, offload: str, memory_fraction: float | None,
     if device == "cpu":
         # One core stays with the event loop; more threads than free cores make small models many times slower.
         torch.set_num_threads(max(1, min(torch.get_num_threads(), _cores() - 1)))
-        return plan(need, _available(), "none")
+        return plan(need, free_memory(), "none")
     if not device.startswith("cuda"):
         pipeline.to(device)
         return plan(need, float(torch.mps.recommended_max_memory()), "none")
@@ -81,6 +81,14 @@ def put(pipeline: Any, device: str, offload: str, memory_fraction: float | None,
     else:
         pipeline.to(device)
     return found
+
+
+def give_back() -> None:
+    """Give back what torch keeps of the GPU's memory for later: somebody else needs it now."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def device_name(device: str) -> str:
@@ -108,8 +116,8 @@ def need_of(pipeline: Any) -> Need:
     )
 
 
-def _available() -> float:
-    """Bytes of main memory that may be taken; infinity where nobody says."""
+def free_memory() -> float:
+    """Bytes of main memory that may be taken now; infinity where nobody says."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:

@@ -109,6 +109,11 @@ class SupervisedModel:
     def sleeping(self) -> bool:
         return self._asleep
 
+    @property
+    def awake(self) -> bool:
+        """Whether it runs and has its memory."""
+        return self._engine is not None and not self._asleep
+
     async def start(self) -> None:
         """Start the engine and keep it running; returns when the first start has ended, well or not. Idempotent."""
         if self._tending is None and not self._closed:
@@ -208,7 +213,7 @@ class SupervisedModel:
             log.exception("starting the language model failed unexpectedly")
             self._failed(TextError(f"The language model cannot be started: {error!r}."), failures)
             return None
-        self._problem, self._asleep = None, False
+        self._problem = None
         took = self._clock() - began
         log.info("language model %s is ready (%.1f s)", self._card.model, took, extra={"action": "text-engine-ready"})
         return self._engine

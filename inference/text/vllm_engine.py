@@ -68,7 +68,8 @@ def guarded() -> bool:
 def has_gpu() -> bool:
     """Whether an NVIDIA GPU may be used by this process; nothing is loaded to find out."""
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "all") in ("", "-1")
-    return Path("/dev/nvidia0").exists() and not hidden
+    # In a container only some of the cards are there; on WSL none has a file of its own.
+    return not hidden and any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/dxg"))
 
 
 class VllmEngine:
@@ -222,7 +223,7 @@ def _started(options: VllmOptions) -> Any:
         log.warning("should Moqi crash, vllm will outlive it and keep the GPU: install Moqi as a package")
     os.environ.update(environment(options, os.environ))
     if options.folder is not None:
-        leftover.end(_note(options.folder))
+        leftover.end(note(options.folder))
     try:
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
@@ -259,12 +260,12 @@ def environment(options: VllmOptions, given: os._Environ[str] | dict[str, str]) 
     if not has_gpu():
         usual["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # one process instead of two, as on one GPU
     if options.folder is not None:
-        wanted[orphan_guard.NOTE] = str(_note(options.folder))
+        wanted[orphan_guard.NOTE] = str(note(options.folder))
         usual["VLLM_CACHE_ROOT"] = str(options.folder / "vllm")
     return {**{name: given.get(name, value) for name, value in usual.items()}, **wanted}
 
 
-def _note(folder: Path) -> Path:
+def note(folder: Path) -> Path:
     return folder / "text-engine.json"
 
 

@@ -13,22 +13,28 @@ from sqlalchemy import Connection
 from inference.errors import InferenceError, TextBusy
 from inference.requests import AnswerRequest, Turn
 from inference.results import Answer, Delta
+from inference.text.extractive import answerable
 from inference.text.model import TextModel
+from inference.text.smalltalk import SmallTalk
 from scheduler.estimate import AT_ONCE
+from scheduler.history import CHAT, open_turns, small_talk
 from scheduler.progress import Progress, ProgressFeed
 from scheduler.queue import Failure
 from scheduler.retrieval import Query, Retrieval
 from scheduler.work import Busy, Outcome, Stopped, Success, Task
-from storage import conversations, documents, profiles, users
+from storage import profiles, users
 from storage.database import Database
 from storage.documents import EVERYONE
 from storage.records import ChatType, Identity, Job, Kind, Membership, Origin, Role
 
 #: Passages offered to the engine; the right one is among the first ten for 99 % of the questions measured.
 PASSAGES = 10
+#: Parameters of a job that asks only some sources: their names, and how they were called.
+SOURCES, KB = "sources", "kb"
+#: What a question was searched for as: in the result, and as a parameter of the same question asked again.
+STANDALONE = "standalone"
 #: The principals that somebody's role gives them beside what is theirs: an admin may what a reviewer may.
 ROLES = {Role.ADMIN: {"role:admin", "role:reviewer"}, Role.REVIEWER: {"role:reviewer"}, Role.USER: set[str]()}
-TURNS = 4
 BREATH = 1.0  # seconds that an engine with too much to do is left alone
 _NOTHING_MORE = Membership()
 
@@ -85,14 +91,20 @@ class AskRunner:
         feed: ProgressFeed,
         language: Callable[[], str],
         retrieval: Retrieval | None = None,
+        talk: SmallTalk | None = None,
+        turn: Callable[[], bool] = lambda: True,
         passages: Callable[[], int] = lambda: PASSAGES,
     ) -> None:
+        """`talk`: what answers small talk; None where there is no language model. `turn`: whether the model has its
+        memory, so that a question may be begun."""
         self.indexed = False  # the first reading of the documents is over: before it, nothing would be found
         self._db = db
         self._model = model
         self._feed = feed
         self._language = language
         self._retrieval = retrieval or Retrieval()
+        self._talk = talk
+        self._turn = turn
         self._busy_until = 0.0  # time.monotonic
         self._passages = passages  # most that an answer is made from
 
@@ -100,7 +112,7 @@ class AskRunner:
         return 1
 
     async def ready(self) -> bool:
-        return self.indexed and time.monotonic() >= self._busy_until
+        return self.indexed and time.monotonic() >= self._busy_until and self._turn()
 
     async def run(self, batch: Sequence[Task]) -> list[Outcome]:
         return [await self._one(task) for task in batch]
@@ -108,20 +120,40 @@ class AskRunner:
     async def _one(self, task: Task) -> Outcome:
         began = time.monotonic()
         try:
-            request = await self._request(task.job)
-            answer = await self._write(task, request)
+            kept = await self._answer(task)
         except TextBusy:
             self._busy_until = time.monotonic() + BREATH
             return Busy()
         except InferenceError as error:
             return Failure(error="model_unavailable", cause=str(error), transient=error.transient)
-        if answer is None:
+        if kept is None:
             return Stopped()
-        return Success(result=_kept(answer, request), took=time.monotonic() - began, tokens=answer.tokens)
+        return Success(result=kept, took=time.monotonic() - began, tokens=kept["tokens"])
+
+    async def _answer(self, task: Task) -> dict[str, Any] | None:
+        """What the job's row keeps; None when it was stopped."""
+        opinion = task.job.params.get(CHAT)
+        if opinion == "rules":
+            return await self._chat(task.job)
+        request = await self._request(task.job)
+        if opinion and not answerable(request.passages):  # what the documents speak of is no small talk
+            return await self._chat(task.job)
+        answer = await self._write(task, request)
+        return None if answer is None else _kept(answer, request)
+
+    async def _chat(self, job: Job) -> dict[str, Any]:
+        """Small talk: without documents, and without what was said from them."""
+        said, before = str(job.params["question"]), await self._db.read(small_talk, job)
+        found = Answer(text="", grounded=False)
+        if self._talk is not None:
+            found = await self._talk.answer(said, before, self._language())
+        # Whether it is grounded is no question: what is not is listed as something the documents lack.
+        return {"text": found.text, "citations": [], "engine": found.engine, "tokens": found.tokens, CHAT: True}
 
     async def _request(self, job: Job) -> AnswerRequest:
         question = str(job.params["question"])
-        standalone = await self._model.standalone(question, await self._db.read(_turns, job))
+        standalone = str(job.params.get(STANDALONE) or "")
+        standalone = standalone or await self._model.standalone(question, await self._db.read(_turns, job))
         query = await self._retrieval.prepare(standalone)
         request = await self._db.read(self._found, job, query)
         best = await self._retrieval.ranked(query, request.passages, self._passages())
@@ -133,8 +165,8 @@ class AskRunner:
         return AnswerRequest(
             question=str(job.params["question"]),
             standalone=query.question,
-            passages=tuple(self._retrieval.find(conn, query, principals, self._passages())),
-            history=_open_turns(conn, job, principals),
+            passages=tuple(self._retrieval.find(conn, query, principals, self._passages(), sources=_sources(job))),
+            history=open_turns(conn, job, principals),
             salt=hashlib.sha256("\n".join(sorted(principals)).encode()).hexdigest()[:16],
         )
 
@@ -153,19 +185,12 @@ class AskRunner:
 
 
 def _turns(conn: Connection, job: Job) -> tuple[Turn, ...]:
-    """The turns before a question, as far as their sources may still be read."""
-    return _open_turns(conn, job, readers(conn, job.user_id, job.origin))
+    return open_turns(conn, job, readers(conn, job.user_id, job.origin))
 
 
-def _open_turns(conn: Connection, job: Job, principals: frozenset[str]) -> tuple[Turn, ...]:
-    turns = conversations.turns(conn, job.user_id, conversations.key(job.origin), TURNS)
-    told = (turn for turn in turns if documents.readable(conn, _cited(turn), principals))
-    return tuple(Turn(question=str(turn.params["question"]), answer=str((turn.result or {})["text"])) for turn in told)
-
-
-def _cited(turn: Job) -> list[int]:
-    """The passages an earlier answer quotes."""
-    return [int(citation["passage"]) for citation in (turn.result or {}).get("citations", ())]
+def _sources(job: Job) -> frozenset[str] | None:
+    """The sources a question is asked of; None = all."""
+    return frozenset(job.params[SOURCES]) if SOURCES in job.params else None
 
 
 def _offered(request: AnswerRequest) -> list[dict[str, Any]]:
@@ -183,6 +208,6 @@ def _kept(answer: Answer, request: AnswerRequest) -> dict[str, Any]:
         "engine": answer.engine,
         "interrupted": answer.interrupted,
         "tokens": answer.tokens,
-        "standalone": request.standalone,
+        STANDALONE: request.standalone,
         "offered": _offered(request),
     }

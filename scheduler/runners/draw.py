@@ -181,12 +181,14 @@ class DrawRunner:
         show: Show = as_it_is,
         version: str = "",
         judge: Judge | None = None,
+        turn: Callable[[], bool] = lambda: True,
     ) -> None:
         """`previews` says whether running pictures are to be shown, `show` makes of them what is shown in a chat.
 
         `producer` is who makes the pictures and `version` what with, for what their files say; `judge` says what
-        becomes of them.
+        becomes of them; `turn` whether pictures have the memory they need.
         """
+        self._turn = turn
         self._version = version
         self._judge = judge
         self._previews = previews
@@ -226,7 +228,7 @@ class DrawRunner:
         return limit.max_batch(head.params["width"], head.params["height"])
 
     async def ready(self) -> bool:
-        return self._device.state == "ready" and not self.switching
+        return self._device.state == "ready" and not self.switching and self._turn()
 
     async def measure(self) -> float:
         """Seconds per unit of work of one small picture on the loaded model: an honest first waiting time."""

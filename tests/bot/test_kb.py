@@ -76,8 +76,13 @@ async def test_only_what_changed_is_indexed_again(db: Database, folder: Path) ->
     await kb.add(db, [folder])
     (folder / "报销.txt").write_text("发票须盖章。", encoding="utf-8")
     assert statuses(await kb.add(db, [folder])) == {"hr/年假.md": "unchanged", "报销.txt": "updated"}
+    (folder / "报销.txt").write_text("发票须盖章。" * 100, encoding="utf-8")
     finer = Cutting(size=200, overlap=20)
-    assert set(statuses(await kb.add(db, [folder], cutting=finer)).values()) == {"updated"}
+    outcomes = await kb.add(db, [folder], cutting=finer)
+    assert {one.name: (one.status, one.passages) for one in outcomes} == {
+        "hr/年假.md": ("updated", 1),
+        "报销.txt": ("updated", 6),  # two when cut as by default
+    }
     assert set(statuses(await kb.add(db, [folder], cutting=finer)).values()) == {"unchanged"}
     wanted = Wanted(folders={folder: frozenset()}, cutting=finer)
     for status in ("updated", "unchanged"):  # the folder's from now on
@@ -207,7 +212,10 @@ async def test_pages_without_text_are_told_and_the_others_kept(db: Database) -> 
     assert found.passage.heading == "p. 1"
 
 
-async def test_a_file_of_200_mb_is_refused_unread(db: Database, tmp_path: Path) -> None:
+async def test_a_file_of_200_mb_is_refused_unread(
+    db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "read_bytes", None)
     with (tmp_path / "大.pdf").open("wb") as file:
         file.truncate(200 * 1024**2)
     (outcome,) = await kb.add(db, [tmp_path / "大.pdf"])

@@ -46,11 +46,14 @@ def test_which_documents_a_pattern_means(pattern: str, name: str, fitting: bool)
 @pytest.mark.parametrize(
     ("access", "name", "named", "held", "readers"),
     [
-        (Access(), "a.md", frozenset(), frozenset(), PUBLIC),
-        (Access(default=ADMINS), "a.md", frozenset(), frozenset(), ADMINS),
-        (Access(default=ADMINS), "a.md", BOB, frozenset(), BOB),
-        (Access(rules=RULES), "人事/a.md", PUBLIC, frozenset(), HR),  # a rule counts more than a folder
-        (Access(rules=RULES), "人事/公开/a.md", HR, frozenset(), PUBLIC),  # and the first more than the second
+        (Access(), "a.md", frozenset(), None, PUBLIC),
+        (Access(default=ADMINS), "a.md", frozenset(), None, ADMINS),
+        (Access(default=ADMINS), "a.md", BOB, None, BOB),
+        (Access(rules=RULES), "人事/a.md", PUBLIC, None, HR),  # a rule counts more than a folder
+        (Access(rules=RULES), "人事/公开/a.md", HR, None, PUBLIC),  # and the first more than the second
+        (Access(default=ADMINS), "a.md", PUBLIC, None, PUBLIC),  # of a source the settings say it
+        (Access(default=ADMINS), "a.md", PUBLIC, frozenset(), ADMINS),  # by hand only a rule does
+        (Access(default=ADMINS, rules=(("a*", PUBLIC),)), "a.md", BOB, frozenset(), PUBLIC),
         (Access(rules=RULES), "x/薪酬.md", frozenset(), BOB, ADMINS),
         (Access(), "a.md", frozenset(), BOB, BOB),  # who was named for it stays
         (Access(), "a.md", HR, BOB, HR),
@@ -59,9 +62,11 @@ def test_which_documents_a_pattern_means(pattern: str, name: str, fitting: bool)
     ],
 )
 def test_who_reads_a_document(
-    access: Access, name: str, named: frozenset[str], held: frozenset[str], readers: frozenset[str]
+    access: Access, name: str, named: frozenset[str], held: frozenset[str] | None, readers: frozenset[str]
 ) -> None:
-    assert access.readers(name, named, held) == readers
+    """`held`: of a document added by hand; None = it comes from a source."""
+    found = access.readers(name, named) if held is None else access.by_hand(name, named, held)
+    assert found == readers
 
 
 def test_only_what_is_to_change_is_changed() -> None:

@@ -22,6 +22,7 @@ from bot.kb_claims import Claim, claimed
 from bot.kb_folders import Memory, Wanted, Watching, in_order
 from bot.kb_listing import Found, Listing, look
 from bot.kb_plan import Tally
+from inference.grounding.chunk import Cutting
 from storage import documents, owner, syncs
 from storage.database import Database
 from storage.documents import Holding
@@ -260,6 +261,15 @@ async def test_a_folder_that_cannot_be_looked_into_is_not_empty(db: Database, fo
         patch.setattr(os, "scandir", shut)
         assert await sync(db, folder) == {"hr/": "failed", "报销.txt": "unchanged"}
     assert await names(db) == ["hr/年假.md", "报销.txt"]
+
+
+async def test_documents_are_cut_anew_when_the_settings_cut_otherwise(db: Database, folder: Path) -> None:
+    await sync(db, folder, attended=False)
+    (folder / "hr" / "年假.md").rename(folder / "年假.md")
+    finer = Wanted(folders={folder: frozenset()}, cutting=Cutting(size=200, overlap=20))
+    result = await kb_folders.sync(db, finer, attended=False)
+    assert {one.name: one.status for one in result.outcomes} == {"年假.md": "moved", "报销.txt": "updated"}
+    assert {one.recipe for one in await kb.overview(db)} == {kb.recipe(finer.cutting)}
 
 
 async def test_a_broken_new_version_leaves_the_one_that_is_in(db: Database, folder: Path) -> None:

@@ -110,7 +110,9 @@ async def test_people_are_recognised_before_anything_is_done_for_them() -> None:
         db=SimpleNamespace(run=run),
         house=house,
         platforms={"feishu": Recogniser()},
-        enclosures=SimpleNamespace(complete=complete, forget=lambda entry: None),
+        enclosures=SimpleNamespace(complete=complete),
+        understanding=SimpleNamespace(complete=complete),
+        _dealt=lambda entry: None,
         sender=SimpleNamespace(wake=Signal()),
         _pressed="press",
         _deal="deal",
@@ -119,5 +121,5 @@ async def test_people_are_recognised_before_anything_is_done_for_them() -> None:
     )
     assert (await services.Services._press(wired, PRESS)).text == "好"
     await services.Services.handle(wired, SimpleNamespace(id=1), replace(PRESS, kind="message"))  # type: ignore[arg-type]
-    assert [one.sender.external_id for one in met] == ["known"] * 5
+    assert [one.sender.external_id for one in met] == ["known"] * 6
     assert await services.recognised(object(), PRESS) is PRESS

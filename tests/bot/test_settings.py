@@ -81,7 +81,11 @@ def test_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
         ),
         ("model", "image: 3", "model.yaml:1: image: must be a group of `key: value` lines (now: 3)"),
         ("model", "image:\n  compile: maybe", "model.yaml:2: image.compile: must be 'auto', True, False (now: maybe)"),
-        ("model", "image:\n  memory_fraction: 2", "model.yaml:2: image.memory_fraction: must be 1.0 or less (now: 2)"),
+        (
+            "model",
+            "image:\n  memory_fraction: 2",
+            "model.yaml:2: image.memory_fraction: must be auto, or more than 0 and at most 1 (now: 2)",
+        ),
         (
             "model",
             "image:\n  engine: auto\n  engine: zimage",
@@ -257,7 +261,7 @@ def test_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
             "hours:\n  reserved: [night]",
             "policy.yaml:2: hours.reserved.0: must look like 22:00-07:00 or mon-fri 09:00-18:00 (now: night)",
         ),
-        ("knowledge", "sources:\n  - path: a\n  - name: b", "knowledge.yaml:3: sources.1.name: unknown key; allowed"),
+        ("knowledge", "sources:\n  - path: a\n  - kind: b", "knowledge.yaml:3: sources.1.kind: unknown key; allowed"),
         (
             "knowledge",
             "sources:\n  - readers: [everyone]",
@@ -300,8 +304,8 @@ def test_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
         ),
         (
             "knowledge",
-            "sources:\n  - path: a\n    nam: b",
-            "knowledge.yaml:3: sources.0.nam: unknown key; allowed: path, url, hosts, private, http, readers",
+            "sources:\n  - path: a\n    folder: b",
+            "knowledge.yaml:3: sources.0.folder: unknown key; allowed: name, path, url, hosts, private, http, readers",
         ),
         (
             "knowledge",

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from bot import unanswered
 from bot.replies import Words
 from bot.unanswered import OPERATOR, Open, Viewer, alike
-from storage import feedback, holdings, users
+from storage import feedback, users
 from storage.database import Database
 from storage.feedback import DOWN
 from storage.records import ChatType, Role
@@ -128,7 +128,7 @@ def test_in_a_chat_of_ones_own_reviewers_see_them_and_a_group_hears_how_many(cha
         asked(conn, person(conn, "林晓"), "P5 是多少钱", at=NOW - timedelta(hours=1))
         job = asked(conn, person(conn, "林晓"), "P5 多少钱", "两万", grounded=True, offered={"薪酬.md": secret})
         feedback.say(conn, job, person(conn, "王芳"), DOWN, NOW, ["wrong"])
-        return holdings.count(conn, holdings.Wanted())
+        return job
 
     assert told(chat, "anna", ChatType.DIRECT)[0] == "refused:not_reviewer"
     anna = chat.db.read_sync(users.find, "anna")[0]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from PIL import Image
 
 from inference.device import DeviceState, ImageDevice
-from inference.errors import BadImageRequest, DeviceClosed, ImageError, ModelUnavailable
+from inference.errors import BadImageRequest, DeviceClosed, GpuBusy, ImageError, ModelUnavailable, TakenBack
 from inference.images.model import Taker, Watch
 from inference.images.registry import LoadOptions, expected_card, resolve
 from inference.requests import ImageRequest
@@ -431,3 +432,77 @@ async def test_what_a_failed_loading_held_is_let_go(faulty: FaultyModel) -> None
         await device.exchange(half, CARD)
     assert state(device) is DeviceState.READY
     await device.close()
+
+
+class SharedRoom:
+    """A Room that notes who is within, and takes its turns back as often as it is told to."""
+
+    def __init__(self) -> None:
+        self.within: list[str] = []
+        self.taken_back = 0
+        self.busy = False
+
+    @asynccontextmanager
+    async def drawing(self) -> AsyncIterator[None]:
+        self.within.append("turn")
+        yield
+        self.within.append("over")
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        assert threading.current_thread().name.startswith("image-device"), "the loop must not wait"
+        if self.busy:
+            raise GpuBusy("Somebody has it.")
+        if self.taken_back:
+            self.taken_back -= 1
+            raise TakenBack("Not now.")
+        self.within.append("held")
+        yield
+        self.within.append("free")
+
+
+async def test_a_shared_memory_is_held_for_whatever_takes_or_frees_it(faulty: FaultyModel) -> None:
+    room = SharedRoom()
+    device = ImageDevice(lambda: faulty, CARD, room)
+    await device.ready()
+    assert room.within == ["held", "free"]
+    await device.generate([request()], Watcher())
+    await device.exchange(lambda: faulty, CARD)
+    faulty.fault = ImageError("whatever")
+    with pytest.raises(ImageError):
+        await device.generate([request()], Watcher())
+    assert room.within[2:8] == ["turn", "held", "free", "over", "turn", "held"]
+    await device.close()
+    assert room.within.count("held") == 5
+
+
+async def test_a_turn_that_was_taken_back_is_asked_for_again(faulty: FaultyModel) -> None:
+    room = SharedRoom()
+    device = ImageDevice(lambda: faulty, CARD, room)
+    await device.ready()
+    room.taken_back = 2
+    (drawn,) = await device.generate([request()], Watcher())
+    assert drawn is not None
+    assert room.within.count("turn") == 3
+    await device.close()
+
+
+async def test_a_card_that_is_never_free_fails_what_needs_it_and_nothing_else(faulty: FaultyModel) -> None:
+    room = SharedRoom()
+    device = ImageDevice(lambda: faulty, CARD, room)
+    await device.ready()
+    room.busy = True
+    with pytest.raises(GpuBusy):
+        await device.generate([request()], Watcher())
+    with pytest.raises(ModelUnavailable, match="Somebody has it"):
+        await device.exchange(broken, CARD)
+    assert state(device) is DeviceState.READY, "nothing was touched"
+    room.busy = False
+    assert len(await device.generate([request()], Watcher())) == 1
+    await device.close()
+    never = ImageDevice(lambda: faulty, CARD, room)
+    room.busy = True
+    with pytest.raises(ModelUnavailable, match="Somebody has it"):
+        await never.ready()
+    room.busy = False
+    await never.close()

@@ -1,4 +1,4 @@
-"""A server whose database is encrypted: through questions, a kill, a backup and another key nothing can be read."""
+"""A server whose database is encrypted: through a question, a kill and a backup nothing can be read."""
 
 from __future__ import annotations
 
@@ -39,9 +39,8 @@ def test_a_server_with_a_key(tmp_path: Path) -> None:
     assert "Traceback" not in refused.stderr
     assert not (house.data / "moqi.db").exists()
 
-    one, two = tmp_path / "one.key", tmp_path / "two.key"
-    secrets = [Key.make(path).literal[2:-1] for path in (one, two)]
-    house.key = one
+    house.key = tmp_path / "moqi.key"
+    secret = Key.make(house.key).literal[2:-1]
     house.start()
     anna = Person(house, "anna")
     answer = anna.finished(anna.ordered("/ask 年假怎么休?"))
@@ -51,21 +50,16 @@ def test_a_server_with_a_key(tmp_path: Path) -> None:
     house.kill()
     assert house.lies_open() == []
 
-    changed = house.command("key", "rekey", str(two))
-    assert changed.returncode == 0, changed.stderr
-    assert house.command("serve", "--port", "0").returncode == 4
-    house.key = two
     house.start()
-    assert anna.finished(anna.ordered("/ask 年假怎么休?"))["sources"]
+    assert anna.replies()[-1]["sources"] == answer["sources"]
     told = Path(f"/proc/{house.pid}")
     if told.exists():  # where Linux shows what a process was started with
         shown = (told / "cmdline").read_bytes() + (told / "environ").read_bytes()
-        assert [one for one in secrets if one.encode() in shown] == []
+        assert secret.encode() not in shown
     assert house.stop() == 0
     house.verify()
     assert house.lies_open() == []
-    said = house.log.read_text(encoding="utf-8")
-    assert [one for one in secrets if one in said] == []
+    assert secret not in house.log.read_text(encoding="utf-8")
     with tarfile.open(tmp_path / "b.tar.gz") as tar:
         tar.extract("moqi.db", tmp_path / "unpacked", filter="data")
     assert not any(trace in (tmp_path / "unpacked" / "moqi.db").read_bytes() for trace in TRACES)

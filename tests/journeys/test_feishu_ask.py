@@ -14,9 +14,10 @@ from sqlalchemy import Connection, select
 from storage.database import Database
 from storage.tables import jobs
 from tests.journeys.moqi import Moqi, Person, until
+from tests.journeys.test_feishu import buttons
 from tests.simulators.feishu import FeishuSimulator, Sent
 from tests.simulators.feishu_cardkit import Entity
-from tests.simulators.feishu_events import BOT_OPEN_ID, mention, message
+from tests.simulators.feishu_events import BOT_OPEN_ID, click, mention, message
 
 NUMBERS = itertools.count(1)
 QUESTION = "年假怎么休?"
@@ -163,6 +164,25 @@ def test_in_a_topic_the_answer_stays_there(house: Slow, ask: Ask) -> None:
     asked = ask(thread_id="omt_1")
     house.write_all()
     assert asked.ended().thread_id == "omt_1"
+
+
+def test_somebody_else_in_the_group_gets_an_answer_of_their_own(house: Slow, feishu: FeishuSimulator, ask: Ask) -> None:
+    asked = ask()
+    house.write_all()
+    shown = asked.ended().shown
+    value = next(found for found in buttons(asked.card) if found["action"] == "ask_privately")
+    ben = "ou_private_ben"
+    pushed = feishu.push(click(feishu.app, value, presser=ben, chat_id=asked.chat, message_id=asked.card.message_id))
+    assert "单聊" in pushed.answer["toast"]["content"]
+
+    def theirs() -> list[Sent]:
+        return [sent for sent in feishu.visible() if sent.chat_id == ben and "摘自知识库" in sent.text]
+
+    alone = until(theirs, "the answer for one alone")
+    assert ANSWER in plain(text_of(alone[0].shown))
+    assert "ask_privately" not in alone[0].text
+    assert asked.card.shown == shown, "the group sees nothing of it"
+    assert len([sent for sent in feishu.visible() if sent.chat_id == asked.chat]) == 1
 
 
 def test_trap_22_killed_half_way_and_right_after_a_first_card_everything_is_shown_once(house: Slow, ask: Ask) -> None:

@@ -275,3 +275,24 @@ def test_trap_4_what_nobody_listens_to_is_acknowledged(platform: FeishuSimulator
     ):
         assert platform.push(event).acknowledged
     assert platform.visible()[before:] == []
+
+
+def test_the_web_page_asks_why_and_looks_up_what_answers_are_made_from(house: Moqi, admin: Person) -> None:
+    person = Person(house, "问问")
+    job = person.finished(person.ordered("报销要在多少天内提交？"))["job"]
+    message = next(m for m in person.history() if m["author"] == "bot" and m["body"]["job"] == job)
+    press = {"value": {"job": job}, "message": message["id"]}
+    told = person.http.post("/api/actions", json={**press, "id": uuid.uuid4().hex, "action": "vote_down"}).json()
+    assert "哪里不好" in told["toast"]["text"]
+    choice = told["form"]["choices"][3]
+    filled = {"value": choice["value"], "form": {"reason": "天数变了"}, "message": message["id"]}
+    told = person.http.post("/api/actions", json={**filled, "id": uuid.uuid4().hex, "action": "why_form"}).json()
+    assert (told["toast"]["kind"], "form" in told) == ("success", False)
+    waiting = admin.http.get("/api/knowledge/unanswered").json()["questions"]
+    mine = next(one for one in waiting if one["jobs"] == [job])
+    assert (mine["reasons"], mine["said"], mine["askers"]) == ({"figures": 1}, ["天数变了"], ["问问"])
+    assert (mine["hidden"], bool(mine["answer"]), bool(mine["documents"])) == (False, True, True)
+    found = person.http.post("/api/search", json={"question": "报销要在多少天内提交？"}).json()
+    assert found["answerable"]
+    assert found["passages"][0]["document"] in mine["documents"]
+    assert person.http.get("/api/knowledge/unanswered").status_code == 403

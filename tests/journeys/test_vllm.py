@@ -29,6 +29,7 @@ from tests.journeys.light import Light
 from tests.journeys.moqi import Person, until
 
 pytestmark = [
+    pytest.mark.first,
     pytest.mark.skipif(not installed(), reason="vllm is not installed: there is none for this system"),
     pytest.mark.timeout(900),
 ]

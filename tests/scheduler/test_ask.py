@@ -24,7 +24,7 @@ from scheduler.progress import ProgressFeed
 from scheduler.queue import Submission
 from scheduler.runners import ask
 from scheduler.runners.ask import AskRunner, audience
-from scheduler.work import Stop, Success, Task
+from scheduler.work import Busy, Stop, Success, Task
 from scheduler.worker import Worker
 from storage import documents, jobs, ledger, users
 from storage.database import Database
@@ -135,7 +135,7 @@ async def test_an_answer_costs_by_the_tokens_of_its_model(migrated_url: str, tok
 
 
 class Full(WritingModel):
-    """Takes the second question of all."""
+    """Takes no more at first, twice."""
 
     def __init__(self) -> None:
         super().__init__(0)
@@ -143,7 +143,7 @@ class Full(WritingModel):
 
     async def stream(self, request: AnswerRequest) -> AsyncIterator[Delta | Answer]:
         self.asked += 1
-        if self.asked == 1:
+        if self.asked <= 2:
             raise TextBusy("enough to do")
         async for piece in super().stream(request):
             yield piece
@@ -168,6 +168,8 @@ async def test_a_question_that_an_engine_cannot_take_yet_waits_in_its_place(
         feed = ProgressFeed()
         runner = AskRunner(db, model, feed, lambda: "zh")
         runner.indexed = True
+        assert await runner.run([Task(job)]) == [Busy()]
+        assert not await runner.ready()  # or the same question would come again at once
         worker = Worker(db, runner, lambda: POLICY, feed, lambda conn, key: lambda: None)
         serving = asyncio.create_task(worker.run())
         while (done := await asyncio.to_thread(answered, db, job.id)) is None:
@@ -178,7 +180,7 @@ async def test_a_question_that_an_engine_cannot_take_yet_waits_in_its_place(
     [back] = released
     assert back is not None
     assert (back.state, back.attempt, back.error) == (JobState.QUEUED, 0, None)
-    assert (done.state, done.attempt, model.asked) == (JobState.DONE, 1, 2)
+    assert (done.state, done.attempt, model.asked) == (JobState.DONE, 1, 3)
 
 
 async def test_a_defect_in_a_claim_does_not_end_the_lane(

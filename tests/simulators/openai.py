@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +21,7 @@ class Server:
     key: str = ""  # the only one that is taken; empty = any
     models: tuple[str, ...] = ("qwen3",)
     says: str = ""
+    answers: Callable[[dict[str, Any]], str] | None = None  # what it says to a request's body, instead of `says`
     finish: str | None = "stop"  # None: the stream ends without one
     refuses: frozenset[str] = frozenset()  # fields of a request that are answered with 400
     status: int = 200  # anything else: every request is answered with it
@@ -85,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Connection", "close")
         self.end_headers()
         self.close_connection = True
-        said = self.state.says if self.state.cut is None else self.state.says[: self.state.cut]
+        said = (self.state.answers(body) if self.state.answers else self.state.says)[: self.state.cut]
         for start in range(0, len(said), PIECE):
             self._event(body, [{"index": 0, "delta": {"content": said[start : start + PIECE]}, "finish_reason": None}])
         if self.state.cut is not None:

@@ -329,3 +329,32 @@ def test_passages_are_readable_all_or_not(db: Database) -> None:
     assert not db.read_sync(documents.readable, [*mine, 999], EVERYONE)
     assert not db.read_sync(documents.readable, range(1, 4), EVERYONE)
     assert db.read_sync(documents.readable, range(1, 4), EVERYONE | {"user:3"})
+
+
+def test_a_question_may_be_asked_of_some_sources_alone(db: Database) -> None:
+    """Together with the right to read, never instead of it."""
+    for name, collection, readers in (
+        ("hr.md", "人事", EVERYONE),
+        ("pay.md", "人事", frozenset({"user:3"})),
+        ("it.md", "IT", EVERYONE),
+        ("hand.md", "", EVERYONE),
+    ):
+        db.run_sync(put, name, "暗号是蓝鲸。", principals=readers)
+        db.run_sync(documents.collect, {name: collection, "none.md": collection})
+
+    def names(sources: frozenset[str] | None, principals: frozenset[str] = EVERYONE) -> list[str]:
+        return sorted(
+            one.passage.document for one in db.read_sync(lexical.search, terms("暗号"), principals, 10, sources)
+        )
+
+    assert names(None) == ["hand.md", "hr.md", "it.md"]
+    assert names(frozenset({"人事"})) == ["hr.md"]
+    assert names(frozenset({"人事"}), frozenset({"user:3"})) == ["pay.md"]
+    assert names(frozenset({"人事", "IT"})) == ["hr.md", "it.md"]
+    assert names(frozenset()) == names(frozenset({"财务"})) == names(frozenset({"人事"}), frozenset({"user:4"})) == []
+    assert db.read_sync(documents.collections, EVERYONE) == {"人事", "IT"}
+    assert db.read_sync(documents.collections, frozenset({"user:3"})) == {"人事"}
+    db.run_sync(put, "hr.md", "新的一版。")
+    assert db.read_sync(documents.collected, "") == {"hr.md": "人事", "pay.md": "人事", "it.md": "IT", "hand.md": ""}
+    db.run_sync(documents.collect, {"it.md": ""})
+    assert db.read_sync(documents.collections, EVERYONE) == {"人事"}

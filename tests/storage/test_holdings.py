@@ -38,12 +38,10 @@ def test_a_page_at_a_time_by_name_and_source(db: Database) -> None:
         assert names(words="hr 薪酬") == names(words="100%_") == names(source="folder") == ["HR/100%_薪酬.md"]
         assert names(words="1%薪") == names(words="hr", source="") == []
         assert holdings.count(conn, Wanted(words="制度", source="")) == 5
-        assert holdings.sources(conn) == {"": 5, "folder": 1}
         [held] = holdings.page(conn, Wanted(source="folder"), offset=0, limit=4)
         assert held.passages == 1
         assert held.principals == {"dept:人事部", "user:feishu:ou_1"}
-        assert holdings.get(conn, held.document.id) == holdings.named(conn, held.document.name) == held
-        assert holdings.get(conn, 99) is None
+        assert documents.held(conn, [99, held.document.id]) == [held]
 
     db.run_sync(work)
 
@@ -53,11 +51,10 @@ def test_readers_are_changed_from_the_next_question_on(db: Database) -> None:
         open_, shut = shelved(conn, "open.md", "一"), shelved(conn, "shut.md", "二", readers="dept:人事部")
         everyone = frozenset({"everyone"})
         assert holdings.readable(conn, {open_, shut, 99}, everyone) == {open_}
-        holdings.grant(conn, open_, {"dept:人事部"})
-        holdings.grant(conn, shut, {"everyone"})
+        documents.grant(conn, {open_: frozenset({"dept:人事部"}), shut: everyone})
         assert holdings.readable(conn, {open_, shut}, everyone) == {shut}
         assert [one.name for one in documents.list_documents(conn, everyone)] == ["shut.md"]
-        holdings.grant(conn, shut, ())
+        documents.grant(conn, {shut: frozenset()})
         assert holdings.readable(conn, {open_, shut}, everyone | {"dept:人事部"}) == {open_}
 
     db.run_sync(work)

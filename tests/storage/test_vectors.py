@@ -293,3 +293,24 @@ def _without_pgvector(conn: Connection) -> None:
     conn.execute(text("create temporary table pg_extension (extname text) on commit drop"))
     conn.execute(text("set local search_path = pg_temp, pg_catalog, public"))
     vectors.make(conn, 1, 3)
+
+
+def test_a_question_may_be_asked_of_some_sources_alone(db: Database) -> None:
+    """Together with the right to read, never instead of it."""
+    (hr,) = db.run_sync(put, "hr.md", "一")
+    (pay,) = db.run_sync(put, "pay.md", "二", principals=frozenset({"user:3"}))
+    (hand,) = db.run_sync(put, "hand.md", "三")
+    for name in ("hr.md", "pay.md"):
+        db.run_sync(documents.collect, {name: "人事"})
+    encoder = db.run_sync(register).id
+    db.run_sync(made, encoder, [hr, pay, hand], X, X, X)
+
+    def found(sources: frozenset[str] | None, principals: frozenset[str] = EVERYONE) -> set[int]:
+        return {one.id for one in db.read_sync(vectors.search, encoder, X, principals, 9, sources)}
+
+    assert found(None) == {hr, hand}
+    assert found(frozenset({"人事"})) == {hr}
+    assert found(frozenset({"人事"}), frozenset({"user:3"})) == {pay}
+    assert (
+        found(frozenset()) == found(frozenset({"财务"})) == found(frozenset({"人事"}), frozenset({"user:4"})) == set()
+    )

@@ -17,6 +17,11 @@ export function word(key, values = {}) {
   return boot.words[key].replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 
+/** Names in a row, as this language separates them. */
+export function listed(names) {
+  return names.join(document.documentElement.lang === "en" ? ", " : "、");
+}
+
 export function byId(id) {
   return document.getElementById(id);
 }

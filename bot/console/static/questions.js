@@ -1,7 +1,7 @@
 // Questions that got no good answer: each once, the one asked last first.
 
 import { api } from "./api.js";
-import { byId, el, hasWord, icon, word } from "./dom.js";
+import { byId, el, hasWord, icon, listed, word } from "./dom.js";
 import { folded } from "./prose.js";
 
 const SEEN = 5; // documents that are named
@@ -49,7 +49,7 @@ export class Questions {
       one.times > 1 ? word("asked_times", { n: one.times }) : "",
       one.people > 1 ? word("asked_people", { n: one.people }) : "",
       word("asked_last", { at: moment(one.last) }),
-      one.askers.length ? word("asked_who", { names: one.askers.join("、") }) : "",
+      one.askers.length ? word("asked_who", { names: listed(one.askers) }) : "",
     ];
     const done = el("button", { type: "button", class: "action" }, word("asked_done"));
     const row = el(
@@ -68,7 +68,7 @@ export class Questions {
 
   #answer(one) {
     if (one.hidden) return el("p", { class: "question-facts" }, word("asked_hidden"));
-    const seen = one.documents.length ? el("p", { class: "question-facts" }, word("asked_seen", { names: one.documents.slice(0, SEEN).join("、") })) : null;
+    const seen = one.documents.length ? el("p", { class: "question-facts" }, word("asked_seen", { names: listed(one.documents.slice(0, SEEN)) })) : null;
     if (!one.answer || !one.disliked) return seen; // that nothing was found, everybody knows how that reads
     return el("details", {}, el("summary", {}, word("asked_answer")), folded(one.answer), seen);
   }

@@ -1,13 +1,14 @@
 // Who may read a document: everybody, or some who are named.
 
-import { byId, el, icon, word } from "./dom.js";
+import { byId, el, hasWord, icon, listed, word } from "./dom.js";
 
 const EVERYONE = "everyone";
 
 /** What a reader is called: the name that is known, else how it is written. */
 export function called(reader) {
   if (reader.value === EVERYONE) return word("docs_everyone");
-  return reader.label || reader.value;
+  const role = `docs_${reader.value.replace(":", "_")}`; // role:admin
+  return hasWord(role) ? word(role) : reader.label || reader.value;
 }
 
 /** The choice between everybody and some; `usual` says what everybody means here. */
@@ -18,12 +19,20 @@ export class Readers {
   constructor(place, usual = "") {
     this.#node = place;
     this.usual = usual;
+    this.all = word("docs_readers_everyone"); // the label of the choice that names nobody
     this.set([{ value: EVERYONE, label: "" }]);
   }
 
   set(readers) {
     this.#some = new Map(readers.filter((one) => one.value !== EVERYONE).map((one) => [one.value, one.label]));
     this.open = !readers.some((one) => one.value === EVERYONE);
+    this.#show();
+  }
+
+  /** What naming nobody means here: the readers that the settings give to a document. */
+  set default(readers) {
+    if (readers.every((one) => one === EVERYONE)) return;
+    this.all = word("docs_readers_default", { names: listed(readers.map((value) => called({ value, label: "" }))) });
     this.#show();
   }
 
@@ -45,7 +54,7 @@ export class Readers {
       });
       return el("label", {}, radio, el("span", {}, label));
     };
-    this.#node.replaceChildren(el("div", { class: "segments", role: "radiogroup" }, pick(false, word("docs_readers_everyone")), pick(true, word("docs_readers_some"))), this.open ? this.#named() : this.usual ? el("p", { class: "note" }, this.usual) : "");
+    this.#node.replaceChildren(el("div", { class: "segments", role: "radiogroup" }, pick(false, this.all), pick(true, word("docs_readers_some"))), this.open ? this.#named() : this.usual ? el("p", { class: "note" }, this.usual) : "");
   }
 
   #named() {

@@ -165,8 +165,9 @@ export class Shelf {
   async #suggest() {
     if (this.#known) return;
     try {
-      const { readers } = await api.readers();
-      byId("known-readers").replaceChildren(...readers.map(({ value, label }) => el("option", { value, label }, label)));
+      const { readers, default: usual } = await api.readers();
+      byId("known-readers").replaceChildren(...readers.map((one) => el("option", { value: one.value, label: called(one) }, called(one))));
+      this.readers.default = usual;
       this.#known = true;
     } catch {
       // they can be written all the same

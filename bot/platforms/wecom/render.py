@@ -38,7 +38,7 @@ _ACTION = re.compile(r"[a-z_]{1,40}")
 _OURS = ("action", "chat", "form")  # of a value: what is read from elsewhere
 _STYLES = {"primary": 1, "default": 2, "danger": 3}
 #: Which buttons come first where not all have room.
-_USE = ("res_confirm", "res_choose", "redo", "reseed", "variation", "upscale", "cancel")
+_USE = ("res_confirm", "res_choose", "suggest_draw", "suggest_ask", "redo", "reseed", "variation", "upscale", "cancel")
 _SOURCES = 10
 _THOUGHTS = ("<think>", "</think>")
 _BAR = 12  # cells of the progress bar

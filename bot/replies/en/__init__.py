@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bot.replies.en import cards, commands, help, knowledge, refusals, reservations, studio, times, usage
+from bot.replies.en import cards, commands, help, knowledge, refusals, reservations, studio, talk, times, usage
 
-PARTS = (cards, commands, help, knowledge, refusals, reservations, studio, times, usage)
+PARTS = (cards, commands, help, knowledge, refusals, reservations, studio, talk, times, usage)
 
 TABLE: dict[str, str] = {key: sentence for part in PARTS for key, sentence in part.TABLE.items()}

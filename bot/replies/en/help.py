@@ -4,7 +4,8 @@ from __future__ import annotations
 
 TABLE: dict[str, str] = {
     "help.title": "What I can do",
-    "help.intro": "Say “draw a cat” and I draw; anything else is answered as a question. Or use commands:",
+    "help.intro": "Say “draw a cat” and I draw. What has a time (“every day at 9:00 draw …”), or only sounds "
+    "like wanting a picture, is shown for you to confirm; anything else is answered as a question. Or use commands:",
     "help.admin": "Admins:",
     "help.reviewer": "Reviewers:",
     "help.more": "More about one command: `/help draw`",
@@ -52,9 +53,13 @@ TABLE: dict[str, str] = {
     "help.draw.later": "`--at tonight at 10`, `--every weekdays 9:00`: later, see `/help reserve`",
     "help.ask": "answers from the knowledge base, with sources",
     "help.ask.use": "/ask how does annual leave work?",
-    "help.ask.more": "Answers rest on the documents alone; where they do not say, you are told so. Questions "
-    "that got no answer, or a 👎, are listed for admins and reviewers, so that the documents can be completed; only "
-    "admins see who asked.",
+    "help.ask.more": "Answers rest on the documents alone; where they do not say, you are told so. You may ask on; "
+    "`/new` forgets.\n"
+    "`--kb HR`: from the source of that name alone.\n"
+    "In a group an answer uses what everybody there may read; “Answer me privately” asks again with what you may "
+    "read, for you alone.\n"
+    "Questions that got no answer, or a 👎, are listed for admins and reviewers, so that the documents can be "
+    "completed; only admins see who asked.",
     "help.jobs": "lists my jobs",
     "help.jobs.use": "/jobs [number]",
     "help.jobs.more": "The newest jobs, their states and places, and the reservations to come. `/jobs 17` shows the "

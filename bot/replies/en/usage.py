@@ -12,7 +12,6 @@ TABLE: dict[str, str] = {
     "usage.ambiguous": "There is no {given}. Which of these did you mean: {near}?",
     "usage.unknown_command": "There is no {given}. /help lists all commands.",
     "usage.later_command": "{command} comes with a later version. /help shows what works now.",
-    "usage.later_flag": "{flag} comes with a later version. Please send it again without.",
     "usage.unknown_button": "This button no longer works. Please send a command instead, like `/redo 17`.",
     "usage.takes_nothing": "This command stands alone; “{given}” was not understood. Send just the command.",
     "usage.empty_prompt": "What shall I draw? Add a description, like `/draw a panda with a red scarf`.",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 TABLE: dict[str, str] = {
     "help.title": "我会做的事",
-    "help.intro": "直接说“画一只猫”就画，其他话当问题回答。也可以用命令：",
+    "help.intro": "直接说“画一只猫”就画；带时间的（“每天早上九点画……”），和听起来想要图的，先出卡片请你确认；"
+    "其他话当问题回答。也可以用命令：",
     "help.admin": "管理员：",
     "help.reviewer": "审核员：",
     "help.more": "某个命令的详细说明：`/help draw`",
@@ -48,7 +49,9 @@ TABLE: dict[str, str] = {
     "help.draw.later": "`--at 今晚10点`、`--every 工作日9:00`：到时再画，见 `/help reserve`",
     "help.ask": "查知识库回答，附出处",
     "help.ask.use": "/ask 年假怎么休？",
-    "help.ask.more": "只根据知识库里的文档回答，没有依据会直说。"
+    "help.ask.more": "只根据知识库里的文档回答，没有依据会直说。可以接着追问，`/new` 之后不再记得。\n"
+    "`--kb 人事`：只在叫这个名字的来源里找。\n"
+    "群里的回答按全群都能看的资料来；点“私下用我的权限回答”，就按你自己的权限再答一次，只发给你。\n"
     "没答上的和点了 👎 的问题会列给管理员和审核员，好补文档；只有管理员看得到是谁问的。",
     "help.jobs": "我的任务",
     "help.jobs.use": "/jobs [任务号]",

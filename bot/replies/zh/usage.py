@@ -12,7 +12,6 @@ TABLE: dict[str, str] = {
     "usage.ambiguous": "没有 {given} 这个命令。你想用的是其中哪个：{near}？",
     "usage.unknown_command": "没有 {given} 这个命令。发 /help 看全部命令。",
     "usage.later_command": "{command} 要到以后的版本才有。发 /help 看现在能用的命令。",
-    "usage.later_flag": "{flag} 要到以后的版本才有。请去掉它再发一次。",
     "usage.unknown_button": "这个按钮已经失效。请直接发命令，如 `/redo 17`。",
     "usage.takes_nothing": "这个命令后面不用写别的，“{given}”没看懂。单独发命令就行。",
     "usage.empty_prompt": "想画什么？在后面写上内容，如 `/draw 一只戴红围巾的熊猫`。",

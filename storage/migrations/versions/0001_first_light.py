@@ -130,6 +130,7 @@ def _create_tables() -> None:
         sa.Column("ref", sa.Text(), nullable=False),
         sa.Column("revision", sa.Text(), nullable=False),
         sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("collection", sa.Text(), nullable=False),
         sa.Column("updated_at", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_documents")),
         sa.UniqueConstraint("name", name=op.f("uq_documents_name")),
@@ -183,6 +184,8 @@ def _create_tables() -> None:
         sa.Column("open_until", sa.Text()),
         sa.Column("paused", sa.Boolean(), nullable=False),
         sa.Column("switching", sa.Boolean(), nullable=False),
+        sa.Column("waits", sa.Text(), nullable=False),
+        sa.Column("waits_s", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("kind", name=op.f("pk_lanes")),
     )
     op.create_table(
@@ -350,6 +353,7 @@ def _create_tables() -> None:
         sa.Column("not_after", sa.Text()),
         sa.Column("foreseen", sa.Float()),
         sa.Column("doubt", sa.Float()),
+        sa.Column("cleared", sa.Integer()),
         sa.CheckConstraint(
             "state in ('queued', 'running', 'review', 'done', 'failed', 'cancelled')", name=op.f("ck_jobs_state")
         ),
@@ -363,6 +367,7 @@ def _create_tables() -> None:
     for name, column, where in (
         ("ix_jobs_closing", "not_after", "state = 'queued' and not_after is not null"),
         ("ix_jobs_rising", "since", "state = 'queued' and priority > 0"),
+        ("ix_jobs_telling", "finished_at", "kind = 'ask' and cleared is null and finished_at is not null"),
     ):
         op.create_index(name, "jobs", [column], sqlite_where=sa.text(where), postgresql_where=sa.text(where))
     refused = "kind = 'ask' and {carries}(result, '\"grounded\"\\:false') > 0"

@@ -23,6 +23,7 @@ from fastapi import FastAPI
 from PIL import Image, ImageDraw
 from sqlalchemy import Connection, select
 
+from bot import kb
 from bot.console import words
 from bot.console.console import CommandHint, Console, Look, SizeHint
 from bot.console.routes import build_router
@@ -30,6 +31,7 @@ from bot.console.security import SecurityHeaders
 from bot.context import Pressed, Shown
 from bot.enclosures import keep_picture
 from bot.events import ChatEvent
+from bot.kb_access import SILENT, Access
 from bot.naming import Naming, name
 from bot.platforms.base import Outgoing
 from bot.platforms.web.feed import Feed
@@ -40,6 +42,7 @@ from bot.replies.reasons import why_form
 from bot.reply import Button, Form, FormField, Picture, Reply, SourceLink
 from bot.showing import Showing
 from inference.grounding import captions
+from inference.grounding.chunk import Cutting
 from scheduler.retrieval import Retrieval
 from storage import assets, documents, jobs
 from storage.database import Database
@@ -98,6 +101,7 @@ class Script:
     feed: Feed
     step: float = 0.0  # seconds between two steps of a picture, two words of an answer
     hold: bool = False  # leave jobs queued
+    access: Access = SILENT  # who may read which document
     asks: bool = False  # whoever presses 👎 is asked why
     accepted: list[ChatEvent] = field(default_factory=list)
     pressed: list[ChatEvent] = field(default_factory=list)
@@ -222,6 +226,10 @@ class Stage:
     script: Script
 
 
+#: How documents are cut here: otherwise than by default.
+CUTTING = Cutting(size=400, overlap=50)
+
+
 @contextmanager
 def stage(
     folder: Path, *, language: str = "zh", step: float = 0.0, practice: bool = False, **doors: Any
@@ -248,6 +256,8 @@ def stage(
             templates=lambda conn, user: [("海报", "主题 颜色"), ("徽标", "")],
             thumbnail=_thumbnail,
             search=partial(_search, db),
+            read=lambda name, data: kb.read_given(name, data, CUTTING),
+            access=lambda: script.access,
             told=lambda outcome: Words(language).document(outcome).text,
             **{"web": WebSettings(), "practises": lambda: practice, **doors},
         )

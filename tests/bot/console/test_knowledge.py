@@ -8,17 +8,20 @@ from typing import Any
 import httpx
 from sqlalchemy import Connection
 
-from bot import kb_plan
+from bot import kb, kb_plan
 from bot.kb import Outcome
+from bot.kb_access import Access
 from inference.grounding import parse
-from storage import audit, documents, feedback, holdings, syncs, users
+from storage import audit, documents, feedback, syncs, users
 from storage.feedback import DOWN
 from storage.records import Identity, Role, utcnow
 from tests.asked import asked, shelved
 from tests.bot.console.conftest import Join
-from tests.bot.console.harness import Stage
+from tests.bot.console.harness import CUTTING, Stage
+from tests.inference.grounding.made import drawn, pdf, picture
 
 DOCUMENTS = "/api/knowledge/documents"
+ADMINS = frozenset({"role:admin"})
 UNANSWERED = "/api/knowledge/unanswered"
 
 
@@ -47,7 +50,7 @@ async def upload(client: httpx.AsyncClient, name: str, text: str | bytes, *reade
 
 
 def readers(made: Stage, name: str) -> set[str]:
-    held = made.console.db.read_sync(holdings.named, name)
+    held = made.console.db.read_sync(documents.holding, name)
     assert held is not None
     return set(held.principals)
 
@@ -155,6 +158,18 @@ async def test_a_document_that_cannot_be_kept_is_named_with_the_reason(made: Sta
     assert noted(made) == []
 
 
+async def test_pages_that_could_not_be_read_are_named(made: Stage, join: Join) -> None:
+    client = await join("admin")
+    scanned = pdf(drawn(["每位员工每年可享受十天带薪年休假，当年有效。"] * 6), picture(), picture())
+    answer = await upload(client, "手册.pdf", scanned)
+    assert answer.status_code == 201
+    assert answer.json()["text"].endswith("做文字识别（OCR）再发一次即可补上。")
+    assert "第 2–3 页" in answer.json()["text"]
+    held = made.console.db.read_sync(documents.holding, "手册.pdf")
+    assert held is not None
+    assert held.recipe == kb.recipe(CUTTING)
+
+
 async def test_what_is_too_large_is_refused_before_it_is_read(made: Stage, join: Join) -> None:
     client = await join("admin")
     for method, path, limit in (("POST", DOCUMENTS, parse.MAX_BYTES), ("PUT", f"{DOCUMENTS}/1/readers", 256 * 1024)):
@@ -176,6 +191,30 @@ async def test_a_new_version_keeps_its_readers_unless_others_are_chosen(made: St
     assert [detail["readers"] for *_, detail in noted(made)][-1] == ["everyone"]
     for wrong in (["dept:"], ["everyone", "dept:人事部"], ["人事部"], ["user:x"], ["dept:a"] * 51, ["dept:a\0b"]):
         assert (await upload(client, "薪酬.md", "P5", *wrong)).status_code == 422, wrong
+
+
+async def test_what_the_settings_say_of_readers_counts_here_too(made: Stage, join: Join) -> None:
+    client, admins, hr = await join("admin"), frozenset({"role:admin"}), frozenset({"dept:人事部"})
+    await upload(client, "旧的.md", "以前所有人都能看")
+    made.script.access = Access(default=admins, rules=(("薪酬*", hr),))
+    assert (await client.get("/api/knowledge/readers")).json()["default"] == ["role:admin"]
+    await upload(client, "新的.md", "没有说给谁看")
+    await upload(client, "薪酬.md", "P5", "everyone")
+    await upload(client, "旧的.md", "改过的")
+    await upload(client, "给财务.md", "账", "dept:财务部")
+    assert {name: readers(made, name) for name in ("新的.md", "薪酬.md", "旧的.md", "给财务.md")} == {
+        "新的.md": admins, "薪酬.md": hr, "旧的.md": admins, "给财务.md": {"dept:财务部"},
+    }  # fmt: skip
+    assert noted(made)[-1][3]["readers"] == ["dept:财务部"]
+    ids = {one["name"]: one["id"] for one in (await client.get(DOCUMENTS)).json()["documents"]}
+    for name, wanted, status in (
+        ("薪酬.md", "dept:财务部", 409),  # a rule says otherwise, and would say so again
+        ("新的.md", "everyone", 409),  # so does the default
+        ("新的.md", "dept:财务部", 200),
+    ):
+        answer = await client.put(f"{DOCUMENTS}/{ids[name]}/readers", json={"readers": [wanted]})
+        assert answer.status_code == status, name
+    assert readers(made, "薪酬.md") == hr
 
 
 async def test_readers_are_changed_where_no_source_keeps_the_document(made: Stage, join: Join) -> None:

@@ -18,7 +18,7 @@ from inference.grounding import document, parse, parse_child, reader
 from inference.grounding.chunk import Cutting
 from inference.grounding.parse import NoText, TooLarge, Unreadable, Unsupported
 from inference.grounding.reader import Readers
-from tests.inference.grounding.made import docx
+from tests.inference.grounding.made import archive, docx
 
 ROOT = Path(__file__).parents[3]
 HANDBOOK = (ROOT / "deploy/knowledge/差旅与费用报销.md").read_bytes()
@@ -77,6 +77,8 @@ def test_one_child_reads_many_and_an_error_is_one_documents_own(readers: Readers
     first = pid(readers)
     with pytest.raises(Unreadable, match=r"^b\.pdf is damaged"):
         read(readers, "b.pdf", b"hello")
+    with pytest.raises(Unreadable, match=r"^c\.pptx is damaged\. Open it"):  # its library knows no such error
+        read(readers, "c.pptx", archive({"ppt/presentation.xml": "<x/>"}))
     assert len(read(readers, "c.docx", docx("制度", "年假十天。")).passages) == 1
     assert pid(readers) == first
 

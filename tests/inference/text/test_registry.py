@@ -53,7 +53,7 @@ async def test_a_checkpoint_is_served_by_vllm_where_that_pays(
 def test_a_gpu_that_is_hidden_is_none(
     monkeypatch: pytest.MonkeyPatch, visible: str | None, device: bool, found: bool
 ) -> None:
-    monkeypatch.setattr(Path, "exists", lambda path: device and str(path) == "/dev/nvidia0")
+    monkeypatch.setattr(Path, "exists", lambda path: device and str(path) == "/dev/nvidiactl")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)

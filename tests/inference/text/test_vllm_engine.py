@@ -20,12 +20,16 @@ import pytest
 import pytest_asyncio
 
 from inference.errors import TextBusy, TextError, TextTooLong
+from inference.gpu.gate import Gate
+from inference.gpu.sharing import Queued, Sharing, Waits
+from inference.gpu.turns import Holder
 from inference.grounding import contract
 from inference.requests import Message
 from inference.results import Answer, Delta
 from inference.text import orphan_guard
-from inference.text.chat import ChatRequest, Ended, Piece
+from inference.text.chat import ChatModel, ChatRequest, Ended, Piece
 from inference.text.grounded import GroundedModel
+from inference.text.lent import LentModel
 from inference.text.model import TextCard
 from inference.text.supervised import EngineState, SupervisedModel
 from inference.text.vllm_engine import VllmEngine, VllmOptions, environment, installed
@@ -35,6 +39,7 @@ from tests.inference.text.handbook import ALL, ANSWERS, ASK_ALL, ASK_LEAVE, BEFO
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.first,
     pytest.mark.skipif(not installed(), reason="vllm is not installed: there is none for this system"),
     pytest.mark.timeout(600),
     pytest.mark.filterwarnings("default"),  # of other people's packages, as they are imported
@@ -94,7 +99,7 @@ def whole(question: str = ASK_ALL) -> ChatRequest:
     return ChatRequest(messages=messages, max_tokens=400, schema=contract.SCHEMA)
 
 
-async def said(model: SupervisedModel, request: ChatRequest) -> tuple[str, Ended]:
+async def said(model: ChatModel, request: ChatRequest) -> tuple[str, Ended]:
     pieces = [piece async for piece in model.stream(request)]
     assert isinstance(pieces[-1], Ended)
     return "".join(piece.text for piece in pieces if isinstance(piece, Piece)), pieces[-1]
@@ -155,10 +160,12 @@ async def test_an_answer_that_is_too_long_is_cut_and_says_so(model: SupervisedMo
     assert text
 
 
-@pytest.mark.parametrize("length", [handbook.TOKENS, 50_000])
-async def test_a_question_that_is_too_long_is_refused_with_what_to_do(model: SupervisedModel, length: int) -> None:
+@pytest.mark.parametrize(("length", "answer"), [(handbook.TOKENS, 1), (50_000, 1), (1, handbook.TOKENS)])
+async def test_a_question_that_is_too_long_is_refused_with_what_to_do(
+    model: SupervisedModel, length: int, answer: int
+) -> None:
     with pytest.raises(TextTooLong, match="tokens") as caught:
-        await said(model, asked("长" * length))
+        await said(model, asked("长" * length, answer))
     assert "max_model_len" in caught.value.next_step
 
 
@@ -206,6 +213,38 @@ async def test_what_was_read_for_some_is_read_anew_for_others(model: SupervisedM
     assert await cached("a") > 100
 
 
+async def test_it_lends_its_memory_and_answers_when_it_has_it_back(model: SupervisedModel) -> None:
+    queued, told = [Queued(), Queued(waiting=True)], list[Waits]()
+
+    async def look() -> tuple[Queued, Queued]:
+        return queued[0], queued[1]
+
+    async def tell(waits: Waits) -> None:
+        told.append(waits)
+
+    shared = Sharing(Gate(), model, look, tell, alternates=True)
+    running = asyncio.create_task(shared.run(lambda: asyncio.sleep(0)))
+    async with shared.drawing():
+        assert (shared.holder, model.sleeping) == (Holder.PICTURES, True)
+        await asyncio.to_thread(hold, shared)
+        queued[1] = Queued()
+        asking = asyncio.create_task(said(LentModel(model, shared.answering), whole(ASK_LEAVE)))
+        await asyncio.sleep(0)
+        assert not shared.may_draw
+        assert model.sleeping, "a batch is drawn to its end"
+    text, ended = await asking
+    assert (ended.reason, shared.holder) == ("stop", Holder.TEXT)
+    assert json.loads(text)["answerable"]
+    assert told[-1].text == ""
+    running.cancel()
+    await asyncio.wait({running})
+
+
+def hold(shared: Sharing) -> None:
+    with shared.held():
+        pass
+
+
 async def test_it_sleeps_and_a_question_wakes_it(model: SupervisedModel) -> None:
     await model.sleep()
     assert model.sleeping
@@ -235,6 +274,21 @@ async def test_closing_it_leaves_nothing(model: SupervisedModel) -> None:
     assert model.state is EngineState.CLOSED
     with pytest.raises(TextError, match="shut down"):
         await said(model, whole())
+
+
+async def test_a_start_that_nobody_waits_for_leaves_nothing(model: SupervisedModel, options: VllmOptions) -> None:
+    await model.close()
+    assert options.folder is not None
+    (options.folder / "text-engine.json").unlink()
+    starting = asyncio.create_task(VllmEngine.start(options))
+    async with asyncio.timeout(300):
+        while not multiprocessing.active_children():
+            await asyncio.sleep(0.01)
+        starting.cancel()
+        await asyncio.wait({starting})
+    assert starting.cancelled()
+    assert multiprocessing.active_children() == []
+    assert not (options.folder / "text-engine.json").exists()  # it was not waited for until it ran
 
 
 async def test_a_checkpoint_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
