@@ -1,13 +1,11 @@
 """An embedding model on this machine through sentence-transformers. Nothing else imports that (some seconds).
 
-Two threads share its weights: one for passages, which come by the thousand, and one for questions, which somebody
-waits for. Each has a tokenizer of its own: one tokenizer used by two threads at once raises "Already borrowed".
+Two threads use it: one for passages, which come by the thousand, and one for questions, which somebody waits for.
 """
 
 from __future__ import annotations
 
 import asyncio
-import copy
 import hashlib
 import os
 from collections.abc import Sequence
@@ -38,8 +36,8 @@ class LocalEmbedder:
         self._asking = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embed-question")
         self._reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embed-passages")
         self._opening = asyncio.Lock()
-        self._models: tuple[Any, Any] | None = None  # for questions and for passages, with the same weights
-        self._prompts = ("", "")
+        self._model: Any = None
+        self._prompts = ("", "")  # what stands before questions, before passages
         self._card: EncoderCard | None = None
 
     async def open(self) -> EncoderCard:
@@ -49,19 +47,19 @@ class LocalEmbedder:
             return self._card
 
     async def question(self, text: str) -> bytes:
-        return (await self._made(self._asking, 0, [text]))[0]
+        return (await self._made(self._asking, [text], 0))[0]
 
     async def passages(self, texts: Sequence[str]) -> list[bytes]:
-        return await self._made(self._reading, 1, list(texts))
+        return await self._made(self._reading, list(texts), 1)
 
     async def close(self) -> None:
         for thread in (self._asking, self._reading):
             await asyncio.to_thread(thread.shutdown, wait=True, cancel_futures=True)
-        self._models = None
+        self._model = None
 
-    async def _made(self, thread: ThreadPoolExecutor, which: int, texts: list[str]) -> list[bytes]:
+    async def _made(self, thread: ThreadPoolExecutor, texts: list[str], prompt: int) -> list[bytes]:
         await self.open()
-        made: list[bytes] = await self._on(thread, self._encode, which, texts)
+        made: list[bytes] = await self._on(thread, self._encode, texts, prompt)
         return made
 
     async def _on(self, thread: ThreadPoolExecutor, work: Any, *arguments: Any) -> Any:
@@ -79,9 +77,8 @@ class LocalEmbedder:
             raise EmbeddingError(one.problem, one.next_step)
         model = _loaded(self._path, self._device, self._dimensions)
         self._prompts = self._worded(model)
-        shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
-        self._models = (model, copy.deepcopy(model, shared))
-        dimension = len(self._encode(0, ["?"])[0]) // 4
+        self._model = model
+        dimension = len(self._encode(["?"], 0)[0]) // 4
         if self._dimensions and dimension != self._dimensions:
             problem = f"{self._path} makes {dimension} numbers, and embedding.dimensions wants {self._dimensions}."
             raise EmbeddingError(problem, "Lower it, or leave it out.")
@@ -94,11 +91,11 @@ class LocalEmbedder:
             return wording.prefix(self._instruction), ""
         return model.prompts.get("query") or "", model.prompts.get("document") or ""
 
-    def _encode(self, which: int, texts: list[str]) -> list[bytes]:
-        if self._models is None:
+    def _encode(self, texts: list[str], prompt: int) -> list[bytes]:
+        if self._model is None:
             raise EmbeddingError("The embedding model is shut down.", "Ask again after the restart.")
-        made = self._models[which].encode(
-            texts, prompt=self._prompts[which], normalize_embeddings=True, show_progress_bar=False, batch_size=16
+        made = self._model.encode(
+            texts, prompt=self._prompts[prompt], normalize_embeddings=True, show_progress_bar=False, batch_size=16
         )
         return [row.astype("<f4").tobytes() for row in made]
 

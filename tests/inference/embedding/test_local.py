@@ -73,7 +73,6 @@ async def test_questions_and_passages_are_what_transformers_make_of_them(embedde
 
 
 async def test_questions_come_between_passages_and_nothing_is_mixed_up(embedder: Path) -> None:
-    """One tokenizer in two threads raises "Already borrowed"."""
     model = LocalEmbedder(embedder)
     try:
         alone = [await model.question(f"年假{number}") for number in range(8)]
