@@ -38,6 +38,7 @@ LOOK = 0.5  # seconds between two looks whether the engine still lives
 FALLING_ASLEEP = 120.0  # seconds: what is being written is finished first
 WAKING = 60.0
 CPU_CACHE = 512 << 20  # bytes for what is read, on a machine without a GPU; else vLLM takes nearly all memory
+PRELOAD = "LD_PRELOAD"
 NEXT = "Look at the log above and at text in model.yaml; `moqi doctor` looks too."
 
 #: What a stream ends with. What vLLM says otherwise (abort, error, repetition) is no answer.
@@ -235,11 +236,22 @@ def _started(options: VllmOptions) -> Any:
         raise TextError(
             f"Answering by vllm needs {error.name}, which is not installed.", "Install moqi[text]."
         ) from error
+    preloaded = os.environ.get(PRELOAD)
     try:
         return AsyncLLM.from_engine_args(AsyncEngineArgs(**_arguments(options)))
     except Exception as error:  # as above
         said = str(error).strip().partition("\n")[0]
         raise TextError(f"The language model cannot be started: {type(error).__name__}: {said}", NEXT) from error
+    finally:
+        _restore(preloaded)
+
+
+def _restore(preloaded: str | None) -> None:
+    """vLLM preloads libraries into its processes on a CPU by this process's environment: no other child wants them."""
+    if preloaded is None:
+        os.environ.pop(PRELOAD, None)
+    else:
+        os.environ[PRELOAD] = preloaded
 
 
 def environment(options: VllmOptions, given: os._Environ[str] | dict[str, str]) -> dict[str, str]:

@@ -30,7 +30,7 @@ GROUPS = {
     "templates": {"list", "show", "save", "delete", "export", "import"},
     "token": {"create", "list", "revoke"},
     "audit": {"list", "verify"},
-    "models": {"list", "pull", "verify", "use"},
+    "models": {"list", "memory", "pull", "verify", "use"},
     "config": {"check", "schema"},
     "key": {"new", "encrypt", "rekey", "decrypt"},
     "feishu": {"scopes"},
