@@ -7,15 +7,13 @@ Folders are kept in step by bot/kb_folders.py, pages by bot/kb_urls.py, Feishu's
 
 KnowledgeError
 ├── NoFolder       there is nothing at that path to keep in step with; nothing was changed
-└── BadQuestions   the file of questions for `evaluate` is not what it should be; says which line
+└── BadQuestions   the file of questions for bot/kb_eval.py is not what it should be; says which line
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +27,6 @@ from bot.kb_listing import Found
 from inference.grounding import parse, reader, tokens
 from inference.grounding.chunk import STANDARD, Cutting
 from inference.grounding.parse import ParseError
-from inference.text.extractive import answerable
 from scheduler.retrieval import Retrieval
 from storage import documents
 from storage.database import Database
@@ -38,9 +35,6 @@ from storage.records import NewPassage, ScoredPassage
 
 #: The mark of documents that `sync` keeps in step with its folder; those added by hand have none and it leaves them.
 SYNCED = "folder"
-
-#: Passages looked at to find ten different documents.
-DEPTH = 30
 
 #: Characters of the name of a document that was sent, without its ending.
 LONGEST_NAME = 120
@@ -57,14 +51,6 @@ class NoFolder(KnowledgeError):
         super().__init__(f"There is no folder or file {folder}. Create it, or correct the path.")
 
 
-class BadQuestions(KnowledgeError):
-    """A line of the questions is not {"question": "…", "documents": ["…"]}."""
-
-    def __init__(self, line: int) -> None:
-        super().__init__(f'Line {line} is not a JSON object {{"question": "…", "documents": ["name", …]}}. Correct it.')
-        self.line = line
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
     """What became of one document."""
@@ -78,14 +64,6 @@ class Outcome:
         ""  # failed, of a document that was sent: unsupported | too_large | locked | no_text | unreadable | synced
     )
     unread: str = ""  # added, updated: its pages that were left out, "2, 5–7"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Question:
-    """One line of an evaluation: the documents that answer it; none = must be refused."""
-
-    question: str
-    documents: frozenset[str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -308,73 +286,3 @@ def to_json(found: Sequence[ScoredPassage]) -> list[dict[str, object]]:
         }
         for one in found
     ]
-
-
-def read_questions(lines: Iterable[str]) -> list[Question]:
-    """Questions from JSON lines; blank lines do not count. Raises `BadQuestions`."""
-    return [_question(line, number) for number, line in enumerate(lines, 1) if line.strip()]
-
-
-async def evaluate(
-    db: Database,
-    questions: Sequence[Question],
-    *,
-    principals: frozenset[str] = PUBLIC,
-    retrieval: Retrieval | None = None,
-) -> dict[str, float]:
-    """Recall, rank and time of the search over questions whose documents are known.
-
-    Ranks count different documents. Questions without documents must be refused; where there are any, there is also
-    `refusal_precision` (of what was refused, how much had to be) and `refusal_recall` (of what had to be, how much
-    was).
-    """
-    ranks, times, refused = [], [], []
-    for one in questions:
-        began = time.perf_counter()
-        found = await search(db, one.question, k=DEPTH, principals=principals, retrieval=retrieval)
-        times.append(time.perf_counter() - began)
-        refused.append(not answerable(found))
-        if one.documents:
-            ranks.append(_rank(found, one.documents))
-    metrics: dict[str, float] = {"n": len(questions), **_ranking(ranks), **_timing(times)}
-    if len(ranks) < len(questions):
-        metrics |= _refusal(refused, [not one.documents for one in questions])
-    return metrics
-
-
-def _question(line: str, number: int) -> Question:
-    try:
-        data = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise BadQuestions(number) from error
-    match data:
-        case {"question": str(question), "documents": list(names)} if all(isinstance(name, str) for name in names):
-            return Question(question=question, documents=frozenset(names))
-    raise BadQuestions(number)
-
-
-def _rank(found: Sequence[ScoredPassage], right: frozenset[str]) -> int:
-    """Where the first right document stands among the different documents found, from 1; 0 = nowhere."""
-    names = dict.fromkeys(one.passage.document for one in found)
-    return next((rank for rank, name in enumerate(names, 1) if name in right), 0)
-
-
-def _ranking(ranks: Sequence[int]) -> dict[str, float]:
-    count = max(len(ranks), 1)
-    recall = {f"recall@{k}": round(sum(1 <= rank <= k for rank in ranks) / count, 4) for k in (1, 5, 10)}
-    return {**recall, "mrr@10": round(sum(1 / rank for rank in ranks if 1 <= rank <= 10) / count, 4)}
-
-
-def _timing(seconds: Sequence[float]) -> dict[str, float]:
-    ordered = sorted(seconds) or [0.0]
-    at = {name: ordered[min(int(len(ordered) * share), len(ordered) - 1)] for name, share in _QUANTILES}
-    return {name: round(value * 1000, 3) for name, value in at.items()}
-
-
-_QUANTILES = (("p50_ms", 0.50), ("p99_ms", 0.99))
-
-
-def _refusal(refused: Sequence[bool], unanswerable: Sequence[bool]) -> dict[str, float]:
-    right = sum(a and b for a, b in zip(refused, unanswerable, strict=True))
-    precision = right / sum(refused) if any(refused) else 0.0
-    return {"refusal_precision": round(precision, 4), "refusal_recall": round(right / sum(unanswerable), 4)}

@@ -6,14 +6,14 @@ import asyncio
 import os
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from bot.cli import common, questions, vectors, work
+from bot.cli import common, evaluation, questions, vectors, work
 from bot.cli.common import Exit, Failed
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from bot.kb_urls import UrlSource
     from bot.platforms.feishu.settings import FeishuSettings
     from bot.settings import Settings
-    from scheduler.retrieval import Retrieval
     from storage.database import Database
 
 T = TypeVar("T")
@@ -40,7 +39,7 @@ def add(app: typer.Typer) -> None:
     group.command("sources")(list_sources)
     group.command("search")(search)
     group.command("ask")(work.ask)
-    group.command("eval")(evaluate)
+    group.command("eval")(evaluation.evaluate)
     group.command("vectors")(vectors.show)
     group.command("unanswered")(questions.unanswered)
     group.command("feedback")(questions.feedback)
@@ -178,7 +177,7 @@ def search(
     from bot.kb_access import OPERATOR
 
     with common.database() as db:
-        looking = _searching(db, lambda by: kb.search(db, question, k=k, principals=OPERATOR, retrieval=by))
+        looking = evaluation.searching(db, lambda by: kb.search(db, question, k=k, principals=OPERATOR, retrieval=by))
         found = asyncio.run(looking)
     if as_json:
         common.show_json(kb.to_json(found))
@@ -189,43 +188,6 @@ def search(
         print(f"         {_excerpt(one.passage.text)}")
     if not found:
         print("Nothing fits. `moqi kb list` shows what is there.")
-
-
-def evaluate(
-    file: Annotated[
-        Path, typer.Argument(help='Lines {"question": "…", "documents": ["name"]}; [] = to be refused.', metavar="FILE")
-    ],
-    as_json: AsJson = False,
-) -> None:
-    """Measure how often the search finds the right document, and how fast."""
-    from bot import kb
-    from bot.kb_access import OPERATOR
-
-    try:
-        questions = kb.read_questions(_lines(file))
-    except kb.BadQuestions as error:
-        raise Failed(f"{file}: {error}", Exit.USAGE) from error
-    if not questions:
-        raise Failed(f'{file} has no questions. Write lines {{"question": "…", "documents": ["name"]}}.', Exit.USAGE)
-    with common.database() as db:
-        looking = _searching(db, lambda by: kb.evaluate(db, questions, principals=OPERATOR, retrieval=by))
-        metrics = asyncio.run(looking)
-    if as_json:
-        common.show_json(metrics)
-    else:
-        common.show_table(("measure", "value"), list(metrics.items()), "")
-
-
-async def _searching(db: Database, look: Callable[[Retrieval], Awaitable[T]]) -> T:
-    """Look as the server does: with the models that were admitted."""
-    from bot.vectors import open_search
-
-    by = open_search(common.settings(), db)
-    try:
-        await by.join()
-        return await look(by.retrieval)
-    finally:
-        await by.close()
 
 
 def _source_readers(settings: Settings) -> list[tuple[str, frozenset[str]]]:
@@ -409,12 +371,3 @@ def _kept(source: str) -> str:
 def _excerpt(text: str, limit: int = 100) -> str:
     line = " ".join(text.split())
     return line if len(line) <= limit else f"{line[:limit]}…"
-
-
-def _lines(file: Path) -> list[str]:
-    try:
-        return file.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise Failed(f"cannot read {file}: {error.strerror}. Correct the path.", Exit.USAGE) from error
-    except UnicodeDecodeError as error:
-        raise Failed(f"{file} is not UTF-8 text. Save it as UTF-8.", Exit.USAGE) from error
