@@ -85,8 +85,10 @@ def test(arguments: list[str]) -> int:
     # The tests start hundreds of processes. Where none may leave its bytecode behind, each would compile torch anew.
     if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
         os.environ["PYTHONPYCACHEPREFIX"] = str(VENV / "bytecode")
-    # A file's tests share one server, so more workers than four would mostly start servers; the last ones share out.
-    become([str(PYTHON), "-m", "pytest", "-n", "auto", "--maxprocesses", "4", "--dist", "worksteal", *arguments])
+    # One more than there are cores, for half of the time a journey waits for its server. A file's tests share one, so
+    # more workers than four would mostly start servers; the last ones share out.
+    workers = min((os.cpu_count() or 1) + 1, 4)
+    become([str(PYTHON), "-m", "pytest", "-n", str(workers), "--dist", "worksteal", *arguments])
 
 
 def check(arguments: list[str]) -> int:
