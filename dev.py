@@ -80,7 +80,7 @@ def run(arguments: list[str]) -> int:
 
 
 def test(arguments: list[str]) -> int:
-    """Install the test extras too, then become pytest, with a worker per core; `-n0` brings back one process."""
+    """Install the test extras too, then become pytest, on all cores; `-n0` brings back one process."""
     install("test")
     # The tests start hundreds of processes. Where none may leave its bytecode behind, each would compile torch anew.
     if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
