@@ -85,9 +85,9 @@ def test(arguments: list[str]) -> int:
     # The tests start hundreds of processes. Where none may leave its bytecode behind, each would compile torch anew.
     if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
         os.environ["PYTHONPYCACHEPREFIX"] = str(VENV / "bytecode")
-    # One more than there are cores, for half of the time a journey waits for its server. A file's tests share one, so
-    # more workers than four would mostly start servers; the last ones share out.
-    workers = min((os.cpu_count() or 1) + 1, 4)
+    # Two for each core, for half of the time a journey waits for its server. A file's tests share one, so more workers
+    # than four would mostly start servers; the last ones share out.
+    workers = min(2 * (os.cpu_count() or 1), 4)
     become([str(PYTHON), "-m", "pytest", "-n", str(workers), "--dist", "worksteal", *arguments])
 
 
