@@ -20,7 +20,7 @@ MAX_TERMS = 64
 
 #: Candidates are looked for by the rarest terms, as long as all together stand in no more passages than this: a term
 #: that is everywhere chooses nothing and costs the most.
-AFFORDED = 10_000
+AFFORDED = 6_000
 
 #: PostgreSQL, where scoring a candidate costs ten times as much, leaves out any term of more than this share of the
 #: passages. It still counts in the score.
