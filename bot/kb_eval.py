@@ -54,13 +54,15 @@ async def evaluate(
     principals: frozenset[str] = PUBLIC,
     retrieval: Retrieval | None = None,
     model: TextModel | None = None,
+    passages: int = PASSAGES,
     report: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
     """Recall, rank and time of the search over questions whose documents are known.
 
     Ranks count different documents. Questions without documents must be refused; where there are any, there is also
     `refusal_precision` (of what was refused, how much had to be) and `refusal_recall` (of what had to be, how much
-    was). With a `model` every question is answered too: see `_answers`; then its own refusals count.
+    was). With a `model` every question is answered too, from so many `passages`: see `_answers`; then its own refusals
+    count.
     `report` is called after each question.
     """
     ranks, times, refused, answers = [], [], [], []
@@ -69,7 +71,7 @@ async def evaluate(
         found = await kb.search(db, one.question, k=DEPTH, principals=principals, retrieval=retrieval)
         times.append(time.perf_counter() - began)
         if model is not None:
-            answers.append(await _answered(model, one, found))
+            answers.append(await _answered(model, one, found[:passages]))
         refused.append(not answers[-1].answer.grounded if answers else not answerable(found))
         if one.documents:
             ranks.append(_rank(found, one.documents))
@@ -93,7 +95,7 @@ class _Answered:
 
 async def _answered(model: TextModel, question: Question, found: Sequence[ScoredPassage]) -> _Answered:
     began, first = time.perf_counter(), 0.0
-    async for piece in model.stream(AnswerRequest(question=question.question, passages=tuple(found[:PASSAGES]))):
+    async for piece in model.stream(AnswerRequest(question=question.question, passages=tuple(found))):
         first = first or time.perf_counter() - began
         if isinstance(piece, Answer):
             return _Answered(question=question, answer=piece, first=first, whole=time.perf_counter() - began)

@@ -63,11 +63,14 @@ def settings() -> Settings:
 @contextmanager
 def database() -> Iterator[Database]:
     """The database of the data folder, at this version's schema. May be open in a server at the same time."""
+    from storage import lexical
     from storage.errors import StorageError
 
     try:
         with _opened() as db:
             yield db
+            if db.read_sync(lexical.unsettled):  # what was put in counts now, not when a server comes by
+                db.run_sync(lexical.settle)
     except StorageError as error:
         raise Failed(str(error), Exit.UNAVAILABLE) from error
 

@@ -58,8 +58,12 @@ async def _measured(
     from bot import kb_eval
     from bot.kb_access import OPERATOR
 
+    passages = common.settings().knowledge.retrieval.passages
+
     async def look(by: Retrieval, model: TextModel | None = None) -> dict[str, float]:
-        return await kb_eval.evaluate(db, questions, principals=OPERATOR, retrieval=by, model=model, report=report)
+        return await kb_eval.evaluate(
+            db, questions, principals=OPERATOR, retrieval=by, model=model, passages=passages, report=report
+        )
 
     if not answers:
         return await searching(db, look)

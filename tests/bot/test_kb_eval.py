@@ -104,3 +104,12 @@ async def test_a_model_that_fails_is_counted(db: Database, folder: Path) -> None
     asked = kb_eval.read_questions(['{"question": "年假十五天", "documents": ["hr/年假.md"]}'])
     metrics = await kb_eval.evaluate(db, asked, model=model)
     assert (metrics["interrupted"], metrics["cited_right"]) == (1.0, 1.0)  # the passages were there all the same
+
+
+async def test_answers_are_made_from_as_many_passages_as_the_settings_say(db: Database, folder: Path) -> None:
+    (folder / "又.md").write_text("年假可以结转。", encoding="utf-8")
+    await kb.add(db, [folder])
+    chat = Scripted(answer(answerable=False))
+    asked = kb_eval.read_questions(['{"question": "年假", "documents": ["hr/年假.md"]}'])
+    await kb_eval.evaluate(db, asked, model=GroundedModel(chat), passages=1)
+    assert chat.asked[0].messages[0].text.count("<source n=") == 1

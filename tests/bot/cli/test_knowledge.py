@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -9,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from bot import kb
+from bot.cli import common
 from bot.cli.common import Exit
 from inference.images.registry import BUILTIN
+from storage import lexical
 from tests.bot.cli.installation import Installation
 from tests.simulators.feishu import FeishuSimulator
 
@@ -206,3 +210,18 @@ def test_a_wiki_needs_its_app(moqi: Installation) -> None:
     (moqi.config / "knowledge.yaml").write_text(WIKI.format(space="70"), encoding="utf-8")
     ran = moqi("kb", "sync")
     assert (ran.code, "platforms.yaml does not enable" in ran.err) == (Exit.USAGE, True)
+
+
+@pytest.mark.parametrize("migrated_url", ["postgresql"], indirect=True)
+def test_what_the_terminal_puts_in_counts_at_once(
+    migrated_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On PostgreSQL terms are counted later, by a server; there may be none."""
+    (tmp_path / "年假.md").write_text("年假每年五天。", encoding="utf-8")
+    monkeypatch.setenv("MOQI_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("MOQI_DATABASE_URL", migrated_url)
+    with common.database() as db:
+        asyncio.run(kb.add(db, [tmp_path / "年假.md"]))
+        assert db.read_sync(lexical.unsettled)
+    with common.database() as db:
+        assert not db.read_sync(lexical.unsettled)

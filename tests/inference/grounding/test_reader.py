@@ -213,3 +213,12 @@ def test_a_child_ends_with_the_process_that_started_it() -> None:
     said, _ = child.communicate(json.dumps(asked("a.md", HANDBOOK)).encode() + b"\n" + HANDBOOK[:100], timeout=60)
     assert child.returncode == 0
     assert said == b""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not count the memory of whoever started it")
+def test_a_child_does_not_count_the_memory_of_who_started_it() -> None:
+    """Beside a loaded model it would else end after every document."""
+    large = bytearray(b"x" * (400 << 20))
+    counted = "from inference.grounding import parse_child; print(parse_child._memory())"
+    done = subprocess.run([sys.executable, "-c", counted], capture_output=True, text=True, check=True)
+    assert 0 < int(done.stdout) < len(large)
